@@ -1,0 +1,92 @@
+"""Names from strangers, and files that are never seen half written."""
+
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import BinaryIO
+
+from dptn_cli.errors import InputError
+
+TEMPORARY_PREFIX = ".dptn-"
+
+
+def checked_name(name: str) -> str:
+    """A relative name with forward slashes that cannot leave the folder it is joined to.
+
+    Links are another matter: see `inside`.
+
+    Raises:
+        InputError: an absolute path, a drive, a `..`, or characters that no file name has.
+    """
+    plain = name.strip().replace("\\", "/")
+    parts = PurePosixPath(plain).parts
+    if not parts or any(ord(char) < 32 for char in plain):
+        raise InputError(f"{name!r} is not a file name")
+    if plain.startswith("/") or ".." in parts or PureWindowsPath(plain).drive:
+        raise InputError(f"{name!r} leaves its folder: only names inside it are allowed")
+    return "/".join(parts)
+
+
+def inside(folder: Path, name: str) -> Path:
+    """`folder / name`, proven to stay in `folder` after every link is followed.
+
+    Args:
+        folder: must be resolved already (`Path.resolve`).
+        name: as `checked_name` gives it.
+
+    Raises:
+        InputError: a link leads out of the folder, or in circles.
+    """
+    path = folder / name
+    try:
+        real = os.path.realpath(path)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{name!r}: {error}") from error
+    if os.path.commonpath([real, folder]) != str(folder):
+        raise InputError(f"{name!r} leads out of {folder} through a link")
+    return path
+
+
+def write_atomic(path: Path, write: Callable[[BinaryIO], object]) -> None:
+    """Write a file under a temporary name beside `path`, then move it there.
+
+    Whoever looks at `path` sees the old file, the whole new one, or none.
+
+    Args:
+        path: the final name; its folder must exist.
+        write: is given the open temporary file.
+
+    Raises:
+        OSError: the disk is full, the folder cannot be written; nothing is left behind.
+    """
+    handle, temporary = tempfile.mkstemp(prefix=TEMPORARY_PREFIX, dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            write(file)
+        os.chmod(temporary, 0o666 & ~_umask())
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder and those above it.
+
+    Raises:
+        InputError: it cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be made: {error.strerror}") from error
+
+
+def _umask() -> int:
+    """The process's umask, read once: reading it means setting it, which threads would see."""
+    return _UMASK
+
+
+_UMASK = os.umask(0o022)
+os.umask(_UMASK)

@@ -1,0 +1,1 @@
+"""DPTN in PyTorch: the networks, their configuration and their checkpoints."""

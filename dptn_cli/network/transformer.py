@@ -1,0 +1,184 @@
+"""The Pose Transformer Module: Context Augment Blocks and Texture Transfer Blocks.
+
+Tokens are the pixels of a feature map in row-major order, (N, L, C), without positional
+encoding. Everything that depends on the source alone is kept apart (`encode`, `key_values`),
+so that many target poses of one source can share it.
+"""
+
+from typing import NamedTuple, cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from dptn_cli.network.blocks import activation
+from dptn_cli.network.config import GeneratorConfig
+
+
+class KeyValue(NamedTuple):
+    """Projected keys and values, each (N, heads, L, C / heads)."""
+
+    key: Tensor
+    value: Tensor
+
+
+class TokenNorm(nn.InstanceNorm1d):
+    """Instance norm over the tokens of (N, L, C), per sample and channel."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__(width, affine=True)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Normalise each channel over the tokens."""
+        return super().forward(tokens.transpose(1, 2)).transpose(1, 2)
+
+
+class Attention(nn.Module):
+    """Scaled dot-product attention with the tensor names of `torch.nn.MultiheadAttention`.
+
+    Keys and values are projected by `key_value`, apart from the queries, so that they can be
+    computed once for a source. `in_proj_weight` (3C, C) stacks the rows of q, k and v.
+    """
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.in_proj_weight = nn.Parameter(torch.empty(3 * width, width))
+        self.in_proj_bias = nn.Parameter(torch.zeros(3 * width))
+        self.out_proj = nn.Linear(width, width)
+        nn.init.xavier_uniform_(self.in_proj_weight)
+
+    def _project(self, tokens: Tensor, part: int) -> Tensor:
+        width = self.out_proj.in_features
+        rows = slice(part * width, (part + 1) * width)
+        projected = F.linear(tokens, self.in_proj_weight[rows], self.in_proj_bias[rows])
+        # (N, L, C) -> (N, heads, L, C / heads)
+        per_head = (*projected.shape[:2], self.heads, width // self.heads)
+        return projected.reshape(per_head).transpose(1, 2)
+
+    def key_value(self, keys: Tensor, values: Tensor) -> KeyValue:
+        """Project `keys` and `values`, each (N, L, C)."""
+        return KeyValue(self._project(keys, 1), self._project(values, 2))
+
+    def forward(self, queries: Tensor, attended: KeyValue) -> Tensor:
+        """Attend from `queries` (N, L, C) over what `key_value` gave; (N, L, C)."""
+        query = self._project(queries, 0)
+        mixed = F.scaled_dot_product_attention(query, attended.key, attended.value)
+        # (N, heads, L, C / heads) -> (N, L, C)
+        return cast(Tensor, self.out_proj(mixed.transpose(1, 2).flatten(2)))
+
+
+class FeedForward(nn.Module):
+    """What CAB and TTB share: two linear layers with an activation between them."""
+
+    def __init__(self, width: int, hidden: int) -> None:
+        super().__init__()
+        self.linear1 = nn.Linear(width, hidden)
+        self.linear2 = nn.Linear(hidden, width)
+        self.activation = activation()
+
+    def feed_forward(self, tokens: Tensor) -> Tensor:
+        """(N, L, C) -> (N, L, C)."""
+        return cast(Tensor, self.linear2(self.activation(self.linear1(tokens))))
+
+
+class ContextAugmentBlock(FeedForward):
+    """CAB: self-attention over the source features, post-norm."""
+
+    def __init__(self, width: int, hidden: int, heads: int) -> None:
+        super().__init__(width, hidden)
+        self.self_attn = Attention(width, heads)
+        self.norm1 = TokenNorm(width)
+        self.norm2 = TokenNorm(width)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """(N, L, C) -> (N, L, C)."""
+        attended = self.self_attn(tokens, self.self_attn.key_value(tokens, tokens))
+        tokens = self.norm1(tokens + attended)
+        return cast(Tensor, self.norm2(tokens + self.feed_forward(tokens)))
+
+
+class TextureTransferBlock(FeedForward):
+    """TTB: self-attention over the target features, then attention to the source's texture."""
+
+    def __init__(self, width: int, hidden: int, heads: int) -> None:
+        super().__init__(width, hidden)
+        self.self_attn = Attention(width, heads)
+        self.multihead_attn = Attention(width, heads)
+        self.norm1 = TokenNorm(width)
+        self.norm2 = TokenNorm(width)
+        self.norm3 = TokenNorm(width)
+
+    def forward(self, tokens: Tensor, source: KeyValue) -> Tensor:
+        """(N, L, C) -> (N, L, C)."""
+        attended = self.self_attn(tokens, self.self_attn.key_value(tokens, tokens))
+        tokens = self.norm1(tokens + attended)
+        tokens = self.norm2(tokens + self.multihead_attn(tokens, source))
+        return cast(Tensor, self.norm3(tokens + self.feed_forward(tokens)))
+
+
+class ContextEncoder(nn.Module):
+    """The CABs, one after the other; their result is the memory."""
+
+    def __init__(self, config: GeneratorConfig) -> None:
+        super().__init__()
+        sizes = (config.feature_width, config.feed_forward, config.heads)
+        self.layers = nn.ModuleList(
+            ContextAugmentBlock(*sizes) for _ in range(config.context_blocks)
+        )
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """(N, L, C) -> (N, L, C)."""
+        for layer in self.layers:
+            tokens = layer(tokens)
+        return tokens
+
+
+class TextureDecoder(nn.Module):
+    """The TTBs, one after the other, then one more norm."""
+
+    def __init__(self, config: GeneratorConfig) -> None:
+        super().__init__()
+        sizes = (config.feature_width, config.feed_forward, config.heads)
+        self.layers = nn.ModuleList(
+            TextureTransferBlock(*sizes) for _ in range(config.transfer_blocks)
+        )
+        self.norm = TokenNorm(config.feature_width)
+
+    def forward(self, tokens: Tensor, source: list[KeyValue]) -> Tensor:
+        """(N, L, C) -> (N, L, C); `source` holds one KeyValue a block."""
+        for layer, attended in zip(self.layers, source, strict=True):
+            tokens = layer(tokens, attended)
+        return cast(Tensor, self.norm(tokens))
+
+
+class PoseTransformer(nn.Module):
+    """The Pose Transformer Module (PTM)."""
+
+    def __init__(self, config: GeneratorConfig) -> None:
+        super().__init__()
+        self.encoder = ContextEncoder(config)
+        self.decoder = TextureDecoder(config)
+
+    def encode(self, source_features: Tensor) -> Tensor:
+        """F_ss (N, C, H, W) -> memory (N, H*W, C)."""
+        return cast(Tensor, self.encoder(to_tokens(source_features)))
+
+    def key_values(self, memory: Tensor, texture: Tensor) -> list[KeyValue]:
+        """Keys from the memory (N, L, C), values from F_s (N, C, H, W); one pair a TTB."""
+        values = to_tokens(texture)
+        return [
+            cast(TextureTransferBlock, layer).multihead_attn.key_value(memory, values)
+            for layer in self.decoder.layers
+        ]
+
+    def decode(self, target_features: Tensor, source: list[KeyValue]) -> Tensor:
+        """F_st (N, C, H, W) -> (N, C, H, W), with the source's texture carried over."""
+        tokens = self.decoder(to_tokens(target_features), source)
+        # (N, L, C) -> (N, C, H, W)
+        return cast(Tensor, tokens.transpose(1, 2).reshape(target_features.shape))
+
+
+def to_tokens(features: Tensor) -> Tensor:
+    """(N, C, H, W) -> (N, H*W, C), row-major."""
+    return features.flatten(2).transpose(1, 2)

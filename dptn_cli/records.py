@@ -1,0 +1,185 @@
+"""The values that cross module borders: frozen, and free of behaviour.
+
+Coordinates are (y, x) in pixels, 0 at the centre of the first pixel; a missing joint is
+(-1, -1). Sizes are (height, width).
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from dptn_cli.errors import InputError
+
+JOINTS = 18
+MISSING = -1.0
+
+Size: TypeAlias = tuple[int, int]
+"""(height, width), pixels."""
+
+Pose: TypeAlias = npt.NDArray[np.float64]
+"""(18, 2) as (y, x), pixels of the picture on disk; -1 where a joint is missing."""
+
+PictureU8: TypeAlias = npt.NDArray[np.uint8]
+"""(H, W, 3) RGB."""
+
+
+@dataclass(frozen=True)
+class Frame:
+    """The pictures a network was made for.
+
+    Attributes:
+        dataset: name of the preset, or of the user's own data.
+        image_size: (height, width) of a picture on disk, pixels.
+        network_size: (height, width) that the network sees, pixels; multiples of 8.
+        sigma_px: standard deviation of a keypoint's Gaussian, pixels of the network's grid.
+
+    Raises:
+        InputError: sizes or sigma that no network can have.
+    """
+
+    dataset: str
+    image_size: Size
+    network_size: Size
+    sigma_px: float = 6.0
+
+    def __post_init__(self) -> None:
+        sides = (*self.image_size, *self.network_size)
+        if min(sides) < 16 or max(sides) > 4096 or any(side % 8 for side in self.network_size):
+            raise InputError(
+                f"picture size {self.image_size} and network size {self.network_size}: "
+                "a side has 16 to 4096 pixels, the network's a multiple of 8"
+            )
+        if not 0 < self.sigma_px < 1000:
+            raise InputError(f"sigma of {self.sigma_px} pixels: must be between 0 and 1000")
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One row of a pair list.
+
+    Attributes:
+        source: name of the source picture, relative, with forward slashes.
+        target: name of the picture whose pose is wanted.
+        output: name of the result, or None for the published naming.
+    """
+
+    source: str
+    target: str
+    output: str | None = None
+
+
+@dataclass(frozen=True)
+class Item:
+    """One picture to make.
+
+    Attributes:
+        output: name of the result, relative to the results folder, with forward slashes.
+        source: name of the source picture, as listed.
+        target: name of the target pose, as listed.
+        source_path: where the source picture is.
+        target_path: where the target picture is, if there is one: its size frames its pose.
+        source_pose: keypoints in the source picture.
+        target_pose: keypoints to reach.
+    """
+
+    output: str
+    source: str
+    target: str
+    source_path: Path
+    target_path: Path | None
+    source_pose: Pose
+    target_pose: Pose
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What the network is given at once: T targets of S distinct sources.
+
+    Attributes:
+        sources: (S, H, W, 3) uint8 RGB at the network's size.
+        source_poses: (S, 18, 2) float32 (y, x), pixels of the network's grid.
+        target_poses: (T, 18, 2) float32, likewise.
+        source_index: (T,) int64, which source each target starts from.
+    """
+
+    sources: npt.NDArray[np.uint8]
+    source_poses: npt.NDArray[np.float32]
+    target_poses: npt.NDArray[np.float32]
+    source_index: npt.NDArray[np.int64]
+
+
+class Status(StrEnum):
+    """How an item ended."""
+
+    DONE = "done"
+    SKIPPED = "skipped"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How one item ended, and why.
+
+    Attributes:
+        output: name of the result, relative to the results folder.
+        source: name of the source picture.
+        target: name of the target pose.
+        status: done, skipped (an earlier run made the same picture) or failed.
+        reason: why it was skipped or failed; empty when done.
+        fingerprint: digest of all that the picture depends on; empty when it is not known.
+        elapsed_s: the item's share of reading, inference and writing, seconds.
+    """
+
+    output: str
+    source: str
+    target: str
+    status: Status
+    reason: str = ""
+    fingerprint: str = ""
+    elapsed_s: float = 0.0
+
+
+@dataclass(frozen=True)
+class Model:
+    """What an exported file says of itself.
+
+    Attributes:
+        path: the ONNX file.
+        sha256: of the file.
+        frame: the pictures it was made for.
+        precision: of its arithmetic, `fp32`.
+        metadata: every `dptn.` entry, without the prefix.
+    """
+
+    path: Path
+    sha256: str
+    frame: Frame
+    precision: str
+    metadata: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Job:
+    """A checked transfer job.
+
+    Attributes:
+        model: what makes the pictures.
+        out: the results folder.
+        jpeg_quality: of results named `.jpg`.
+        planned: number of items.
+        items: gives the items from the start, each time it is called; they are never in memory
+            as a whole.
+        missing_sources: source pictures that are not there; their items will fail.
+    """
+
+    model: Model
+    out: Path
+    jpeg_quality: int
+    planned: int
+    items: Callable[[], Iterator[Item]]
+    missing_sources: tuple[str, ...] = ()
