@@ -1,0 +1,222 @@
+"""Makes a set of drawn figures for pose transfer: people, each in several poses.
+
+Writes the published layout (train and test pictures, keypoints and pairs), or with
+``--flat`` a small demonstration set. The same seed gives the same scenes at every size.
+
+Example:
+    python make_figures.py figures --train-people 200 --test-people 20 --size 128x88
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import itertools
+import json
+import os
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+# isort: split
+from figures_drawing import draw
+from figures_people import Person, Stance, sample_person, sample_stance
+
+__all__ = ["Person", "Scene", "Stance", "draw", "make_scene", "sample_person", "sample_stance"]
+
+_PERSON, _PICTURE = 0, 1  # what a stream of random numbers is for
+_BACK_SHARE = 0.45  # among all but a person's first picture: about 35 % of a set
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What is drawn, apart from who and where to."""
+
+    seed: int
+    size: tuple[int, int]
+    background: str
+    scale: tuple[float, float]
+    format: str
+
+
+@dataclass(frozen=True)
+class Scene:
+    """One picture to be: a person in a stance."""
+
+    person: Person
+    stance: Stance
+
+
+@dataclass(frozen=True)
+class Task:
+    """One person's pictures to draw into a folder."""
+
+    number: int
+    pictures: int
+    folder: Path
+    settings: Settings
+
+
+Row = tuple[str, list[float], list[float]]
+
+
+def make_scene(
+    seed: int,
+    person: int,
+    picture: int,
+    background: str = "light",
+    scale: tuple[float, float] = (1.0, 1.0),
+) -> Scene:
+    """Gives a picture's scene, which depends on nothing but the arguments.
+
+    Args:
+        seed: The set's seed.
+        person: The person's number.
+        picture: The picture's number; 0 is always a front view.
+        background: ``light``, ``dark`` or ``mixed``.
+        scale: Range of the figure's size.
+
+    Returns:
+        The scene.
+    """
+    looks = np.random.default_rng([seed, person, _PERSON])
+    pose = np.random.default_rng([seed, person, _PICTURE, picture])
+    view = "back" if picture > 0 and pose.random() < _BACK_SHARE else "front"
+    return Scene(sample_person(looks, background), sample_stance(pose, scale, view))
+
+
+def picture_name(person: int, picture: int, extension: str) -> str:
+    """The file name of a picture."""
+    return f"p{person:04d}_{picture}.{extension}"
+
+
+def draw_person(task: Task) -> list[Row]:
+    """Draws and saves all pictures of one person; returns their keypoint rows."""
+    rows: list[Row] = []
+    settings = task.settings
+    for picture in range(task.pictures):
+        scene = make_scene(settings.seed, task.number, picture, settings.background, settings.scale)
+        image, keypoints = draw(scene.person, scene.stance, settings.size)
+        name = picture_name(task.number, picture, settings.format)
+        if settings.format == "jpg":
+            image.save(task.folder / name, quality=95, subsampling=0)
+        else:
+            image.save(task.folder / name)
+        rows.append((name, keypoints[:, 0].tolist(), keypoints[:, 1].tolist()))
+    return rows
+
+
+def draw_people(tasks: Sequence[Task], workers: int) -> list[list[Row]]:
+    """Draws several people's pictures, in parallel where it pays."""
+    for folder in {task.folder for task in tasks}:
+        folder.mkdir(parents=True, exist_ok=True)
+    if workers <= 1 or len(tasks) < 8:
+        return [draw_person(task) for task in tasks]
+    chunk = max(1, min(32, len(tasks) // (4 * workers)))
+    with ProcessPoolExecutor(workers) as pool:
+        return list(pool.map(draw_person, tasks, chunksize=chunk))
+
+
+def write_keypoints(path: Path, people: Sequence[Sequence[Row]]) -> None:
+    """Writes the keypoint file: name, the rows' (y) and the columns' (x) coordinates."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(
+            file, delimiter=":", lineterminator="\n", quoting=csv.QUOTE_NONE, escapechar="\\"
+        )
+        writer.writerow(("name", "keypoints_y", "keypoints_x"))
+        for name, down, across in itertools.chain.from_iterable(people):
+            writer.writerow((name, " " + json.dumps(down), " " + json.dumps(across)))
+
+
+def write_pairs(path: Path, people: Sequence[Sequence[Row]]) -> None:
+    """Writes all ordered pairs of different pictures of one person."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(("from", "to"))
+        for rows in people:
+            writer.writerows(itertools.permutations([row[0] for row in rows], 2))
+
+
+def make_published(
+    out: Path, people: tuple[int, int], pictures: int, settings: Settings, workers: int
+) -> None:
+    """Writes the published layout.
+
+    Args:
+        out: The folder to write into.
+        people: How many people for training and for testing; they are different people.
+        pictures: How many pictures of each.
+        settings: What is drawn.
+        workers: How many processes draw.
+    """
+    first = 0
+    for part, count in zip(("train", "test"), people, strict=True):
+        numbers = range(first, first + count)
+        tasks = [Task(number, pictures, out / part, settings) for number in numbers]
+        out.mkdir(parents=True, exist_ok=True)
+        rows = draw_people(tasks, workers)
+        write_keypoints(out / f"fasion-resize-annotation-{part}.csv", rows)
+        write_pairs(out / f"fasion-resize-pairs-{part}.csv", rows)
+        first += count
+
+
+def make_flat(out: Path, people: int, pictures: int, settings: Settings, workers: int) -> None:
+    """Writes the small demonstration layout: images, keypoints.csv and pairs.csv."""
+    tasks = [Task(number, pictures, out / "images", settings) for number in range(people)]
+    (out / "images").mkdir(parents=True, exist_ok=True)
+    rows = draw_people(tasks, workers)
+    write_keypoints(out / "keypoints.csv", rows)
+    write_pairs(out / "pairs.csv", rows)
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """Reads ``HxW``."""
+    try:
+        height, width = (int(part) for part in text.lower().split("x"))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"not HEIGHTxWIDTH: {text!r}") from None
+    if min(height, width) < 16:
+        raise argparse.ArgumentTypeError(f"too small to draw a figure: {text!r}")
+    return height, width
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        description="Make a set of drawn figures for pose transfer.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    add = parser.add_argument
+    add("out", type=Path, help="folder to write into")
+    add("--train-people", type=int, default=8, help="people for training")
+    add("--test-people", type=int, default=4, help="other people for testing")
+    add("--pictures", type=int, default=4, help="pictures of each person")
+    add("--size", type=parse_size, default=(256, 176), help="height x width, as in 256x176")
+    add("--seed", type=int, default=0, help="the same seed gives the same scenes")
+    add("--background", choices=("light", "dark", "mixed"), default="light", help="behind them")
+    add("--scale", type=float, nargs=2, default=(1.0, 1.0), metavar=("LOW", "HIGH"),
+        help="range of the figures' size, 1 fills the height")  # fmt: skip
+    add("--format", choices=("png", "jpg"), default="png", help="picture files")
+    add("--flat", type=int, metavar="N", default=None,
+        help="write the demonstration layout with N people instead")  # fmt: skip
+    add("--workers", type=int, default=os.cpu_count() or 1, help="processes that draw")
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Runs the command line."""
+    options = build_parser().parse_args(arguments)
+    low, high = options.scale
+    settings = Settings(options.seed, options.size, options.background, (low, high), options.format)
+    if options.flat is not None:
+        make_flat(options.out, options.flat, options.pictures, settings, options.workers)
+        return
+    people = (options.train_people, options.test_people)
+    make_published(options.out, people, options.pictures, settings, options.workers)
+
+
+if __name__ == "__main__":
+    main()
