@@ -1,0 +1,34 @@
+"""The command line: one thin module a command. Heavy packages are imported inside them."""
+
+from typing import Annotated
+
+import typer
+
+from dptn_cli import __version__
+from dptn_cli.cli import export, train, transfer
+
+app = typer.Typer(
+    name="dptn",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+
+
+def _show_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"dptn {__version__}")
+        raise typer.Exit()
+
+
+@app.callback()
+def main(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Say which.")
+    ] = False,
+) -> None:
+    """Pose transfer with DPTN: a photo of a person and a pose in, the person in that pose out."""
+
+
+for command in (transfer.transfer, export.export, train.train):
+    app.command()(command)

@@ -1,0 +1,135 @@
+"""What the user sees: messages, progress, and the one boundary where errors become a line.
+
+stdout carries results, stderr everything else.
+"""
+
+import contextlib
+import functools
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator
+from typing import Any, ParamSpec
+
+import typer
+from rich import box
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+
+from dptn_cli.errors import DptnError, ExitCode, InputError
+
+P = ParamSpec("P")
+MOST_PROBLEMS = 20
+PLAIN_INTERVAL_S = 30.0
+
+results = Console()
+messages = Console(stderr=True)
+
+
+def error_boundary(command: Callable[P, ExitCode]) -> Callable[P, None]:
+    """Turn a command's result into the exit code, and its expected errors into a line."""
+
+    @functools.wraps(command)
+    def run(*args: P.args, **kwargs: P.kwargs) -> None:
+        try:
+            code = command(*args, **kwargs)
+        except DptnError as error:
+            show_error(error)
+            code = ExitCode.UNUSABLE
+        except KeyboardInterrupt:
+            messages.print("Interrupted.")
+            code = ExitCode.INTERRUPTED
+        raise typer.Exit(int(code))
+
+    return run
+
+
+def show_error(error: DptnError) -> None:
+    """One line for the error; below it, one for each problem it gathered."""
+    messages.print(f"[bold red]Error:[/] {escape(str(error))}", soft_wrap=True)
+    problems = error.problems if isinstance(error, InputError) else ()
+    for problem in problems[:MOST_PROBLEMS]:
+        messages.print(f"  - {escape(problem)}", soft_wrap=True)
+    if len(problems) > MOST_PROBLEMS:
+        messages.print(f"  and {len(problems) - MOST_PROBLEMS:,} more")
+
+
+def say(message: str, *, quiet: bool = False) -> None:
+    """A message for the person at the terminal."""
+    if not quiet:
+        messages.print(message, soft_wrap=True, highlight=False, markup=False)
+
+
+def show_table(rows: dict[str, str]) -> None:
+    """A small summary, name and value, on stdout."""
+    table = Table(show_header=False, box=box.SIMPLE, pad_edge=False)
+    table.add_column(style="bold")
+    table.add_column(overflow="fold")
+    for name, value in rows.items():
+        table.add_row(name, escape(value))
+    results.print(table)
+
+
+def print_json(document: dict[str, Any]) -> None:
+    """The one JSON document of `--json`, on stdout."""
+    sys.stdout.write(json.dumps(document, indent=2) + "\n")
+
+
+class ProgressLine:
+    """Items done out of a total: a bar on a terminal, a plain line now and then elsewhere.
+
+    Args:
+        total: items to come.
+        label: what is being done.
+        quiet: show nothing.
+    """
+
+    def __init__(self, total: int, label: str, *, quiet: bool = False) -> None:
+        self.total, self.label, self.quiet = total, label, quiet
+        self.done = 0
+        self._started_s = self._said_s = time.monotonic()
+        self._bar = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[note]}"),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            console=messages,
+            transient=True,
+            disable=quiet or not messages.is_terminal,
+        )
+        self._task = self._bar.add_task(label, total=total, note="")
+
+    @contextlib.contextmanager
+    def shown(self) -> Iterator["ProgressLine"]:
+        """Show the bar while entered."""
+        with self._bar:
+            yield self
+
+    def advance(self, note: str = "", items: int = 1) -> None:
+        """Count `items` more, with a note such as the number failed."""
+        self.done += items
+        now_s = time.monotonic()
+        rate = self.done / max(now_s - self._started_s, 1e-6)
+        self._bar.update(self._task, advance=items, note=f"{rate:.1f}/s {note}".rstrip())
+        plain = not self.quiet and not messages.is_terminal
+        if plain and now_s - self._said_s > PLAIN_INTERVAL_S:
+            self._said_s = now_s
+            left_s = (self.total - self.done) / max(rate, 1e-6)
+            say(
+                f"{self.label}: {self.done:,} of {self.total:,}, {rate:.1f}/s {note}, "
+                f"{left_s:.0f} s left"
+            )

@@ -1,0 +1,64 @@
+"""`dptn export`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dptn_cli.cli.console import error_boundary, print_json, say
+from dptn_cli.cli.options import Json, Quiet
+from dptn_cli.errors import ExitCode, InputError, MissingDependency
+
+
+@error_boundary
+def export(
+    checkpoint: Annotated[
+        Path, typer.Argument(help="Published *_net_G.pth, or a generator-*.pth of `dptn train`.")
+    ],
+    out: Annotated[Path, typer.Option("-o", "--out", help="The ONNX file to write.")],
+    dataset: Annotated[
+        str | None,
+        typer.Option(help="fashion or market: the sizes of a published checkpoint."),
+    ] = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> ExitCode:
+    """Turn a trained generator into one ONNX file, and prove it against PyTorch."""
+    try:
+        from dptn_cli.export import export as write_onnx
+        from dptn_cli.network.checkpoint import load_generator
+        from dptn_cli.network.config import FRAMES
+    except ImportError as error:
+        raise MissingDependency("dptn export", error.name or "torch", INSTALL) from error
+
+    if dataset is not None and dataset not in FRAMES:
+        raise InputError(f"--dataset {dataset}: it is one of {', '.join(FRAMES)}")
+    loaded = load_generator(checkpoint)
+    frame = FRAMES[dataset] if dataset else loaded.frame
+    if frame is None:
+        raise InputError(
+            f"{checkpoint} is a published checkpoint, which does not tell its sizes: "
+            "add --dataset fashion or --dataset market"
+        )
+    proof = write_onnx(loaded, frame, out)
+    size_mb = out.stat().st_size / 1e6
+    say(
+        f"{out}: {size_mb:.1f} MB, {frame.dataset}, pictures of "
+        f"{frame.image_size[0]}x{frame.image_size[1]}. Beside PyTorch: largest difference "
+        f"{proof.largest_levels} level, {proof.share:.2%} of the values differ.",
+        quiet=quiet or as_json,
+    )
+    if as_json:
+        print_json(
+            {
+                "model": str(out),
+                "dataset": frame.dataset,
+                "megabytes": round(size_mb, 3),
+                "largest_levels": proof.largest_levels,
+                "share_different": proof.share,
+            }
+        )
+    return ExitCode.DONE
+
+
+INSTALL = "pip install 'dptn-cli[export]'"

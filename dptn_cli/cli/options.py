@@ -1,0 +1,42 @@
+"""Options that several commands share: same name, same meaning, same help."""
+
+import re
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from dptn_cli.errors import InputError
+from dptn_cli.records import Size
+
+
+class ProviderName(StrEnum):
+    """Where to run."""
+
+    AUTO = "auto"
+    CUDA = "cuda"
+    TENSORRT = "tensorrt"
+    CPU = "cpu"
+
+
+Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="No progress, no messages.")]
+Verbose = Annotated[bool, typer.Option("-v", "--verbose", help="Say more.")]
+Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Check everything and say what would be done.")
+]
+ProviderOption = Annotated[
+    ProviderName, typer.Option("--provider", help="Where to run; auto: CUDA if it works, else CPU.")
+]
+
+
+def parse_size(text: str) -> Size:
+    """Read HEIGHTxWIDTH.
+
+    Raises:
+        InputError: anything else.
+    """
+    match = re.fullmatch(r"(\d{1,5})x(\d{1,5})", text.strip())
+    if not match:
+        raise InputError(f"{text!r} is not a size: HEIGHTxWIDTH is wanted, as in 256x176")
+    return int(match[1]), int(match[2])

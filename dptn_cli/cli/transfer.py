@@ -1,0 +1,242 @@
+"""`dptn transfer`."""
+
+import os
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from dptn_cli.cli.console import ProgressLine, error_boundary, print_json, say, show_table
+from dptn_cli.cli.options import DryRun, Json, ProviderName, ProviderOption, Quiet, Verbose
+from dptn_cli.errors import ExitCode, InputError
+from dptn_cli.files import make_folder
+
+if TYPE_CHECKING:
+    from dptn_cli.plan import Request
+    from dptn_cli.records import Job, Outcome
+
+MODEL_VARIABLE = "DPTN_MODEL"
+MOST_FAILURES_SHOWN = 20
+
+
+class ResultFormat(StrEnum):
+    """File format of the results."""
+
+    PNG = "png"
+    JPG = "jpg"
+
+
+@error_boundary
+def transfer(
+    sources: Annotated[
+        list[Path] | None,
+        typer.Argument(help="Pictures and folders of pictures, for --poses."),
+    ] = None,
+    out: Annotated[
+        Path, typer.Option("-o", "--out", help="Folder for results, manifest.jsonl and run.json.")
+    ] = Path("results"),
+    pairs: Annotated[
+        Path | None, typer.Option(help="Pair list: a CSV with the columns from,to [and out].")
+    ] = None,
+    images: Annotated[
+        Path | None, typer.Option(help="Folder of the pair list's pictures; default: its own.")
+    ] = None,
+    poses: Annotated[
+        list[Path] | None,
+        typer.Option(help="Every source in every one of these: folders of pictures, or CSVs."),
+    ] = None,
+    keypoints: Annotated[
+        list[Path] | None,
+        typer.Option(help="Annotation CSV; keypoints.csv beside pictures is read by itself."),
+    ] = None,
+    model: Annotated[
+        Path | None,
+        typer.Option(help="ONNX file; default: $DPTN_MODEL, or the only one in ./models."),
+    ] = None,
+    provider: ProviderOption = ProviderName.AUTO,
+    batch_size: Annotated[int, typer.Option(min=1, max=1024, help="Most pictures at once.")] = 8,
+    workers: Annotated[
+        int, typer.Option(min=0, max=256, help="Threads that decode and encode; 0: by the cores.")
+    ] = 0,
+    result_format: Annotated[
+        ResultFormat, typer.Option("--format", help="jpg is what the published code saves.")
+    ] = ResultFormat.PNG,
+    quality: Annotated[int, typer.Option(min=1, max=100, help="Of JPEG; 75 as published.")] = 75,
+    limit: Annotated[int | None, typer.Option(min=1, help="Only the first so many.")] = None,
+    overwrite: Annotated[bool, typer.Option(help="Make everything anew.")] = False,
+    dry_run: DryRun = False,
+    as_json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> ExitCode:
+    """Show people in new poses: a pair list, or every source in every pose.
+
+    Run the same command again to go on: what is done is skipped, what failed is tried again.
+    Exit code: 0 all done, 1 some failed, 2 nothing started, 130 interrupted.
+    """
+    from dptn_cli.plan import Request, make_job
+    from dptn_cli.session import read_model
+
+    request = Request(
+        out=out,
+        pairs=pairs,
+        images=images,
+        sources=tuple(sources or ()),
+        poses=tuple(poses or ()),
+        keypoints=tuple(keypoints or ()),
+        result_format=result_format.value,
+        jpeg_quality=quality,
+        limit=limit,
+    )
+    _check_mode(request)
+    job = make_job(request, read_model(model or default_model()))
+    show = _Show(quiet=quiet, as_json=as_json, verbose=verbose)
+    _warn_of_missing(job, show)
+    if dry_run:
+        return _preview(job, show, overwrite=overwrite)
+    how = _How(provider, batch_size, workers or _default_workers(), overwrite)
+    return _transfer(job, how, show)
+
+
+@dataclass(frozen=True)
+class _How:
+    provider: ProviderName
+    batch_size: int
+    workers: int
+    overwrite: bool
+
+
+@dataclass
+class _Show:
+    """What to tell the user, and the tally that is told."""
+
+    quiet: bool
+    as_json: bool
+    verbose: bool
+    counts: Counter[str] = field(default_factory=Counter)
+    failures: list[str] = field(default_factory=list)
+
+    @property
+    def silent(self) -> bool:
+        return self.quiet or self.as_json
+
+    def count(self, outcome: "Outcome") -> None:
+        self.counts[outcome.status] += 1
+        if outcome.status == "failed" and len(self.failures) < MOST_FAILURES_SHOWN:
+            self.failures.append(f"{outcome.output}: {outcome.reason}")
+
+
+def default_model() -> Path:
+    """The model of `$DPTN_MODEL`, else the only one in ./models.
+
+    Raises:
+        InputError: there is none, or more than one.
+    """
+    if named := os.environ.get(MODEL_VARIABLE):
+        return Path(named)
+    found = sorted(Path("models").glob("*.onnx"))
+    if len(found) != 1:
+        there = "no .onnx file" if not found else f"{len(found)} .onnx files"
+        raise InputError(f"which model? {there} in ./models: give --model or set ${MODEL_VARIABLE}")
+    return found[0]
+
+
+def _check_mode(request: "Request") -> None:
+    if request.pairs and (request.sources or request.poses):
+        raise InputError("either --pairs, or SOURCES with --poses; not both")
+    if not request.pairs and not (request.sources and request.poses):
+        raise InputError("what is to be made? Give --pairs PAIRS.csv, or SOURCES with --poses")
+    if request.images and not request.pairs:
+        raise InputError("--images goes with --pairs")
+
+
+def _default_workers() -> int:
+    return max(1, min(8, os.cpu_count() or 1))
+
+
+def _warn_of_missing(job: "Job", show: _Show) -> None:
+    if job.missing_sources:
+        some = ", ".join(job.missing_sources[:5])
+        more = ", ..." if len(job.missing_sources) > 5 else ""
+        say(
+            f"{len(job.missing_sources):,} source pictures are missing, their items will fail: "
+            f"{some}{more}",
+            quiet=show.silent,
+        )
+
+
+def _preview(job: "Job", show: _Show, *, overwrite: bool) -> ExitCode:
+    from dptn_cli.manifest import holder
+    from dptn_cli.pipeline import preview
+
+    line = ProgressLine(job.planned, "checking", quiet=show.silent)
+    with line.shown():
+        for outcome in preview(job, holder(job.out, overwrite=overwrite)):
+            show.count(outcome)
+            line.advance()
+    names = ("done", "skipped", "failed")
+    counts = {"planned": job.planned, **{name: show.counts[name] for name in names}}
+    return _tell({"state": "dry run", "counts": counts}, show, job)
+
+
+def _transfer(job: "Job", how: _How, show: _Show) -> ExitCode:
+    from dptn_cli.interrupt import StopRequest
+    from dptn_cli.manifest import Manifest
+    from dptn_cli.pipeline import Settings, StageSeconds, run
+    from dptn_cli.run_file import RunFile, now
+    from dptn_cli.session import Session
+
+    session = Session(job.model, how.provider.value)
+    if session.fallback:
+        say(f"Running on the CPU: {session.fallback}.", quiet=show.silent)
+    make_folder(job.out)
+    run_file = RunFile(job, session.provider, how.batch_size, how.workers, now())
+    started_s, stages = time.monotonic(), StageSeconds()
+    line = ProgressLine(job.planned, "transfer", quiet=show.silent)
+    with Manifest(job.out, job.model.sha256) as manifest, StopRequest() as stop, line.shown():
+        run_file.start()
+        settings = Settings(
+            batch_size=how.batch_size,
+            workers=how.workers,
+            holds=manifest.holder(overwrite=how.overwrite),
+            stop=lambda: stop.asked,
+        )
+        for outcome in run(job, session, settings, stages):
+            show.count(manifest.append(outcome))
+            failed = show.counts["failed"]
+            line.advance(f"{failed:,} failed" if failed else "")
+        elapsed_s = time.monotonic() - started_s
+        document = run_file.finish(show.counts, stages, elapsed_s, interrupted=stop.asked)
+    return _tell(document, show, job)
+
+
+def _tell(document: dict[str, Any], show: _Show, job: "Job") -> ExitCode:
+    """Show how it went; the exit code for it."""
+    counts = document["counts"]
+    if show.as_json:
+        print_json(document)
+    if not show.silent:
+        show_table(_rows(document, job))
+    if show.failures:
+        say("\n".join(["Failed:", *(f"  {failure}" for failure in show.failures)]))
+        if counts["failed"] > len(show.failures):
+            say(f"  and {counts['failed'] - len(show.failures):,} more, in manifest.jsonl")
+    if document["state"] == "interrupted":
+        say("Interrupted; what was done is kept. The same command goes on.", quiet=show.silent)
+        return ExitCode.INTERRUPTED
+    return ExitCode.SOME_FAILED if counts["failed"] else ExitCode.DONE
+
+
+def _rows(document: dict[str, Any], job: "Job") -> dict[str, str]:
+    counts = document["counts"]
+    rows = {name: f"{counts[name]:,}" for name in ("planned", "done", "skipped", "failed")}
+    if document["state"] == "dry run":
+        rows["to do"] = rows.pop("done")
+    else:
+        rows["pictures a second"] = f"{document['pictures_per_second']:.2f}"
+        rows["run on"] = document["provider"]
+    return rows | {"model": str(job.model.path), "results": str(job.out)}

@@ -1,0 +1,216 @@
+"""A trained generator as one self-contained ONNX file, proven against PyTorch.
+
+The graph holds all that stands between a resized picture and a picture (format 1):
+
+    source (S, H, W, 3) uint8, source_pose (S, 18, 2) float32, target_pose (T, 18, 2) float32,
+    source_index (T,) int64  ->  generated (T, H, W, 3) uint8
+
+S sources, T targets, both free. What depends on the source alone is computed S times.
+"""
+
+import io
+import logging
+import warnings
+from collections.abc import Mapping
+from contextlib import redirect_stdout
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+import onnxruntime as ort
+import torch
+from torch import Tensor, nn
+
+from dptn_cli import __version__
+from dptn_cli.errors import ModelError
+from dptn_cli.files import write_atomic
+from dptn_cli.network.checkpoint import LoadedGenerator
+from dptn_cli.network.generator import Generator
+from dptn_cli.network.tensors import keypoint_maps, picture_to_tensor, tensor_to_picture
+from dptn_cli.network.transformer import KeyValue
+from dptn_cli.records import JOINTS, Frame
+from dptn_cli.session import FORMAT, PREFIX
+
+OPSET = 20
+TRACED = (2, 3)
+PROVEN = ((3, 5), (1, 1), (1, 4))
+MOST_LEVELS = 1
+MOST_SHARE = 0.01
+
+PUBLISHED_LICENCE = (
+    "Weights of the published DPTN checkpoints are under CC BY-NC 4.0: non-commercial use only."
+)
+OWN_LICENCE = "Weights under the terms of whoever trained them."
+
+
+@dataclass(frozen=True)
+class Proof:
+    """How far onnxruntime's pictures are from PyTorch's.
+
+    Attributes:
+        largest_levels: largest difference of a value, in levels of 0..255.
+        share: of all values, those that differ.
+    """
+
+    largest_levels: int
+    share: float
+
+
+class ExportedTransfer(nn.Module):
+    """The graph of format 1 around a generator; exists only to be traced."""
+
+    def __init__(self, generator: Generator, frame: Frame) -> None:
+        super().__init__()
+        self.generator, self.frame = generator, frame
+
+    def _maps(self, pose: Tensor) -> Tensor:
+        return keypoint_maps(pose, self.frame.network_size, self.frame.sigma_px)
+
+    def forward(
+        self, source: Tensor, source_pose: Tensor, target_pose: Tensor, source_index: Tensor
+    ) -> Tensor:
+        """See the module's description."""
+        image, source_maps = picture_to_tensor(source), self._maps(source_pose)
+        features = self.generator.features(image, source_maps, source_maps)
+        shared = self.generator.source_texture(image, features)
+        texture = [
+            KeyValue(key.index_select(0, source_index), value.index_select(0, source_index))
+            for key, value in shared
+        ]
+        target_features = self.generator.features(
+            image.index_select(0, source_index),
+            source_maps.index_select(0, source_index),
+            self._maps(target_pose),
+        )
+        generated = self.generator.picture(self.generator.PTM.decode(target_features, texture))
+        return tensor_to_picture(generated)
+
+
+def export(loaded: LoadedGenerator, frame: Frame, out: Path) -> Proof:
+    """Write the ONNX file, if and only if it proves to give PyTorch's pictures.
+
+    Args:
+        loaded: the generator.
+        frame: the pictures it was trained on.
+        out: the file; replaced in one step.
+
+    Raises:
+        ModelError: the proof failed, or the exporter did; `out` is untouched.
+        InputError: `out` cannot be written.
+    """
+    content = _to_onnx(loaded.generator, frame, _metadata(loaded, frame)).SerializeToString()
+    proof = prove(loaded.generator, frame, content)
+    if proof.largest_levels > MOST_LEVELS or proof.share > MOST_SHARE:
+        raise ModelError(
+            f"onnxruntime's pictures differ from PyTorch's by up to {proof.largest_levels} levels "
+            f"in {proof.share:.2%} of the values; allowed are {MOST_LEVELS} in {MOST_SHARE:.0%}. "
+            "Nothing was written"
+        )
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        write_atomic(out, lambda file: file.write(content))
+    except OSError as error:
+        raise ModelError(f"{out}: cannot be written: {error.strerror}") from error
+    return proof
+
+
+def _metadata(loaded: LoadedGenerator, frame: Frame) -> dict[str, str]:
+    published = loaded.frame is None
+    return {
+        "format": FORMAT,
+        "dataset": frame.dataset,
+        "image_size": "{}x{}".format(*frame.image_size),
+        "network_size": "{}x{}".format(*frame.network_size),
+        "sigma": str(frame.sigma_px),
+        "joints": str(JOINTS),
+        "precision": "fp32",
+        "parameters": str(sum(p.numel() for p in loaded.generator.parameters())),
+        "checkpoint_sha256": loaded.sha256,
+        "created_by": f"dptn {__version__}",
+        "licence": PUBLISHED_LICENCE if published else OWN_LICENCE,
+    }
+
+
+def _to_onnx(generator: Generator, frame: Frame, metadata: Mapping[str, str]) -> onnx.ModelProto:
+    transfer = ExportedTransfer(generator, frame).eval()
+    sources, targets = torch.export.Dim("S"), torch.export.Dim("T")
+    with warnings.catch_warnings(action="ignore"), redirect_stdout(io.StringIO()):
+        logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+        program = torch.onnx.export(
+            transfer,
+            tuple(torch.from_numpy(value) for value in _example(frame, *TRACED).values()),
+            dynamo=True,
+            opset_version=OPSET,
+            external_data=False,
+            verbose=False,
+            input_names=list(_example(frame, 1, 1)),
+            output_names=["generated"],
+            dynamic_shapes=({0: sources}, {0: sources}, {0: targets}, {0: targets}),
+        )
+    if program is None:
+        raise ModelError("torch.onnx.export gave nothing")
+    model = program.model_proto
+    del model.metadata_props[:]
+    for key, value in metadata.items():
+        model.metadata_props.add(key=PREFIX + key, value=value)
+    for node in model.graph.node:  # Stack traces of this machine's files.
+        del node.metadata_props[:]
+        node.doc_string = ""
+    onnx.checker.check_model(model)
+    return model
+
+
+def _example(frame: Frame, sources: int, targets: int) -> dict[str, npt.NDArray[np.generic]]:
+    """Random pictures and poses, with missing joints and joints outside, seeded."""
+    random = np.random.default_rng(sources * 100 + targets)
+    size = np.array(frame.network_size)
+
+    def poses(count: int) -> npt.NDArray[np.float32]:
+        pose = random.uniform(-0.1, 1.1, (count, JOINTS, 2)) * size
+        pose[random.random((count, JOINTS)) < 0.1] = -1
+        in_pixels: npt.NDArray[np.float32] = pose.astype(np.float32)
+        return in_pixels
+
+    # Smooth pictures: noise would exaggerate every rounding difference.
+    coarse = random.integers(0, 256, (sources, 8, 8, 3), dtype=np.uint8)
+    picture = np.kron(coarse, np.ones((1, -(-size[0] // 8), -(-size[1] // 8), 1), np.uint8))
+    return {
+        "source": np.ascontiguousarray(picture[:, : size[0], : size[1]]),
+        "source_pose": poses(sources),
+        "target_pose": poses(targets),
+        "source_index": random.integers(0, sources, targets),
+    }
+
+
+@torch.no_grad()
+def prove(generator: Generator, frame: Frame, content: bytes) -> Proof:
+    """Compare a serialised model with the generator, at sizes other than the traced ones.
+
+    PyTorch takes the plain path, one source for each target, as training does.
+    """
+    session = ort.InferenceSession(content, providers=["CPUExecutionProvider"])
+    largest, different, values = 0, 0, 0
+    for sources, targets in PROVEN:
+        feeds = _example(frame, sources, targets)
+        (found,) = session.run(None, feeds)
+        expected = _plain_pictures(generator, frame, feeds)
+        difference = np.abs(np.asarray(found).astype(int) - expected)
+        largest = max(largest, int(difference.max()))
+        different += int((difference > 0).sum())
+        values += difference.size
+    return Proof(largest, different / values)
+
+
+def _plain_pictures(
+    generator: Generator, frame: Frame, feeds: Mapping[str, npt.NDArray[np.generic]]
+) -> npt.NDArray[np.uint8]:
+    index = feeds["source_index"]
+    maps = [
+        keypoint_maps(torch.from_numpy(pose), frame.network_size, frame.sigma_px)
+        for pose in (feeds["source_pose"][index], feeds["target_pose"])
+    ]
+    image = picture_to_tensor(torch.from_numpy(feeds["source"][index]))
+    generated, _ = generator(image, *maps)
+    return np.asarray(tensor_to_picture(generated))

@@ -1,0 +1,150 @@
+"""Pictures: decoding what strangers send, fitting to the network's size, encoding results."""
+
+import io
+import warnings
+from functools import lru_cache
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from dptn_cli.errors import InputError
+from dptn_cli.records import PictureU8, Size
+
+Format: TypeAlias = Literal["png", "jpg"]
+
+PUBLISHED_JPEG_QUALITY = 75
+MOST_PIXELS = 100_000_000
+SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".ppm"})
+# No decoder that runs another program (EPS) or that few pictures need.
+DECODERS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "PPM")
+
+Image.MAX_IMAGE_PIXELS = MOST_PIXELS
+Image.init()  # Registers the decoders now, not in the first thread that meets a WebP.
+
+
+def decode_picture(data: bytes) -> Image.Image:
+    """Decode a picture of any mode to upright 8-bit RGB.
+
+    EXIF rotation is applied, transparency laid over white, 16 bits a channel reduced to 8.
+
+    Raises:
+        InputError: not a picture, truncated, or more than `MOST_PIXELS` pixels.
+    """
+    if not data:
+        raise InputError("the file is empty")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            warnings.simplefilter("ignore", UserWarning)
+            with Image.open(io.BytesIO(data), formats=DECODERS) as image:
+                return _rgb(ImageOps.exif_transpose(image))
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise InputError(f"more than {MOST_PIXELS:,} pixels") from error
+    except UnidentifiedImageError as error:
+        raise InputError("not a picture, or of an unknown format") from error
+    except MemoryError as error:
+        raise InputError("too large for this machine's memory") from error
+    except Exception as error:  # Decoders raise nearly anything at broken files.
+        raise InputError(f"cannot be decoded: {error or type(error).__name__}") from error
+
+
+def _rgb(image: Image.Image) -> Image.Image:
+    if image.mode.startswith("I;16"):
+        levels = np.asarray(image).astype(np.uint16) >> 8
+        return Image.fromarray(levels.astype(np.uint8)).convert("RGB")
+    if image.mode == "I":  # 16 bits in 32
+        levels = np.clip(np.asarray(image), 0, 65535) >> 8
+        return Image.fromarray(levels.astype(np.uint8)).convert("RGB")
+    if image.mode == "F":
+        return Image.fromarray(np.clip(np.asarray(image), 0, 255).astype(np.uint8)).convert("RGB")
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        white = Image.new("RGBA", image.size, "white")
+        return Image.alpha_composite(white, image).convert("RGB")
+    return image.convert("RGB")
+
+
+def picture_size(path: Path) -> Size:
+    """(height, width) of a picture as it stands upright, from its header alone.
+
+    Raises:
+        InputError: not a picture.
+    """
+    try:
+        with (
+            warnings.catch_warnings(action="ignore"),
+            Image.open(path, formats=DECODERS) as image,
+        ):
+            sideways = image.getexif().get(0x0112, 1) in (5, 6, 7, 8)
+            return (image.width, image.height) if sideways else (image.height, image.width)
+    except Exception as error:
+        raise InputError(f"{path}: not a picture that can be read") from error
+
+
+def fit_to_network(image: Image.Image, network_size: Size) -> PictureU8:
+    """Resize to the network's size with Pillow's antialiased bilinear filter, as published.
+
+    Returns:
+        (H, W, 3) uint8 RGB.
+    """
+    height, width = network_size
+    return np.asarray(image.resize((width, height), Image.Resampling.BILINEAR))
+
+
+def fit_to_disk(picture_u8: PictureU8, image_size: Size) -> PictureU8:
+    """Resize a generated picture to its size on disk, as OpenCV's INTER_LINEAR does.
+
+    For each axis in turn, with 11-bit weights: position x = (i + 0.5) * from / to - 0.5,
+    value = (p[x0] * w0 + p[x0 + 1] * w1 + 1024) >> 11. Exact for the published frames, where
+    one axis changes.
+
+    Args:
+        picture_u8: (H, W, 3) uint8.
+        image_size: (height, width) wanted.
+    """
+    for axis, wanted in enumerate(image_size):
+        have = picture_u8.shape[axis]
+        if have != wanted:
+            picture_u8 = _resample(picture_u8, axis, wanted)
+    return picture_u8
+
+
+def _resample(picture_u8: PictureU8, axis: int, wanted: int) -> PictureU8:
+    first, second, weight = _taps(picture_u8.shape[axis], wanted)
+    shape = (-1, 1, 1) if axis == 0 else (1, -1, 1)
+    weight = weight.reshape(shape)
+    low = picture_u8.take(first, axis).astype(np.int32)
+    high = picture_u8.take(second, axis).astype(np.int32)
+    return ((low * (2048 - weight) + high * weight + 1024) >> 11).astype(np.uint8)
+
+
+@lru_cache(maxsize=8)
+def _taps(
+    have: int, wanted: int
+) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp], npt.NDArray[np.int32]]:
+    position = (np.arange(wanted) + 0.5) * have / wanted - 0.5
+    floor = np.floor(position)
+    weight = np.rint((position - floor) * 2048).astype(np.int32)
+    first = np.clip(floor, 0, have - 1).astype(np.intp)
+    second = np.clip(floor + 1, 0, have - 1).astype(np.intp)
+    return first, second, weight
+
+
+def encode_picture(picture_u8: PictureU8, fmt: Format, quality: int) -> bytes:
+    """Encode (H, W, 3) uint8 RGB.
+
+    Args:
+        picture_u8: the picture.
+        fmt: `png`, without loss, or `jpg`.
+        quality: of the JPEG, 1 to 100; 75 is what the published code saves.
+    """
+    buffer = io.BytesIO()
+    image = Image.fromarray(picture_u8)
+    if fmt == "jpg":
+        image.save(buffer, "JPEG", quality=quality)
+    else:
+        image.save(buffer, "PNG")
+    return buffer.getvalue()

@@ -1,0 +1,165 @@
+"""Poses: the published annotation CSV, and scaling to the network's grid.
+
+18 joints in OpenPose's order, (y, x) in pixels of the picture on disk, -1 where missing.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from dptn_cli.errors import InputError
+from dptn_cli.records import JOINTS, MISSING, Pose, Size
+
+JOINT_NAMES = (
+    "nose", "neck",
+    "right shoulder", "right elbow", "right wrist",
+    "left shoulder", "left elbow", "left wrist",
+    "right hip", "right knee", "right ankle",
+    "left hip", "left knee", "left ankle",
+    "right eye", "left eye", "right ear", "left ear",
+)  # fmt: skip
+
+HEADER = ["name", "keypoints_y", "keypoints_x"]
+LONGEST_LINE = 100_000
+
+
+class Annotations(Mapping[str, Pose]):
+    """The poses of one or several annotation CSVs, by picture name.
+
+    Lines are kept as they stand and read when they are asked for, so that a broken line harms
+    only the picture it belongs to.
+
+    Raises:
+        InputError: a file cannot be read, its header is not the published one, or two lines
+            for one picture differ.
+    """
+
+    def __init__(self, *paths: Path) -> None:
+        self._lines: dict[str, tuple[Path, int, str]] = {}
+        for path in paths:
+            self._add(path)
+
+    def _add(self, path: Path) -> None:
+        for number, line in _lines(path):
+            name, _, rest = line.partition(":") if line.count(":") == 2 else ("", "", "")
+            name = name.strip()
+            if not name:
+                raise InputError(f"{path}, line {number}: expected name:[18 y]:[18 x]")
+            known = self._lines.setdefault(name, (path, number, rest))
+            if known[2].split() != rest.split():
+                raise InputError(
+                    f"{path}, line {number}: other keypoints for {name} than in "
+                    f"{known[0]}, line {known[1]}; keep one of the two"
+                )
+
+    def __getitem__(self, name: str) -> Pose:
+        """The pose of a picture.
+
+        Raises:
+            KeyError: no line for this name.
+            InputError: its line is not two JSON lists of 18 numbers.
+        """
+        path, number, rest = self._lines[name]
+        try:
+            return parse_pose(*rest.split(":"))
+        except InputError as error:
+            raise InputError(f"{path}, line {number} ({name}): {error}") from error
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._lines
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._lines)
+
+    def __len__(self) -> int:
+        return len(self._lines)
+
+
+def _lines(path: Path) -> Iterator[tuple[int, str]]:
+    """The numbered lines of an annotation CSV, after its header."""
+    try:
+        with path.open(encoding="utf-8-sig") as file:
+            header = file.readline(LONGEST_LINE)
+            if [cell.strip() for cell in header.split(":")] != HEADER:
+                raise InputError(
+                    f"{path}: not an annotation CSV: the first line must be {':'.join(HEADER)}"
+                )
+            number = 1
+            while line := file.readline(LONGEST_LINE):
+                number += 1
+                if len(line) == LONGEST_LINE:
+                    raise InputError(f"{path}, line {number}: longer than any annotation")
+                if line.strip():
+                    yield number, line.strip()
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: not text in UTF-8: {error.reason}") from error
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror}") from error
+
+
+def parse_pose(ys_json: str, xs_json: str) -> Pose:
+    """Read two JSON lists of 18 numbers.
+
+    Returns:
+        (18, 2) as (y, x); a joint with either coordinate -1 is missing in both.
+
+    Raises:
+        InputError: not JSON, not 18 numbers, or a number that is not finite.
+    """
+    try:
+        lists = [json.loads(text) for text in (ys_json, xs_json)]
+    except (ValueError, RecursionError) as error:
+        raise InputError("the keypoints are not JSON lists") from error
+    for values in lists:
+        if not isinstance(values, list) or len(values) != JOINTS:
+            count = len(values) if isinstance(values, list) else "no list"
+            raise InputError(f"{JOINTS} numbers expected for each of y and x, found {count}")
+        if any(type(value) not in (int, float) for value in values):
+            raise InputError("the keypoints are not all numbers")
+    try:
+        pose = np.array(lists, dtype=np.float64).T
+    except OverflowError as error:
+        raise InputError("a keypoint is too large to be a pixel") from error
+    if not np.isfinite(pose).all() or np.abs(pose).max() > 1e6:
+        raise InputError("a keypoint is not finite, or too large to be a pixel")
+    pose[(pose == MISSING).any(axis=1)] = MISSING
+    return pose
+
+
+def format_pose(name: str, pose: Pose) -> str:
+    """One line of an annotation CSV; whole numbers are written as such."""
+    lists = ([int(v) if v == int(v) else round(float(v), 3) for v in axis] for axis in pose.T)
+    return ":".join([name, *(json.dumps(values) for values in lists)])
+
+
+def joints_in_frame(pose: Pose, picture_size: Size) -> int:
+    """How many joints lie inside a picture of this size."""
+    return int(((pose >= 0) & (pose < np.array(picture_size))).all(axis=1).sum())
+
+
+def to_network(pose: Pose, picture_size: Size, network_size: Size) -> npt.NDArray[np.float32]:
+    """Scale a pose from a picture to the network's grid.
+
+    The network truncates what it is given to whole pixels. Rounding to float32 must not carry a
+    coordinate over the next whole number, nor make a present joint look missing.
+
+    Args:
+        pose: (18, 2) as (y, x), pixels of the picture; missing: -1.
+        picture_size: (height, width) of the picture.
+        network_size: (height, width) of the network's grid.
+
+    Returns:
+        (18, 2) float32 as (y, x), pixels of the network's grid; missing: exactly (-1, -1).
+    """
+    missing = (pose == MISSING).any(axis=1)
+    scaled = pose * np.array(network_size, dtype=np.float64) / np.array(picture_size)
+    rounded: npt.NDArray[np.float32] = scaled.astype(np.float32)
+    carried = np.trunc(rounded) != np.trunc(scaled)
+    rounded[carried] = np.nextafter(rounded[carried], np.float32(0))
+    looks_missing = (rounded == MISSING).all(axis=1)
+    rounded[looks_missing] = np.nextafter(np.float32(MISSING), np.float32(-2))
+    rounded[missing] = MISSING
+    return rounded

@@ -1,0 +1,162 @@
+"""`manifest.jsonl`: what became of every item, and so what a next run need not do again.
+
+One JSON object a line, appended once the picture is in place under its final name. The last
+line for an output is the one that holds. A line torn by a kill is dropped at the next start.
+"""
+
+import json
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from hashlib import blake2b
+from pathlib import Path
+from typing import IO, Any
+
+from dptn_cli.errors import InputError
+from dptn_cli.files import TEMPORARY_PREFIX
+from dptn_cli.records import Outcome, Status
+
+NAME = "manifest.jsonl"
+
+
+class Manifest:
+    """The manifest of one results folder, locked for one run.
+
+    Args:
+        folder: the results folder; must exist.
+        model_sha256: written into every line.
+
+    Raises:
+        InputError: another run holds the folder, or the file cannot be read or written.
+    """
+
+    def __init__(self, folder: Path, model_sha256: str) -> None:
+        self.folder, self._model = folder, model_sha256
+        path = folder / NAME
+        try:
+            self._file = path.open("ab", buffering=0)
+            _lock(self._file, folder)
+            self._size = _drop_torn_line(path)
+            _drop_temporary_files(folder)
+            self._made = _fingerprints(path)
+        except OSError as error:
+            raise InputError(f"{path}: {error.strerror}") from error
+
+    def __enter__(self) -> "Manifest":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def holder(self, *, overwrite: bool) -> Callable[[str, str], bool]:
+        """Whether an earlier run made a picture (output, fingerprint) and it is still there."""
+        return _holder(self.folder, {} if overwrite else self._made)
+
+    def append(self, outcome: Outcome) -> Outcome:
+        """Write an outcome's line.
+
+        Returns:
+            The outcome; or, where the line could not be written (a full disk), the outcome as
+            failed, since the next run will not know of the picture.
+        """
+        line = {
+            "output": outcome.output,
+            "source": outcome.source,
+            "target": outcome.target,
+            "status": str(outcome.status),
+            "reason": outcome.reason,
+            "model": self._model,
+            "fingerprint": outcome.fingerprint,
+            "seconds": round(outcome.elapsed_s, 4),
+        }
+        content = (json.dumps(line, ensure_ascii=False) + "\n").encode("utf-8", "surrogatepass")
+        try:
+            if self._file.write(content) != len(content):
+                raise OSError(0, "the disk is full")
+        except OSError as error:
+            os.ftruncate(self._file.fileno(), self._size)
+            reason = f"the manifest cannot be written: {error.strerror}"
+            return replace(outcome, status=Status.FAILED, reason=reason)
+        self._size += len(content)
+        return outcome
+
+
+def read_manifest(folder: Path) -> Iterator[dict[str, Any]]:
+    """The lines of a results folder's manifest, oldest first; broken lines are passed over."""
+    path = folder / NAME
+    if path.is_file():
+        with path.open(encoding="utf-8", errors="surrogateescape") as file:
+            for line in file:
+                try:
+                    entry = json.loads(line)
+                except (ValueError, RecursionError):
+                    continue
+                if isinstance(entry, dict) and isinstance(entry.get("output"), str):
+                    yield entry
+
+
+def holder(folder: Path, *, overwrite: bool) -> Callable[[str, str], bool]:
+    """Like `Manifest.holder`, without locking or making anything."""
+    return _holder(folder, {} if overwrite else _fingerprints(folder / NAME))
+
+
+def _holder(folder: Path, made: dict[bytes, str]) -> Callable[[str, str], bool]:
+    return lambda output, fingerprint: (
+        made.get(_short(output)) == fingerprint and (folder / output).is_file()
+    )
+
+
+def _fingerprints(path: Path) -> dict[bytes, str]:
+    made: dict[bytes, str] = {}
+    for entry in read_manifest(path.parent):
+        fingerprint = entry.get("fingerprint")
+        if entry.get("status") == Status.FAILED or not isinstance(fingerprint, str):
+            made.pop(_short(entry["output"]), None)
+        else:
+            made[_short(entry["output"])] = fingerprint
+    return made
+
+
+def _short(output: str) -> bytes:
+    return blake2b(output.encode("utf-8", "surrogatepass"), digest_size=12).digest()
+
+
+def _drop_torn_line(path: Path) -> int:
+    """Cut the file after its last line end; its size then."""
+    with path.open("rb+") as file:
+        end = file.seek(0, os.SEEK_END)
+        while end > 0:
+            start = max(0, end - 65536)
+            file.seek(start)
+            newline = file.read(end - start).rfind(b"\n")
+            if newline >= 0:
+                end = start + newline + 1
+                break
+            end = start
+        file.truncate(end)
+    return end
+
+
+def _drop_temporary_files(folder: Path) -> None:
+    """Remove what a killed run was writing; the lock is held, so no one else is."""
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            if name.startswith(TEMPORARY_PREFIX):
+                (Path(parent) / name).unlink(missing_ok=True)
+
+
+def _lock(file: IO[bytes], folder: Path) -> None:
+    """Hold the folder until the file is closed, the process's death included."""
+    try:
+        if os.name == "nt":
+            import msvcrt
+
+            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
+        else:
+            import fcntl
+
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise InputError(
+            f"{folder}: another `dptn transfer` is writing there; wait for it"
+        ) from error

@@ -1,0 +1,63 @@
+"""Pair lists: CSV with the columns `from` and `to`, and optionally `out`."""
+
+import csv
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TextIO
+
+from dptn_cli.errors import InputError
+from dptn_cli.files import checked_name
+from dptn_cli.records import Pair
+
+
+def read_pairs(path: Path) -> Iterator[Pair]:
+    """Read a pair list row by row; it is never in memory as a whole.
+
+    A byte order mark, CRLF line ends, spaces around names, blank lines and other columns are
+    allowed.
+
+    Raises:
+        InputError: no such file, not text, a column missing, no rows, or a row whose names are
+            empty or leave their folder; the message names the line.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            yield from _rows(path, file)
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: not a CSV in UTF-8: {error.reason}") from error
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror}") from error
+    except csv.Error as error:
+        raise InputError(f"{path}: not a CSV: {error}") from error
+
+
+def _rows(path: Path, file: TextIO) -> Iterator[Pair]:
+    reader = csv.reader(file)
+    header = [name.strip() for name in next(reader, [])]
+    if missing := [name for name in ("from", "to") if name not in header]:
+        found = ", ".join(name for name in header if name) or "nothing"
+        raise InputError(
+            f"{path}: the column {' and '.join(missing)} is missing (found: {found}); "
+            "a pair list is a CSV with the columns from,to"
+        )
+    known: list[str] = [name for name in ("from", "to", "out") if name in header]
+    columns = {name: header.index(name) for name in known}
+    empty = True
+    for row in reader:
+        if any(cell.strip() for cell in row):
+            empty = False
+            yield _pair(row, columns, where=f"{path}, line {reader.line_num}")
+    if empty:
+        raise InputError(f"{path}: the list is empty: it has a header and no pairs")
+
+
+def _pair(row: list[str], columns: dict[str, int], where: str) -> Pair:
+    cells = {name: row[i].strip() if i < len(row) else "" for name, i in columns.items()}
+    for name in ("from", "to"):
+        if not cells[name]:
+            raise InputError(f"{where}: no name in the column {name}")
+    try:
+        output = checked_name(cells["out"]) if cells.get("out") else None
+        return Pair(checked_name(cells["from"]), checked_name(cells["to"]), output)
+    except InputError as error:
+        raise InputError(f"{where}: {error}") from error

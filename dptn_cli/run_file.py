@@ -1,0 +1,108 @@
+"""`run.json`: what a run was made with, and how it went."""
+
+import json
+import platform
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import Any
+
+from dptn_cli import __version__
+from dptn_cli.errors import InputError
+from dptn_cli.files import write_atomic
+from dptn_cli.pipeline import StageSeconds
+from dptn_cli.records import Job, Status
+
+NAME = "run.json"
+
+
+@dataclass(frozen=True)
+class RunFile:
+    """One run's `run.json`, written when the run starts and again when it ends.
+
+    Attributes:
+        job: what is run.
+        provider: where it really runs.
+        batch_size: most pictures at once.
+        workers: threads that decode and encode.
+        started: UTC, ISO 8601.
+    """
+
+    job: Job
+    provider: str
+    batch_size: int
+    workers: int
+    started: str
+
+    def start(self) -> None:
+        """Write it with the state `running`."""
+        self._write(self._head() | {"state": "running", "counts": {"planned": self.job.planned}})
+
+    def finish(
+        self,
+        counts: Mapping[str, int],
+        stages: StageSeconds,
+        elapsed_s: float,
+        *,
+        interrupted: bool,
+    ) -> dict[str, Any]:
+        """Write it with the results, and return it.
+
+        Raises:
+            InputError: it cannot be written.
+            RuntimeError: outcomes are missing though nobody interrupted the run.
+        """
+        tally = {str(status): counts.get(status, 0) for status in Status}
+        ended = sum(tally.values())
+        if ended != self.job.planned and not interrupted:
+            raise RuntimeError(f"{self.job.planned} items planned, but {ended} ended")
+        document = self._head() | {
+            "state": "finished" if ended == self.job.planned else "interrupted",
+            "finished": now(),
+            "elapsed_s": round(elapsed_s, 3),
+            "counts": {"planned": self.job.planned, **tally},
+            "pictures_per_second": round(tally["done"] / max(elapsed_s, 1e-9), 3),
+            "stage_seconds": {name: round(s, 3) for name, s in asdict(stages).items()},
+        }
+        self._write(document)
+        return document
+
+    def _head(self) -> dict[str, Any]:
+        model = self.job.model
+        return {
+            "model": {
+                "path": str(model.path),
+                "sha256": model.sha256,
+                "dataset": model.frame.dataset,
+                "image_size": list(model.frame.image_size),
+                "network_size": list(model.frame.network_size),
+                "precision": model.precision,
+                "licence": model.metadata.get("licence", ""),
+            },
+            "provider": self.provider,
+            "batch_size": self.batch_size,
+            "workers": self.workers,
+            "jpeg_quality": self.job.jpeg_quality,
+            "versions": versions(),
+            "started": self.started,
+        }
+
+    def _write(self, document: Mapping[str, Any]) -> None:
+        path = self.job.out / NAME
+        content = (json.dumps(document, indent=2) + "\n").encode()
+        try:
+            write_atomic(path, lambda file: file.write(content))
+        except OSError as error:
+            raise InputError(f"{path}: {error.strerror}") from error
+
+
+def versions() -> dict[str, str]:
+    """What a result may depend on."""
+    packages = {name: version(name) for name in ("numpy", "pillow")}
+    return {"dptn": __version__, "python": platform.python_version(), **packages}
+
+
+def now() -> str:
+    """UTC, ISO 8601, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")

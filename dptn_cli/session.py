@@ -1,0 +1,247 @@
+"""onnxruntime: reading a model's own account, choosing a provider, running batches."""
+
+import ctypes
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime as ort
+
+from dptn_cli.errors import InputError, ModelError
+from dptn_cli.records import JOINTS, Batch, Frame, Model
+
+Provider: TypeAlias = Literal["auto", "cuda", "tensorrt", "cpu"]
+
+FORMAT = "1"
+PREFIX = "dptn."
+INPUTS = {
+    "source": "tensor(uint8)",
+    "source_pose": "tensor(float)",
+    "target_pose": "tensor(float)",
+    "source_index": "tensor(int64)",
+}
+_EXECUTION_PROVIDERS = {
+    "cpu": "CPUExecutionProvider",
+    "cuda": "CUDAExecutionProvider",
+    "tensorrt": "TensorrtExecutionProvider",
+}
+_METADATA_PROPS = 14  # field of ModelProto, onnx.proto3
+_GRAPH = 7
+_FATAL_ONLY = 4
+
+
+def read_model(path: Path) -> Model:
+    """Read what an exported file says of itself, without building a session.
+
+    Raises:
+        ModelError: no such file, not ONNX, not exported by dptn, or by a newer one.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise ModelError(f"{path}: {error.strerror}") from error
+    try:
+        properties = dict(_metadata_props(content))
+    except ValueError as error:
+        raise ModelError(f"{path}: not an ONNX file, or a truncated one") from error
+    metadata = {
+        key.removeprefix(PREFIX): value
+        for key, value in properties.items()
+        if key.startswith(PREFIX)
+    }
+    if "format" not in metadata:
+        raise ModelError(f"{path}: not made by `dptn export`, which alone writes what is needed")
+    if metadata["format"] != FORMAT:
+        raise ModelError(f"{path}: format {metadata['format']}, this dptn reads {FORMAT}")
+    try:
+        frame = _frame(metadata)
+        precision = metadata["precision"]
+    except (KeyError, ValueError, InputError) as error:
+        raise ModelError(f"{path}: its dptn metadata is incomplete: {error}") from error
+    return Model(path, hashlib.sha256(content).hexdigest(), frame, precision, metadata)
+
+
+def _frame(metadata: dict[str, str]) -> Frame:
+    if int(metadata["joints"]) != JOINTS:
+        raise ValueError(f"{metadata['joints']} joints")
+    sizes = []
+    for key in ("image_size", "network_size"):
+        height, width = metadata[key].split("x")
+        sizes.append((int(height), int(width)))
+    return Frame(metadata["dataset"], sizes[0], sizes[1], float(metadata["sigma"]))
+
+
+def _metadata_props(model: bytes) -> Iterator[tuple[str, str]]:
+    """The metadata_props of a serialised ModelProto, by the protobuf wire format.
+
+    https://protobuf.dev/programming-guides/encoding: tag = field << 3 | type.
+
+    Raises:
+        ValueError: not the bytes of a ModelProto.
+    """
+    fields = list(_fields(memoryview(model)))
+    if _GRAPH not in (number for number, _ in fields):
+        raise ValueError("no graph")
+    for number, value in fields:
+        if number == _METADATA_PROPS and value is not None:
+            entry = {field: text for field, text in _fields(value) if text is not None}
+            yield bytes(entry.get(1, b"")).decode(), bytes(entry.get(2, b"")).decode()
+
+
+def _fields(message: memoryview) -> Iterator[tuple[int, memoryview | None]]:
+    """Each field's number, and its bytes where it is of the length-delimited type."""
+    position = 0
+    while position < len(message):
+        tag, position = _varint(message, position)
+        number, wire_type = tag >> 3, tag & 7
+        value = None
+        if wire_type == 0:
+            _, position = _varint(message, position)
+        elif wire_type == 2:
+            length, position = _varint(message, position)
+            value = message[position : position + length]
+            position += length
+        elif wire_type in (1, 5):
+            position += 8 if wire_type == 1 else 4
+        else:
+            raise ValueError(f"wire type {wire_type}")
+        if position > len(message):
+            raise ValueError("truncated")
+        yield number, value
+
+
+def _varint(message: memoryview, position: int) -> tuple[int, int]:
+    value = 0
+    for shift in range(0, 64, 7):
+        if position >= len(message):
+            raise ValueError("truncated")
+        byte = message[position]
+        position += 1
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return value, position
+    raise ValueError("varint too long")
+
+
+class Session:
+    """A model, ready to run.
+
+    Args:
+        model: from `read_model`.
+        provider: `auto` takes CUDA where it works, else the CPU.
+        threads: of one inference on the CPU; 0 leaves it to onnxruntime.
+
+    Attributes:
+        model: the same.
+        provider: where it really runs: `cuda`, `tensorrt` or `cpu`.
+        fallback: why `auto` did not take a GPU; empty where it did.
+
+    Raises:
+        ModelError: the provider asked for cannot be had, or the file cannot be run.
+    """
+
+    def __init__(self, model: Model, provider: Provider = "auto", threads: int = 0) -> None:
+        self.model = model
+        self.fallback = ""
+        wanted = "cuda" if provider == "auto" else provider
+        if wanted != "cpu" and (problem := _gpu_problem(wanted)):
+            if provider != "auto":
+                raise ModelError(f"--provider {provider} cannot be had: {problem}")
+            self.fallback, wanted = problem, "cpu"
+        self._session = _open(model, wanted, threads)
+        self.provider = _running_on(self._session)
+        if self.provider != wanted:
+            problem = (
+                f"onnxruntime could not load its {wanted} libraries: "
+                "pip install 'onnxruntime-gpu[cuda,cudnn]'"
+            )
+            if provider != "auto":
+                raise ModelError(f"--provider {provider} cannot be had: {problem}")
+            self.fallback = problem
+        _check_contract(model.path, self._session)
+
+    def run(self, batch: Batch) -> npt.NDArray[np.uint8]:
+        """Make the batch's pictures.
+
+        Returns:
+            (T, H, W, 3) uint8 RGB at the network's size.
+
+        Raises:
+            ModelError: onnxruntime failed, out of memory for instance.
+        """
+        feeds = {
+            "source": batch.sources,
+            "source_pose": batch.source_poses,
+            "target_pose": batch.target_poses,
+            "source_index": batch.source_index,
+        }
+        try:
+            (generated,) = self._session.run(["generated"], feeds)
+        except Exception as error:  # onnxruntime's own exceptions have no common base.
+            raise ModelError(f"inference failed: {_one_line(error)}") from error
+        return np.asarray(generated)
+
+
+def _gpu_problem(provider: str) -> str:
+    """Why a GPU provider cannot work here, as far as can be told before trying it; or ''."""
+    if _EXECUTION_PROVIDERS[provider] not in ort.get_available_providers():
+        return "the installed onnxruntime is built without it (onnxruntime-gpu has it)"
+    if not cuda_devices():
+        return "no NVIDIA GPU with a working driver"
+    return ""
+
+
+def cuda_devices() -> int:
+    """How many CUDA devices the driver sees; 0 without a driver."""
+    for library in ("libcuda.so.1", "nvcuda.dll"):
+        try:
+            driver = ctypes.CDLL(library)
+        except OSError:
+            continue
+        count = ctypes.c_int(0)
+        if driver.cuInit(0) == 0 and driver.cuDeviceGetCount(ctypes.byref(count)) == 0:
+            return count.value
+    return 0
+
+
+def _open(model: Model, provider: str, threads: int) -> ort.InferenceSession:
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = _FATAL_ONLY
+    # Softmax over a thousand tokens leaves denormals, which are slow: 1.6x on the CPU.
+    options.add_session_config_entry("session.set_denormal_as_zero", "1")
+    providers: list[str | tuple[str, dict[str, Any]]] = [_EXECUTION_PROVIDERS["cpu"]]
+    if provider != "cpu":
+        ort.preload_dlls()
+        ort.set_default_logger_severity(_FATAL_ONLY)
+        providers.insert(0, (_EXECUTION_PROVIDERS["cuda"], {"cudnn_conv_algo_search": "HEURISTIC"}))
+    if provider == "tensorrt":
+        providers.insert(0, _EXECUTION_PROVIDERS["tensorrt"])
+    try:
+        return ort.InferenceSession(str(model.path), options, providers=providers)
+    except Exception as error:  # onnxruntime's own exceptions have no common base.
+        raise ModelError(f"{model.path}: onnxruntime cannot load it: {_one_line(error)}") from error
+
+
+def _running_on(session: ort.InferenceSession) -> str:
+    first = session.get_providers()[0]
+    return next(name for name, long_name in _EXECUTION_PROVIDERS.items() if long_name == first)
+
+
+def _check_contract(path: Path, session: ort.InferenceSession) -> None:
+    inputs = {entry.name: entry.type for entry in session.get_inputs()}
+    outputs = {entry.name: entry.type for entry in session.get_outputs()}
+    if inputs != INPUTS or outputs != {"generated": "tensor(uint8)"}:
+        raise ModelError(f"{path}: its inputs and outputs are not those of format {FORMAT}")
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:300]
+
+
+def versions() -> dict[str, str]:
+    """Version and build of onnxruntime."""
+    return {"onnxruntime": ort.__version__, "providers": ", ".join(ort.get_available_providers())}

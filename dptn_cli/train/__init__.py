@@ -1,0 +1,1 @@
+"""Training: the published data layout, the losses and the loop."""
