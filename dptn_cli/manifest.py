@@ -69,16 +69,20 @@ class Manifest:
             "fingerprint": outcome.fingerprint,
             "seconds": round(outcome.elapsed_s, 4),
         }
-        content = (json.dumps(line, ensure_ascii=False) + "\n").encode("utf-8", "surrogatepass")
+        content = (json.dumps(line) + "\n").encode()
         try:
             if self._file.write(content) != len(content):
                 raise OSError(0, "the disk is full")
         except OSError as error:
-            os.ftruncate(self._file.fileno(), self._size)
+            self._truncate()
             reason = f"the manifest cannot be written: {error.strerror}"
             return replace(outcome, status=Status.FAILED, reason=reason)
         self._size += len(content)
         return outcome
+
+    def _truncate(self) -> None:
+        """Drop what a failed write left behind."""
+        os.ftruncate(self._file.fileno(), self._size)
 
 
 def read_manifest(folder: Path) -> Iterator[dict[str, Any]]:

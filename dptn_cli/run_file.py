@@ -13,6 +13,7 @@ from dptn_cli.errors import InputError
 from dptn_cli.files import write_atomic
 from dptn_cli.pipeline import StageSeconds
 from dptn_cli.records import Job, Status
+from dptn_cli.session import runtime_version
 
 NAME = "run.json"
 
@@ -100,7 +101,12 @@ class RunFile:
 def versions() -> dict[str, str]:
     """What a result may depend on."""
     packages = {name: version(name) for name in ("numpy", "pillow")}
-    return {"dptn": __version__, "python": platform.python_version(), **packages}
+    return {
+        "dptn": __version__,
+        "python": platform.python_version(),
+        "onnxruntime": runtime_version(),
+        **packages,
+    }
 
 
 def now() -> str:

@@ -242,6 +242,6 @@ def _one_line(error: Exception) -> str:
     return " ".join(str(error).split())[:300]
 
 
-def versions() -> dict[str, str]:
-    """Version and build of onnxruntime."""
-    return {"onnxruntime": ort.__version__, "providers": ", ".join(ort.get_available_providers())}
+def runtime_version() -> str:
+    """Version of onnxruntime, whichever of its packages is installed."""
+    return str(ort.__version__)

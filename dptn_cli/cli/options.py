@@ -2,12 +2,14 @@
 
 import re
 from enum import StrEnum
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from dptn_cli.errors import InputError
-from dptn_cli.records import Size
+
+if TYPE_CHECKING:
+    from dptn_cli.records import Size
 
 
 class ProviderName(StrEnum):
@@ -30,7 +32,7 @@ ProviderOption = Annotated[
 ]
 
 
-def parse_size(text: str) -> Size:
+def parse_size(text: str) -> "Size":
     """Read HEIGHTxWIDTH.
 
     Raises:

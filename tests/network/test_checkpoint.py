@@ -1,0 +1,147 @@
+"""A checkpoint is loaded completely, or not at all."""
+
+import os
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from support import TINY_CONFIG, TINY_FRAME, tiny_generator
+from torch import Tensor
+
+from dptn_cli.errors import ModelError
+from dptn_cli.network.checkpoint import load_generator, save_generator
+from dptn_cli.network.generator import Generator
+
+Tensors = dict[str, Tensor]
+
+
+def saved(tmp_path: Path, content: object) -> Path:
+    path = tmp_path / "net_G.pth"
+    torch.save(content, path)
+    return path
+
+
+@pytest.mark.parametrize(
+    "rename",
+    [
+        lambda name: name,
+        lambda name: f"module.{name}",
+        lambda name: name.replace("PTM.", "transformer."),
+        lambda name: "module." + name.replace("PTM.", "transformer."),
+    ],
+    ids=["plain", "prefixed", "older", "prefixed older"],
+)
+def test_published_names(
+    tmp_path: Path,
+    official_tensors: Tensors,
+    official_generator: Generator,
+    rename: Callable[[str], str],
+) -> None:
+    renamed = {rename(name): tensor for name, tensor in official_tensors.items()}
+    loaded = load_generator(saved(tmp_path, renamed))
+    assert loaded.frame is None
+    for name, tensor in official_generator.state_dict().items():
+        assert torch.equal(loaded.generator.state_dict()[name], tensor)
+
+
+def test_one_copy_of_a_doubled_tensor_is_enough(tmp_path: Path, official_tensors: Tensors) -> None:
+    single = {n: t for n, t in official_tensors.items() if not n.startswith("mblock0.model.2")}
+    loaded = load_generator(saved(tmp_path, single)).generator.state_dict()
+    assert torch.equal(loaded["mblock0.model.2.weight"], official_tensors["mblock0.conv1.weight"])
+
+
+def test_own_checkpoint_brings_its_configuration(tmp_path: Path) -> None:
+    generator = tiny_generator()
+    save_generator(tmp_path / "own.pth", generator, TINY_FRAME)
+    loaded = load_generator(tmp_path / "own.pth")
+    assert (loaded.generator.config, loaded.frame) == (TINY_CONFIG, TINY_FRAME)
+    for name, tensor in generator.state_dict().items():
+        assert torch.equal(loaded.generator.state_dict()[name], tensor)
+
+
+def without(name: str) -> Callable[[Tensors], Any]:
+    return lambda tensors: {n: t for n, t in tensors.items() if n != name}
+
+
+def changed(name: str, value: object) -> Callable[[Tensors], Any]:
+    return lambda tensors: tensors | {name: value}
+
+
+BIAS = "decoder0.model.2.bias"
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (without(BIAS), f"1 missing: {BIAS}"),
+        (changed("block9.weight", torch.zeros(1)), "1 unexpected: block9.weight"),
+        (changed(BIAS, torch.zeros(5)), rf"1 misshapen: {BIAS} \(5,\) instead of \(128,\)"),
+        (changed(BIAS, torch.full((128,), torch.nan)), f"1 not finite: {BIAS}"),
+        (changed(BIAS, "a string"), "is a str, not a tensor"),
+        (
+            changed("mblock0.conv1.bias", torch.zeros(256)),
+            "two different tensors for mblock0.model.2.bias",
+        ),
+        (lambda _: {}, "168 missing: .* and 160 more"),
+        (lambda _: [1, 2], "a list, not a dict"),
+        (lambda _: {1: torch.zeros(1)}, "not a dict of named tensors"),
+        (lambda _: {"format": "dptn-generator-9"}, "this dptn reads 'dptn-generator-1'"),
+        (lambda _: {"format": "dptn-generator-1"}, "configuration cannot be read"),
+    ],
+)
+def test_what_is_not_this_network_is_one_error(
+    tmp_path: Path, official_tensors: Tensors, change: Callable[[Tensors], Any], message: str
+) -> None:
+    path = saved(tmp_path, change(dict(official_tensors)))
+    with pytest.raises(ModelError, match=message) as raised:
+        load_generator(path)
+    assert str(path) in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("config", [{"width": 0}, {"width": 10**9}, {"heads": 7}, {"new": 1}])
+def test_an_impossible_configuration_is_refused(tmp_path: Path, config: dict[str, int]) -> None:
+    save_generator(tmp_path / "own.pth", tiny_generator(), TINY_FRAME)
+    content = torch.load(tmp_path / "own.pth", weights_only=True)
+    content["config"] |= config
+    with pytest.raises(ModelError):
+        load_generator(saved(tmp_path, content))
+
+
+def test_missing_file(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="No such file"):
+        load_generator(tmp_path / "nowhere.pth")
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.99])
+def test_truncated_file(tmp_path: Path, tiny_checkpoint: Path, share: float) -> None:
+    content = tiny_checkpoint.read_bytes()
+    path = tmp_path / "cut.pth"
+    path.write_bytes(content[: int(len(content) * share)])
+    with pytest.raises(ModelError, match="not a PyTorch checkpoint"):
+        load_generator(path)
+
+
+class Evil:
+    """Would make a file if it were unpickled freely."""
+
+    def __init__(self, trace: Path) -> None:
+        self.trace = trace
+
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return os.system, (f"touch {self.trace}",)
+
+
+@pytest.mark.parametrize("by", ["torch", "pickle"])
+def test_a_checkpoint_cannot_run_code(tmp_path: Path, by: str) -> None:
+    path, trace = tmp_path / "evil.pth", tmp_path / "trace"
+    if by == "torch":
+        torch.save({"block0": Evil(trace)}, path)
+    else:
+        path.write_bytes(pickle.dumps(Evil(trace)))
+    with pytest.raises(ModelError, match="not a PyTorch checkpoint"):
+        load_generator(path)
+    assert not trace.exists()

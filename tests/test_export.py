@@ -1,0 +1,159 @@
+"""The ONNX contract, and what the published checkpoints give through it."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from PIL import Image
+from support import TINY_FRAME, Golden, dptn, tiny_generator
+
+from dptn_cli import export as export_module
+from dptn_cli.errors import ModelError
+from dptn_cli.export import Proof, export, prove
+from dptn_cli.images import fit_to_disk, fit_to_network
+from dptn_cli.keypoints import to_network
+from dptn_cli.network.checkpoint import LoadedGenerator, load_generator
+from dptn_cli.network.config import FRAMES
+from dptn_cli.network.tensors import keypoint_maps, picture_to_tensor, tensor_to_picture
+from dptn_cli.records import Batch, Frame
+from dptn_cli.session import Session, read_model
+
+
+def test_names_types_and_free_sizes(tiny_model: Path) -> None:
+    graph = onnx.load(tiny_model).graph
+    shapes = {
+        value.name: [d.dim_param or d.dim_value for d in value.type.tensor_type.shape.dim]
+        for value in (*graph.input, *graph.output)
+    }
+    assert shapes == {
+        "source": ["S", 64, 48, 3],
+        "source_pose": ["S", 18, 2],
+        "target_pose": ["T", 18, 2],
+        "source_index": ["T"],
+        "generated": ["T", 64, 48, 3],
+    }
+
+
+def test_one_file_without_traces_of_this_machine(tiny_model: Path) -> None:
+    assert [p.name for p in tiny_model.parent.iterdir()] == ["tiny.onnx"]
+    content = tiny_model.read_bytes()
+    assert str(Path(__file__).parent.parent).encode() not in content
+    assert b".py" not in content
+
+
+def golden_batch(golden: Golden, frame: Frame) -> Batch:
+    def poses(name: str) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
+        scaled = [
+            to_network(np.asarray(pose, float), frame.image_size, frame.network_size)
+            for pose in golden[name]
+        ]
+        return np.stack(scaled)
+
+    fitted = [
+        fit_to_network(Image.fromarray(np.asarray(p, np.uint8)), frame.network_size)
+        for p in golden["source"]
+    ]
+    return Batch(
+        np.stack(fitted), poses("source_keypoints"), poses("target_keypoints"), np.array([0, 1])
+    )
+
+
+def test_onnx_gives_the_official_pictures(fashion_model: Path, golden: Golden) -> None:
+    frame = FRAMES["fashion"]
+    session = Session(read_model(fashion_model), "cpu")
+    generated = session.run(golden_batch(golden, frame))
+    result = np.stack([fit_to_disk(picture, frame.image_size) for picture in generated])
+    difference = np.abs(result.astype(int) - golden["result"])
+    assert difference.max() <= 2
+    assert (difference == 0).mean() >= 0.99
+
+
+def test_market_through_onnx_and_through_pytorch(
+    market_model: Path, official_checkpoint: Path, golden: Golden
+) -> None:
+    frame = FRAMES["market"]
+    batch = golden_batch(golden, frame)
+    generated = Session(read_model(market_model), "cpu").run(batch)
+    generator = load_generator(official_checkpoint).generator
+    maps = [
+        keypoint_maps(torch.from_numpy(pose), frame.network_size)
+        for pose in (batch.source_poses, batch.target_poses)
+    ]
+    with torch.no_grad():
+        target, _ = generator(picture_to_tensor(torch.from_numpy(batch.sources)), *maps)
+    difference = np.abs(generated.astype(int) - tensor_to_picture(target).numpy())
+    assert generated.shape == (2, 128, 64, 3)
+    assert difference.max() <= 1
+    assert (difference == 0).mean() >= 0.99
+
+
+def test_the_proof_sees_other_weights(tiny_model: Path) -> None:
+    same = prove(tiny_generator(), TINY_FRAME, tiny_model.read_bytes())
+    assert same.largest_levels <= 1
+    other = tiny_generator()
+    with torch.no_grad():
+        other.get_parameter("decoder2.model.5.weight").mul_(1.05)
+    different = prove(other, TINY_FRAME, tiny_model.read_bytes())
+    assert different.largest_levels > 1
+    assert different.share > 0.01
+
+
+@pytest.mark.parametrize("proof", [Proof(2, 0.0001), Proof(1, 0.02)])
+def test_a_failed_proof_leaves_no_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, proof: Proof
+) -> None:
+    monkeypatch.setattr(export_module, "prove", lambda *_: proof)
+    loaded = LoadedGenerator(tiny_generator(), TINY_FRAME, "0" * 64)
+    (tmp_path / "m.onnx").write_bytes(b"the former one")
+    with pytest.raises(ModelError, match="Nothing was written"):
+        export(loaded, TINY_FRAME, tmp_path / "m.onnx")
+    assert [p.read_bytes() for p in tmp_path.iterdir()] == [b"the former one"]
+
+
+def test_metadata_of_a_published_checkpoint(fashion_model: Path, market_model: Path) -> None:
+    fashion, market = (read_model(path).metadata for path in (fashion_model, market_model))
+    assert (fashion["image_size"], fashion["network_size"]) == ("256x176", "256x256")
+    assert (market["image_size"], market["network_size"]) == ("128x64", "128x64")
+    assert (fashion["dataset"], market["dataset"]) == ("fashion", "market")
+    assert fashion["parameters"] == "9794371"
+    assert "CC BY-NC 4.0" in fashion["licence"]
+
+
+class TestCommand:
+    def test_own_checkpoint(self, tiny_checkpoint: Path, tmp_path: Path) -> None:
+        result = dptn("export", tiny_checkpoint, "-o", tmp_path / "new" / "m.onnx")
+        assert result.exit_code == 0
+        assert "largest difference" in result.stderr
+        assert result.stdout == ""
+        assert read_model(tmp_path / "new" / "m.onnx").frame == TINY_FRAME
+
+    def test_json(self, tiny_checkpoint: Path, tmp_path: Path) -> None:
+        result = dptn("export", tiny_checkpoint, "-o", tmp_path / "m.onnx", "--json")
+        assert json.loads(result.stdout)["largest_levels"] <= 1
+
+    def test_a_published_checkpoint_needs_its_data_set(
+        self, official_checkpoint: Path, tmp_path: Path
+    ) -> None:
+        result = dptn("export", official_checkpoint, "-o", tmp_path / "m.onnx")
+        assert result.exit_code == 2
+        assert "--dataset fashion or --dataset market" in result.stderr
+
+    def test_an_unknown_data_set(self, official_checkpoint: Path, tmp_path: Path) -> None:
+        result = dptn("export", official_checkpoint, "-o", tmp_path / "m", "--dataset", "cats")
+        assert result.exit_code == 2
+        assert "one of fashion, market" in result.stderr
+
+    def test_a_wrong_path_is_no_gray_pictures(self, tmp_path: Path) -> None:
+        result = dptn("export", tmp_path / "none.pth", "-o", tmp_path / "m", "--dataset", "market")
+        assert result.exit_code == 2
+        assert "none.pth: No such file" in result.stderr
+        assert not list(tmp_path.iterdir())
+
+    def test_an_unwritable_place(self, tiny_checkpoint: Path, tmp_path: Path) -> None:
+        (tmp_path / "file").touch()
+        result = dptn("export", tiny_checkpoint, "-o", tmp_path / "file" / "m.onnx")
+        assert result.exit_code == 2
+        assert "cannot be written" in result.stderr

@@ -1,0 +1,150 @@
+import io
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from dptn_cli import images
+from dptn_cli.errors import InputError
+from dptn_cli.images import decode_picture, encode_picture, fit_to_disk, fit_to_network
+
+RED, WHITE = (200, 30, 10), (255, 255, 255)
+
+
+def encoded(image: Image.Image, fmt: str = "PNG", **options: object) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, fmt, **options)
+    return buffer.getvalue()
+
+
+def solid(mode: str, colour: object, size: tuple[int, int] = (6, 4)) -> Image.Image:
+    return Image.new(mode, size, colour)  # type: ignore[arg-type]
+
+
+def palette_with_transparency() -> bytes:
+    image = solid("RGB", RED).quantize(4)
+    return encoded(image, "PNG", transparency=image.getpixel((0, 0)))
+
+
+def grey16(level: int) -> bytes:
+    return encoded(Image.fromarray(np.full((4, 6), level, np.uint16)))
+
+
+@pytest.mark.parametrize(
+    ("data", "colour", "tolerance"),
+    [
+        (encoded(solid("RGB", RED)), RED, 0),
+        (encoded(solid("RGB", RED), "JPEG"), RED, 3),
+        (encoded(solid("RGB", RED), "WEBP"), RED, 8),
+        (encoded(solid("RGB", RED), "BMP"), RED, 0),
+        (encoded(solid("RGB", RED), "TIFF"), RED, 0),
+        (encoded(solid("CMYK", (0, 255, 255, 0)), "JPEG"), (255, 0, 0), 4),
+        (encoded(solid("L", 90)), (90, 90, 90), 0),
+        (encoded(solid("1", 1)), WHITE, 0),
+        (encoded(solid("RGB", RED).quantize(4)), RED, 1),
+        (palette_with_transparency(), WHITE, 0),
+        (encoded(solid("LA", (90, 0))), WHITE, 0),
+        (encoded(solid("RGBA", (*RED, 0))), WHITE, 0),
+        (encoded(solid("RGBA", (*RED, 255))), RED, 0),
+        (grey16(0x8000), (128, 128, 128), 0),
+        (grey16(0xFFFF), WHITE, 0),
+        (encoded(Image.fromarray(np.full((4, 6), 0x40FF, np.int32)), "TIFF"), (64, 64, 64), 0),
+        (encoded(Image.fromarray(np.full((4, 6), 90.7, np.float32)), "TIFF"), (90, 90, 90), 0),
+    ],
+)  # fmt: skip
+def test_every_mode_becomes_rgb(data: bytes, colour: tuple[int, int, int], tolerance: int) -> None:
+    picture = np.asarray(decode_picture(data)).astype(int)
+    assert picture.shape == (4, 6, 3)
+    assert np.abs(picture - colour).max() <= tolerance
+
+
+def test_exif_rotation_is_applied() -> None:
+    image = solid("RGB", "white", (6, 4))
+    image.putpixel((0, 0), (0, 0, 0))
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turn clockwise to see it upright
+    upright = decode_picture(encoded(image, exif=exif))
+    assert upright.size == (4, 6)
+    assert upright.getpixel((3, 0)) == (0, 0, 0)
+
+
+def test_size_from_the_header_is_the_upright_one(tmp_path_factory: pytest.TempPathFactory) -> None:
+    path = tmp_path_factory.mktemp("exif") / "a.jpg"
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    path.write_bytes(encoded(solid("RGB", RED), "JPEG", exif=exif))
+    assert images.picture_size(path) == (6, 4)
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"", "empty"),
+        (b"not a picture", "not a picture"),
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "not a picture"),
+        (encoded(solid("RGB", RED, (400, 400)), "JPEG")[:700], "cannot be decoded"),
+        (encoded(solid("RGB", RED, (400, 400)))[:300], "cannot be decoded|not a picture"),
+    ],
+)
+def test_broken_files(data: bytes, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        decode_picture(data)
+
+
+@pytest.mark.parametrize("side", [10_001, 30_000])
+def test_a_decompression_bomb(side: int) -> None:
+    header = encoded(solid("1", 0, (side, side)))
+    with pytest.raises(InputError, match="more than 100,000,000 pixels"):
+        decode_picture(header)
+
+
+@given(st.binary(max_size=200), st.integers(0, 400))
+@settings(max_examples=60)
+def test_no_bytes_break_the_decoder(noise: bytes, position: int) -> None:
+    data = bytearray(encoded(solid("RGB", RED, (40, 40)), "JPEG"))
+    data[position : position + len(noise)] = noise
+    try:
+        assert decode_picture(bytes(data)).mode == "RGB"
+    except InputError as error:
+        assert str(error)
+
+
+def test_fitting_to_the_network_antialiases() -> None:
+    stripes = np.zeros((64, 64, 3), np.uint8)
+    stripes[:, ::2] = 255
+    fitted = fit_to_network(Image.fromarray(stripes), (16, 16))
+    assert fitted.shape == (16, 16, 3)
+    assert 100 < fitted[:, 2:-2].mean() < 155
+    assert fitted.std() < 30
+
+
+def test_fitting_to_disk_is_opencvs_formula() -> None:
+    random = np.random.default_rng(0)
+    picture = random.integers(0, 256, (5, 256, 3), dtype=np.uint8)
+    fitted = fit_to_disk(picture, (5, 176))
+    for column in (0, 1, 87, 174, 175):
+        x = (column + 0.5) * 256 / 176 - 0.5
+        x0 = int(np.floor(x))
+        w1 = round((x - x0) * 2048)
+        pixels = picture.astype(int)
+        expected = (pixels[:, x0] * (2048 - w1) + pixels[:, x0 + 1] * w1 + 1024) >> 11
+        assert np.array_equal(fitted[:, column], expected)
+
+
+def test_fitting_to_the_same_size_changes_nothing() -> None:
+    picture = np.random.default_rng(0).integers(0, 256, (8, 9, 3), dtype=np.uint8)
+    assert np.array_equal(fit_to_disk(picture, (8, 9)), picture)
+
+
+@given(st.integers(8, 80), st.integers(8, 80))
+def test_a_plain_picture_stays_plain_at_any_size(height: int, width: int) -> None:
+    picture = np.full((32, 24, 3), 77, np.uint8)
+    assert np.array_equal(fit_to_disk(picture, (height, width)), np.full((height, width, 3), 77))
+
+
+def test_png_is_exact_and_jpeg_has_the_published_quality() -> None:
+    picture = np.random.default_rng(0).integers(0, 256, (8, 8, 3), dtype=np.uint8)
+    assert np.array_equal(np.asarray(decode_picture(encode_picture(picture, "png", 75))), picture)
+    assert encode_picture(picture, "jpg", 75) == encoded(Image.fromarray(picture), "JPEG")

@@ -1,0 +1,170 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from dptn_cli.errors import InputError
+from dptn_cli.keypoints import (
+    JOINT_NAMES,
+    Annotations,
+    format_pose,
+    joints_in_frame,
+    parse_pose,
+    to_network,
+)
+from dptn_cli.records import Pose
+
+HEADER = "name:keypoints_y:keypoints_x"
+EIGHTEEN = list(range(18))
+
+poses = arrays(np.float64, (18, 2), elements=st.floats(0, 5000).map(lambda value: round(value, 3)))
+
+
+def annotation_file(path: Path, *lines: str, header: str = HEADER) -> Path:
+    path.write_text("\n".join([header, *lines]) + "\n", encoding="utf-8")
+    return path
+
+
+def test_joints_are_openposes() -> None:
+    assert len(set(JOINT_NAMES)) == 18
+    assert (JOINT_NAMES[0], JOINT_NAMES[4], JOINT_NAMES[17]) == ("nose", "right wrist", "left ear")
+
+
+@given(pose=poses, missing=st.sets(st.integers(0, 17)))
+def test_a_written_pose_is_read_back(pose: Pose, missing: set[int]) -> None:
+    pose[list(missing)] = -1
+    name, *lists = format_pose("a.jpg", pose).split(":")
+    assert name == "a.jpg"
+    assert np.array_equal(parse_pose(*lists), pose)
+
+
+@pytest.mark.parametrize("prefix", ["", "\ufeff"], ids=["plain", "byte order mark"])
+@pytest.mark.parametrize("end", ["\n", "\r\n"], ids=["LF", "CRLF"])
+def test_the_published_csv(tmp_path: Path, prefix: str, end: str) -> None:
+    path = tmp_path / "annotation.csv"
+    lines = [
+        HEADER,
+        f" a.jpg : {EIGHTEEN}: {EIGHTEEN[::-1]} ",
+        "",
+        f"b/c.jpg:{EIGHTEEN}:{EIGHTEEN}",
+    ]
+    path.write_bytes((prefix + end.join(lines) + end).encode())
+    annotations = Annotations(path)
+    assert list(annotations) == ["a.jpg", "b/c.jpg"]
+    assert annotations["a.jpg"][0].tolist() == [0, 17]
+
+
+def test_either_coordinate_missing_is_a_missing_joint() -> None:
+    pose = parse_pose(json.dumps([-1, 5] + [3] * 16), json.dumps([7, -1] + [3] * 16))
+    assert pose[:3].tolist() == [[-1, -1], [-1, -1], [3, 3]]
+
+
+@pytest.mark.parametrize(
+    ("ys", "message"),
+    [
+        ("[1, 2", "not JSON"),
+        ("nothing", "not JSON"),
+        ("[" * 50_000, "not JSON"),
+        ("[1, 2]", "18 numbers expected for each of y and x, found 2"),
+        ("{}", "found no list"),
+        (json.dumps(["1"] * 18), "not all numbers"),
+        (json.dumps([[1]] * 18), "not all numbers"),
+        (json.dumps([True] * 18), "not all numbers"),
+        (json.dumps([float("nan")] * 18), "not finite"),
+        (json.dumps([float("inf")] * 18), "not finite"),
+        (json.dumps([1e7] * 18), "too large"),
+        ("[" + ", ".join(["1" + "0" * 400] * 18) + "]", "too large"),
+        ("[" + ", ".join(["1" * 5000] * 18) + "]", "not JSON"),
+    ],
+)
+def test_broken_keypoints_harm_only_their_own_picture(
+    tmp_path: Path, ys: str, message: str
+) -> None:
+    good = f"good.jpg: {EIGHTEEN}: {EIGHTEEN}"
+    path = annotation_file(tmp_path / "a.csv", f"bad.jpg: {ys}: {EIGHTEEN}", good)
+    annotations = Annotations(path)
+    assert annotations["good.jpg"].shape == (18, 2)
+    with pytest.raises(InputError, match=message) as raised:
+        annotations["bad.jpg"]
+    assert str(raised.value).startswith(f"{path}, line 2 (bad.jpg)")
+
+
+@given(st.text(max_size=200), st.text(max_size=200))
+def test_no_text_breaks_the_parser(ys: str, xs: str) -> None:
+    try:
+        assert np.isfinite(parse_pose(ys, xs)).all()
+    except InputError as error:
+        assert "\n" not in str(error)
+
+
+@given(st.binary(max_size=300))
+def test_no_bytes_break_the_reader(tmp_path_factory: pytest.TempPathFactory, data: bytes) -> None:
+    path = tmp_path_factory.mktemp("csv") / "a.csv"
+    path.write_bytes(HEADER.encode() + b"\n" + data)
+    try:
+        Annotations(path)
+    except InputError as error:
+        assert str(path) in str(error)
+
+
+def test_two_lines_for_one_picture(tmp_path: Path) -> None:
+    line, other = f"a.jpg: {EIGHTEEN}: {EIGHTEEN}", f"a.jpg: {EIGHTEEN}: {EIGHTEEN[::-1]}"
+    assert len(Annotations(annotation_file(tmp_path / "same.csv", line, line))) == 1
+    with pytest.raises(InputError, match=r"line 3: other keypoints for a.jpg than in .*line 2"):
+        Annotations(annotation_file(tmp_path / "other.csv", line, other))
+
+
+@pytest.mark.parametrize(
+    ("header", "line", "message"),
+    [
+        ("name,y,x", "", "the first line must be name:keypoints_y:keypoints_x"),
+        (HEADER, "a.jpg", r"expected name:\[18 y\]"),
+        (HEADER, ": [] : []", r"expected name"),
+        (HEADER, "a" * 200_000, "longer than any annotation"),
+    ],
+)
+def test_a_file_that_is_no_annotation_csv(
+    tmp_path: Path, header: str, line: str, message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
+        Annotations(annotation_file(tmp_path / "a.csv", line, header=header))
+
+
+def test_missing_and_binary_files(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="No such file"):
+        Annotations(tmp_path / "none.csv")
+    (tmp_path / "b.csv").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(InputError, match="not text"):
+        Annotations(tmp_path / "b.csv")
+
+
+@given(
+    pose=arrays(np.float64, (18, 2), elements=st.floats(-500, 500)),
+    height=st.integers(16, 2000),
+    width=st.integers(16, 2000),
+)
+def test_scaling_keeps_the_whole_pixel(pose: Pose, height: int, width: int) -> None:
+    """float32 must not carry a coordinate into the next pixel, nor make a joint look missing."""
+    scaled = to_network(pose, (height, width), (256, 256))
+    exact = pose * 256.0 / np.array([height, width])
+    missing = (pose == -1).any(axis=1)
+    assert (scaled[missing] == -1).all()
+    assert np.array_equal(np.trunc(scaled[~missing]), np.trunc(exact[~missing]))
+    assert not (scaled[~missing] == -1).all(axis=1).any()
+
+
+def test_scaling_is_the_published_formula() -> None:
+    pose = np.stack([np.arange(18.0), np.arange(18.0) * 9], axis=1)
+    scaled = np.trunc(to_network(pose, (256, 176), (256, 256)))
+    assert scaled[:, 0].tolist() == [float(y) for y in range(18)]
+    assert scaled[1:, 1].tolist() == [float(int(x * 9 * 256 / 176)) for x in range(1, 18)]
+
+
+def test_joints_in_frame() -> None:
+    pose = np.full((18, 2), -1.0)
+    pose[:4] = [[0, 0], [9.5, 19.5], [10, 5], [5, 20]]
+    assert joints_in_frame(pose, (10, 20)) == 2
