@@ -9,7 +9,6 @@ import typer
 from dptn_cli.cli.console import ProgressLine, error_boundary, say
 from dptn_cli.cli.options import Quiet, parse_size
 from dptn_cli.errors import ExitCode, InputError, MissingDependency
-from dptn_cli.records import Frame
 
 if TYPE_CHECKING:
     from dptn_cli.train.loop import Progress
@@ -20,6 +19,13 @@ class Precision(StrEnum):
 
     FP32 = "fp32"
     BF16 = "bf16"
+
+
+class Initialisation(StrEnum):
+    """Where the weights start."""
+
+    PUBLISHED = "published"
+    TORCH = "torch"
 
 
 @error_boundary
@@ -33,7 +39,7 @@ def train(
         str | None, typer.Option(help="Own data: size of the pictures, HEIGHTxWIDTH.")
     ] = None,
     network_size: Annotated[
-        str | None, typer.Option(help="Own data: size in the network [the pictures' size].")
+        str | None, typer.Option(help="Own data: size in the network; default: as on disk.")
     ] = None,
     width: Annotated[int, typer.Option(help="Width of the generator; 64 is the paper's.")] = 64,
     batch_size: Annotated[int, typer.Option(help="Pairs a step.")] = 32,
@@ -43,6 +49,10 @@ def train(
     ] = 100,
     learning_rate: Annotated[float, typer.Option(help="Adam's learning rate.")] = 2e-4,
     precision: Annotated[Precision, typer.Option(help="Arithmetic.")] = Precision.FP32,
+    initialisation: Annotated[
+        Initialisation,
+        typer.Option("--init", help="The published weights, or torch's, faster in short runs."),
+    ] = Initialisation.PUBLISHED,
     seed: Annotated[int, typer.Option(help="Of the initial weights and the order.")] = 0,
     save_every: Annotated[int, typer.Option(help="Steps between two checkpoints.")] = 500,
     quiet: Quiet = False,
@@ -53,6 +63,7 @@ def train(
     """
     try:
         from dptn_cli.network.config import FRAMES, GeneratorConfig
+        from dptn_cli.records import Frame
         from dptn_cli.train.loop import TrainConfig, Trainer
     except ImportError as error:
         raise MissingDependency("dptn train", "torch", "pip install 'dptn-cli[train]'") from error
@@ -72,6 +83,7 @@ def train(
         constant_epochs=constant_epochs,
         learning_rate=learning_rate,
         precision=precision.value,
+        initialisation=initialisation.value,
         seed=seed,
     )
     trainer = Trainer(data, out, config)

@@ -2,6 +2,7 @@
 
 import json
 import math
+import signal
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
@@ -41,6 +42,8 @@ class TrainConfig:
         target_share: t, the weight of the target branch; the source branch has 1 - t.
         ema_decay: of the moving average of the weights, which is what is exported.
         precision: of the forward pass.
+        initialisation: `published` (orthogonal, gain 0.02), or `torch`, whose defaults learn
+            faster where a run is short.
         seed: of the initial weights and the order of the pairs.
     """
 
@@ -53,6 +56,7 @@ class TrainConfig:
     target_share: float = 0.5
     ema_decay: float = 0.999
     precision: Literal["fp32", "bf16"] = "fp32"
+    initialisation: Literal["published", "torch"] = "published"
     seed: int = 0
 
     def rate(self, epoch: int) -> float:
@@ -93,7 +97,8 @@ class Trainer:
         self.step = 0
         torch.manual_seed(config.seed)
         self.generator = Generator(config.generator)
-        initialise_generator(self.generator)
+        if config.initialisation == "published":
+            initialise_generator(self.generator)
         self.average = Generator(config.generator)
         self.average.load_state_dict(self.generator.state_dict())
         self.optimiser = torch.optim.Adam(
@@ -140,6 +145,7 @@ class Trainer:
                 self.pairs,
                 batch_sampler=[batch.tolist() for batch in batches],
                 num_workers=1,
+                worker_init_fn=_ignore_interrupt,
             )
 
     def _train_step(self, sample: Sample) -> Progress:
@@ -207,3 +213,8 @@ class Trainer:
         self.average.load_state_dict(state["average"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.step = state["step"]
+
+
+def _ignore_interrupt(_worker: int) -> None:
+    """Leave Ctrl-C, which reaches the whole group, to the trainer."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
