@@ -45,6 +45,7 @@ BOTTOMS: tuple[Colour, ...] = (
 SHOES: tuple[Colour, ...] = (
     (48, 46, 54), (244, 244, 246), (196, 62, 60), (122, 80, 52), (58, 92, 156), (236, 178, 66),
 )  # fmt: skip
+STUDIO: Colour = (248, 248, 248)
 LIGHT: tuple[Colour, ...] = (
     (242, 242, 244), (228, 232, 238), (224, 238, 246), (246, 232, 226), (230, 242, 230),
     (248, 240, 220), (236, 230, 246), (252, 252, 252),
@@ -245,13 +246,14 @@ def sample_person(rng: np.random.Generator, background: str = "light") -> Person
 
     Args:
         rng: Source of randomness.
-        background: ``light``, ``dark`` or ``mixed``.
+        background: ``light``, ``dark``, ``mixed``, or ``studio``: the same white for all.
 
     Returns:
         The person.
     """
     dark = background == "dark" or (background == "mixed" and rng.random() < 0.5)
-    back = _pick(rng, DARK if dark else LIGHT)
+    studio = background == "studio"
+    back = STUDIO if studio else _pick(rng, DARK if dark else LIGHT)
     skin = _pick_apart(rng, SKINS, [back], 45)
     top = _sample_top(rng, [back, skin])
     kind, length, bottom = _sample_bottom(rng, top, [back, skin])
@@ -275,7 +277,7 @@ def sample_person(rng: np.random.Generator, background: str = "light") -> Person
         bottom_length=length,
         shoes=_pick_apart(rng, SHOES, [back, bottom.colour, skin], 60),
         background=back,
-        floor=bool(rng.random() < 0.5),
+        floor=bool(rng.random() < 0.5 and not studio),
     )
 
 

@@ -28,6 +28,7 @@ from figures_people import Person, Stance, sample_person, sample_stance
 __all__ = ["Person", "Scene", "Stance", "draw", "make_scene", "sample_person", "sample_stance"]
 
 _PERSON, _PICTURE = 0, 1  # what a stream of random numbers is for
+BACKGROUNDS = ("light", "dark", "mixed", "studio")
 _BACK_SHARE = 0.45  # among all but a person's first picture: about 35 % of a set
 
 
@@ -76,7 +77,7 @@ def make_scene(
         seed: The set's seed.
         person: The person's number.
         picture: The picture's number; 0 is always a front view.
-        background: ``light``, ``dark`` or ``mixed``.
+        background: ``light``, ``dark``, ``mixed`` or ``studio``.
         scale: Range of the figure's size.
 
     Returns:
@@ -196,7 +197,7 @@ def build_parser() -> argparse.ArgumentParser:
     add("--pictures", type=int, default=4, help="pictures of each person")
     add("--size", type=parse_size, default=(256, 176), help="height x width, as in 256x176")
     add("--seed", type=int, default=0, help="the same seed gives the same scenes")
-    add("--background", choices=("light", "dark", "mixed"), default="light", help="behind them")
+    add("--background", choices=BACKGROUNDS, default="light", help="behind them")
     add("--scale", type=float, nargs=2, default=(1.0, 1.0), metavar=("LOW", "HIGH"),
         help="range of the figures' size, 1 fills the height")  # fmt: skip
     add("--format", choices=("png", "jpg"), default="png", help="picture files")

@@ -1,0 +1,107 @@
+"""How near `dptn transfer` comes to the bare session, on the same pictures, in one run.
+
+    python tests/bench/bench_transfer.py [--model MODEL.onnx] [--pairs 96] [--rounds 3]
+
+Distinct pairs, batch of 8: the bare session is given decoded batches and its pictures are thrown
+away; the pipeline reads, decodes, runs, encodes, writes and keeps its manifest. Rounds alternate,
+so that what else the machine does hits both.
+"""
+
+import argparse
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "examples" / "figures"))
+from make_figures import main as make_figures
+
+from dptn_cli.images import decode_picture, fit_to_network
+from dptn_cli.keypoints import Annotations, to_network
+from dptn_cli.manifest import Manifest
+from dptn_cli.pipeline import Settings, StageSeconds, run
+from dptn_cli.plan import Request, make_job
+from dptn_cli.records import Batch, Job
+from dptn_cli.session import Session, read_model
+
+BATCH = 8
+
+
+def batches(job: Job) -> list[Batch]:
+    """Every item with a source of its own, as decoded batches."""
+    frame = job.model.frame
+    items = list(job.items())
+    made = []
+    for start in range(0, len(items), BATCH):
+        chunk = items[start : start + BATCH]
+        pictures = [
+            fit_to_network(decode_picture(item.source_path.read_bytes()), frame.network_size)
+            for item in chunk
+        ]
+        poses = [
+            [to_network(pose, frame.image_size, frame.network_size) for pose in side]
+            for side in zip(*((i.source_pose, i.target_pose) for i in chunk), strict=True)
+        ]
+        made.append(
+            Batch(np.stack(pictures), np.stack(poses[0]), np.stack(poses[1]),
+                  np.arange(len(chunk), dtype=np.int64))
+        )  # fmt: skip
+    return made
+
+
+def bare_s(session: Session, ready: list[Batch]) -> float:
+    """Seconds of inference alone."""
+    started_s = time.perf_counter()
+    for batch in ready:
+        session.run(batch)
+    return time.perf_counter() - started_s
+
+
+def pipeline_s(session: Session, job: Job) -> tuple[float, StageSeconds]:
+    """Seconds of the whole pipeline."""
+    stages = StageSeconds()
+    job.out.mkdir(parents=True, exist_ok=True)
+    started_s = time.perf_counter()
+    with Manifest(job.out, job.model.sha256) as manifest:
+        for outcome in run(job, session, Settings(batch_size=BATCH, workers=2), stages):
+            assert manifest.append(outcome).status == "done", outcome.reason
+    return time.perf_counter() - started_s, stages
+
+
+def main() -> None:
+    """Print seconds and the ratio of each round."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--model", type=Path, default=Path("models/figures.onnx"))
+    parser.add_argument("--pairs", type=int, default=96)
+    parser.add_argument("--rounds", type=int, default=3)
+    options = parser.parse_args()
+    model = read_model(options.model)
+    session = Session(model, "cpu")
+    size = "x".join(map(str, model.frame.image_size))
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        make_figures([name, "--flat", str(options.pairs), "--pictures", "1", "--size", size])
+        names = sorted(Annotations(folder / "keypoints.csv"))
+        rows = [f"{a},{b}" for a, b in zip(names, names[1:] + names[:1], strict=True)]
+        (folder / "pairs.csv").write_text("\n".join(["from,to", *rows]) + "\n")
+        ratios = []
+        for number in range(options.rounds + 1):
+            request = Request(folder / f"out{number}", folder / "pairs.csv", folder / "images")
+            job = make_job(request, model)
+            ready = batches(job)
+            bare, (whole, stages) = bare_s(session, ready), pipeline_s(session, job)
+            if number:  # the first round warms up
+                ratios.append(bare / whole)
+                print(
+                    f"bare {job.planned / bare:.2f}/s, pipeline {job.planned / whole:.2f}/s, "
+                    f"ratio {bare / whole:.3f} (read {stages.read:.2f} s, "
+                    f"infer {stages.infer:.2f} s, write {stages.write:.2f} s)"
+                )
+        print(f"median ratio {statistics.median(ratios):.3f}")
+
+
+if __name__ == "__main__":
+    main()
