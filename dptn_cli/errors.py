@@ -9,11 +9,15 @@ from enum import IntEnum
 
 
 class ExitCode(IntEnum):
-    """What the process answers to a script. Documented in the README; never renumbered."""
+    """What the process answers to a script. Documented in the README; never renumbered.
+
+    70 is what sysexits.h calls an internal software error.
+    """
 
     DONE = 0
     SOME_FAILED = 1
     UNUSABLE = 2
+    DEFECT = 70
     INTERRUPTED = 130
 
 

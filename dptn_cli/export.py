@@ -97,8 +97,8 @@ def export(loaded: LoadedGenerator, frame: Frame, out: Path) -> Proof:
         out: the file; replaced in one step.
 
     Raises:
-        ModelError: the proof failed, or the exporter did; `out` is untouched.
-        InputError: `out` cannot be written.
+        ModelError: the proof failed, or the exporter did, or `out` cannot be written; what was
+            at `out` is untouched.
     """
     content = _to_onnx(loaded.generator, frame, _metadata(loaded, frame)).SerializeToString()
     proof = prove(loaded.generator, frame, content)

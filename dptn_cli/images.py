@@ -16,6 +16,7 @@ from dptn_cli.records import PictureU8, Size
 Format: TypeAlias = Literal["png", "jpg"]
 
 PUBLISHED_JPEG_QUALITY = 75
+PNG_LEVEL = 4  # half the time of the usual 6, for files 3 % larger
 MOST_PIXELS = 100_000_000
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".ppm"})
 # No decoder that runs another program (EPS) or that few pictures need.
@@ -146,5 +147,5 @@ def encode_picture(picture_u8: PictureU8, fmt: Format, quality: int) -> bytes:
     if fmt == "jpg":
         image.save(buffer, "JPEG", quality=quality)
     else:
-        image.save(buffer, "PNG")
+        image.save(buffer, "PNG", compress_level=PNG_LEVEL)
     return buffer.getvalue()

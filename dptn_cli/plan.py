@@ -2,6 +2,7 @@
 
 import os
 import tempfile
+from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -9,8 +10,10 @@ from hashlib import blake2b
 from itertools import islice, product
 from pathlib import Path, PurePosixPath
 
+import numpy as np
+
 from dptn_cli.errors import InputError
-from dptn_cli.files import inside
+from dptn_cli.files import checked_name, inside
 from dptn_cli.images import PUBLISHED_JPEG_QUALITY, SUFFIXES, Format
 from dptn_cli.keypoints import Annotations
 from dptn_cli.pairs import read_pairs
@@ -182,9 +185,15 @@ def _from_folders(request: Request) -> Listing:
     sources = list(_pictures(request.sources, besides=request.out))
     if not sources:
         raise InputError(f"no pictures in {', '.join(map(str, request.sources))}")
-    files = [path for path in request.poses if path.is_file() and path.suffix not in SUFFIXES]
+    files = [
+        path for path in request.poses if path.is_file() and path.suffix.lower() not in SUFFIXES
+    ]
     folders = [path for path in request.poses if path not in files]
-    targets = [Picture(path.parent.resolve(), name) for path in files for name in Annotations(path)]
+    targets = [
+        Picture(path.parent.resolve(), checked_name(name))
+        for path in files
+        for name in Annotations(path)
+    ]
     targets += _pictures(folders, besides=request.out)
     if not targets:
         raise InputError(f"no poses in {', '.join(map(str, request.poses))}")
@@ -230,17 +239,16 @@ class _Checks:
     pose: Callable[[Picture], Pose | None]
     planned: int = 0
     missing: list[str] = field(default_factory=list)
-    _outputs: set[bytes] = field(default_factory=set)
-    _clashing: set[bytes] = field(default_factory=set)
+    _outputs: "array[int]" = field(default_factory=lambda: array("Q"))
     _seen: set[Picture] = field(default_factory=set)
+    _sources: set[Picture] = field(default_factory=set)
     _present: int = 0
     _problems: list[str] = field(default_factory=list)
     _unposed: list[str] = field(default_factory=list)
 
     def look_at(self, source: Picture, target: Picture, output: str) -> None:
         self.planned += 1
-        digest = _digest(output)
-        (self._clashing if digest in self._outputs else self._outputs).add(digest)
+        self._outputs.append(_digest(output))
         for picture in (source, target):
             if picture not in self._seen:
                 self._seen.add(picture)
@@ -248,8 +256,6 @@ class _Checks:
         if source not in self._sources:
             self._sources.add(source)
             self._look_at_source(source)
-
-    _sources: set[Picture] = field(default_factory=set)
 
     def _look_at_pose(self, picture: Picture) -> None:
         try:
@@ -282,12 +288,14 @@ class _Checks:
             raise InputError(f"{len(problems):,} problems, nothing was started:", tuple(problems))
 
     def _name_clashes(self, listing: Listing) -> list[str]:
-        if not self._clashing:
+        digests = np.sort(np.frombuffer(self._outputs, np.uint64))
+        repeated = set(digests[1:][digests[1:] == digests[:-1]].tolist())
+        if not repeated:
             return []
         first: dict[str, str] = {}
         clashes = []
         for source, target, output in listing.pairs():
-            if _digest(output) in self._clashing:
+            if _digest(output) in repeated:
                 pair = f"{source.name} -> {target.name}"
                 if output in first:
                     clashes.append(
@@ -298,5 +306,6 @@ class _Checks:
         return clashes
 
 
-def _digest(output: str) -> bytes:
-    return blake2b(output.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+def _digest(output: str) -> int:
+    digest = blake2b(output.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+    return int.from_bytes(digest, "little")

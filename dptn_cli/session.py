@@ -145,22 +145,18 @@ class Session:
 
     def __init__(self, model: Model, provider: Provider = "auto", threads: int = 0) -> None:
         self.model = model
-        self.fallback = ""
-        wanted = "cuda" if provider == "auto" else provider
-        if wanted != "cpu" and (problem := _gpu_problem(wanted)):
-            if provider != "auto":
-                raise ModelError(f"--provider {provider} cannot be had: {problem}")
-            self.fallback, wanted = problem, "cpu"
-        self._session = _open(model, wanted, threads)
-        self.provider = _running_on(self._session)
-        if self.provider != wanted:
-            problem = (
-                f"onnxruntime could not load its {wanted} libraries: "
-                "pip install 'onnxruntime-gpu[cuda,cudnn]'"
-            )
-            if provider != "auto":
-                raise ModelError(f"--provider {provider} cannot be had: {problem}")
-            self.fallback = problem
+        self.provider, self.fallback = "cpu", ""
+        if provider != "cpu":
+            wanted = "cuda" if provider == "auto" else provider
+            opened = _open_on_gpu(model, wanted, threads)
+            if isinstance(opened, str) and provider != "auto":
+                raise ModelError(f"--provider {provider} cannot be had: {opened}")
+            if isinstance(opened, str):
+                self.fallback = opened
+            else:
+                self.provider, self._session = wanted, opened
+        if self.provider == "cpu":
+            self._session = _open(model, "cpu", threads)
         _check_contract(model.path, self._session)
 
     def run(self, batch: Batch) -> npt.NDArray[np.uint8]:
@@ -183,6 +179,23 @@ class Session:
         except Exception as error:  # onnxruntime's own exceptions have no common base.
             raise ModelError(f"inference failed: {_one_line(error)}") from error
         return np.asarray(generated)
+
+
+def _open_on_gpu(model: Model, provider: str, threads: int) -> "ort.InferenceSession | str":
+    """A session that really runs on the GPU, or why there can be none."""
+    if problem := _gpu_problem(provider):
+        return problem
+    try:
+        session = _open(model, provider, threads)
+    except ModelError as error:
+        return str(error)
+    # Without its libraries onnxruntime takes the CPU, and only the session tells.
+    if session.get_providers()[0] == _EXECUTION_PROVIDERS[provider]:
+        return session
+    return (
+        f"onnxruntime could not load its {provider} libraries: "
+        "pip install 'onnxruntime-gpu[cuda,cudnn]'"
+    )
 
 
 def _gpu_problem(provider: str) -> str:
@@ -224,11 +237,6 @@ def _open(model: Model, provider: str, threads: int) -> ort.InferenceSession:
         return ort.InferenceSession(str(model.path), options, providers=providers)
     except Exception as error:  # onnxruntime's own exceptions have no common base.
         raise ModelError(f"{model.path}: onnxruntime cannot load it: {_one_line(error)}") from error
-
-
-def _running_on(session: ort.InferenceSession) -> str:
-    first = session.get_providers()[0]
-    return next(name for name, long_name in _EXECUTION_PROVIDERS.items() if long_name == first)
 
 
 def _check_contract(path: Path, session: ort.InferenceSession) -> None:

@@ -49,6 +49,10 @@ def error_boundary(command: Callable[P, ExitCode]) -> Callable[P, None]:
         except KeyboardInterrupt:
             messages.print("Interrupted.")
             code = ExitCode.INTERRUPTED
+        except Exception:
+            messages.print_exception()
+            messages.print("This is a defect of dptn; please report it with the lines above.")
+            code = ExitCode.DEFECT
         raise typer.Exit(int(code))
 
     return run

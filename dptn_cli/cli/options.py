@@ -22,7 +22,7 @@ class ProviderName(StrEnum):
 
 
 Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="No progress, no messages.")]
-Verbose = Annotated[bool, typer.Option("-v", "--verbose", help="Say more.")]
+Verbose = Annotated[bool, typer.Option("-v", "--verbose", help="A line for every item.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
 DryRun = Annotated[
     bool, typer.Option("--dry-run", help="Check everything and say what would be done.")

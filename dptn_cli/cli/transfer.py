@@ -207,6 +207,8 @@ def _transfer(job: "Job", how: _How, show: _Show) -> ExitCode:
         )
         for outcome in run(job, session, settings, stages):
             show.count(manifest.append(outcome))
+            if show.verbose:
+                say(f"{outcome.status}  {outcome.output}  {outcome.reason}", quiet=show.silent)
             failed = show.counts["failed"]
             line.advance(f"{failed:,} failed" if failed else "")
         elapsed_s = time.monotonic() - started_s

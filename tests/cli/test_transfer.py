@@ -118,6 +118,11 @@ def test_json_is_one_document_on_stdout(folder: Folder) -> None:
     assert result.stderr == ""
 
 
+def test_verbose_tells_every_item(folder: Folder) -> None:
+    result = folder.transfer("-v")
+    assert result.stderr.count("done  ") == 12
+
+
 def test_quiet(folder: Folder) -> None:
     result = folder.transfer("-q")
     assert (result.exit_code, result.stdout, result.stderr) == (0, "", "")

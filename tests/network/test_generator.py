@@ -1,6 +1,10 @@
 """The generator and its inputs against what the official code computes."""
 
+from collections.abc import Iterator
+from typing import Any
+
 import numpy as np
+import numpy.typing as npt
 import pytest
 import torch
 from PIL import Image
@@ -49,8 +53,13 @@ class Features:
 
 
 @pytest.fixture(scope="module")
-def found(official_generator: Generator, golden: Golden) -> Features:
-    return Features(official_generator, golden)
+def found(official_generator: Generator, golden: Golden) -> Iterator[Features]:
+    # Two threads, as the golden values were made: with one, the order of the sums alone moves a
+    # picture of these stand-in weights by 3e-4.
+    threads = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield Features(official_generator, golden)
+    torch.set_num_threads(threads)
 
 
 def test_parameters(official_generator: Generator) -> None:
@@ -74,18 +83,22 @@ def test_keypoint_maps(found: Features, golden: Golden) -> None:
     [("f_ss", "F_ss"), ("f_st", "F_st"), ("f_s", "F_s"), ("after_ptm", "F_st_after_PTM")],
 )
 def test_features(found: Features, golden: Golden, name: str, golden_name: str) -> None:
-    features = getattr(found, name)[:, ::16].numpy()
-    np.testing.assert_allclose(features, golden[golden_name], atol=2e-4)
+    assert_near(getattr(found, name)[:, ::16], golden[golden_name])
+
+
+def assert_near(features: Tensor, expected: npt.NDArray[Any]) -> None:
+    """To 2e-4 of the features' range, which is up to 31 where a picture's is 1."""
+    scale = np.abs(expected).max()
+    np.testing.assert_allclose(features.numpy() / scale, expected / scale, rtol=0, atol=2e-4)
 
 
 def test_memory(found: Features, golden: Golden) -> None:
-    memory = found.memory.transpose(1, 2)[:, ::16].numpy()
-    np.testing.assert_allclose(memory, golden["memory"], atol=2e-4)
+    assert_near(found.memory.transpose(1, 2)[:, ::16], golden["memory"])
 
 
 def test_generated_pictures(found: Features, golden: Golden) -> None:
-    np.testing.assert_allclose(found.target.numpy(), golden["generated_target"], atol=2e-4)
-    np.testing.assert_allclose(found.source.numpy(), golden["generated_source"], atol=2e-4)
+    np.testing.assert_allclose(found.target.numpy(), golden["generated_target"], rtol=0, atol=2e-4)
+    np.testing.assert_allclose(found.source.numpy(), golden["generated_source"], rtol=0, atol=2e-4)
 
 
 def test_result_in_levels(found: Features, golden: Golden) -> None:

@@ -1,0 +1,49 @@
+"""Every command has help and stands in the README; exit codes are what is promised."""
+
+from pathlib import Path
+
+import pytest
+from support import dptn
+
+from dptn_cli.cli import app
+from dptn_cli.errors import ExitCode
+
+README = (Path(__file__).parents[2] / "README.md").read_text()
+COMMANDS = sorted(c.callback.__name__ for c in app.registered_commands if c.callback)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_help_and_is_in_the_readme(name: str) -> None:
+    result = dptn(name, "--help")
+    assert result.exit_code == 0
+    assert "--out" in result.stdout
+    assert f"dptn {name}" in README
+
+
+def test_exit_codes_are_fixed() -> None:
+    assert {code.name: code.value for code in ExitCode} == {
+        "DONE": 0, "SOME_FAILED": 1, "UNUSABLE": 2, "DEFECT": 70, "INTERRUPTED": 130,
+    }  # fmt: skip
+
+
+def test_an_unknown_option_is_wrong_use() -> None:
+    assert dptn("transfer", "--no-such-option").exit_code == 2
+    assert dptn("no-such-command").exit_code == 2
+
+
+def test_parameters_are_named_alike_everywhere() -> None:
+    for name in COMMANDS:
+        assert "-o" in dptn(name, "--help").stdout
+
+
+def test_a_defect_is_no_partial_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A script must not take a crash for `some items failed`."""
+
+    def broken(*_: object) -> None:
+        raise RuntimeError("unforeseen")
+
+    monkeypatch.setattr("dptn_cli.session.read_model", broken)
+    result = dptn("transfer", "--pairs", "p.csv", "--model", "m.onnx")
+    assert result.exit_code == 70
+    assert "unforeseen" in result.stderr
+    assert "defect of dptn" in result.stderr
