@@ -22,7 +22,11 @@ LIMBS = (
     (1, 2), (2, 3), (3, 4), (1, 5), (5, 6), (6, 7), (1, 8), (8, 9), (9, 10),
     (1, 11), (11, 12), (12, 13), (1, 0), (0, 14), (14, 16), (0, 15), (15, 17),
 )  # fmt: skip
-SHOWN = ("0000_0 0000_2", "0004_0 0004_3", "0002_3 0002_0", "0005_1 0005_0", "0003_0 0003_2")
+SHOWN = (
+    "0000_0 0000_2", "0004_0 0004_3", "0002_3 0002_0",
+    "0005_1 0005_0", "0003_0 0003_2", "0001_1 0001_2",
+)  # fmt: skip
+COLUMNS = 2
 
 
 def limb_colour(index: int) -> tuple[int, int, int]:
@@ -56,21 +60,26 @@ def row(results: Path, source: str, target: str, pose: PoseArray) -> npt.NDArray
     size = (pictures[0].width * ENLARGED, pictures[0].height * ENLARGED)
     large = [picture.resize(size, Image.Resampling.BICUBIC) for picture in pictures]
     large.insert(1, skeleton(pose, size))
-    gap = np.full((size[1], GAP, 3), 255, np.uint8)
-    parts = [part for picture in large for part in (np.asarray(picture), gap)]
-    return np.concatenate(parts[:-1], axis=1)
+    return side_by_side([np.asarray(picture) for picture in large], GAP)
+
+
+def side_by_side(pictures: list[npt.NDArray[np.uint8]], width: int) -> npt.NDArray[np.uint8]:
+    """Pictures of one height, with a white gap between."""
+    gap = np.full((pictures[0].shape[0], width, 3), 255, np.uint8)
+    return np.concatenate([part for picture in pictures for part in (picture, gap)][:-1], axis=1)
 
 
 def main() -> None:
-    """Write the sheet: two rows of blocks."""
+    """Write the sheet: two results a line."""
     results, out, *wanted = sys.argv[1:]
     poses = Annotations(HERE / "keypoints.csv")
     rows = []
     for shown in wanted or SHOWN:
         source, target = (f"p{name}" for name in shown.split())
         rows.append(row(Path(results), source, target, poses[f"{target}.png"]))
-    gap = np.full((GAP, rows[0].shape[1], 3), 255, np.uint8)
-    stacked = np.concatenate([part for line in rows for part in (line, gap)][:-1], axis=0)
+    lines = [side_by_side(rows[i : i + COLUMNS], 3 * GAP) for i in range(0, len(rows), COLUMNS)]
+    gap = np.full((GAP, lines[0].shape[1], 3), 255, np.uint8)
+    stacked = np.concatenate([part for line in lines for part in (line, gap)][:-1], axis=0)
     Image.fromarray(stacked).save(out)
 
 
