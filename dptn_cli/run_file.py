@@ -38,7 +38,7 @@ class RunFile:
 
     def start(self) -> None:
         """Write it with the state `running`."""
-        self._write(self._head() | {"state": "running", "counts": {"planned": self.job.planned}})
+        self.write(self._head() | {"state": "running", "counts": {"planned": self.job.planned}})
 
     def finish(
         self,
@@ -48,17 +48,16 @@ class RunFile:
         *,
         interrupted: bool,
     ) -> dict[str, Any]:
-        """Write it with the results, and return it.
+        """The document with the results; `write` it.
 
         Raises:
-            InputError: it cannot be written.
             RuntimeError: outcomes are missing though nobody interrupted the run.
         """
         tally = {str(status): counts.get(status, 0) for status in Status}
         ended = sum(tally.values())
         if ended != self.job.planned and not interrupted:
             raise RuntimeError(f"{self.job.planned} items planned, but {ended} ended")
-        document = self._head() | {
+        return self._head() | {
             "state": "finished" if ended == self.job.planned else "interrupted",
             "finished": now(),
             "elapsed_s": round(elapsed_s, 3),
@@ -66,8 +65,6 @@ class RunFile:
             "pictures_per_second": round(tally["done"] / max(elapsed_s, 1e-9), 3),
             "stage_seconds": {name: round(s, 3) for name, s in asdict(stages).items()},
         }
-        self._write(document)
-        return document
 
     def _head(self) -> dict[str, Any]:
         model = self.job.model
@@ -89,7 +86,12 @@ class RunFile:
             "started": self.started,
         }
 
-    def _write(self, document: Mapping[str, Any]) -> None:
+    def write(self, document: Mapping[str, Any]) -> None:
+        """Write a document as `run.json`.
+
+        Raises:
+            InputError: it cannot be written.
+        """
         path = self.job.out / NAME
         content = (json.dumps(document, indent=2) + "\n").encode()
         try:

@@ -213,6 +213,10 @@ def _transfer(job: "Job", how: _How, show: _Show) -> ExitCode:
             line.advance(f"{failed:,} failed" if failed else "")
         elapsed_s = time.monotonic() - started_s
         document = run_file.finish(show.counts, stages, elapsed_s, interrupted=stop.asked)
+        try:
+            run_file.write(document)
+        except InputError as error:  # A full disk must not hide what became of the items.
+            say(str(error))
     return _tell(document, show, job)
 
 

@@ -1,5 +1,6 @@
 """`dptn transfer` as a user meets it: pictures, files, exit codes, what it says."""
 
+import errno
 import json
 import os
 import re
@@ -496,6 +497,25 @@ def test_a_file_size_limit_fails_items_and_leaves_no_halves(tmp_path: Path, fold
     assert not [p for p in folder.out.rglob("*") if p.name.startswith(".")]
     counts = json.loads(folder.transfer("--json").stdout)["counts"]
     assert counts["done"] + counts["skipped"] == 12
+
+
+def test_a_full_disk_is_told_item_by_item(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = os.replace
+    seen: list[object] = []
+
+    def full_after_three(source: str, target: Path) -> None:
+        seen.append(target)
+        if len(seen) > 4:  # run.json, then three pictures
+            raise OSError(errno.ENOSPC, "No space left on device")
+        real(source, target)
+
+    monkeypatch.setattr("dptn_cli.files.os.replace", full_after_three)
+    result = folder.transfer("--workers", 1, "--batch-size", 1)
+    assert result.exit_code == 1
+    assert "run.json: No space left on device" in result.stderr
+    assert result.stdout.split()[2:8] == ["done", "3", "skipped", "0", "failed", "9"]
+    monkeypatch.undo()
+    assert json.loads(folder.transfer("--json").stdout)["counts"]["done"] == 9
 
 
 def self_made(folder: Folder, tmp_path: Path) -> dict[str, bytes]:
