@@ -68,6 +68,20 @@ def _rgb(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
+def read_picture(path: Path) -> PictureU8:
+    """Decode a file to (H, W, 3) uint8 RGB.
+
+    Raises:
+        InputError: it cannot be read or is not a picture; the message names the file.
+    """
+    try:
+        return np.asarray(decode_picture(path.read_bytes()))
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror}") from error
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
+
+
 def picture_size(path: Path) -> Size:
     """(height, width) of a picture as it stands upright, from its header alone.
 

@@ -14,7 +14,7 @@ MODULES = sorted(p for p in PACKAGE.rglob("*.py"))
 
 # A module imports from layers below its own, or from its own package.
 LAYERS = [
-    {"records", "errors", "files", "interrupt", ""},
+    {"records", "scores", "errors", "files", "interrupt", "torchvision_import", ""},
     {"pairs", "keypoints", "images", "session", "manifest", "network", "metrics"},
     {"plan", "pipeline", "export", "detect", "evaluate", "report", "train"},
     {"run_file"},
@@ -27,10 +27,13 @@ ONLY_IN = {
     "openpifpaf": {"detect"},
     "onnxruntime": {"session", "export"},
     "onnx": {"export"},
-    "torch": {"network", "export", "train", "detect", "metrics"},
-    "torchvision": {"network", "train", "detect", "metrics"},
+    "torch": {"network", "export", "train", "detect", "metrics", "torchvision_import"},
+    "torchvision": {"network", "train", "detect", "metrics", "torchvision_import"},
+    "lpips": {"metrics"},
+    "torch_fidelity": {"metrics"},
+    "skimage": {"metrics"},
 }
-HEAVY = ("torch", "onnxruntime", "onnx", "numpy", "PIL", "torchvision", "openpifpaf")
+HEAVY = ("torch", "onnxruntime", "onnx", "numpy", "PIL", "torchvision", "openpifpaf", "skimage")
 
 
 def part(module: str) -> str:

@@ -1,0 +1,1 @@
+"""Metrics, one file each: pure functions and sums. `protocols` says which belong together."""

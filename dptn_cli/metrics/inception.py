@@ -1,0 +1,107 @@
+"""The two Inceptions: torchvision's, as the paper used it, and TensorFlow's, as everybody else.
+
+Both turn (N, H, W, 3) uint8 into (N, 2048) float32 features.
+"""
+
+import warnings
+from collections.abc import Callable
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.nn.functional as F
+
+from dptn_cli.errors import ModelError
+from dptn_cli.metrics.devices import Device
+from dptn_cli.metrics.weights import NETWORKS
+from dptn_cli.torchvision_import import import_torchvision
+
+FEATURES = 2048
+INPUT_SIDE = 299
+
+Features: TypeAlias = Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.float32]]
+
+
+def load_inception(network: str, device: Device) -> Features:
+    """Load one of the two from torch.hub's cache.
+
+    Args:
+        network: `inception_published` or `inception_tensorflow`.
+        device: where to run.
+
+    Raises:
+        ModelError: the weights' file is not what it should be.
+    """
+    import_torchvision()
+    path = NETWORKS[network].weights.path
+    load = _published if network == "inception_published" else _tensorflow
+    try:
+        with warnings.catch_warnings(action="ignore"):
+            model = load(str(path)).to(device.name).eval()
+    except Exception as error:  # A broken file can raise nearly anything.
+        raise ModelError(
+            f"{path}: not the weights it should be; delete it and fetch it again: "
+            f"{type(error).__name__}"
+        ) from error
+
+    def features(pictures_u8: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        pictures = torch.from_numpy(np.ascontiguousarray(pictures_u8)).to(device.name)
+        with torch.inference_mode(), device.exact():
+            result: torch.Tensor = model(pictures.permute(0, 3, 1, 2).contiguous())
+        values: npt.NDArray[np.float32] = result.float().cpu().numpy()
+        return values
+
+    return features
+
+
+class PublishedInception(torch.nn.Module):
+    """torchvision's ImageNet Inception-v3 with the input range that the paper's code gave it.
+
+    torchvision's `transform_input` expects pictures normalised with ImageNet's mean and std, and
+    takes that back; the published code gave it pictures in 0..1 instead.
+    """
+
+    def __init__(self, state: dict[str, torch.Tensor]) -> None:
+        super().__init__()
+        from torchvision.models import inception_v3
+
+        self.network = inception_v3(weights=None, transform_input=True, init_weights=False)
+        self.network.load_state_dict(state)
+        self.network.AuxLogits = None
+        self.network.fc = torch.nn.Identity()
+
+    def forward(self, pictures_u8: torch.Tensor) -> torch.Tensor:
+        """(N, 3, H, W) uint8 -> (N, 2048)."""
+        x = pictures_u8.float() / 255
+        x = F.interpolate(x, (INPUT_SIDE, INPUT_SIDE), mode="bilinear", align_corners=False)
+        features: torch.Tensor = self.network(x)
+        return features
+
+
+class _TensorflowInception(torch.nn.Module):
+    """torch-fidelity's extractor, which resizes and scales as TensorFlow did."""
+
+    def __init__(self, weights: str) -> None:
+        super().__init__()
+        from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
+
+        self.network = FeatureExtractorInceptionV3(
+            "inception-v3-compat", [str(FEATURES)], feature_extractor_weights_path=weights
+        )
+
+    def forward(self, pictures_u8: torch.Tensor) -> torch.Tensor:
+        """(N, 3, H, W) uint8 -> (N, 2048)."""
+        features: torch.Tensor = self.network(pictures_u8)[0]
+        return features
+
+
+def _published(path: str) -> torch.nn.Module:
+    return PublishedInception(torch.load(path, map_location="cpu", weights_only=True))
+
+
+def _tensorflow(path: str) -> torch.nn.Module:
+    # torch-fidelity unpickles whatever the file holds; read it safely first, so that a file
+    # that holds code is refused.
+    torch.load(path, map_location="cpu", weights_only=True)
+    return _TensorflowInception(path)

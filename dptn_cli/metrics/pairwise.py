@@ -1,0 +1,90 @@
+"""The pixel metrics of one pair of pictures, by the rules of the protocols asked for."""
+
+import math
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from dptn_cli.metrics.pixel import CANVAS_CONTENT, l1, mae, pad_white, psnr, to_unit
+from dptn_cli.metrics.protocols import Protocol
+from dptn_cli.metrics.ssim import ssim_published, ssim_standard, ssim_uniform
+from dptn_cli.metrics.undefined import Undefined
+from dptn_cli.records import PictureU8
+
+
+@dataclass(frozen=True)
+class PairScores:
+    """The pixel metrics of one pair.
+
+    Attributes:
+        values: by metric id; NaN where the metric has no value for this pair, infinite where
+            that is its value.
+        undefined: by metric id, why there is no value.
+    """
+
+    values: Mapping[str, float]
+    undefined: Mapping[str, str]
+
+
+def score_pixels(
+    generated_u8: PictureU8,
+    truth_u8: PictureU8,
+    protocols: Collection[Protocol],
+    dataset: str | None,
+) -> PairScores:
+    """Every pixel metric of one pair.
+
+    Args:
+        generated_u8: (H, W, 3) uint8.
+        truth_u8: of the same shape.
+        protocols: whose metrics are wanted.
+        dataset: `fashion` or `market`; decides the paper's canvas.
+    """
+    values: dict[str, float] = {}
+    undefined: dict[str, str] = {}
+    for metric_id, compute in _computations(generated_u8, truth_u8, protocols, dataset).items():
+        try:
+            values[metric_id] = compute()
+        except Undefined as reason:
+            values[metric_id] = math.nan
+            undefined[metric_id] = str(reason)
+    return PairScores(values, undefined)
+
+
+def _computations(
+    generated_u8: PictureU8,
+    truth_u8: PictureU8,
+    protocols: Collection[Protocol],
+    dataset: str | None,
+) -> dict[str, Callable[[], float]]:
+    computations: dict[str, Callable[[], float]] = {}
+    if Protocol.PAPER in protocols:
+        x, y = _as_published(generated_u8, dataset), _as_published(truth_u8, dataset)
+        computations |= {
+            "paper.ssim": lambda: ssim_published(_defined(x), _defined(y)),
+            "paper.ssim_win51": lambda: ssim_uniform(_defined(x), _defined(y)),
+            "paper.psnr": lambda: psnr(_defined(x), _defined(y), 1.0),
+            "paper.l1": lambda: l1(_defined(x), _defined(y)),
+            "paper.mae": lambda: mae(_defined(x), _defined(y)),
+        }
+    if Protocol.STANDARD in protocols:
+        computations |= {
+            "standard.ssim": lambda: ssim_standard(generated_u8, truth_u8),
+            "standard.psnr": lambda: psnr(generated_u8, truth_u8, 255.0),
+        }
+    return computations
+
+
+def _as_published(picture_u8: PictureU8, dataset: str | None) -> npt.NDArray[np.float32] | None:
+    """In [0, 1], fashion on its canvas; None where it does not fit there."""
+    if dataset != "fashion":
+        return to_unit(picture_u8)
+    return pad_white(to_unit(picture_u8)) if picture_u8.shape[:2] == CANVAS_CONTENT else None
+
+
+def _defined(picture: npt.NDArray[np.float32] | None) -> npt.NDArray[np.float32]:
+    if picture is None:
+        raise Undefined("not 256x176, which the canvas of the paper's fashion protocol takes")
+    return picture

@@ -1,0 +1,188 @@
+"""Which metrics there are, which protocol each belongs to, and how each is computed.
+
+A metric's id is `protocol.name`: the paper's SSIM and the standard one are two numbers.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from dptn_cli.errors import InputError
+
+
+class Protocol(StrEnum):
+    """A set of rules for measuring."""
+
+    PAPER = "paper"
+    STANDARD = "standard"
+
+
+class Kind(StrEnum):
+    """What a metric is computed from."""
+
+    PIXELS = "pixels"
+    LPIPS = "lpips"
+    FEATURES = "features"
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One number of a report.
+
+    Attributes:
+        protocol: whose rules it follows.
+        name: its key in `report.json`.
+        kind: a pair's pixels, a pair's LPIPS, or the features of two sets of pictures.
+        higher_is_better: the direction.
+        digits: decimals worth showing.
+        method: how it is computed, in one sentence.
+        network: of a learned metric, the network that it runs.
+    """
+
+    protocol: Protocol
+    name: str
+    kind: Kind
+    higher_is_better: bool
+    digits: int
+    method: str
+    network: str = ""
+
+    @property
+    def id(self) -> str:
+        """`protocol.name`."""
+        return f"{self.protocol}.{self.name}"
+
+
+_PAPER, _STANDARD = Protocol.PAPER, Protocol.STANDARD
+_CANVAS = "fashion on a white 256x256 canvas, market as it is; values in 0..1"
+
+METRICS: tuple[Metric, ...] = (
+    Metric(
+        _PAPER,
+        "ssim",
+        Kind.PIXELS,
+        True,
+        4,
+        "The published SSIM_256: Gaussian window (sigma 1.5, 11 pixels), biased covariance, data "
+        f"range = maximum - minimum of the generated picture, values x 255; {_CANVAS}. Mean over "
+        "pairs. The published table's SSIM is almost certainly this one.",
+    ),
+    Metric(
+        _PAPER,
+        "ssim_win51",
+        Kind.PIXELS,
+        True,
+        4,
+        "The published code's other SSIM: uniform window of 51 pixels, sample covariance, data "
+        f"range 1; {_CANVAS}. Mean over pairs.",
+    ),
+    Metric(
+        _PAPER,
+        "psnr",
+        Kind.PIXELS,
+        True,
+        4,
+        f"10 log10(1 / mean squared error), dB; {_CANVAS}. The canvas adds 1.63 dB to fashion. "
+        "Mean over pairs.",
+    ),
+    Metric(_PAPER, "l1", Kind.PIXELS, False, 4, f"Mean |a - b|; {_CANVAS}. Mean over pairs."),
+    Metric(
+        _PAPER,
+        "mae",
+        Kind.PIXELS,
+        False,
+        4,
+        f"Sum |a - b| / sum (a + b); {_CANVAS}. Mean over pairs.",
+    ),
+    Metric(
+        _PAPER,
+        "lpips",
+        Kind.LPIPS,
+        False,
+        4,
+        "LPIPS, AlexNet with the linear heads v0.1; pictures as on disk in -1..1, no canvas. Mean "
+        "over pairs.",
+        network="alex",
+    ),
+    Metric(
+        _PAPER,
+        "fid",
+        Kind.FEATURES,
+        False,
+        4,
+        "Frechet distance of 2048 pool features of torchvision's ImageNet Inception-v3; pictures "
+        "in 0..1, resized to 299 (bilinear, not antialiased), then x * std / 0.5 + (mean - 0.5) / "
+        "0.5 with ImageNet's mean and std, as published. Not the standard FID. Generated: every "
+        "result; real: every picture of --real; covariances with N - 1.",
+        network="inception_published",
+    ),
+    Metric(
+        _STANDARD,
+        "ssim",
+        Kind.PIXELS,
+        True,
+        4,
+        "SSIM as Wang's: Gaussian window (sigma 1.5, 11 pixels), biased covariance, data range "
+        "255, no canvas. Mean over channels and pairs.",
+    ),
+    Metric(
+        _STANDARD,
+        "psnr",
+        Kind.PIXELS,
+        True,
+        4,
+        "10 log10(255^2 / mean squared error), dB, no canvas. Mean over pairs.",
+    ),
+    Metric(
+        _STANDARD,
+        "lpips_alex",
+        Kind.LPIPS,
+        False,
+        4,
+        "LPIPS, AlexNet with the linear heads v0.1, no canvas. Mean over pairs.",
+        network="alex",
+    ),
+    Metric(
+        _STANDARD,
+        "lpips_vgg",
+        Kind.LPIPS,
+        False,
+        4,
+        "LPIPS, VGG-16 with the linear heads v0.1, no canvas. Mean over pairs.",
+        network="vgg",
+    ),
+    Metric(
+        _STANDARD,
+        "fid",
+        Kind.FEATURES,
+        False,
+        4,
+        "The standard FID: Frechet distance of 2048 features of the TensorFlow Inception "
+        "(torch-fidelity, exact to TensorFlow's). Generated: every result; real: every picture "
+        "of --real.",
+        network="inception_tensorflow",
+    ),
+    Metric(
+        _STANDARD,
+        "kid",
+        Kind.FEATURES,
+        False,
+        6,
+        "KID by torch-fidelity on the same features: mean of the unbiased MMD^2 with a cubic "
+        "kernel over 100 subsets of 1000 pictures (fewer where a set has fewer).",
+        network="inception_tensorflow",
+    ),
+)
+BY_ID: Mapping[str, Metric] = {metric.id: metric for metric in METRICS}
+
+
+def find_metrics(name: str) -> tuple[Metric, ...]:
+    """The metrics that a name or an id stands for.
+
+    Raises:
+        InputError: no metric is called so.
+    """
+    found = tuple(metric for metric in METRICS if name in (metric.id, metric.name))
+    if not found:
+        raise InputError(f"no metric is called {name!r}: it is one of {', '.join(BY_ID)}")
+    return found

@@ -1,0 +1,5 @@
+"""A metric that has no value for a pair of pictures."""
+
+
+class Undefined(ValueError):
+    """Why there is no value; the pair is left out of that metric's mean, and counted."""

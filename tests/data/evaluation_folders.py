@@ -1,0 +1,134 @@
+"""Results, true and real pictures for the tests of `dptn evaluate`, and its stand-in weights."""
+
+import atexit
+import json
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from PIL import Image
+from stand_in_weights import write_stand_ins
+from typer.testing import CliRunner, Result
+
+from dptn_cli.cli import app
+
+FASHION, MARKET = (256, 176), (128, 64)
+
+
+@cache
+def stand_in_home() -> Path:
+    """A TORCH_HOME with all the stand-in weights, made once a session."""
+    home = Path(tempfile.mkdtemp(prefix="dptn-torch-home-"))
+    atexit.register(shutil.rmtree, home, ignore_errors=True)
+    write_stand_ins(home)
+    return home
+
+
+@pytest.fixture
+def with_weights(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
+    """Stand-in weights in torch.hub's cache, and an own cache folder for features."""
+    monkeypatch.setenv("TORCH_HOME", str(stand_in_home()))
+    monkeypatch.setenv("DPTN_CACHE", str(tmp_path / "cache"))
+    yield tmp_path / "cache"
+
+
+@pytest.fixture
+def without_weights(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
+    """An empty torch.hub cache."""
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    monkeypatch.setenv("DPTN_CACHE", str(tmp_path / "cache"))
+    yield tmp_path / "torch" / "hub" / "checkpoints"
+
+
+def picture(seed: int, size: tuple[int, int] = FASHION) -> npt.NDArray[np.uint8]:
+    """(H, W, 3) smooth colours with a little noise."""
+    random = np.random.default_rng(seed)
+    coarse = random.integers(0, 256, (9, 7, 3), dtype=np.uint8)
+    smooth = np.asarray(
+        Image.fromarray(coarse).resize((size[1], size[0]), Image.Resampling.BICUBIC)
+    )
+    noisy = smooth.astype(int) + random.integers(-12, 13, smooth.shape)
+    return np.clip(noisy, 0, 255).astype(np.uint8)
+
+
+def similar(true: npt.NDArray[np.uint8], seed: int) -> npt.NDArray[np.uint8]:
+    """The picture, changed; the more, the higher the seed modulo 10."""
+    other = picture(1000 + seed, true.shape[:2])
+    share = 0.1 + 0.08 * (seed % 10)
+    return (true * (1 - share) + other * share).astype(np.uint8)
+
+
+def fake_features(pictures_u8: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    """An Inception that takes no time: (N, H, W, 3) uint8 -> (N, 2048), the first pixels."""
+    flat = pictures_u8.reshape(len(pictures_u8), -1)[:, :2048].astype(np.float32)
+    return np.pad(flat, ((0, 0), (0, 2048 - flat.shape[1])))
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Folders of one evaluation."""
+
+    results: Path
+    truth: Path
+    real: Path
+
+    def evaluate(self, *more: object, truth: bool = True) -> Result:
+        named = ("--truth", self.truth) if truth else ()
+        return evaluate(self.results, *named, "-o", self.report, *more)
+
+    @property
+    def report(self) -> Path:
+        return self.results.parent / "report"
+
+    def document(self) -> dict[str, object]:
+        text = (self.report / "report.json").read_text()
+        document: dict[str, object] = json.loads(text, parse_constant=_refuse)
+        return document
+
+
+def _refuse(constant: str) -> object:
+    raise AssertionError(f"{constant} in the report")
+
+
+def evaluate(*arguments: object) -> Result:
+    """Run `dptn evaluate` in this process."""
+    return CliRunner().invoke(app, ["evaluate", *map(str, arguments)])
+
+
+def make_scene(
+    folder: Path,
+    *,
+    pairs: int = 4,
+    real: int = 3,
+    size: tuple[int, int] = MARKET,
+    manifest: bool = True,
+    dataset: str | None = "market",
+) -> Scene:
+    """`pairs` results with their true pictures, and `real` others."""
+    scene = Scene(folder / "results", folder / "truth", folder / "real")
+    for one in (scene.results, scene.truth, scene.real):
+        one.mkdir(parents=True, exist_ok=True)
+    lines = []
+    for index in range(pairs):
+        true = picture(index, size)
+        name = f"a{index}_2_b{index}_vis.png"
+        Image.fromarray(true).save(scene.truth / f"b{index}.png")
+        Image.fromarray(similar(true, index)).save(scene.results / name)
+        lines.append(
+            {"output": name, "source": f"a{index}.png", "target": f"b{index}.png", "status": "done"}
+        )
+    for index in range(real):
+        Image.fromarray(picture(500 + index, size)).save(scene.real / f"r{index}.png")
+    if manifest:
+        content = "".join(json.dumps(line) + "\n" for line in lines)
+        (scene.results / "manifest.jsonl").write_text(content)
+    if dataset:
+        document = {"model": {"dataset": dataset}}
+        (scene.results / "run.json").write_text(json.dumps(document))
+    return scene

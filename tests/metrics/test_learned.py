@@ -1,0 +1,149 @@
+"""LPIPS, the two Inceptions and KID beside the packages they come from, with stand-in weights."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from evaluation_folders import MARKET, picture, similar, stand_in_home
+from evaluation_folders import with_weights as with_weights
+
+from dptn_cli.errors import ModelError
+from dptn_cli.metrics.devices import pick_device
+from dptn_cli.metrics.inception import PublishedInception, load_inception
+from dptn_cli.metrics.kid import kid
+from dptn_cli.metrics.lpips import SMALLEST_SIDE, Lpips
+from dptn_cli.metrics.undefined import Undefined
+from dptn_cli.metrics.weights import NETWORKS
+from dptn_cli.torchvision_import import import_torchvision
+
+pytestmark = pytest.mark.usefixtures("with_weights")
+TRUTH = np.stack([picture(seed, MARKET) for seed in range(3)])
+GENERATED = np.stack([similar(true, 4) for true in TRUTH])
+
+
+@pytest.mark.parametrize("network", ["alex", "vgg"])
+def test_lpips_agrees_with_the_lpips_package(network: str) -> None:
+    import_torchvision()
+    import lpips
+
+    model = lpips.LPIPS(net=network, version="0.1", verbose=False)
+    wanted = [
+        float(model(lpips.im2tensor(generated), lpips.im2tensor(true)))
+        for generated, true in zip(GENERATED, TRUTH, strict=True)
+    ]
+    found = Lpips(network, pick_device()).distances(GENERATED, TRUTH)
+    assert found == pytest.approx(wanted, abs=1e-6)
+    assert (found > 0.001).all()
+
+
+def test_lpips_of_one_pair_does_not_depend_on_its_batch() -> None:
+    model = Lpips("alex", pick_device())
+    together = model.distances(GENERATED, TRUTH)
+    alone = [model.distances(GENERATED[i : i + 1], TRUTH[i : i + 1])[0] for i in range(3)]
+    assert together == pytest.approx(alone, abs=1e-7)
+
+
+@pytest.mark.parametrize("network", ["alex", "vgg"])
+def test_lpips_works_down_to_its_smallest_side_and_says_where_it_ends(network: str) -> None:
+    model, side = Lpips(network, pick_device()), SMALLEST_SIDE[network]
+    fits = np.stack([picture(1, (side, side))])
+    assert math.isfinite(model.distances(fits, fits)[0])
+    with pytest.raises(Undefined, match=f"{side} pixels"):
+        model.distances(fits[:, 1:], fits[:, 1:])
+
+
+def test_the_published_inception_is_torchvisions_with_the_published_input_range() -> None:
+    """Resized by hand, scaled by hand, and the network asked without `transform_input`."""
+    models = import_torchvision().models
+    path = NETWORKS["inception_published"].weights.path
+    network: Any = models.inception_v3(weights=None, transform_input=False, init_weights=False)
+    network.load_state_dict(torch.load(path, weights_only=True))
+    network.fc = torch.nn.Identity()
+    pictures = torch.from_numpy(TRUTH[:2]).permute(0, 3, 1, 2) / 255
+    resized = torch.nn.functional.interpolate(pictures, size=(299, 299), mode="bilinear")
+    mean = torch.tensor([0.485, 0.456, 0.406]).reshape(3, 1, 1)
+    std = torch.tensor([0.229, 0.224, 0.225]).reshape(3, 1, 1)
+    with torch.no_grad():
+        wanted = network.eval()(resized * (std / 0.5) + (mean - 0.5) / 0.5)
+    found = load_inception("inception_published", pick_device())(TRUTH[:2])
+    assert found.shape == (2, 2048)
+    np.testing.assert_allclose(found, wanted.numpy(), atol=1e-4)
+
+
+def test_the_tensorflow_inception_is_torch_fidelitys() -> None:
+    import_torchvision()
+    from torch_fidelity.utils import create_feature_extractor
+
+    path = NETWORKS["inception_tensorflow"].weights.path
+    extractor = create_feature_extractor(
+        "inception-v3-compat",
+        ["2048"],
+        feature_extractor_weights_path=str(path),
+        cuda=False,
+        verbose=False,
+    )
+    with torch.no_grad():
+        wanted = extractor(torch.from_numpy(TRUTH[:2]).permute(0, 3, 1, 2))[0]
+    found = load_inception("inception_tensorflow", pick_device())(TRUTH[:2])
+    np.testing.assert_allclose(found, wanted.numpy(), atol=1e-4)
+
+
+def test_kid_is_torch_fidelitys_and_the_unbiased_estimate() -> None:
+    random = np.random.default_rng(0)
+    x = random.standard_normal((12, 2048)).astype(np.float32)
+    y = (random.standard_normal((12, 2048)) * 1.2 + 0.2).astype(np.float32)
+
+    def kernel(a: Any, b: Any) -> Any:
+        return (a.astype(float) @ b.astype(float).T / 2048 + 1) ** 3
+
+    off = ~np.eye(12, dtype=bool)
+    wanted = kernel(x, x)[off].mean() + kernel(y, y)[off].mean() - 2 * kernel(x, y).mean()
+    assert kid(x, y) == pytest.approx(wanted, rel=1e-4)
+
+
+def test_weights_that_are_something_else_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    for network, needs in NETWORKS.items():
+        needs.weights.path.parent.mkdir(parents=True, exist_ok=True)
+        needs.weights.path.write_bytes(b"<html>not found</html>")
+        with pytest.raises(ModelError, match=needs.weights.name):
+            if network in ("alex", "vgg"):
+                Lpips(network, pick_device())
+            else:
+                load_inception(network, pick_device())
+
+
+def test_weights_that_hold_code_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    path = NETWORKS["inception_tensorflow"].weights.path
+    path.parent.mkdir(parents=True)
+    torch.save({"weight": Trap(str(tmp_path / "sprung"))}, path)
+    with pytest.raises(ModelError):
+        load_inception("inception_tensorflow", pick_device())
+    assert not (tmp_path / "sprung").exists()
+
+
+class Trap:
+    """Writes a file when it is unpickled."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return open, (self.path, "w")
+
+
+def test_the_stand_ins_have_every_tensor_of_the_networks() -> None:
+    state = torch.load(
+        stand_in_home() / "hub" / "checkpoints" / "inception_v3_google-0cc3c7bd.pth",
+        weights_only=True,
+    )
+    import_torchvision()
+    assert sum(tensor.numel() for tensor in PublishedInception(state).parameters()) > 20_000_000
