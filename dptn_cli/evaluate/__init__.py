@@ -1,0 +1,1 @@
+"""Results and true pictures in, a `scores.Report` out."""

@@ -1,0 +1,171 @@
+"""Which generated picture belongs to which true one: by the manifest, or by the published names."""
+
+import json
+import os
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from dptn_cli.errors import InputError
+from dptn_cli.files import TEMPORARY_PREFIX, checked_name
+from dptn_cli.images import SUFFIXES
+from dptn_cli.manifest import read_manifest
+from dptn_cli.records import Status
+from dptn_cli.scores import PicturePair, Problem
+
+RUN_FILE = "run.json"
+# `A_2_B_vis`: A may hold a `_2_`, B is what stands after the last one and before the first `_vis`.
+PUBLISHED_NAME = re.compile(r"(?P<source>.+)_2_(?P<target>.+?)_vis.*", re.DOTALL)
+# The published truth is JPEG; the other formats follow in a fixed order.
+TRUTH_SUFFIXES = (".jpg", ".png", *sorted(SUFFIXES - {".jpg", ".png"}))
+
+
+@dataclass(frozen=True)
+class Pairing:
+    """What belongs together in one results folder.
+
+    Attributes:
+        pictures: every generated picture, sorted, relative with forward slashes.
+        pairs: sorted by name.
+        unpaired: results without a true picture, and items without a result.
+        named: whether anything said what a picture's truth is called.
+    """
+
+    pictures: tuple[str, ...]
+    pairs: tuple[PicturePair, ...]
+    unpaired: tuple[Problem, ...]
+    named: bool
+
+
+def list_pictures(folder: Path) -> list[str]:
+    """Every picture in a folder and below, sorted, relative with forward slashes.
+
+    Raises:
+        InputError: no such folder, or no picture in it.
+    """
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such folder")
+    found = sorted(_walk(folder))
+    if not found:
+        raise InputError(f"{folder}: no picture in this folder")
+    return found
+
+
+def _walk(folder: Path) -> Iterator[str]:
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            if Path(name).suffix.lower() in SUFFIXES and not name.startswith(TEMPORARY_PREFIX):
+                yield Path(parent, name).relative_to(folder).as_posix()
+
+
+def read_run_file(results: Path) -> dict[str, Any]:
+    """`run.json` of a results folder; empty where there is none that can be read."""
+    try:
+        document = json.loads((results / RUN_FILE).read_text("utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return document if isinstance(document, dict) else {}
+
+
+def pair_up(results: Path, truth: Sequence[Path]) -> Pairing:
+    """Find every result's true picture.
+
+    Args:
+        results: a folder of `dptn transfer`, or of pictures with the published names.
+        truth: folders that hold the true pictures, the first to be looked at first; none: all
+            results are unpaired.
+
+    Raises:
+        InputError: no such folder, or no picture in `results`.
+    """
+    for folder in truth:
+        if not folder.is_dir():
+            raise InputError(f"{folder}: no such folder of true pictures")
+    pictures = tuple(list_pictures(results))
+    items = {entry["output"]: entry for entry in read_manifest(results)}
+    found = _Found(results, truth)
+    for name in pictures:
+        found.look_up(name, items.get(name))
+    for output, entry in sorted(items.items()):
+        if output not in found.seen:
+            failed = entry.get("status") == Status.FAILED
+            reason = f"not made: {entry.get('reason')}" if failed else "its picture has gone"
+            found.unpaired.append(Problem(output, reason))
+    return Pairing(pictures, tuple(found.pairs), tuple(found.unpaired), found.named)
+
+
+@dataclass
+class _Found:
+    results: Path
+    truth: Sequence[Path]
+    pairs: list[PicturePair] = field(default_factory=list)
+    unpaired: list[Problem] = field(default_factory=list)
+    seen: set[str] = field(default_factory=set)
+    named: bool = False
+
+    def look_up(self, name: str, entry: dict[str, Any] | None) -> None:
+        """Put one picture among the pairs or the unpaired."""
+        self.seen.add(name)
+        partners = _partners(name, entry)
+        if partners is None:
+            reason = "neither in manifest.jsonl nor named like A_2_B_vis"
+            self.unpaired.append(Problem(name, reason))
+            return
+        self.named = True
+        true_picture = _find(partners[1], self.truth)
+        if true_picture is None:
+            reason = (
+                f"no true picture {partners[1][0]}" if self.truth else "no folder of true pictures"
+            )
+            self.unpaired.append(Problem(name, reason))
+            return
+        self.pairs.append(
+            PicturePair(name, self.results / name, true_picture, _find(partners[0], self.truth))
+        )
+
+
+def _partners(
+    name: str, entry: dict[str, Any] | None
+) -> tuple[tuple[str, ...], tuple[str, ...]] | None:
+    """What the source and the target may be called, the likeliest first.
+
+    The manifest says it exactly. A published name leaves open in which folder its B lies: in
+    the result's own, or flat as in the published layout.
+    """
+    if entry is not None:
+        source, target = entry.get("source"), entry.get("target")
+        if isinstance(source, str) and isinstance(target, str):
+            return (source,), (target,)
+    path = PurePosixPath(name)
+    match = PUBLISHED_NAME.fullmatch(path.stem)
+    if not match:
+        return None
+    source, target = match["source"], match["target"]
+    return ((path.parent / source).as_posix(), source), ((path.parent / target).as_posix(), target)
+
+
+def _find(names: Sequence[str], folders: Sequence[Path]) -> Path | None:
+    """The first picture that has one of the names, with whatever suffix."""
+    for folder in folders:
+        for name in dict.fromkeys(names):
+            try:
+                found = _with_any_suffix(folder, checked_name(name))
+            except InputError:
+                continue
+            if found is not None:
+                return found
+    return None
+
+
+def _with_any_suffix(folder: Path, name: str) -> Path | None:
+    path = folder / name
+    known = path.suffix.lower() in SUFFIXES
+    if known and path.is_file():
+        return path
+    stem = name.removesuffix(path.suffix) if known else name
+    for suffix in TRUTH_SUFFIXES:
+        if (candidate := folder / f"{stem}{suffix}").is_file():
+            return candidate
+    return None

@@ -1,0 +1,100 @@
+"""Pictures read ahead by threads and handed on in batches of one size, in order."""
+
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import TypeAlias, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from dptn_cli.errors import InputError
+from dptn_cli.records import PictureU8
+
+T = TypeVar("T")
+Read: TypeAlias = Callable[[T], tuple[PictureU8, ...]]
+
+
+@dataclass(frozen=True)
+class PictureBatch:
+    """Neighbours in the list whose pictures have one size, and those that could not be read.
+
+    Attributes:
+        indices: N positions in the list.
+        stacks: one (N, H, W, 3) uint8 for each picture that an item has.
+        failed: positions of items that could not be read, with the reason.
+    """
+
+    indices: tuple[int, ...]
+    stacks: tuple[npt.NDArray[np.uint8], ...]
+    failed: tuple[tuple[int, str], ...] = ()
+
+    @property
+    def items(self) -> int:
+        """Items that this batch ends, well or badly."""
+        return len(self.indices) + len(self.failed)
+
+
+def picture_batches(
+    items: Sequence[T], read: Read[T], *, batch_size: int, workers: int
+) -> Iterator[PictureBatch]:
+    """Read the items and group them; a few batches are in memory at once, never all.
+
+    Args:
+        items: what to read.
+        read: gives an item's pictures, all of one shape; raises InputError.
+        batch_size: most items in a batch.
+        workers: threads that decode.
+    """
+    gathering = _Gathering(batch_size)
+    for index, outcome in enumerate(_read_ahead(items, read, batch_size + 2 * workers, workers)):
+        yield from gathering.add(index, outcome)
+    yield from gathering.flush()
+
+
+def _read_ahead(
+    items: Sequence[T], read: Read[T], ahead: int, workers: int
+) -> Iterator[tuple[PictureU8, ...] | str]:
+    def attempt(item: T) -> tuple[PictureU8, ...] | str:
+        try:
+            return read(item)
+        except InputError as error:
+            return str(error)
+
+    waiting: deque[Future[tuple[PictureU8, ...] | str]] = deque()
+    with ThreadPoolExecutor(workers) as pool:
+        try:
+            for item in items:
+                waiting.append(pool.submit(attempt, item))
+                if len(waiting) > ahead:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+@dataclass
+class _Gathering:
+    batch_size: int
+    indices: list[int] = field(default_factory=list)
+    pictures: list[tuple[PictureU8, ...]] = field(default_factory=list)
+
+    def add(self, index: int, outcome: tuple[PictureU8, ...] | str) -> Iterator[PictureBatch]:
+        if isinstance(outcome, str):
+            yield PictureBatch((), (), ((index, outcome),))
+            return
+        if self.pictures and self.pictures[0][0].shape != outcome[0].shape:
+            yield from self.flush()
+        self.indices.append(index)
+        self.pictures.append(outcome)
+        if len(self.pictures) == self.batch_size:
+            yield from self.flush()
+
+    def flush(self) -> Iterator[PictureBatch]:
+        if self.pictures:
+            stacks = tuple(np.stack(column) for column in zip(*self.pictures, strict=True))
+            indices = tuple(self.indices)
+            self.indices, self.pictures = [], []
+            yield PictureBatch(indices, stacks)

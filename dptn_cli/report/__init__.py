@@ -1,0 +1,1 @@
+"""A `scores.Report` as JSON, CSV, HTML, Markdown and LaTeX."""

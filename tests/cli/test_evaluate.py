@@ -1,0 +1,157 @@
+"""`dptn evaluate` as a user sees it: exit codes, messages, files, tables."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from evaluation_folders import Scene, evaluate, make_scene
+from evaluation_folders import without_weights as without_weights
+
+from dptn_cli.metrics.published import published_table
+
+pytestmark = pytest.mark.usefixtures("without_weights")
+
+
+@pytest.fixture
+def scene(tmp_path: Path) -> Scene:
+    return make_scene(tmp_path)
+
+
+def test_a_run_gives_the_tables_and_the_files(scene: Scene) -> None:
+    result = scene.evaluate()
+    assert result.exit_code == 0, result.stderr
+    for row in published_table():
+        assert row.model in result.stdout
+    assert "19.1492" in result.stdout
+    assert {path.name for path in scene.report.iterdir()} == {
+        "report.json",
+        "pairs.csv",
+        "report.html",
+    }
+    rows = (scene.report / "pairs.csv").read_text().splitlines()
+    assert rows[0].startswith("generated,truth,paper.ssim,")
+    assert len(rows) == 5
+
+
+def test_the_difference_is_told_in_the_metrics_direction(scene: Scene) -> None:
+    stdout = scene.evaluate("--protocol", "paper").stdout
+    assert "worse" in stdout or "better" in stdout
+    psnr = scene.document()["protocols"]["paper"]["psnr"]  # type: ignore[index]
+    word = "better" if psnr > 14.5207 else "worse"
+    assert f"{psnr - 14.5207:+.4f} {word}" in stdout
+
+
+def test_json_is_the_report_and_nothing_else_is_on_stdout(scene: Scene) -> None:
+    result = scene.evaluate("--json")
+    document = json.loads(result.stdout)
+    assert document == scene.document()
+    assert document["counts"] == {"pairs": 4, "unpaired": 0, "failed": 0, "real": 0}
+    assert set(document["protocols"]) == {"paper", "standard"}
+    assert set(document["protocols"]["paper"]) == {"ssim", "ssim_win51", "psnr", "l1", "mae"}
+    assert set(document["protocols"]["standard"]) == {"ssim", "psnr"}
+    told = {one["metric"] for one in document["not_computed"]}
+    assert told == {
+        *(f"paper.{name}" for name in ("lpips", "fid")),
+        *(f"standard.{name}" for name in ("lpips_alex", "lpips_vgg", "fid", "kid")),
+    }
+    assert "scikit-image" in document["versions"]
+
+
+def test_missing_weights_are_told_with_their_place_and_the_rest_is_done(
+    scene: Scene, without_weights: Path
+) -> None:
+    result = scene.evaluate("--real", scene.real)
+    assert result.exit_code == 0
+    for name in ("alexnet-owt", "vgg16", "inception_v3_google", "weights-inception"):
+        assert name in result.stderr
+    assert str(without_weights) in result.stderr
+
+
+def test_a_required_metric_without_weights_stops_before_any_work(scene: Scene) -> None:
+    result = scene.evaluate("--require", "paper.lpips")
+    assert result.exit_code == 2
+    assert "alexnet-owt-7be5be79.pth" in result.stderr
+    assert not scene.report.exists()
+
+
+def test_a_corrupt_picture_gives_exit_code_one_and_the_rest_is_scored(scene: Scene) -> None:
+    (scene.truth / "b2.png").write_bytes(b"torn")
+    result = scene.evaluate()
+    assert result.exit_code == 1
+    assert "a2_2_b2_vis.png" in result.stderr
+    assert scene.document()["counts"] == {"pairs": 3, "unpaired": 0, "failed": 1, "real": 0}
+
+
+def test_what_has_no_partner_is_listed(scene: Scene) -> None:
+    (scene.truth / "b2.png").unlink()
+    result = scene.evaluate()
+    assert result.exit_code == 0
+    assert "1 without a partner" in result.stderr
+    assert "no true picture b2.png" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("nowhere",), "no such folder"),
+        (("{results}", "--truth", "nowhere"), "no such folder of true pictures"),
+        (("{results}",), "Add --truth"),
+        (("{results}", "--truth", "{truth}", "--require", "beauty"), "no metric is called"),
+        (("{results}", "--truth", "{truth}", "--json", "--format", "latex"), "not both"),
+    ],
+)
+def test_wrong_use_is_one_line(
+    arguments: tuple[str, ...], message: str, scene: Scene, tmp_path: Path
+) -> None:
+    filled = [one.format(results=scene.results, truth=scene.truth) for one in arguments]
+    result = evaluate(*filled, "-o", tmp_path / "report")
+    assert result.exit_code == 2
+    assert message in result.stderr
+    assert len(result.stderr.strip().splitlines()) == 1
+    assert not (tmp_path / "report").exists()
+
+
+def test_quiet_says_nothing_on_stderr(scene: Scene) -> None:
+    result = scene.evaluate("-q")
+    assert result.stderr == ""
+    assert "ssim" in result.stdout
+
+
+def test_a_markdown_and_a_latex_row(scene: Scene) -> None:
+    lines = scene.evaluate("--format", "markdown").stdout.splitlines()
+    psnr = scene.document()["protocols"]["paper"]["psnr"]  # type: ignore[index]
+    assert lines[0].startswith("| run | paper ssim ↑ |")
+    assert len({line.count("|") for line in lines}) == 1
+    assert lines[2].startswith("| results |")
+    assert f"{psnr:.4f}" in lines[2]
+    comment, row = scene.evaluate("--format", "latex").stdout.splitlines()
+    assert comment.startswith("% run & paper.ssim &")
+    assert row.startswith("results & ")
+    assert row.endswith(r" \\")
+    assert comment.count("&") == row.count("&")
+
+
+def test_several_runs_stand_side_by_side(scene: Scene, tmp_path: Path) -> None:
+    other = make_scene(tmp_path / "second", pairs=3)
+    (other.results.rename(tmp_path / "second" / "better"))
+    result = evaluate(
+        scene.results, tmp_path / "second" / "better", "--truth", scene.truth, "-o", scene.report
+    )
+    assert result.exit_code == 0, result.stderr
+    assert "better minus results, paired, 3 common pairs" in " ".join(result.stdout.split())
+    document = scene.document()
+    assert [run["run"] for run in document["runs"]] == ["results", "better"]  # type: ignore[attr-defined]
+    assert (scene.report / "pairs.csv").read_text().splitlines()[0].startswith("run,generated,")
+
+
+def test_help_imports_nothing_heavy() -> None:
+    code = (
+        "import sys\nfrom typer.testing import CliRunner\nfrom dptn_cli.cli import app\n"
+        "assert CliRunner().invoke(app, ['evaluate', '--help']).exit_code == 0\n"
+        "print([m for m in ('torch', 'skimage', 'scipy', 'lpips', 'onnxruntime') "
+        "if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

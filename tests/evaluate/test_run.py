@@ -1,0 +1,389 @@
+"""From folders to a report: pairing, counting, sums, the cache, and what is told of bad input."""
+
+import contextlib
+import json
+import math
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from evaluation_folders import MARKET, Scene, fake_features, make_scene, picture, similar
+from evaluation_folders import with_weights as with_weights
+from evaluation_folders import without_weights as without_weights
+from PIL import Image
+
+from dptn_cli.errors import InputError
+from dptn_cli.evaluate.plan import Plan, Request, make_plan
+from dptn_cli.evaluate.run import Effort, compare, evaluate
+from dptn_cli.metrics.pairwise import score_pixels
+from dptn_cli.metrics.protocols import Protocol
+from dptn_cli.scores import Report
+
+EFFORT = Effort(batch_size=4, workers=1)
+
+
+class Silent:
+    """A progress that notes what was begun and how much of it was done."""
+
+    def __init__(self) -> None:
+        self.stages: dict[str, list[int]] = {}
+
+    @contextlib.contextmanager
+    def stage(self, label: str, total: int) -> Iterator[Callable[[int], None]]:
+        done = [total]
+        self.stages[label] = done
+        yield done.append
+
+
+def plan_of(scene: Scene, **options: object) -> Plan:
+    request = Request(scene.results, truth=scene.truth)
+    return make_plan(replace(request, **options))  # type: ignore[arg-type]
+
+
+def report_of(scene: Scene, effort: Effort = EFFORT, **options: object) -> Report:
+    return evaluate(plan_of(scene, **options), effort, Silent())
+
+
+def reasons(report: Report | Plan) -> dict[str, str]:
+    return {one.metric: one.reason for one in report.not_computed}
+
+
+# Pairing
+
+
+def test_pairs_come_from_the_manifest(tmp_path: Path, without_weights: Path) -> None:
+    scene = make_scene(tmp_path)
+    os.rename(scene.results / "a0_2_b0_vis.png", scene.results / "first.png")
+    line = {"output": "first.png", "source": "x.png", "target": "b0.png", "status": "skipped"}
+    with (scene.results / "manifest.jsonl").open("a") as file:
+        file.write(json.dumps(line) + "\n")
+    pairing = plan_of(scene).pairing
+    assert {p.name: p.truth.name for p in pairing.pairs}["first.png"] == "b0.png"
+    assert [(u.name, u.reason) for u in pairing.unpaired] == [
+        ("a0_2_b0_vis.png", "its picture has gone")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("result", "truth"),
+    [
+        ("A_2_B_vis.jpg", "B.jpg"),
+        ("A_2_B_vis.png", "B.jpg"),
+        ("x_2_y_2_B_vis.jpg", "B.jpg"),
+        ("A_2_B_visual_vis.jpg", "B.png"),
+        ("fashionMEN_2_W.1_front_vis.jpg", "W.1_front.jpg"),
+        ("sub/A_2_B_vis.png", "sub/B.png"),
+        ("sub/A_2_B_vis.png", "B.jpg"),
+    ],
+)
+def test_pairs_come_from_the_published_names(result: str, truth: str, tmp_path: Path) -> None:
+    scene = Scene(tmp_path / "results", tmp_path / "truth", tmp_path)
+    for path in (scene.results / result, scene.truth / truth):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(picture(1, MARKET)).save(path)
+    (pair,) = plan_of(scene, dataset="market").pairing.pairs
+    assert (pair.name, pair.truth) == (result, scene.truth / truth)
+
+
+def test_nothing_without_a_partner_is_dropped_silently(
+    tmp_path: Path, without_weights: Path
+) -> None:
+    scene = make_scene(tmp_path)
+    (scene.truth / "b1.png").unlink()
+    Image.fromarray(picture(1, MARKET)).save(scene.results / "stray.png")
+    failed = {"output": "z.png", "source": "a", "target": "b", "status": "failed", "reason": "torn"}
+    with (scene.results / "manifest.jsonl").open("a") as file:
+        file.write(json.dumps(failed) + "\n")
+    report = report_of(scene)
+    assert {one.name: one.reason for one in report.unpaired} == {
+        "a1_2_b1_vis.png": "no true picture b1.png",
+        "stray.png": "neither in manifest.jsonl nor named like A_2_B_vis",
+        "z.png": "not made: torn",
+    }
+    assert len(report.table.pairs) == 3
+    assert not report.failed
+
+
+def test_a_manifest_cannot_name_files_outside_the_truth(tmp_path: Path) -> None:
+    scene = make_scene(tmp_path, pairs=2)
+    Image.fromarray(picture(1, MARKET)).save(tmp_path / "secret.png")
+    line = {"output": "a0_2_b0_vis.png", "source": "a", "target": "../secret.png"}
+    with (scene.results / "manifest.jsonl").open("a") as file:
+        file.write(json.dumps(line) + "\n")
+    assert [one.name for one in plan_of(scene).pairing.unpaired] == ["a0_2_b0_vis.png"]
+
+
+def test_run_json_names_the_truth_and_the_data_set(tmp_path: Path) -> None:
+    scene = make_scene(tmp_path)
+    run = {"model": {"dataset": "fashion"}, "target_folders": [str(scene.truth)]}
+    (scene.results / "run.json").write_text(json.dumps(run))
+    plan = plan_of(scene, truth=None)
+    assert len(plan.pairing.pairs) == 4
+    assert plan.dataset == "fashion"
+    assert plan_of(scene, dataset="market").dataset == "market"
+
+
+@pytest.mark.parametrize("run", ["", "[]", "{", '{"model": 3}', '{"model": {"dataset": "own"}}'])
+def test_the_paper_protocol_needs_to_know_the_data_set(
+    run: str, tmp_path: Path, without_weights: Path
+) -> None:
+    scene = make_scene(tmp_path)
+    (scene.results / "run.json").write_text(run)
+    report = report_of(scene)
+    assert not any(name.startswith("paper.") for name in report.scores)
+    assert "--dataset fashion" in reasons(report)["paper.ssim"]
+    assert math.isfinite(report.scores["standard.ssim"])
+
+
+# Numbers
+
+
+def test_the_means_are_of_every_pair(tmp_path: Path, without_weights: Path) -> None:
+    report = report_of(make_scene(tmp_path, dataset="market"))
+    each = [
+        score_pixels(similar(picture(i, MARKET), i), picture(i, MARKET), tuple(Protocol), "market")
+        for i in range(4)
+    ]
+    for name, value in report.scores.items():
+        assert value == pytest.approx(np.mean([one.values[name] for one in each]), abs=1e-12)
+    low, high = (report.intervals["paper.ssim"].low, report.intervals["paper.ssim"].high)
+    assert low < report.scores["paper.ssim"] < high
+
+
+def test_all_numbers_are_there_with_weights(tmp_path: Path, with_weights: Path) -> None:
+    """One full run; then others in other batches, orders and numbers of workers."""
+    scene = make_scene(tmp_path, pairs=2, real=2)
+    report = report_of(scene, real=scene.real)
+    assert not report.not_computed
+    assert all(math.isfinite(value) for value in report.scores.values())
+    assert report.scores["paper.lpips"] == report.scores["standard.lpips_alex"]
+    assert report.scores["paper.fid"] != pytest.approx(report.scores["standard.fid"], rel=0.01)
+    assert report.real == 2
+
+    renamed = make_scene(tmp_path / "other", pairs=2, manifest=False)
+    for index in range(2):  # The same pairs, sorted the other way round.
+        old = renamed.results / f"a{index}_2_b{index}_vis.png"
+        old.rename(renamed.results / f"{9 - index}_2_b{index}_vis.png")
+    paper = (Protocol.PAPER,)
+    again = report_of(renamed, Effort(1, 3), real=scene.real, protocols=paper)
+    assert len(again.scores) == 7
+    for name, value in again.scores.items():
+        assert report.scores[name] == pytest.approx(value, rel=1e-5, abs=1e-6), name
+
+
+def test_pixel_metrics_do_not_depend_on_workers_or_order(
+    tmp_path: Path, without_weights: Path
+) -> None:
+    scene = make_scene(tmp_path, pairs=110, size=(32, 16))
+    alone = report_of(scene, Effort(1, 1))
+    together = report_of(scene, Effort(7, 2))
+    assert alone.scores == together.scores
+    for name, values in alone.table.values.items():
+        np.testing.assert_array_equal(values, together.table.values[name])
+
+
+def test_every_stage_tells_of_every_picture(tmp_path: Path, without_weights: Path) -> None:
+    progress = Silent()
+    evaluate(plan_of(make_scene(tmp_path)), EFFORT, progress)
+    for total, *done in progress.stages.values():
+        assert total == sum(done)
+
+
+def test_identical_pictures_give_no_nan_and_say_so(tmp_path: Path, without_weights: Path) -> None:
+    scene = make_scene(tmp_path)
+    for index in range(4):
+        name = f"a{index}_2_b{index}_vis.png"
+        shutil.copy(scene.truth / f"b{index}.png", scene.results / name)
+    report = report_of(scene)
+    assert "paper.psnr" not in report.scores
+    assert "identical" in reasons(report)["paper.psnr"]
+    assert report.scores["paper.ssim"] == pytest.approx(1)
+    shutil.copy(scene.truth / "b0.png", scene.results / "a1_2_b1_vis.png")
+    report = report_of(scene)
+    assert math.isfinite(report.scores["paper.psnr"])
+    assert any("3 of 4 pairs" in note and "paper.psnr" in note for note in report.notes)
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="reads Linux's /proc")
+def test_memory_does_not_grow_with_the_pictures(tmp_path: Path, without_weights: Path) -> None:
+    """8,000 small pairs: what the process holds after 1,000 of them, it holds at the end."""
+    scene = make_scene(tmp_path, pairs=4, size=(24, 24), manifest=False)
+    for index in range(4, 8000):
+        made = scene.results / f"a{index % 4}_2_b{index % 4}_vis.png"
+        os.link(made, scene.results / f"a{index}_2_b{index % 4}_vis.png")
+    progress = Measured()
+    report = evaluate(plan_of(scene, protocols=(Protocol.STANDARD,)), EFFORT, progress)
+    assert len(report.table.pairs) == len(progress.held) == 8000
+    pictures = 7000 * 2 * 24 * 24 * 3
+    assert max(progress.held) - max(progress.held[:1000]) < pictures / 6
+
+
+class Measured(Silent):
+    """A progress that notes the memory that the process holds at every pair."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.held: list[int] = []
+
+    @contextlib.contextmanager
+    def stage(self, label: str, total: int) -> Iterator[Callable[[int], None]]:
+        pages = Path("/proc/self/statm")
+        yield lambda _: self.held.append(int(pages.read_text().split()[1]) * 4096)
+
+
+# Bad input
+
+
+def test_a_corrupt_picture_fails_its_pair_and_no_other(
+    tmp_path: Path, without_weights: Path
+) -> None:
+    scene = make_scene(tmp_path)
+    data = (scene.results / "a1_2_b1_vis.png").read_bytes()
+    (scene.results / "a1_2_b1_vis.png").write_bytes(data[: len(data) // 2])
+    (scene.truth / "b2.png").write_bytes(b"")
+    Image.fromarray(picture(3, (100, 64))).save(scene.truth / "b3.png")
+    report = report_of(scene)
+    told = {one.name: one.reason for one in report.failed}
+    assert told.keys() == {"a1_2_b1_vis.png", "a2_2_b2_vis.png", "a3_2_b3_vis.png"}
+    assert "cannot be decoded" in told["a1_2_b1_vis.png"]
+    assert "empty" in told["a2_2_b2_vis.png"]
+    assert told["a3_2_b3_vis.png"] == "the generated picture is 128x64, the true one 100x64"
+    assert len(report.table.pairs) == 1
+
+
+def test_no_pair_that_can_be_read_leaves_no_number(tmp_path: Path, without_weights: Path) -> None:
+    scene = make_scene(tmp_path, pairs=2)
+    for path in scene.truth.iterdir():
+        path.write_bytes(b"no picture")
+    report = report_of(scene)
+    assert report.scores == {}
+    assert reasons(report)["standard.psnr"] == "no pair could be read"
+
+
+def test_corrupt_pictures_leave_too_few_for_fid(
+    tmp_path: Path, with_weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dptn_cli.evaluate.run._loader", lambda network: lambda: fake_features)
+    scene = make_scene(tmp_path, pairs=1, real=2)
+    Image.fromarray(picture(5, MARKET)).save(scene.results / "stray.png")
+    (scene.results / "stray.png").write_bytes(b"")
+    report = report_of(scene, real=scene.real, protocols=(Protocol.STANDARD,))
+    assert reasons(report)["standard.fid"] == "fewer than two pictures of the results could be read"
+    assert [one.name for one in report.failed] == ["stray.png"]
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        ("no folder", "no such folder"),
+        ("empty", "no picture in this folder"),
+        ("no names", "nothing says which true picture belongs to which"),
+        ("no truth", "holds none of the true pictures"),
+        ("no truth folder", "no such folder of true pictures"),
+        ("no truth named", "Add --truth"),
+        ("empty real", "no picture in this folder"),
+    ],
+)
+def test_unusable_input_is_told_in_a_line(spoil: str, message: str, tmp_path: Path) -> None:
+    scene = make_scene(tmp_path, manifest=spoil != "no names")
+    options: dict[str, object] = {}
+    if spoil == "no folder":
+        shutil.rmtree(scene.results)
+    elif spoil == "empty":
+        for path in scene.results.glob("*.png"):
+            path.unlink()
+    elif spoil == "no names":
+        for index, path in enumerate(sorted(scene.results.glob("*.png"))):
+            path.rename(scene.results / f"{index}.png")
+    elif spoil == "no truth":
+        for path in scene.truth.iterdir():
+            path.unlink()
+    elif spoil == "no truth folder":
+        options["truth"] = tmp_path / "elsewhere"
+    elif spoil == "no truth named":
+        options["truth"] = None
+    elif spoil == "empty real":
+        shutil.rmtree(scene.real)
+        scene.real.mkdir()
+        options["real"] = scene.real
+    with pytest.raises(InputError, match=message) as caught:
+        plan_of(scene, **options)
+    assert "\n" not in str(caught.value)
+
+
+def test_fewer_than_two_pictures_have_no_fid(tmp_path: Path, with_weights: Path) -> None:
+    scene = make_scene(tmp_path, real=1)
+    told = reasons(plan_of(scene, real=scene.real))
+    assert told.keys() == {"paper.fid", "standard.fid", "standard.kid"}
+    assert "needs two" in told["paper.fid"]
+
+
+def test_without_weights_the_others_are_computed(tmp_path: Path, without_weights: Path) -> None:
+    scene = make_scene(tmp_path)
+    plan = plan_of(scene, real=scene.real)
+    told = reasons(plan)
+    assert "alexnet-owt-7be5be79.pth" in told["paper.lpips"]
+    assert "inception_v3_google-0cc3c7bd.pth" in told["paper.fid"]
+    assert "weights-inception-2015-12-05-6726825d.pth" in told["standard.kid"]
+    assert str(without_weights) in told["paper.lpips"]
+    assert "paper.ssim" in {metric.id for metric in plan.metrics}
+
+
+def test_a_required_metric_that_cannot_be_computed_stops_everything(
+    tmp_path: Path, without_weights: Path
+) -> None:
+    scene = make_scene(tmp_path)
+    with pytest.raises(InputError, match=r"paper\.lpips is required: the weights alexnet"):
+        plan_of(scene, require=("lpips",))
+    with pytest.raises(InputError, match="required metrics") as caught:
+        plan_of(scene, require=("fid",))
+    assert len(caught.value.problems) == 2
+    assert plan_of(scene, require=("ssim", "paper.psnr")).required == {
+        "paper.ssim",
+        "standard.ssim",
+        "paper.psnr",
+    }
+    with pytest.raises(InputError, match="no metric is called 'ssmi'"):
+        plan_of(scene, require=("ssmi",))
+    with pytest.raises(InputError, match="not in the protocol"):
+        plan_of(scene, require=("kid",), protocols=(Protocol.PAPER,))
+
+
+def test_drop_last_is_the_published_dropping(tmp_path: Path, with_weights: Path) -> None:
+    scene = make_scene(tmp_path, pairs=130, real=70, size=(16, 16))
+    plan = plan_of(scene, real=scene.real, drop_last=True)
+    generated, real = plan.feature_sets(Protocol.PAPER)
+    assert (len(generated.names), len(real.names)) == (128, 64)
+    assert list(generated.names) == sorted(plan.generated.names)[:128]
+    assert [len(one.names) for one in plan.feature_sets(Protocol.STANDARD)] == [130, 70]
+    few = plan_of(make_scene(tmp_path / "few", pairs=7, real=30), real=scene.real, drop_last=True)
+    assert [len(one.names) for one in few.feature_sets(Protocol.PAPER)] == [7, 70]
+
+
+# Several runs
+
+
+def test_runs_are_compared_over_the_pairs_they_share(tmp_path: Path, without_weights: Path) -> None:
+    first, second = make_scene(tmp_path / "a", pairs=6), make_scene(tmp_path / "b", pairs=8)
+    for index in range(8):  # Closer to the truth than those of the first run.
+        true = picture(index, MARKET)
+        better = (0.8 * true + 0.2 * similar(true, index)).astype(np.uint8)
+        Image.fromarray(better).save(second.results / f"a{index}_2_b{index}_vis.png")
+    comparison = compare([report_of(first), report_of(second)])
+    (difference,) = comparison.differences
+    assert difference.common == 6
+    a, b = (report.table.values["paper.psnr"] for report in comparison.reports)
+    gap = difference.by_metric["paper.psnr"]
+    assert gap.mean == pytest.approx(np.mean(b[:6] - a), abs=1e-12)
+    assert 0 < gap.low < gap.mean < gap.high
+    assert len({report.run for report in comparison.reports}) == 2
+
+
+def test_a_run_beside_itself_differs_by_nothing(tmp_path: Path, without_weights: Path) -> None:
+    report = report_of(make_scene(tmp_path))
+    (difference,) = compare([report, report]).differences
+    assert {(i.mean, i.low, i.high) for i in difference.by_metric.values()} == {(0, 0, 0)}

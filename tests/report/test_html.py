@@ -1,0 +1,127 @@
+"""The HTML report in headless Chromium: what is seen, what sorts, and that nothing is fetched."""
+
+import os
+import re
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from typing import Any
+
+import pytest
+from evaluation_folders import Scene, make_scene
+from evaluation_folders import without_weights as without_weights
+from selenium import webdriver
+from selenium.webdriver.common.by import By
+
+HOSTILE = "<img src=x onerror=alert(1)>"
+
+
+@pytest.fixture(scope="module")
+def scene(tmp_path_factory: pytest.TempPathFactory) -> Scene:
+    """Twelve pairs, one of them with markup for a name, and one that fails."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TORCH_HOME", str(tmp_path_factory.mktemp("torch")))
+        scene = make_scene(tmp_path_factory.mktemp("scene"), pairs=12)
+        os.rename(scene.results / "a3_2_b3_vis.png", scene.results / f"{HOSTILE}_2_b3_vis.png")
+        (scene.truth / "b5.png").write_bytes(b"torn")
+        result = scene.evaluate()
+    assert result.exit_code == 1, result.stderr
+    return scene
+
+
+@pytest.fixture(scope="module")
+def browser(scene: Scene) -> Iterator[Any]:
+    """Chromium with the report open. Where Chromium is missing, these tests fail."""
+    options = webdriver.ChromeOptions()
+    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"):
+        options.add_argument(argument)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    driver = webdriver.Chrome(options, webdriver.ChromeService("/usr/bin/chromedriver"))
+    driver.set_page_load_timeout(300)
+    driver.get((scene.report / "report.html").as_uri())
+    yield driver
+    driver.quit()
+
+
+def texts(browser: Any, selector: str) -> list[str]:
+    return [element.text for element in browser.find_elements(By.CSS_SELECTOR, selector)]
+
+
+def test_the_console_is_silent_and_nothing_is_fetched(browser: Any) -> None:
+    assert browser.get_log("browser") == []
+    messages = (entry["message"] for entry in browser.get_log("performance"))
+    sent = "".join(message for message in messages if "requestWillBeSent" in message)
+    addresses = re.findall(r'"url":"([^"]{5})', sent)
+    assert "file:" in addresses
+    assert set(addresses) <= {"file:", "data:"}
+
+
+def test_the_tables_are_there(browser: Any, scene: Scene) -> None:
+    paper = scene.document()["protocols"]["paper"]  # type: ignore[index]
+    assert f"{paper['psnr']:.4f}" in texts(browser, "#scores td.value")
+    assert len(texts(browser, "#published tbody tr")) == 11
+    assert "better" in " ".join(texts(browser, "#scores tbody td"))
+    assert "1 failed" in texts(browser, ".facts li")
+
+
+def test_a_chart_for_each_pairwise_metric(browser: Any) -> None:
+    charts = browser.find_elements(By.CSS_SELECTOR, "figure.chart")
+    assert len(charts) == 7
+    for chart in charts:
+        heights = [rect.size["height"] for rect in chart.find_elements(By.CSS_SELECTOR, "svg rect")]
+        assert max(heights) > 30
+
+
+def test_the_worst_and_the_best_pairs_are_shown_as_pictures(browser: Any) -> None:
+    for where in ("#worst", "#best"):
+        images = browser.find_elements(By.CSS_SELECTOR, f"{where} img")
+        assert len(images) >= 10
+        for image in images:
+            assert image.get_property("naturalHeight") == 128
+            assert image.size["height"] > 50
+    scores = [
+        [float(text.split()[0]) for text in texts(browser, f"{where} figcaption")]
+        for where in ("#worst", "#best")
+    ]
+    assert scores[0] == sorted(scores[0])  # SSIM: the worst have the lowest.
+    assert max(scores[0]) < min(scores[1])
+
+
+def test_the_pair_table_sorts_both_ways_and_filters(browser: Any) -> None:
+    def column(number: int) -> list[str]:
+        return texts(browser, f"#pairs tbody td:nth-child({number})")
+
+    assert len(column(1)) == 11
+    title, psnr = (browser.find_elements(By.CSS_SELECTOR, "#pairs thead button")[i] for i in (0, 3))
+    assert psnr.text == "paper.psnr"
+    psnr.click()
+    rising = [float(value) for value in column(4)]
+    assert rising == sorted(rising)
+    assert len(set(rising)) > 5
+    psnr.click()
+    assert [float(value) for value in column(4)] == rising[::-1]
+    title.click()
+    assert column(1) == sorted(column(1))
+    field = browser.find_element(By.ID, "filter")
+    field.send_keys("a11_")
+    assert column(1) == ["a11_2_b11_vis.png"]
+    assert "1 pairs, page 1 of 1" in texts(browser, "#pairs-status")
+
+
+def test_markup_in_a_name_is_shown_and_not_obeyed(browser: Any) -> None:
+    assert browser.find_elements(By.CSS_SELECTOR, "img[src='x']") == []
+    browser.find_element(By.ID, "filter").clear()
+    assert HOSTILE in browser.find_element(By.TAG_NAME, "body").text
+
+
+def test_the_file_names_nothing_outside_itself(scene: Scene) -> None:
+    addresses: list[str] = []
+
+    class Addresses(HTMLParser):
+        def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+            addresses.extend(value or "" for name, value in attrs if name in ("src", "href"))
+
+    text = (scene.report / "report.html").read_text()
+    Addresses().feed(text)
+    assert addresses
+    assert all(address.startswith("data:") for address in addresses)
+    assert "NaN" not in text
