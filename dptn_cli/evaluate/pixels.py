@@ -1,8 +1,11 @@
 """The pixel metrics of many pairs, on all cores, in the pairs' order, a bounded number at once."""
 
+import contextlib
+import ctypes
 import multiprocessing
 import os
 import signal
+import sys
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -74,6 +77,7 @@ def score_pairs(pairs: Sequence[PicturePair], rules: Rules, workers: int) -> Ite
     """
     workers = min(workers, len(pairs) // PAIRS_WORTH_A_WORKER)
     if workers < 2:
+        _keep_freed_memory()
         for pair in pairs:
             yield score_pair(pair, rules)
         return
@@ -86,7 +90,7 @@ def score_pairs(pairs: Sequence[PicturePair], rules: Rules, workers: int) -> Ite
 def _in_processes(pairs: Sequence[PicturePair], rules: Rules, workers: int) -> Iterator[Scored]:
     # Spawned, not forked: a fork of a process that runs threads (torch's) may hang.
     context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_ignore_interrupts)
+    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_prepare_worker)
     waiting: deque[Future[list[Scored]]] = deque()
     try:
         for start in range(0, len(pairs), CHUNK):
@@ -103,6 +107,23 @@ def _score_chunk(chunk: Sequence[PicturePair], rules: Rules) -> list[Scored]:
     return [score_pair(pair, rules) for pair in chunk]
 
 
-def _ignore_interrupts() -> None:
+def _prepare_worker() -> None:
     """Leave Ctrl-C to the parent, which ends the workers in order."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _keep_freed_memory()
+
+
+def _keep_freed_memory() -> None:
+    """Let glibc keep what is freed, up to 256 MB, instead of handing it back each time.
+
+    SSIM frees and allocates arrays of some hundred kilobytes all the time; getting each of them
+    from the kernel anew took two thirds of the time at 256x176.
+    """
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError, AttributeError):  # Another C library than glibc.
+            libc = ctypes.CDLL(None)
+            libc.mallopt(_TRIM_THRESHOLD, 256 << 20)
+            libc.mallopt(_MMAP_THRESHOLD, 32 << 20)
+
+
+_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # Of malloc.h.
