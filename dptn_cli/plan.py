@@ -97,6 +97,7 @@ class Listing:
 
     pairs: Callable[[], Iterator[tuple[Picture, Picture, str]]]
     pose: Callable[[Picture], Pose | None]
+    target_folders: tuple[Path, ...]
 
 
 def make_job(request: Request, model: Model) -> Job:
@@ -122,6 +123,7 @@ def make_job(request: Request, model: Model) -> Job:
         planned=checks.planned,
         items=lambda: _items(listing),
         missing_sources=tuple(checks.missing),
+        target_folders=listing.target_folders,
     )
 
 
@@ -178,7 +180,7 @@ def _from_pair_list(request: Request) -> Listing:
             output = _output(pair, request.result_format)
             yield Picture(folder, pair.source), Picture(folder, pair.target), output
 
-    return Listing(pairs, lambda picture: poses.find(picture, beside))
+    return Listing(pairs, lambda picture: poses.find(picture, beside), (folder,))
 
 
 def _from_folders(request: Request) -> Listing:
@@ -204,7 +206,7 @@ def _from_folders(request: Request) -> Listing:
             output = _output(Pair(source.name, target.name), request.result_format)
             yield source, target, output
 
-    return Listing(pairs, poses.find)
+    return Listing(pairs, poses.find, tuple(dict.fromkeys(one.folder for one in targets)))
 
 
 def _pictures(paths: Iterable[Path], besides: Path) -> Iterator[Picture]:

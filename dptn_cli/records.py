@@ -175,6 +175,7 @@ class Job:
         items: gives the items from the start, each time it is called; they are never in memory
             as a whole.
         missing_sources: source pictures that are not there; their items will fail.
+        target_folders: where the target pictures lie, if they are there.
     """
 
     model: Model
@@ -183,3 +184,4 @@ class Job:
     planned: int
     items: Callable[[], Iterator[Item]]
     missing_sources: tuple[str, ...] = ()
+    target_folders: tuple[Path, ...] = ()

@@ -78,6 +78,7 @@ class RunFile:
                 "precision": model.precision,
                 "licence": model.metadata.get("licence", ""),
             },
+            "target_folders": [str(folder) for folder in self.job.target_folders],
             "provider": self.provider,
             "batch_size": self.batch_size,
             "workers": self.workers,

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from evaluation_folders import Scene, evaluate, make_scene
 from evaluation_folders import without_weights as without_weights
+from support import Folder
 
 from dptn_cli.metrics.published import published_table
 
@@ -144,6 +145,19 @@ def test_several_runs_stand_side_by_side(scene: Scene, tmp_path: Path) -> None:
     document = scene.document()
     assert [run["run"] for run in document["runs"]] == ["results", "better"]  # type: ignore[attr-defined]
     assert (scene.report / "pairs.csv").read_text().splitlines()[0].startswith("run,generated,")
+
+
+def test_results_of_a_transfer_need_no_more_than_their_folder(
+    folder: Folder, tmp_path: Path
+) -> None:
+    """The manifest says what belongs together, run.json where the true pictures lie."""
+    assert folder.transfer().exit_code == 0
+    result = evaluate(folder.out, "-o", tmp_path / "report")
+    assert result.exit_code == 0, result.stderr
+    document = json.loads((tmp_path / "report" / "report.json").read_text())
+    assert document["counts"]["pairs"] == 12
+    assert set(document["protocols"]["standard"]) == {"ssim", "psnr"}
+    assert "--dataset" in result.stderr  # Trained on neither published data set.
 
 
 def test_help_imports_nothing_heavy() -> None:

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from typing import Any
@@ -31,11 +32,13 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Scene:
 @pytest.fixture(scope="module")
 def browser(scene: Scene) -> Iterator[Any]:
     """Chromium with the report open. Where Chromium is missing, these tests fail."""
+    chromedriver = shutil.which("chromedriver")
+    assert chromedriver, "these tests drive Chromium: apt-get install chromium chromium-driver"
     options = webdriver.ChromeOptions()
     for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"):
         options.add_argument(argument)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    driver = webdriver.Chrome(options, webdriver.ChromeService("/usr/bin/chromedriver"))
+    driver = webdriver.Chrome(options, webdriver.ChromeService(chromedriver))
     driver.set_page_load_timeout(300)
     driver.get((scene.report / "report.html").as_uri())
     yield driver
