@@ -190,13 +190,14 @@ def test_memory_stays_small_for_many_pairs(photos: Path) -> None:
         header="from,to,out",
     )
     request = Request(out=photos.parent / "out", pairs=photos / "many.csv")
-    sum(1 for _ in make_job(request, MODEL).items())  # fills the interpreter's own tables
-    tracemalloc.start()
-    job = make_job(request, MODEL)
-    assert sum(1 for _ in job.items()) == count == job.planned
-    peak = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    assert peak / count < 60
+    peaks = []
+    for _ in range(3):  # The interpreter's own tables (interned names) double now and then.
+        tracemalloc.start()
+        job = make_job(request, MODEL)
+        assert sum(1 for _ in job.items()) == count == job.planned
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert min(peaks) / count < 60
 
 
 @pytest.mark.parametrize("name", ["sources", "poses"])
