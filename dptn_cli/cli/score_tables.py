@@ -58,6 +58,7 @@ def _scores(report: Report) -> Table:
             _difference(row),
         )
         before = row.metric.protocol
+    table.add_section()
     for one in report.not_computed:
         metric = BY_ID[one.metric]
         table.add_row(

@@ -93,8 +93,9 @@ def _head(report: Report, *, named: bool) -> str:
 
 
 def _table(identity: str, head: Iterable[str], rows: Iterable[str]) -> str:
+    name = f' id="{identity}"' if identity else ""
     return (
-        f'<div class="scroll"><table id="{identity}"><thead><tr>{"".join(head)}</tr></thead>'
+        f'<div class="scroll"><table{name}><thead><tr>{"".join(head)}</tr></thead>'
         f"<tbody>{''.join(rows)}</tbody></table></div>"
     )
 
@@ -159,7 +160,7 @@ def _differences(difference: Difference, baseline: str) -> str:
     return (
         f"<h3>{escape(difference.run)} minus {escape(baseline)}, paired over "
         f"{difference.common:,} pairs</h3>"
-        + _table("difference", _th("metric", "difference", "95 % interval", ""), rows)
+        + _table("", _th("metric", "difference", "95 % interval", ""), rows)
     )
 
 
@@ -179,7 +180,7 @@ def _remarks(report: Report, *, named: bool) -> str:
             remarks.append(f"<details>{summary}<ul>{items}</ul></details>")
     heading = f"<h3>{escape(report.run)}</h3>" if named else ""
     items = "".join(f"<li>{remark}</li>" for remark in remarks)
-    return f'{heading}<ul class="quiet" id="remarks">{items}</ul>' if remarks else ""
+    return f'{heading}<ul class="quiet">{items}</ul>' if remarks else ""
 
 
 def _published(reports: Sequence[Report]) -> str:

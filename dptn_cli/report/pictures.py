@@ -78,7 +78,7 @@ def picture_cards(report: Report, run: str) -> str:
     count = min(EXTREMES, (len(known) + 1) // 2)
     best = worst_first[::-1][: min(EXTREMES, len(known) - count)]
     return "".join(
-        f'<h2>{title} pairs by {metric.id}{run}</h2><div class="pictures" id="{title.lower()}">'
+        f'<h2>{title} pairs by {metric.id}{run}</h2><div class="pictures {title.lower()}">'
         f"{''.join(_card(report, index, metric) for index in indices)}</div>"
         for title, indices in (("Worst", worst_first[:count]), ("Best", best))
         if indices

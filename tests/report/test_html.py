@@ -75,7 +75,7 @@ def test_a_chart_for_each_pairwise_metric(browser: Any) -> None:
 
 
 def test_the_worst_and_the_best_pairs_are_shown_as_pictures(browser: Any) -> None:
-    for where in ("#worst", "#best"):
+    for where in (".worst", ".best"):
         images = browser.find_elements(By.CSS_SELECTOR, f"{where} img")
         assert len(images) >= 10
         for image in images:
@@ -83,7 +83,7 @@ def test_the_worst_and_the_best_pairs_are_shown_as_pictures(browser: Any) -> Non
             assert image.size["height"] > 50
     scores = [
         [float(text.split()[0]) for text in texts(browser, f"{where} figcaption")]
-        for where in ("#worst", "#best")
+        for where in (".worst", ".best")
     ]
     assert scores[0] == sorted(scores[0])  # SSIM: the worst have the lowest.
     assert max(scores[0]) < min(scores[1])
