@@ -22,6 +22,9 @@ JOINT_NAMES = (
     "right eye", "left eye", "right ear", "left ear",
 )  # fmt: skip
 
+# The joint that a joint becomes in a mirror: left and right change places.
+MIRRORED = (0, 1, 5, 6, 7, 2, 3, 4, 11, 12, 13, 8, 9, 10, 15, 14, 17, 16)
+
 HEADER = ["name", "keypoints_y", "keypoints_x"]
 LONGEST_LINE = 100_000
 
@@ -133,6 +136,19 @@ def format_pose(name: str, pose: Pose) -> str:
     """One line of an annotation CSV; whole numbers are written as such."""
     lists = ([int(v) if v == int(v) else round(float(v), 3) for v in axis] for axis in pose.T)
     return ":".join([name, *(json.dumps(values) for values in lists)])
+
+
+def mirror_pose(pose: Pose, width: int) -> Pose:
+    """The pose in the picture flipped left to right: joints change sides as well as places.
+
+    Args:
+        pose: (18, 2) as (y, x), pixels; missing: -1.
+        width: of the picture, pixels.
+    """
+    mirrored: Pose = pose[list(MIRRORED)]
+    present = (mirrored != MISSING).all(axis=1)
+    mirrored[present, 1] = width - 1 - mirrored[present, 1]
+    return mirrored
 
 
 def joints_in_frame(pose: Pose, picture_size: Size) -> int:

@@ -113,6 +113,23 @@ class Batch:
     source_index: npt.NDArray[np.int64]
 
 
+@dataclass(frozen=True)
+class FoundPose:
+    """One person's pose in one picture, as a detector or a pose file gives it.
+
+    Attributes:
+        name: of the picture, relative, with forward slashes.
+        pose: keypoints in that picture; sub-pixel where the finder gives it.
+        confidence: (18,) float in 0..1, 0 where the joint is missing; 1 where a file tells none.
+        picture_size: of that picture, pixels; None where a file does not tell.
+    """
+
+    name: str
+    pose: Pose
+    confidence: npt.NDArray[np.float64]
+    picture_size: Size | None = None
+
+
 class Status(StrEnum):
     """How an item ended."""
 

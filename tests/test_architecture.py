@@ -15,7 +15,17 @@ MODULES = sorted(p for p in PACKAGE.rglob("*.py"))
 # A module imports from layers below its own, or from its own package.
 LAYERS = [
     {"records", "scores", "errors", "files", "interrupt", "torchvision_import", ""},
-    {"pairs", "keypoints", "images", "session", "manifest", "network", "metrics"},
+    {
+        "pairs",
+        "keypoints",
+        "images",
+        "skeleton",
+        "sheets",
+        "session",
+        "manifest",
+        "network",
+        "metrics",
+    },
     {"plan", "pipeline", "export", "detect", "evaluate", "report", "train"},
     {"run_file"},
     {"cli"},

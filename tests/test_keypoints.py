@@ -13,6 +13,7 @@ from dptn_cli.keypoints import (
     Annotations,
     format_pose,
     joints_in_frame,
+    mirror_pose,
     parse_pose,
     to_network,
 )
@@ -168,3 +169,14 @@ def test_joints_in_frame() -> None:
     pose = np.full((18, 2), -1.0)
     pose[:4] = [[0, 0], [9.5, 19.5], [10, 5], [5, 20]]
     assert joints_in_frame(pose, (10, 20)) == 2
+
+
+@given(arrays(np.float64, (18, 2), elements=st.integers(-1, 175)))
+def test_a_mirror_swaps_sides_and_undoes_itself(pose: Pose) -> None:
+    pose[(pose == -1).any(axis=1)] = -1
+    mirrored = mirror_pose(pose, 176)
+    left_wrist, right_wrist = 7, 4
+    if pose[left_wrist, 0] != -1:
+        y, x = pose[left_wrist]
+        assert tuple(mirrored[right_wrist]) == (y, 175 - x)
+    assert np.array_equal(mirror_pose(mirrored, 176), pose)
