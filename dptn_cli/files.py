@@ -4,7 +4,7 @@ import os
 import tempfile
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath, PureWindowsPath
-from typing import BinaryIO
+from typing import IO, Any, BinaryIO
 
 from dptn_cli.errors import InputError
 
@@ -69,6 +69,33 @@ def write_atomic(path: Path, write: Callable[[BinaryIO], object]) -> None:
     except BaseException:
         os.unlink(temporary)
         raise
+
+
+def lock(file: IO[Any], message: str) -> None:
+    """Hold an open file until it is closed, the process's death included.
+
+    Raises:
+        InputError: another process holds it; says `message`.
+    """
+    try:
+        if os.name == "nt":
+            import msvcrt
+
+            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
+        else:
+            import fcntl
+
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise InputError(message) from error
+
+
+def drop_temporary_files(folder: Path) -> None:
+    """Remove what a killed process was writing; only for the holder of the folder's lock."""
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            if name.startswith(TEMPORARY_PREFIX):
+                (Path(parent) / name).unlink(missing_ok=True)
 
 
 def make_folder(folder: Path) -> None:

@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from hashlib import blake2b
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from dptn_cli.errors import InputError
-from dptn_cli.files import TEMPORARY_PREFIX
+from dptn_cli.files import drop_temporary_files, lock
 from dptn_cli.records import Outcome, Status
 
 NAME = "manifest.jsonl"
@@ -35,9 +35,9 @@ class Manifest:
         path = folder / NAME
         try:
             self._file = path.open("ab", buffering=0)
-            _lock(self._file, folder)
+            lock(self._file, f"{folder}: another `dptn transfer` is writing there; wait for it")
             self._size = _drop_torn_line(path)
-            _drop_temporary_files(folder)
+            drop_temporary_files(folder)
             self._made = _fingerprints(path)
         except OSError as error:
             raise InputError(f"{path}: {error.strerror}") from error
@@ -139,28 +139,3 @@ def _drop_torn_line(path: Path) -> int:
             end = start
         file.truncate(end)
     return end
-
-
-def _drop_temporary_files(folder: Path) -> None:
-    """Remove what a killed run was writing; the lock is held, so no one else is."""
-    for parent, _, names in os.walk(folder):
-        for name in names:
-            if name.startswith(TEMPORARY_PREFIX):
-                (Path(parent) / name).unlink(missing_ok=True)
-
-
-def _lock(file: IO[bytes], folder: Path) -> None:
-    """Hold the folder until the file is closed, the process's death included."""
-    try:
-        if os.name == "nt":
-            import msvcrt
-
-            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
-        else:
-            import fcntl
-
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        raise InputError(
-            f"{folder}: another `dptn transfer` is writing there; wait for it"
-        ) from error

@@ -39,11 +39,22 @@ ONLY_IN = {
     "onnx": {"export"},
     "torch": {"network", "export", "train", "detect", "metrics", "torchvision_import"},
     "torchvision": {"network", "train", "detect", "metrics", "torchvision_import"},
+    "accelerate": {"train"},
     "lpips": {"metrics"},
     "torch_fidelity": {"metrics"},
     "skimage": {"metrics"},
 }
-HEAVY = ("torch", "onnxruntime", "onnx", "numpy", "PIL", "torchvision", "openpifpaf", "skimage")
+HEAVY = (
+    "torch",
+    "onnxruntime",
+    "onnx",
+    "numpy",
+    "PIL",
+    "torchvision",
+    "openpifpaf",
+    "skimage",
+    "accelerate",
+)
 
 
 def part(module: str) -> str:

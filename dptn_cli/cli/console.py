@@ -96,11 +96,12 @@ class ProgressLine:
         total: items to come.
         label: what is being done.
         quiet: show nothing.
+        done: items that were done before.
     """
 
-    def __init__(self, total: int, label: str, *, quiet: bool = False) -> None:
+    def __init__(self, total: int, label: str, *, quiet: bool = False, done: int = 0) -> None:
         self.total, self.label, self.quiet = total, label, quiet
-        self.done = 0
+        self.done = self._before = done
         self._started_s = self._said_s = time.monotonic()
         self._bar = Progress(
             SpinnerColumn(),
@@ -115,7 +116,7 @@ class ProgressLine:
             transient=True,
             disable=quiet or not messages.is_terminal,
         )
-        self._task = self._bar.add_task(label, total=total, note="")
+        self._task = self._bar.add_task(label, total=total, completed=done, note="")
 
     @contextlib.contextmanager
     def shown(self) -> Iterator["ProgressLine"]:
@@ -127,7 +128,7 @@ class ProgressLine:
         """Count `items` more, with a note such as the number failed."""
         self.done += items
         now_s = time.monotonic()
-        rate = self.done / max(now_s - self._started_s, 1e-6)
+        rate = (self.done - self._before) / max(now_s - self._started_s, 1e-6)
         self._bar.update(self._task, advance=items, note=f"{rate:.1f}/s {note}".rstrip())
         plain = not self.quiet and not messages.is_terminal
         if plain and now_s - self._said_s > PLAIN_INTERVAL_S:
