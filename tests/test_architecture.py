@@ -26,7 +26,7 @@ LAYERS = [
         "network",
         "metrics",
     },
-    {"plan", "pipeline", "export", "detect", "evaluate", "report", "train"},
+    {"plan", "pipeline", "export", "detect", "evaluate", "report", "train", "prepare"},
     {"run_file"},
     {"cli"},
     {"__main__"},

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from dptn_cli import __version__
-from dptn_cli.cli import evaluate, export, train, transfer
+from dptn_cli.cli import evaluate, export, prepare, train, transfer
 
 app = typer.Typer(
     name="dptn",
@@ -32,3 +32,4 @@ def main(
 
 for command in (transfer.transfer, export.export, evaluate.evaluate, train.train):
     app.command()(command)
+app.add_typer(prepare.app, name="prepare")
