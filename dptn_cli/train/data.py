@@ -228,7 +228,7 @@ class BatchOrder:
         while step < steps:
             epoch, done = divmod(step, self.steps_per_epoch)
             draws = self._epoch(epoch)
-            for batch in range(done, self.steps_per_epoch):
+            for batch in range(done, min(self.steps_per_epoch, done + steps - step)):
                 whole = draws[batch * self.batch_size : (batch + 1) * self.batch_size]
                 yield whole[process::processes] or whole[:1]
                 step += 1
