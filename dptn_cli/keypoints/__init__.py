@@ -1,0 +1,29 @@
+"""Poses: the files they come in, their joints, and their place on a picture.
+
+18 joints in OpenPose's order, (y, x) in pixels of the picture on disk, -1 where missing.
+"""
+
+from dptn_cli.keypoints.annotation_csv import Annotations, format_pose, parse_pose
+from dptn_cli.keypoints.frame import joints_in_frame, to_network
+from dptn_cli.keypoints.joints import (
+    COCO_NAMES,
+    JOINT_NAMES,
+    MIRRORED,
+    from_coco,
+    mirror_pose,
+    to_coco,
+)
+
+__all__ = [
+    "COCO_NAMES",
+    "JOINT_NAMES",
+    "MIRRORED",
+    "Annotations",
+    "format_pose",
+    "from_coco",
+    "joints_in_frame",
+    "mirror_pose",
+    "parse_pose",
+    "to_coco",
+    "to_network",
+]
