@@ -9,6 +9,9 @@ from typing import BinaryIO
 from dptn_cli.errors import InputError
 
 TEMPORARY_PREFIX = ".dptn-"
+PICTURE_SUFFIXES = frozenset(
+    {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".ppm"}
+)
 
 
 def checked_name(name: str) -> str:
@@ -26,6 +29,13 @@ def checked_name(name: str) -> str:
     if plain.startswith("/") or ".." in parts or PureWindowsPath(plain).drive:
         raise InputError(f"{name!r} leaves its folder: only names inside it are allowed")
     return "/".join(parts)
+
+
+def without_picture_suffix(name: str) -> str:
+    """`sub/a.jpg` -> `sub/a`; a name with another suffix, or none, stays as it is."""
+    path = PurePosixPath(name)
+    known = path.suffix.lower() in PICTURE_SUFFIXES
+    return path.with_suffix("").as_posix() if known else name
 
 
 def inside(folder: Path, name: str) -> Path:

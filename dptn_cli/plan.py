@@ -13,8 +13,8 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from dptn_cli.errors import InputError
-from dptn_cli.files import checked_name, inside
-from dptn_cli.images import PUBLISHED_JPEG_QUALITY, SUFFIXES, Format
+from dptn_cli.files import PICTURE_SUFFIXES, checked_name, inside
+from dptn_cli.images import PUBLISHED_JPEG_QUALITY, Format
 from dptn_cli.keypoints import Annotations
 from dptn_cli.pairs import read_pairs
 from dptn_cli.records import Item, Job, Model, Pair, Pose
@@ -188,7 +188,9 @@ def _from_folders(request: Request) -> Listing:
     if not sources:
         raise InputError(f"no pictures in {', '.join(map(str, request.sources))}")
     files = [
-        path for path in request.poses if path.is_file() and path.suffix.lower() not in SUFFIXES
+        path
+        for path in request.poses
+        if path.is_file() and path.suffix.lower() not in PICTURE_SUFFIXES
     ]
     folders = [path for path in request.poses if path not in files]
     targets = [
@@ -216,7 +218,7 @@ def _pictures(paths: Iterable[Path], besides: Path) -> Iterator[Picture]:
         if path.is_dir():
             folder = path.resolve()
             for found in sorted(folder.rglob("*")):
-                wanted = found.suffix.lower() in SUFFIXES and found.is_file()
+                wanted = found.suffix.lower() in PICTURE_SUFFIXES and found.is_file()
                 if wanted and not found.is_relative_to(results):
                     yield Picture(folder, found.relative_to(folder).as_posix())
         elif path.is_file():
