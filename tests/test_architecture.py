@@ -26,6 +26,7 @@ LAYERS = [
         "network",
         "metrics",
     },
+    {"placing"},
     {"plan", "pipeline", "export", "detect", "evaluate", "report", "train"},
     {"run_file"},
     {"cli"},

@@ -11,6 +11,16 @@ def joints_in_frame(pose: Pose, picture_size: Size) -> int:
     return int(((pose >= 0) & (pose < np.array(picture_size))).all(axis=1).sum())
 
 
+def with_missing(pose: Pose, missing: npt.NDArray[np.bool_]) -> Pose:
+    """The pose with -1 where `missing` (18,) says so, and nowhere else.
+
+    A joint that was moved to exactly -1, one pixel outside, goes a hair further out.
+    """
+    marked: Pose = np.where(pose == MISSING, np.nextafter(MISSING, -2), pose)
+    marked[missing] = MISSING
+    return marked
+
+
 def to_network(pose: Pose, picture_size: Size, network_size: Size) -> npt.NDArray[np.float32]:
     """Scale a pose from a picture to the network's grid.
 
