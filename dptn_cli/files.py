@@ -9,6 +9,9 @@ from typing import BinaryIO
 from dptn_cli.errors import InputError
 
 TEMPORARY_PREFIX = ".dptn-"
+PICTURE_SUFFIXES = frozenset(
+    {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".ppm"}
+)
 
 
 def checked_name(name: str) -> str:

@@ -18,7 +18,6 @@ Format: TypeAlias = Literal["png", "jpg"]
 PUBLISHED_JPEG_QUALITY = 75
 PNG_LEVEL = 4  # half the time of the usual 6, for files 3 % larger
 MOST_PIXELS = 100_000_000
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".ppm"})
 # No decoder that runs another program (EPS) or that few pictures need.
 DECODERS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "PPM")
 

@@ -19,6 +19,8 @@ LAYERS = [
         "scores",
         "errors",
         "files",
+        "folders",
+        "journal",
         "interrupt",
         "torchvision_import",
         "weight_files",
