@@ -31,6 +31,13 @@ def checked_name(name: str) -> str:
     return "/".join(parts)
 
 
+def without_picture_suffix(name: str) -> str:
+    """`sub/a.jpg` -> `sub/a`; a name with another suffix, or none, stays as it is."""
+    path = PurePosixPath(name)
+    known = path.suffix.lower() in PICTURE_SUFFIXES
+    return path.with_suffix("").as_posix() if known else name
+
+
 def inside(folder: Path, name: str) -> Path:
     """`folder / name`, proven to stay in `folder` after every link is followed.
 

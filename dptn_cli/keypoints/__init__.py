@@ -13,12 +13,16 @@ from dptn_cli.keypoints.joints import (
     mirror_pose,
     to_coco,
 )
+from dptn_cli.keypoints.pose_files import PoseFiles
+from dptn_cli.keypoints.pose_writer import PoseFormat, write_poses
 
 __all__ = [
     "COCO_NAMES",
     "JOINT_NAMES",
     "MIRRORED",
     "Annotations",
+    "PoseFiles",
+    "PoseFormat",
     "format_pose",
     "from_coco",
     "joints_in_frame",
@@ -26,4 +30,5 @@ __all__ = [
     "parse_pose",
     "to_coco",
     "to_network",
+    "write_poses",
 ]

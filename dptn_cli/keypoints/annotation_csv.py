@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from dptn_cli.errors import InputError
+from dptn_cli.keypoints.numbers import finite_numbers
 from dptn_cli.records import JOINTS, MISSING, Pose
 
 HEADER = ["name", "keypoints_y", "keypoints_x"]
@@ -54,6 +55,10 @@ class Annotations(Mapping[str, Pose]):
             return parse_pose(*rest.split(":"))
         except InputError as error:
             raise InputError(f"{path}, line {number} ({name}): {error}") from error
+
+    def path_of(self, name: str) -> Path:
+        """The file that has a picture's line; KeyError where none has."""
+        return self._lines[name][0]
 
     def __contains__(self, name: object) -> bool:
         return name in self._lines
@@ -104,14 +109,7 @@ def parse_pose(ys_json: str, xs_json: str) -> Pose:
         if not isinstance(values, list) or len(values) != JOINTS:
             count = len(values) if isinstance(values, list) else "no list"
             raise InputError(f"{JOINTS} numbers expected for each of y and x, found {count}")
-        if any(type(value) not in (int, float) for value in values):
-            raise InputError("the keypoints are not all numbers")
-    try:
-        pose = np.array(lists, dtype=np.float64).T
-    except OverflowError as error:
-        raise InputError("a keypoint is too large to be a pixel") from error
-    if not np.isfinite(pose).all() or np.abs(pose).max() > 1e6:
-        raise InputError("a keypoint is not finite, or too large to be a pixel")
+    pose = np.stack([finite_numbers(values) for values in lists], axis=1)
     pose[(pose == MISSING).any(axis=1)] = MISSING
     return pose
 
