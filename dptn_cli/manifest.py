@@ -10,10 +10,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from hashlib import blake2b
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from dptn_cli.errors import InputError
 from dptn_cli.files import TEMPORARY_PREFIX
+from dptn_cli.journal import drop_torn_line, lock
 from dptn_cli.records import Outcome, Status
 
 NAME = "manifest.jsonl"
@@ -35,8 +36,8 @@ class Manifest:
         path = folder / NAME
         try:
             self._file = path.open("ab", buffering=0)
-            _lock(self._file, folder)
-            self._size = _drop_torn_line(path)
+            lock(self._file, folder, "dptn transfer")
+            self._size = drop_torn_line(path)
             _drop_temporary_files(folder)
             self._made = _fingerprints(path)
         except OSError as error:
@@ -125,42 +126,9 @@ def _short(output: str) -> bytes:
     return blake2b(output.encode("utf-8", "surrogatepass"), digest_size=12).digest()
 
 
-def _drop_torn_line(path: Path) -> int:
-    """Cut the file after its last line end; its size then."""
-    with path.open("rb+") as file:
-        end = file.seek(0, os.SEEK_END)
-        while end > 0:
-            start = max(0, end - 65536)
-            file.seek(start)
-            newline = file.read(end - start).rfind(b"\n")
-            if newline >= 0:
-                end = start + newline + 1
-                break
-            end = start
-        file.truncate(end)
-    return end
-
-
 def _drop_temporary_files(folder: Path) -> None:
     """Remove what a killed run was writing; the lock is held, so no one else is."""
     for parent, _, names in os.walk(folder):
         for name in names:
             if name.startswith(TEMPORARY_PREFIX):
                 (Path(parent) / name).unlink(missing_ok=True)
-
-
-def _lock(file: IO[bytes], folder: Path) -> None:
-    """Hold the folder until the file is closed, the process's death included."""
-    try:
-        if os.name == "nt":
-            import msvcrt
-
-            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
-        else:
-            import fcntl
-
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        raise InputError(
-            f"{folder}: another `dptn transfer` is writing there; wait for it"
-        ) from error

@@ -13,7 +13,8 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from dptn_cli.errors import InputError
-from dptn_cli.files import PICTURE_SUFFIXES, checked_name, inside
+from dptn_cli.files import PICTURE_SUFFIXES, checked_name
+from dptn_cli.folders import Picture, find_pictures
 from dptn_cli.images import PUBLISHED_JPEG_QUALITY, Format
 from dptn_cli.keypoints import Annotations
 from dptn_cli.pairs import read_pairs
@@ -48,19 +49,6 @@ class Request:
     result_format: Format = "png"
     jpeg_quality: int = PUBLISHED_JPEG_QUALITY
     limit: int | None = None
-
-
-@dataclass(frozen=True)
-class Picture:
-    """A picture by the folder it belongs to and its name in it, forward slashes."""
-
-    folder: Path
-    name: str
-
-    @property
-    def path(self) -> Path:
-        """Where it is, proven to be inside its folder."""
-        return inside(self.folder, self.name)
 
 
 class Poses:
@@ -184,7 +172,7 @@ def _from_pair_list(request: Request) -> Listing:
 
 
 def _from_folders(request: Request) -> Listing:
-    sources = list(_pictures(request.sources, besides=request.out))
+    sources = list(find_pictures(request.sources, besides=request.out))
     if not sources:
         raise InputError(f"no pictures in {', '.join(map(str, request.sources))}")
     files = [
@@ -198,7 +186,7 @@ def _from_folders(request: Request) -> Listing:
         for path in files
         for name in Annotations(path)
     ]
-    targets += _pictures(folders, besides=request.out)
+    targets += find_pictures(folders, besides=request.out)
     if not targets:
         raise InputError(f"no poses in {', '.join(map(str, request.poses))}")
     poses = Poses((*request.keypoints, *files), (p.folder for p in (*sources, *targets)))
@@ -209,22 +197,6 @@ def _from_folders(request: Request) -> Listing:
             yield source, target, output
 
     return Listing(pairs, poses.find, tuple(dict.fromkeys(one.folder for one in targets)))
-
-
-def _pictures(paths: Iterable[Path], besides: Path) -> Iterator[Picture]:
-    """The pictures among files and, recursively, in folders; none from the results folder."""
-    results = besides.resolve()
-    for path in paths:
-        if path.is_dir():
-            folder = path.resolve()
-            for found in sorted(folder.rglob("*")):
-                wanted = found.suffix.lower() in PICTURE_SUFFIXES and found.is_file()
-                if wanted and not found.is_relative_to(results):
-                    yield Picture(folder, found.relative_to(folder).as_posix())
-        elif path.is_file():
-            yield Picture(path.parent.resolve(), path.name)
-        else:
-            raise InputError(f"{path}: no such file or folder")
 
 
 def _output(pair: Pair, fmt: Format) -> str:
