@@ -143,7 +143,9 @@ def preview(job: Job, holds: Callable[[str, str], bool]) -> Iterator[Outcome]:
     """What `run` would do, without inference: done stands for what would be made."""
     reader = _Reader(job, holds, _Disk(job))
     for chunk in _chunks(job.items(), batch_size=8):
-        read = reader.read(chunk)
+        undetected = [item for item in chunk if item.undetected and not item.unusable]
+        yield from (_outcome(item, Status.DONE, "poses to be detected") for item in undetected)
+        read = reader.read([i for i in chunk if i.unusable or not i.undetected])
         yield from read.ended
         yield from (_outcome(task.item, Status.DONE, task=task) for task in read.tasks)
 
@@ -185,6 +187,9 @@ class _Reader:
         read = _Read()
         by_source: dict[tuple[str, bytes], list[Item]] = {}
         for item in items:
+            if item.unusable or item.undetected:
+                read.ended.append(_failed(item, item.unusable or "its keypoints are missing"))
+                continue
             key = (str(item.source_path), item.source_pose.tobytes())
             by_source.setdefault(key, []).append(item)
         for group in by_source.values():

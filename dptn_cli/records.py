@@ -124,6 +124,8 @@ class Item:
         source_pose: keypoints in the source picture.
         target_pose: keypoints to reach.
         target_size: of the target picture as its pose file tells it; None where it does not.
+        unusable: why it cannot be made, known before anything is read; empty where it can.
+        undetected: whether a pose of it is still to be detected, and empty until then.
     """
 
     output: str
@@ -134,6 +136,8 @@ class Item:
     source_pose: Pose
     target_pose: Pose
     target_size: Size | None = None
+    unusable: str = ""
+    undetected: bool = False
 
 
 @dataclass(frozen=True)
@@ -233,6 +237,7 @@ class Job:
             as a whole.
         missing_sources: source pictures that are not there; their items will fail.
         target_folders: where the target pictures lie, if they are there.
+        unposed: pictures whose pose no file has, and that are there to detect it on.
         fit: how pictures of other sizes become the model's.
         retarget: whether target poses are brought to the source person's size.
     """
@@ -244,5 +249,6 @@ class Job:
     items: Callable[[], Iterator[Item]]
     missing_sources: tuple[str, ...] = ()
     target_folders: tuple[Path, ...] = ()
+    unposed: tuple[Path, ...] = ()
     fit: Fit = Fit.AUTO
     retarget: Retarget = Retarget.NONE
