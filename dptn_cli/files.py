@@ -4,11 +4,14 @@ import os
 import tempfile
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath, PureWindowsPath
-from typing import IO, Any, BinaryIO
+from typing import BinaryIO
 
 from dptn_cli.errors import InputError
 
 TEMPORARY_PREFIX = ".dptn-"
+PICTURE_SUFFIXES = frozenset(
+    {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".ppm"}
+)
 
 
 def checked_name(name: str) -> str:
@@ -26,6 +29,13 @@ def checked_name(name: str) -> str:
     if plain.startswith("/") or ".." in parts or PureWindowsPath(plain).drive:
         raise InputError(f"{name!r} leaves its folder: only names inside it are allowed")
     return "/".join(parts)
+
+
+def without_picture_suffix(name: str) -> str:
+    """`sub/a.jpg` -> `sub/a`; a name with another suffix, or none, stays as it is."""
+    path = PurePosixPath(name)
+    known = path.suffix.lower() in PICTURE_SUFFIXES
+    return path.with_suffix("").as_posix() if known else name
 
 
 def inside(folder: Path, name: str) -> Path:
@@ -69,25 +79,6 @@ def write_atomic(path: Path, write: Callable[[BinaryIO], object]) -> None:
     except BaseException:
         os.unlink(temporary)
         raise
-
-
-def lock(file: IO[Any], message: str) -> None:
-    """Hold an open file until it is closed, the process's death included.
-
-    Raises:
-        InputError: another process holds it; says `message`.
-    """
-    try:
-        if os.name == "nt":
-            import msvcrt
-
-            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
-        else:
-            import fcntl
-
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        raise InputError(message) from error
 
 
 def drop_temporary_files(folder: Path) -> None:

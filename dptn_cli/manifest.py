@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from dptn_cli.errors import InputError
-from dptn_cli.files import drop_temporary_files, lock
+from dptn_cli.files import drop_temporary_files
+from dptn_cli.journal import drop_torn_line, lock
 from dptn_cli.records import Outcome, Status
 
 NAME = "manifest.jsonl"
@@ -35,8 +36,8 @@ class Manifest:
         path = folder / NAME
         try:
             self._file = path.open("ab", buffering=0)
-            lock(self._file, f"{folder}: another `dptn transfer` is writing there; wait for it")
-            self._size = _drop_torn_line(path)
+            lock(self._file, folder, "dptn transfer")
+            self._size = drop_torn_line(path)
             drop_temporary_files(folder)
             self._made = _fingerprints(path)
         except OSError as error:
@@ -123,19 +124,3 @@ def _fingerprints(path: Path) -> dict[bytes, str]:
 
 def _short(output: str) -> bytes:
     return blake2b(output.encode("utf-8", "surrogatepass"), digest_size=12).digest()
-
-
-def _drop_torn_line(path: Path) -> int:
-    """Cut the file after its last line end; its size then."""
-    with path.open("rb+") as file:
-        end = file.seek(0, os.SEEK_END)
-        while end > 0:
-            start = max(0, end - 65536)
-            file.seek(start)
-            newline = file.read(end - start).rfind(b"\n")
-            if newline >= 0:
-                end = start + newline + 1
-                break
-            end = start
-        file.truncate(end)
-    return end

@@ -18,14 +18,14 @@ from dptn_cli.errors import InputError, ModelError
 from dptn_cli.files import inside, write_atomic
 from dptn_cli.images import (
     Format,
+    crop_to_network,
     decode_picture,
     encode_picture,
     fit_to_disk,
-    fit_to_network,
     picture_size,
 )
-from dptn_cli.keypoints import joints_in_frame, to_network
-from dptn_cli.records import Batch, Item, Job, Outcome, PictureU8, Pose, Size, Status
+from dptn_cli.placing import Placed, source_placed, target_placed
+from dptn_cli.records import Batch, Item, Job, Outcome, PictureU8, Size, Status
 
 WINDOW = 16  # batches' worth of items among which those of one source are brought together
 READ_AHEAD = 3  # batches being read while one runs
@@ -143,7 +143,9 @@ def preview(job: Job, holds: Callable[[str, str], bool]) -> Iterator[Outcome]:
     """What `run` would do, without inference: done stands for what would be made."""
     reader = _Reader(job, holds, _Disk(job))
     for chunk in _chunks(job.items(), batch_size=8):
-        read = reader.read(chunk)
+        undetected = [item for item in chunk if item.undetected and not item.unusable]
+        yield from (_outcome(item, Status.DONE, "poses to be detected") for item in undetected)
+        read = reader.read([i for i in chunk if i.unusable or not i.undetected])
         yield from read.ended
         yield from (_outcome(task.item, Status.DONE, task=task) for task in read.tasks)
 
@@ -185,6 +187,9 @@ class _Reader:
         read = _Read()
         by_source: dict[tuple[str, bytes], list[Item]] = {}
         for item in items:
+            if item.unusable or item.undetected:
+                read.ended.append(_failed(item, item.unusable or "its keypoints are missing"))
+                continue
             key = (str(item.source_path), item.source_pose.tobytes())
             by_source.setdefault(key, []).append(item)
         for group in by_source.values():
@@ -206,13 +211,15 @@ class _Reader:
         data = group[0].source_path.read_bytes()
         frame = self._job.model.frame
         size = _header_size(group[0]) or frame.image_size
-        source_pose = _framed(group[0].source_pose, size, frame.network_size, "source")
+        source = source_placed(group[0].source_pose, size, frame, self._job.fit)
         common = blake2b(data, digest_size=16)
-        common.update(self._job.model.sha256.encode() + source_pose.tobytes())
+        common.update(self._job.model.sha256.encode() + source.on_network.tobytes())
+        if source.crop:
+            common.update(repr(source.crop).encode())
         tasks = []
         for item in group:
             try:
-                task = self._task(item, common.copy())
+                task = self._task(item, source, common.copy())
             except InputError as error:
                 read.ended.append(_failed(item, str(error)))
                 continue
@@ -221,16 +228,14 @@ class _Reader:
             else:
                 tasks.append(task)
         if tasks:
-            picture = fit_to_network(decode_picture(data), frame.network_size)
+            picture = crop_to_network(decode_picture(data), source.crop, frame.network_size)
             read.source_index += [len(read.sources)] * len(tasks)
             read.sources.append(picture)
-            read.source_poses.append(source_pose)
+            read.source_poses.append(source.on_network)
             read.tasks += tasks
 
-    def _task(self, item: Item, digest: blake2b) -> _Task:
-        frame = self._job.model.frame
-        size = _target_size(item, frame.image_size)
-        target_pose = _framed(item.target_pose, size, frame.network_size, "target")
+    def _task(self, item: Item, source: Placed, digest: blake2b) -> _Task:
+        target_pose = target_placed(item, source, self._job)
         digest.update(target_pose.tobytes())
         if _is_jpeg(item.output):
             digest.update(b"jpeg %d" % self._job.jpeg_quality)
@@ -242,29 +247,6 @@ def _header_size(item: Item) -> Size | None:
         return picture_size(item.source_path)
     except InputError:
         return None  # Decoding will say what is wrong with it.
-
-
-def _target_size(item: Item, image_size: Size) -> Size:
-    """The frame of the target pose: its picture's where there is one, else the model's."""
-    try:
-        return picture_size(item.target_path) if item.target_path else image_size
-    except InputError:
-        return image_size
-
-
-def _framed(pose: Pose, size: Size, network_size: Size, which: str) -> npt.NDArray[np.float32]:
-    """The pose on the network's grid.
-
-    Raises:
-        InputError: nothing of it is in the picture.
-    """
-    if (pose < 0).all():
-        raise InputError(f"the {which} pose is empty: all 18 joints are missing")
-    if not joints_in_frame(pose, size):
-        raise InputError(
-            f"no joint of the {which} pose is inside the picture of {size[1]}x{size[0]} pixels"
-        )
-    return to_network(pose, size, network_size)
 
 
 def _infer(

@@ -3,7 +3,7 @@
 import os
 import tempfile
 from array import array
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from hashlib import blake2b
@@ -13,14 +13,16 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from dptn_cli.errors import InputError
-from dptn_cli.files import checked_name, inside
-from dptn_cli.images import PUBLISHED_JPEG_QUALITY, SUFFIXES, Format
-from dptn_cli.keypoints import Annotations
+from dptn_cli.files import PICTURE_SUFFIXES, checked_name, without_picture_suffix
+from dptn_cli.folders import Picture, find_pictures
+from dptn_cli.images import PUBLISHED_JPEG_QUALITY, Format
+from dptn_cli.keypoints import PoseFiles
 from dptn_cli.pairs import read_pairs
-from dptn_cli.records import Item, Job, Model, Pair, Pose
+from dptn_cli.records import JOINTS, MISSING, Fit, FoundPose, Item, Job, Model, Pair, Retarget
 
 KEYPOINTS_NAME = "keypoints.csv"
 RESULT_SUFFIXES = (".png", ".jpg", ".jpeg")
+NOBODY = FoundPose("", np.full((JOINTS, 2), MISSING), np.zeros(JOINTS))
 
 
 @dataclass(frozen=True)
@@ -32,11 +34,14 @@ class Request:
         pairs: a pair list; or None, and `sources` with `poses` instead.
         images: folder of the pair list's pictures; None: the list's own folder.
         sources: pictures and folders of pictures.
-        poses: folders of pictures with keypoints, and annotation CSVs.
-        keypoints: annotation CSVs.
+        poses: folders of pictures, pose files, and folders of pose files.
+        keypoints: pose files and folders of such.
         result_format: of results without a name of their own.
         jpeg_quality: of results in JPEG.
         limit: only the first so many items; None: all.
+        fit: how pictures of other sizes become the model's.
+        retarget: of target poses to the source person; None: scale with `poses`, else none.
+        detected: poses that no file has, by picture; or why there is none.
     """
 
     out: Path
@@ -48,47 +53,58 @@ class Request:
     result_format: Format = "png"
     jpeg_quality: int = PUBLISHED_JPEG_QUALITY
     limit: int | None = None
-
-
-@dataclass(frozen=True)
-class Picture:
-    """A picture by the folder it belongs to and its name in it, forward slashes."""
-
-    folder: Path
-    name: str
-
-    @property
-    def path(self) -> Path:
-        """Where it is, proven to be inside its folder."""
-        return inside(self.folder, self.name)
+    fit: Fit = Fit.AUTO
+    retarget: Retarget | None = None
+    detected: Mapping[Path, FoundPose | str] = field(default_factory=dict)
 
 
 class Poses:
-    """Where keypoints are looked up: the files the user named, then those beside the pictures."""
+    """Where keypoints are looked up: files the user named, those beside the pictures, detected.
 
-    def __init__(self, named: Sequence[Path], folders: Iterable[Path]) -> None:
-        self._named = Annotations(*named)
+    Args:
+        named: the files as they were read.
+        folders: whose `keypoints.csv` counts.
+        detected: by picture; or why there is none.
+    """
+
+    def __init__(
+        self,
+        named: PoseFiles,
+        folders: Iterable[Path],
+        detected: Mapping[Path, FoundPose | str],
+    ) -> None:
+        self._named, self._detected = named, detected
         self._beside = {
-            folder: Annotations(folder / KEYPOINTS_NAME)
+            folder: PoseFiles(folder / KEYPOINTS_NAME)
             for folder in dict.fromkeys(folders)
             if (folder / KEYPOINTS_NAME).is_file()
         }
 
-    def find(self, picture: Picture, *others: Path) -> Pose | None:
-        """The pose of a picture, or None where no file has it.
+    def find(self, picture: Picture, *others: Path) -> FoundPose | str | None:
+        """The pose of a picture, why none was detected, or None where nothing is known.
 
         Args:
             picture: whose pose.
             others: further folders whose `keypoints.csv` counts.
 
         Raises:
-            InputError: its line is broken.
+            InputError: its line or entry is broken.
         """
         beside = (self._beside.get(folder) for folder in (picture.folder, *others))
-        for annotations in (self._named, *beside):
-            if annotations is not None and picture.name in annotations:
-                return annotations[picture.name]
-        return None
+        for files in (self._named, *beside):
+            if files is not None and (found := files.find(picture.name)):
+                return found
+        return self._detected.get(picture.folder / picture.name)
+
+
+@dataclass(frozen=True)
+class PosePicture(Picture):
+    """A target whose pose is looked for in pose files of its own first.
+
+    A source of the same name is another picture, and is not to get this pose.
+    """
+
+    files: PoseFiles
 
 
 @dataclass(frozen=True)
@@ -96,7 +112,7 @@ class Listing:
     """The pairs to make, readable again and again, and where their pictures and poses are."""
 
     pairs: Callable[[], Iterator[tuple[Picture, Picture, str]]]
-    pose: Callable[[Picture], Pose | None]
+    pose: Callable[[Picture], FoundPose | str | None]
     target_folders: tuple[Path, ...]
 
 
@@ -124,6 +140,9 @@ def make_job(request: Request, model: Model) -> Job:
         items=lambda: _items(listing),
         missing_sources=tuple(checks.missing),
         target_folders=listing.target_folders,
+        unposed=tuple(checks.unposed),
+        fit=request.fit,
+        retarget=request.retarget or (Retarget.NONE if request.pairs else Retarget.SCALE),
     )
 
 
@@ -148,9 +167,10 @@ def check_out(out: Path) -> None:
 def _items(listing: Listing) -> Iterator[Item]:
     pose = lru_cache(maxsize=4096)(listing.pose)
     for source, target, output in listing.pairs():
-        source_pose, target_pose = pose(source), pose(target)
-        if source_pose is None or target_pose is None:
-            raise InputError(f"the keypoints of {source.name} or {target.name} have gone")
+        poses = (pose(source), pose(target))
+        names = (source.name, target.name)
+        reasons = [f"{n}: {p}" for n, p in zip(names, poses, strict=True) if isinstance(p, str)]
+        source_found, target_found = (p if isinstance(p, FoundPose) else NOBODY for p in poses)
         try:
             target_path = target.path if target.path.is_file() else None
         except InputError:
@@ -161,8 +181,11 @@ def _items(listing: Listing) -> Iterator[Item]:
             target=target.name,
             source_path=source.folder / source.name,
             target_path=target_path,
-            source_pose=source_pose,
-            target_pose=target_pose,
+            source_pose=source_found.pose,
+            target_pose=target_found.pose,
+            target_size=target_found.picture_size,
+            unusable="; ".join(dict.fromkeys(reasons)),
+            undetected=None in poses,
         )
 
 
@@ -173,7 +196,7 @@ def _from_pair_list(request: Request) -> Listing:
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder of pictures")
     beside = listed.parent.resolve()
-    poses = Poses(request.keypoints, [folder, beside])
+    poses = Poses(PoseFiles(*request.keypoints), [folder, beside], request.detected)
 
     def pairs() -> Iterator[tuple[Picture, Picture, str]]:
         for pair in islice(read_pairs(listed), request.limit):
@@ -184,45 +207,44 @@ def _from_pair_list(request: Request) -> Listing:
 
 
 def _from_folders(request: Request) -> Listing:
-    sources = list(_pictures(request.sources, besides=request.out))
+    sources = list(find_pictures(request.sources, besides=request.out))
     if not sources:
         raise InputError(f"no pictures in {', '.join(map(str, request.sources))}")
-    files = [
-        path for path in request.poses if path.is_file() and path.suffix.lower() not in SUFFIXES
-    ]
-    folders = [path for path in request.poses if path not in files]
-    targets = [
-        Picture(path.parent.resolve(), checked_name(name))
-        for path in files
-        for name in Annotations(path)
-    ]
-    targets += _pictures(folders, besides=request.out)
+    targets = [target for path in request.poses for target in _targets(path, request.out)]
     if not targets:
         raise InputError(f"no poses in {', '.join(map(str, request.poses))}")
-    poses = Poses((*request.keypoints, *files), (p.folder for p in (*sources, *targets)))
+    folders = [picture.folder for picture in (*sources, *targets)]
+    poses = Poses(PoseFiles(*request.keypoints), folders, request.detected)
+
+    def pose(picture: Picture) -> FoundPose | str | None:
+        own = picture.files.find(picture.name) if isinstance(picture, PosePicture) else None
+        return own or poses.find(picture)
 
     def pairs() -> Iterator[tuple[Picture, Picture, str]]:
         for source, target in islice(product(sources, targets), request.limit):
             output = _output(Pair(source.name, target.name), request.result_format)
             yield source, target, output
 
-    return Listing(pairs, poses.find, tuple(dict.fromkeys(one.folder for one in targets)))
+    return Listing(pairs, pose, tuple(dict.fromkeys(one.folder for one in targets)))
 
 
-def _pictures(paths: Iterable[Path], besides: Path) -> Iterator[Picture]:
-    """The pictures among files and, recursively, in folders; none from the results folder."""
-    results = besides.resolve()
-    for path in paths:
-        if path.is_dir():
-            folder = path.resolve()
-            for found in sorted(folder.rglob("*")):
-                wanted = found.suffix.lower() in SUFFIXES and found.is_file()
-                if wanted and not found.is_relative_to(results):
-                    yield Picture(folder, found.relative_to(folder).as_posix())
-        elif path.is_file():
-            yield Picture(path.parent.resolve(), path.name)
-        else:
-            raise InputError(f"{path}: no such file or folder")
+def _targets(path: Path, out: Path) -> Iterator[Picture]:
+    """What one of --poses stands for: pictures, and the names in pose files."""
+    folder, is_picture = path.resolve(), path.suffix.lower() in PICTURE_SUFFIXES
+    pictures: list[Picture] = []
+    if path.is_file() and not is_picture:
+        folder = folder.parent
+    else:
+        pictures = list(find_pictures([path], besides=out))
+        if not path.is_dir() or (pictures and not any(path.rglob("*.json"))):
+            yield from pictures
+            return
+    files = PoseFiles(path)
+    yield from (PosePicture(one.folder, one.name, files) for one in pictures)
+    known = {name for one in pictures for name in (one.name, without_picture_suffix(one.name))}
+    for name in files.names():
+        if name not in known:
+            yield PosePicture(folder, checked_name(name), files)
 
 
 def _output(pair: Pair, fmt: Format) -> str:
@@ -238,15 +260,15 @@ def _output(pair: Pair, fmt: Format) -> str:
 class _Checks:
     """What one pass over the pairs finds. Pairs are remembered by eight bytes each."""
 
-    pose: Callable[[Picture], Pose | None]
+    pose: Callable[[Picture], FoundPose | str | None]
     planned: int = 0
     missing: list[str] = field(default_factory=list)
+    unposed: list[Path] = field(default_factory=list)
     _outputs: "array[int]" = field(default_factory=lambda: array("Q"))
     _seen: set[Picture] = field(default_factory=set)
     _sources: set[Picture] = field(default_factory=set)
     _present: int = 0
     _problems: list[str] = field(default_factory=list)
-    _unposed: list[str] = field(default_factory=list)
 
     def look_at(self, source: Picture, target: Picture, output: str) -> None:
         self.planned += 1
@@ -262,9 +284,16 @@ class _Checks:
     def _look_at_pose(self, picture: Picture) -> None:
         try:
             if self.pose(picture) is None:
-                self._unposed.append(picture.name)
+                self._look_for(picture)
         except InputError as error:
             self._problems.append(str(error))
+
+    def _look_for(self, picture: Picture) -> None:
+        """Where there are no keypoints, there must be a picture to detect them on."""
+        if picture.path.is_file():
+            self.unposed.append(picture.folder / picture.name)
+        else:
+            self._problems.append(f"no keypoints for {picture.name}")
 
     def _look_at_source(self, picture: Picture) -> None:
         try:
@@ -278,7 +307,6 @@ class _Checks:
     def finish(self, listing: Listing) -> None:
         """Raise all that was found, as one error."""
         problems = self._problems + self._name_clashes(listing)
-        problems += [f"no keypoints for {name}" for name in self._unposed]
         if self.missing and not self._present:
             problems.append(
                 f"none of the {len(self.missing):,} source pictures is there, "

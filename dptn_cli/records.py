@@ -28,6 +28,44 @@ PictureU8: TypeAlias = npt.NDArray[np.uint8]
 """(H, W, 3) RGB."""
 
 
+class Fit(StrEnum):
+    """How a picture of any size becomes one of the model's."""
+
+    AUTO = "auto"
+    STRETCH = "stretch"
+    PAD = "pad"
+    PERSON = "person"
+
+
+class Retarget(StrEnum):
+    """Whether a target skeleton is brought to the source person's size and place."""
+
+    NONE = "none"
+    SCALE = "scale"
+
+
+@dataclass(frozen=True)
+class Crop:
+    """A part of a picture, in whole pixels of it; it may reach beyond the picture.
+
+    Attributes:
+        top: of its first row.
+        left: of its first column.
+        height: at least 1.
+        width: at least 1.
+    """
+
+    top: int
+    left: int
+    height: int
+    width: int
+
+    @property
+    def size(self) -> Size:
+        """(height, width)."""
+        return self.height, self.width
+
+
 @dataclass(frozen=True)
 class Frame:
     """The pictures a network was made for.
@@ -85,6 +123,9 @@ class Item:
         target_path: where the target picture is, if there is one: its size frames its pose.
         source_pose: keypoints in the source picture.
         target_pose: keypoints to reach.
+        target_size: of the target picture as its pose file tells it; None where it does not.
+        unusable: why it cannot be made, known before anything is read; empty where it can.
+        undetected: whether a pose of it is still to be detected, and empty until then.
     """
 
     output: str
@@ -94,6 +135,9 @@ class Item:
     target_path: Path | None
     source_pose: Pose
     target_pose: Pose
+    target_size: Size | None = None
+    unusable: str = ""
+    undetected: bool = False
 
 
 @dataclass(frozen=True)
@@ -193,6 +237,9 @@ class Job:
             as a whole.
         missing_sources: source pictures that are not there; their items will fail.
         target_folders: where the target pictures lie, if they are there.
+        unposed: pictures whose pose no file has, and that are there to detect it on.
+        fit: how pictures of other sizes become the model's.
+        retarget: whether target poses are brought to the source person's size.
     """
 
     model: Model
@@ -202,3 +249,6 @@ class Job:
     items: Callable[[], Iterator[Item]]
     missing_sources: tuple[str, ...] = ()
     target_folders: tuple[Path, ...] = ()
+    unposed: tuple[Path, ...] = ()
+    fit: Fit = Fit.AUTO
+    retarget: Retarget = Retarget.NONE

@@ -83,6 +83,8 @@ class RunFile:
             "batch_size": self.batch_size,
             "workers": self.workers,
             "jpeg_quality": self.job.jpeg_quality,
+            "fit": str(self.job.fit),
+            "retarget": str(self.job.retarget),
             "versions": versions(),
             "started": self.started,
         }

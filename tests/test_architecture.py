@@ -14,7 +14,18 @@ MODULES = sorted(p for p in PACKAGE.rglob("*.py"))
 
 # A module imports from layers below its own, or from its own package.
 LAYERS = [
-    {"records", "scores", "errors", "files", "interrupt", "torchvision_import", ""},
+    {
+        "records",
+        "scores",
+        "errors",
+        "files",
+        "folders",
+        "journal",
+        "interrupt",
+        "torchvision_import",
+        "weight_files",
+        "",
+    },
     {
         "pairs",
         "keypoints",
@@ -26,6 +37,7 @@ LAYERS = [
         "network",
         "metrics",
     },
+    {"placing"},
     {"plan", "pipeline", "export", "detect", "evaluate", "report", "train", "prepare"},
     {"run_file"},
     {"cli"},

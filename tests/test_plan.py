@@ -16,8 +16,9 @@ from support import (
 )
 
 from dptn_cli.errors import InputError
+from dptn_cli.keypoints import PoseFormat, write_poses
 from dptn_cli.plan import Request, make_job
-from dptn_cli.records import Job, Model
+from dptn_cli.records import FoundPose, Job, Model, Retarget
 
 MODEL = Model(Path("m.onnx"), "0" * 64, TINY_FRAME, "fp32", {})
 
@@ -71,8 +72,8 @@ def test_pictures_elsewhere_and_keypoints_by_name(photos: Path, tmp_path: Path) 
     listed = write_pairs(elsewhere / "p.csv", [("a.png", "b.png")])
     os.rename(photos / "keypoints.csv", tmp_path / "k.csv")
     request = Request(out=tmp_path / "out", pairs=listed, images=photos)
-    with pytest.raises(InputError, match="2 problems"):
-        make_job(request, MODEL)
+    unposed = make_job(request, MODEL).unposed
+    assert unposed == (photos.resolve() / "a.png", photos.resolve() / "b.png")
     job = make_job(replace(request, keypoints=(tmp_path / "k.csv",)), MODEL)
     assert outputs(job) == ["a_2_b_vis.png"]
     os.rename(tmp_path / "k.csv", elsewhere / "keypoints.csv")
@@ -111,6 +112,52 @@ def test_results_are_not_taken_for_sources(photos: Path) -> None:
     draw_picture(0).save(out / "a_2_b_vis.png")
     request = Request(out=out, sources=(photos,), poses=(photos / "keypoints.csv",))
     assert make_job(request, MODEL).planned == 9
+
+
+def test_what_was_detected_is_taken_and_what_was_not_fails_its_items(photos: Path) -> None:
+    (photos / "keypoints.csv").unlink()
+    folder = photos.resolve()
+    found = FoundPose("any", draw_pose(3).astype(float), np.ones(18))
+    detected = {folder / "a.png": found, folder / "b.png": "no person was found"}
+    job = job_for(photos, ("a.png", "a.png"), ("a.png", "b.png"), detected=detected)
+    good, bad = job.items()
+    assert np.array_equal(good.source_pose, draw_pose(3))
+    assert (good.unusable, bad.unusable) == ("", "b.png: no person was found")
+    assert job.unposed == ()
+
+
+def test_a_source_does_not_get_the_pose_of_a_target_of_its_name(
+    photos: Path, tmp_path: Path
+) -> None:
+    poses = write_annotations(tmp_path / "k.csv", {"a.png": draw_pose(7), "z": draw_pose(8)})
+    request = Request(out=tmp_path / "out", sources=(photos / "a.png",), poses=(poses,))
+    first, second = make_job(request, MODEL).items()
+    assert np.array_equal(first.source_pose, draw_pose(0))
+    assert np.array_equal(first.target_pose, draw_pose(7))
+    assert second.target == "z"
+
+
+def test_a_folder_of_pose_files(photos: Path, tmp_path: Path) -> None:
+    poses = tmp_path / "poses"
+    found = [
+        FoundPose(n, draw_pose(i).astype(np.float64), np.ones(18))
+        for i, n in enumerate(("p.png", "q"))
+    ]
+    write_poses(poses, found, PoseFormat.OPENPOSE)
+    request = Request(out=tmp_path / "out", sources=(photos / "b.png",), poses=(poses,))
+    assert outputs(make_job(request, MODEL)) == ["b_2_p_vis.png", "b_2_q_vis.png"]
+    draw_picture(5).save(poses / "p.png")
+    items = list(make_job(request, MODEL).items())
+    assert [item.target for item in items] == ["p.png", "q"]
+    assert items[0].target_path == poses.resolve() / "p.png"
+    assert np.array_equal(items[0].target_pose, draw_pose(0))
+
+
+def test_targets_are_brought_to_sources_for_folders_alone(photos: Path, tmp_path: Path) -> None:
+    request = Request(out=tmp_path / "out", sources=(photos,), poses=(photos,))
+    assert make_job(request, MODEL).retarget is Retarget.SCALE
+    assert make_job(replace(request, retarget=Retarget.NONE), MODEL).retarget is Retarget.NONE
+    assert job_for(photos, ("a.png", "b.png")).retarget is Retarget.NONE
 
 
 @pytest.mark.parametrize(

@@ -30,6 +30,22 @@ class ResultFormat(StrEnum):
     JPG = "jpg"
 
 
+class FitName(StrEnum):
+    """How a picture of any size becomes one of the model's."""
+
+    AUTO = "auto"
+    STRETCH = "stretch"
+    PAD = "pad"
+    PERSON = "person"
+
+
+class RetargetName(StrEnum):
+    """Whether target poses are brought to the source person's size."""
+
+    NONE = "none"
+    SCALE = "scale"
+
+
 @error_boundary
 def transfer(
     sources: Annotated[
@@ -47,15 +63,32 @@ def transfer(
     ] = None,
     poses: Annotated[
         list[Path] | None,
-        typer.Option(help="Every source in every one of these: folders of pictures, or CSVs."),
+        typer.Option(help="Every source in every one of these: pictures, pose files, folders."),
     ] = None,
     keypoints: Annotated[
         list[Path] | None,
-        typer.Option(help="Annotation CSV; keypoints.csv beside pictures is read by itself."),
+        typer.Option(
+            help="Pose file (annotation CSV, COCO, openpifpaf or OpenPose JSON) or a folder of "
+            "them; keypoints.csv beside pictures is read by itself."
+        ),
     ] = None,
     model: Annotated[
         Path | None,
         typer.Option(help="ONNX file; default: $DPTN_MODEL, or the only one in ./models."),
+    ] = None,
+    fit: Annotated[
+        FitName,
+        typer.Option(
+            help="Pictures of other sizes; auto: stretched if the aspect is within 5 %, else "
+            "cropped around the person."
+        ),
+    ] = FitName.AUTO,
+    retarget: Annotated[
+        RetargetName | None,
+        typer.Option(
+            help="scale: poses brought to the source person's size and ground; default: scale "
+            "with --poses, none with --pairs."
+        ),
     ] = None,
     provider: ProviderOption = ProviderName.AUTO,
     batch_size: Annotated[int, typer.Option(min=1, max=1024, help="Most pictures at once.")] = 8,
@@ -79,6 +112,7 @@ def transfer(
     Exit code: 0 all done, 1 some failed, 2 nothing started, 130 interrupted.
     """
     from dptn_cli.plan import Request, make_job
+    from dptn_cli.records import Fit, Retarget
     from dptn_cli.session import read_model
 
     request = Request(
@@ -91,6 +125,8 @@ def transfer(
         result_format=result_format.value,
         jpeg_quality=quality,
         limit=limit,
+        fit=Fit(fit.value),
+        retarget=Retarget(retarget.value) if retarget else None,
     )
     _check_mode(request)
     job = make_job(request, read_model(model or default_model()))

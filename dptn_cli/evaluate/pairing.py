@@ -9,8 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from dptn_cli.errors import InputError
-from dptn_cli.files import TEMPORARY_PREFIX, checked_name
-from dptn_cli.images import SUFFIXES
+from dptn_cli.files import PICTURE_SUFFIXES, TEMPORARY_PREFIX, checked_name
 from dptn_cli.manifest import read_manifest
 from dptn_cli.records import Status
 from dptn_cli.scores import PicturePair, Problem
@@ -19,7 +18,7 @@ RUN_FILE = "run.json"
 # `A_2_B_vis`: A may hold a `_2_`, B is what stands after the last one and before the first `_vis`.
 PUBLISHED_NAME = re.compile(r"(?P<source>.+)_2_(?P<target>.+?)_vis.*", re.DOTALL)
 # The published truth is JPEG; the other formats follow in a fixed order.
-TRUTH_SUFFIXES = (".jpg", ".png", *sorted(SUFFIXES - {".jpg", ".png"}))
+TRUTH_SUFFIXES = (".jpg", ".png", *sorted(PICTURE_SUFFIXES - {".jpg", ".png"}))
 
 
 @dataclass(frozen=True)
@@ -56,7 +55,9 @@ def list_pictures(folder: Path) -> list[str]:
 def _walk(folder: Path) -> Iterator[str]:
     for parent, _, names in os.walk(folder):
         for name in names:
-            if Path(name).suffix.lower() in SUFFIXES and not name.startswith(TEMPORARY_PREFIX):
+            if Path(name).suffix.lower() in PICTURE_SUFFIXES and not name.startswith(
+                TEMPORARY_PREFIX
+            ):
                 yield Path(parent, name).relative_to(folder).as_posix()
 
 
@@ -161,7 +162,7 @@ def _find(names: Sequence[str], folders: Sequence[Path]) -> Path | None:
 
 def _with_any_suffix(folder: Path, name: str) -> Path | None:
     path = folder / name
-    known = path.suffix.lower() in SUFFIXES
+    known = path.suffix.lower() in PICTURE_SUFFIXES
     if known and path.is_file():
         return path
     stem = name.removesuffix(path.suffix) if known else name

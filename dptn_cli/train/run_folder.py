@@ -21,7 +21,8 @@ from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
 from dptn_cli.errors import InputError
-from dptn_cli.files import drop_temporary_files, lock, make_folder, write_atomic
+from dptn_cli.files import drop_temporary_files, make_folder, write_atomic
+from dptn_cli.journal import lock
 from dptn_cli.network.checkpoint import read_checkpoint, save_generator
 from dptn_cli.network.generator import Generator
 from dptn_cli.records import Frame, PictureU8
@@ -50,7 +51,7 @@ class RunFolder:
             make_folder(path)
             try:
                 self._lock = (path / ".lock").open("a")
-                lock(self._lock, f"{path}: another `dptn train` is writing there; wait for it")
+                lock(self._lock, path, "dptn train")
                 drop_temporary_files(path)
             except OSError as error:
                 raise InputError(f"{path}: {error.strerror}") from error

@@ -3,10 +3,10 @@
 import torch
 
 from dptn_cli.errors import InputError, MissingDependency
-from dptn_cli.metrics.weights import WeightFile, download
 from dptn_cli.network.checkpoint import check_tensors, read_checkpoint
 from dptn_cli.torchvision_import import import_torchvision
 from dptn_cli.train.losses import Vgg19
+from dptn_cli.weight_files import WeightFile, download
 
 WEIGHTS = WeightFile("vgg19-dcbb9e9d.pth", "https://download.pytorch.org/models/vgg19-dcbb9e9d.pth")
 

@@ -1,29 +1,14 @@
-"""Poses: the published annotation CSV, and scaling to the network's grid.
-
-18 joints in OpenPose's order, (y, x) in pixels of the picture on disk, -1 where missing.
-"""
+"""The published annotation CSV: a line a picture, `name:[18 y]:[18 x]`, -1 where missing."""
 
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from dptn_cli.errors import InputError
-from dptn_cli.records import JOINTS, MISSING, Pose, Size
-
-JOINT_NAMES = (
-    "nose", "neck",
-    "right shoulder", "right elbow", "right wrist",
-    "left shoulder", "left elbow", "left wrist",
-    "right hip", "right knee", "right ankle",
-    "left hip", "left knee", "left ankle",
-    "right eye", "left eye", "right ear", "left ear",
-)  # fmt: skip
-
-# The joint that a joint becomes in a mirror: left and right change places.
-MIRRORED = (0, 1, 5, 6, 7, 2, 3, 4, 11, 12, 13, 8, 9, 10, 15, 14, 17, 16)
+from dptn_cli.keypoints.numbers import finite_numbers
+from dptn_cli.records import JOINTS, MISSING, Pose
 
 HEADER = ["name", "keypoints_y", "keypoints_x"]
 LONGEST_LINE = 100_000
@@ -70,6 +55,10 @@ class Annotations(Mapping[str, Pose]):
             return parse_pose(*rest.split(":"))
         except InputError as error:
             raise InputError(f"{path}, line {number} ({name}): {error}") from error
+
+    def path_of(self, name: str) -> Path:
+        """The file that has a picture's line; KeyError where none has."""
+        return self._lines[name][0]
 
     def __contains__(self, name: object) -> bool:
         return name in self._lines
@@ -120,14 +109,7 @@ def parse_pose(ys_json: str, xs_json: str) -> Pose:
         if not isinstance(values, list) or len(values) != JOINTS:
             count = len(values) if isinstance(values, list) else "no list"
             raise InputError(f"{JOINTS} numbers expected for each of y and x, found {count}")
-        if any(type(value) not in (int, float) for value in values):
-            raise InputError("the keypoints are not all numbers")
-    try:
-        pose = np.array(lists, dtype=np.float64).T
-    except OverflowError as error:
-        raise InputError("a keypoint is too large to be a pixel") from error
-    if not np.isfinite(pose).all() or np.abs(pose).max() > 1e6:
-        raise InputError("a keypoint is not finite, or too large to be a pixel")
+    pose = np.stack([finite_numbers(values) for values in lists], axis=1)
     pose[(pose == MISSING).any(axis=1)] = MISSING
     return pose
 
@@ -136,46 +118,3 @@ def format_pose(name: str, pose: Pose) -> str:
     """One line of an annotation CSV; whole numbers are written as such."""
     lists = ([int(v) if v == int(v) else round(float(v), 3) for v in axis] for axis in pose.T)
     return ":".join([name, *(json.dumps(values) for values in lists)])
-
-
-def mirror_pose(pose: Pose, width: int) -> Pose:
-    """The pose in the picture flipped left to right: joints change sides as well as places.
-
-    Args:
-        pose: (18, 2) as (y, x), pixels; missing: -1.
-        width: of the picture, pixels.
-    """
-    mirrored: Pose = pose[list(MIRRORED)]
-    present = (mirrored != MISSING).all(axis=1)
-    mirrored[present, 1] = width - 1 - mirrored[present, 1]
-    return mirrored
-
-
-def joints_in_frame(pose: Pose, picture_size: Size) -> int:
-    """How many joints lie inside a picture of this size."""
-    return int(((pose >= 0) & (pose < np.array(picture_size))).all(axis=1).sum())
-
-
-def to_network(pose: Pose, picture_size: Size, network_size: Size) -> npt.NDArray[np.float32]:
-    """Scale a pose from a picture to the network's grid.
-
-    The network truncates what it is given to whole pixels. Rounding to float32 must not carry a
-    coordinate over the next whole number, nor make a present joint look missing.
-
-    Args:
-        pose: (18, 2) as (y, x), pixels of the picture; missing: -1.
-        picture_size: (height, width) of the picture.
-        network_size: (height, width) of the network's grid.
-
-    Returns:
-        (18, 2) float32 as (y, x), pixels of the network's grid; missing: exactly (-1, -1).
-    """
-    missing = (pose == MISSING).any(axis=1)
-    scaled = pose * np.array(network_size, dtype=np.float64) / np.array(picture_size)
-    rounded: npt.NDArray[np.float32] = scaled.astype(np.float32)
-    carried = np.trunc(rounded) != np.trunc(scaled)
-    rounded[carried] = np.nextafter(rounded[carried], np.float32(0))
-    looks_missing = (rounded == MISSING).all(axis=1)
-    rounded[looks_missing] = np.nextafter(np.float32(MISSING), np.float32(-2))
-    rounded[missing] = MISSING
-    return rounded

@@ -9,13 +9,9 @@ from hypothesis.extra.numpy import arrays
 
 from dptn_cli.errors import InputError
 from dptn_cli.keypoints import (
-    JOINT_NAMES,
     Annotations,
     format_pose,
-    joints_in_frame,
-    mirror_pose,
     parse_pose,
-    to_network,
 )
 from dptn_cli.records import Pose
 
@@ -28,11 +24,6 @@ poses = arrays(np.float64, (18, 2), elements=st.floats(0, 5000).map(lambda value
 def annotation_file(path: Path, *lines: str, header: str = HEADER) -> Path:
     path.write_text("\n".join([header, *lines]) + "\n", encoding="utf-8")
     return path
-
-
-def test_joints_are_openposes() -> None:
-    assert len(set(JOINT_NAMES)) == 18
-    assert (JOINT_NAMES[0], JOINT_NAMES[4], JOINT_NAMES[17]) == ("nose", "right wrist", "left ear")
 
 
 @given(pose=poses, missing=st.sets(st.integers(0, 17)))
@@ -141,42 +132,3 @@ def test_missing_and_binary_files(tmp_path: Path) -> None:
     (tmp_path / "b.csv").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(InputError, match="not text"):
         Annotations(tmp_path / "b.csv")
-
-
-@given(
-    pose=arrays(np.float64, (18, 2), elements=st.floats(-500, 500)),
-    height=st.integers(16, 2000),
-    width=st.integers(16, 2000),
-)
-def test_scaling_keeps_the_whole_pixel(pose: Pose, height: int, width: int) -> None:
-    """float32 must not carry a coordinate into the next pixel, nor make a joint look missing."""
-    scaled = to_network(pose, (height, width), (256, 256))
-    exact = pose * 256.0 / np.array([height, width])
-    missing = (pose == -1).any(axis=1)
-    assert (scaled[missing] == -1).all()
-    assert np.array_equal(np.trunc(scaled[~missing]), np.trunc(exact[~missing]))
-    assert not (scaled[~missing] == -1).all(axis=1).any()
-
-
-def test_scaling_is_the_published_formula() -> None:
-    pose = np.stack([np.arange(18.0), np.arange(18.0) * 9], axis=1)
-    scaled = np.trunc(to_network(pose, (256, 176), (256, 256)))
-    assert scaled[:, 0].tolist() == [float(y) for y in range(18)]
-    assert scaled[1:, 1].tolist() == [float(int(x * 9 * 256 / 176)) for x in range(1, 18)]
-
-
-def test_joints_in_frame() -> None:
-    pose = np.full((18, 2), -1.0)
-    pose[:4] = [[0, 0], [9.5, 19.5], [10, 5], [5, 20]]
-    assert joints_in_frame(pose, (10, 20)) == 2
-
-
-@given(arrays(np.float64, (18, 2), elements=st.integers(-1, 175)))
-def test_a_mirror_swaps_sides_and_undoes_itself(pose: Pose) -> None:
-    pose[(pose == -1).any(axis=1)] = -1
-    mirrored = mirror_pose(pose, 176)
-    left_wrist, right_wrist = 7, 4
-    if pose[left_wrist, 0] != -1:
-        y, x = pose[left_wrist]
-        assert tuple(mirrored[right_wrist]) == (y, 175 - x)
-    assert np.array_equal(mirror_pose(mirrored, 176), pose)

@@ -1,0 +1,171 @@
+"""A trained network over pictures of any size, in batches.
+
+A picture is brought to a size that its network knows, padded to one of few shapes, and run
+with others of the same shape. The shape depends on the picture alone, so that its result does
+not depend on the batch it was in.
+"""
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from dptn_cli.detect.checkpoint import import_openpifpaf, load_network
+from dptn_cli.detect.people import Body, Choice, Detection, choose
+from dptn_cli.errors import InputError
+from dptn_cli.images import decode_picture
+from dptn_cli.records import Size
+
+# In cells of the network's grid. Smaller, and joints share cells; larger costs time and finds
+# no more of one person.
+LEAST_LONG_EDGE_CELLS = 32
+MOST_LONG_EDGE = 1025
+PADDED_TO = 64
+PADDING = (124, 116, 104)  # the mean colour of the pictures that openpifpaf's networks know
+MEAN = np.array([0.485, 0.456, 0.406], np.float32)
+DEVIATION = np.array([0.229, 0.224, 0.225], np.float32)
+READERS = 2
+MOST_SHAPES_WAITING = 4  # in batches: pictures held back to fill batches of their shape
+
+
+@dataclass(frozen=True)
+class _Prepared:
+    """A picture at its network's size: (H, W, 3) uint8, padded; and how to get back."""
+
+    name: str
+    padded_u8: npt.NDArray[np.uint8]
+    size: Size
+    scale_xy: npt.NDArray[np.float64]
+
+
+class Detector:
+    """A pose network, ready to run.
+
+    Args:
+        checkpoint: a file; `find_checkpoint` gives the one for a name.
+        choice: whose pose counts.
+        batch_size: pictures run at once.
+
+    Attributes:
+        sha256: of the checkpoint.
+        device: where it runs, `cuda` or `cpu`.
+
+    Raises:
+        ModelError: the checkpoint cannot be used.
+        MissingDependency: openpifpaf is not installed.
+    """
+
+    def __init__(
+        self, checkpoint: Path, choice: Choice | None = None, *, batch_size: int = 8
+    ) -> None:
+        openpifpaf = import_openpifpaf()
+        import torch
+
+        network = load_network(checkpoint)
+        self.choice, self.batch_size = choice or Choice(), batch_size
+        self.sha256 = network.sha256
+        self.device = "cuda" if torch.cuda.is_available() else "cpu"
+        self._model = network.model.to(self.device)
+        self._least_long_edge = LEAST_LONG_EDGE_CELLS * network.stride + 1
+        self._decoder = openpifpaf.decoder.factory(network.model.head_metas)
+
+    def detect(self, pictures: Iterable[tuple[str, Path]]) -> Iterator[Detection]:
+        """Find the pose on every picture; pictures of one shape come out together.
+
+        Args:
+            pictures: name and file of each.
+
+        Yields:
+            One detection a picture, in no fixed order; what cannot be read is one with a reason.
+        """
+        waiting: dict[tuple[int, ...], list[_Prepared]] = {}
+        most = MOST_SHAPES_WAITING * self.batch_size
+        for prepared in _read_ahead(self._prepare, pictures, 2 * self.batch_size):
+            if isinstance(prepared, Detection):
+                yield prepared
+                continue
+            shape = prepared.padded_u8.shape
+            waiting.setdefault(shape, []).append(prepared)
+            fullest = max(waiting, key=lambda one: len(waiting[one]))
+            held = sum(map(len, waiting.values()))
+            if len(waiting[fullest]) >= self.batch_size or held >= most:
+                yield from self._run(waiting.pop(fullest))
+        for batch in waiting.values():
+            yield from self._run(batch)
+
+    def _prepare(self, picture: tuple[str, Path]) -> _Prepared | Detection:
+        name, path = picture
+        try:
+            image = decode_picture(path.read_bytes())
+        except OSError as error:
+            return Detection(name, reason=error.strerror or str(error))
+        except InputError as error:
+            return Detection(name, reason=str(error))
+        fitted = _fitted(image, self._least_long_edge)
+        scale_xy = np.array(fitted.size) / np.array(image.size)
+        return _Prepared(name, _padded(fitted), (image.height, image.width), scale_xy)
+
+    def _run(self, batch: Sequence[_Prepared]) -> Iterator[Detection]:
+        import torch
+
+        pictures = np.stack([one.padded_u8 for one in batch]).astype(np.float32) / 255
+        normalised = ((pictures - MEAN) / DEVIATION).transpose(0, 3, 1, 2)
+        try:
+            answers = self._decoder.batch(
+                self._model,
+                torch.from_numpy(np.ascontiguousarray(normalised)),
+                device=torch.device(self.device),
+            )
+        except (RuntimeError, MemoryError) as error:  # the GPU's memory is full, for instance
+            reason = f"detection failed: {' '.join(str(error).split())[:200]}"
+            yield from (Detection(one.name, reason=reason) for one in batch)
+            return
+        for one, annotations in zip(batch, answers, strict=True):
+            bodies = [_body(annotation, one) for annotation in annotations]
+            yield choose(one.name, bodies, one.size, self.choice)
+
+
+def _fitted(image: Image.Image, least_long_edge: int) -> Image.Image:
+    """The picture enlarged or reduced until its long edge is one that the network can use."""
+    long_edge = max(image.size)
+    wanted = min(max(long_edge, least_long_edge), MOST_LONG_EDGE)
+    if wanted == long_edge:
+        return image
+    size = [max(1, round(side * wanted / long_edge)) for side in image.size]
+    return image.resize((size[0], size[1]), Image.Resampling.BILINEAR, reducing_gap=3.0)
+
+
+def _padded(image: Image.Image) -> npt.NDArray[np.uint8]:
+    """(H, W, 3), one more than multiples of 64: a network's cells lie on the first pixel."""
+    width, height = (-(-(side - 1) // PADDED_TO) * PADDED_TO + 1 for side in image.size)
+    padded = Image.new("RGB", (width, height), PADDING)
+    padded.paste(image)
+    return np.asarray(padded)
+
+
+def _body(annotation: Any, picture: _Prepared) -> Body:
+    """A decoded person in the pixels of the picture on disk, 0 at the first pixel's centre."""
+    joints_xyv = np.asarray(annotation.data, dtype=np.float64).copy()
+    joints_xyv[:, :2] = (joints_xyv[:, :2] + 0.5) / picture.scale_xy - 0.5
+    return Body(joints_xyv, float(annotation.score))
+
+
+def _read_ahead(
+    prepare: Any, pictures: Iterable[tuple[str, Path]], ahead: int
+) -> Iterator[_Prepared | Detection]:
+    """Decode pictures in threads, a bounded number ahead of what is taken, in order."""
+    rest = iter(pictures)
+    with ThreadPoolExecutor(READERS) as readers:
+        coming: deque[Future[_Prepared | Detection]] = deque(
+            readers.submit(prepare, picture) for picture in islice(rest, ahead)
+        )
+        while coming:
+            yield coming.popleft().result()
+            coming.extend(readers.submit(prepare, picture) for picture in islice(rest, 1))

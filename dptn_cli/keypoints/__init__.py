@@ -1,0 +1,40 @@
+"""Poses: the files they come in, their joints, and their place on a picture.
+
+18 joints in OpenPose's order, (y, x) in pixels of the picture on disk, -1 where missing.
+"""
+
+from dptn_cli.keypoints.annotation_csv import Annotations, format_pose, parse_pose
+from dptn_cli.keypoints.fit import crop_for, person_crop
+from dptn_cli.keypoints.frame import joints_in_frame, to_network, with_missing
+from dptn_cli.keypoints.joints import (
+    COCO_NAMES,
+    JOINT_NAMES,
+    MIRRORED,
+    from_coco,
+    mirror_pose,
+    to_coco,
+)
+from dptn_cli.keypoints.pose_files import PoseFiles
+from dptn_cli.keypoints.pose_writer import PoseFormat, write_poses
+from dptn_cli.keypoints.retarget import retarget
+
+__all__ = [
+    "COCO_NAMES",
+    "JOINT_NAMES",
+    "MIRRORED",
+    "Annotations",
+    "PoseFiles",
+    "PoseFormat",
+    "crop_for",
+    "format_pose",
+    "from_coco",
+    "joints_in_frame",
+    "mirror_pose",
+    "parse_pose",
+    "person_crop",
+    "retarget",
+    "to_coco",
+    "to_network",
+    "with_missing",
+    "write_poses",
+]

@@ -1,0 +1,200 @@
+"""Pose files of every format that is read, recognised by what is in them."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from dptn_cli.errors import InputError
+from dptn_cli.files import without_picture_suffix
+from dptn_cli.keypoints import coco, openpose
+from dptn_cli.keypoints.annotation_csv import HEADER, Annotations
+from dptn_cli.keypoints.json_file import PeopleByPicture, kind_of, load_json
+from dptn_cli.records import JOINTS, MISSING, FoundPose
+
+KNOWN = (
+    f"an annotation CSV ({':'.join(HEADER)}), COCO keypoint JSON (images and annotations, or a "
+    "list of results), openpifpaf's predictions, or OpenPose JSON (people)"
+)
+SAME_WITHIN_PX = 1.0  # files round their coordinates differently
+SUFFIXES = (".csv", ".json")
+# What tools append to a picture's name; the first that fits is taken off.
+NAME_ENDINGS = (".predictions.json", "_keypoints.json", ".json")
+NOBODY = np.full((JOINTS, 2), MISSING)
+NOBODY.flags.writeable = False
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """What one file says of a picture; `broken` is why its people cannot be used."""
+
+    path: Path
+    people: tuple[FoundPose, ...]
+    broken: str = ""
+
+
+class PoseFiles:
+    """The poses of pose files and of folders of such, by picture name.
+
+    JSON files that are named after a picture (openpifpaf's, OpenPose's) give its name with or
+    without the picture's suffix; without it, they hold for a picture of any suffix.
+
+    Args:
+        *paths: annotation CSVs, COCO, openpifpaf and OpenPose JSON, and folders of such. In a
+            folder every `.json` is read, and every `.csv` that is an annotation CSV.
+
+    Raises:
+        InputError: a file cannot be read or is none of these, or two say different things.
+    """
+
+    def __init__(self, *paths: Path) -> None:
+        self._json: dict[str, _Entry] = {}
+        csv: list[Path] = []
+        problems: list[str] = []
+        for path in paths:
+            for file, name in _files_of(path):
+                try:
+                    if is_json(file):
+                        self._add(file, _read_json(file, name))
+                    elif file is path or _is_annotation_csv(file):
+                        csv.append(file)
+                except InputError as error:
+                    problems.append(str(error))
+        if len(problems) > 1:
+            raise InputError(f"{len(problems):,} pose files cannot be used:", tuple(problems))
+        if problems:
+            raise InputError(problems[0])
+        self._csv = Annotations(*csv)
+
+    def _add(self, path: Path, found: PeopleByPicture) -> None:
+        for name in dict.fromkeys((*found.people, *found.broken)):
+            people = tuple(found.people.get(name, ()))
+            entry = _Entry(path, people, found.broken.get(name, ""))
+            known = self._json.setdefault(name, entry)
+            if not (known.broken or entry.broken):
+                _check_same(name, _largest(name, known), known.path, _largest(name, entry), path)
+
+    def names(self) -> Iterator[str]:
+        """The pictures whose poses are here, some perhaps without their suffix."""
+        yield from self._csv
+        yield from (name for name in self._json if name not in self._csv)
+
+    def find(self, name: str) -> FoundPose | None:
+        """The pose of a picture; of several people, the one whose joints cover most.
+
+        Args:
+            name: relative, with forward slashes.
+
+        Returns:
+            None where no file tells of the picture; all joints missing where a file says that
+            nobody was found in it.
+
+        Raises:
+            InputError: its line or its people are broken, or two files differ.
+        """
+        found: list[tuple[FoundPose, Path]] = []
+        if name in self._csv:
+            pose = self._csv[name]
+            confidence = (pose != MISSING).all(axis=1).astype(np.float64)
+            found.append((FoundPose(name, pose, confidence), self._csv.path_of(name)))
+        for key in dict.fromkeys((name, without_picture_suffix(name))):
+            if entry := self._json.get(key):
+                found.append((_largest(name, entry), entry.path))
+        for (one, one_path), (other, other_path) in zip(found, found[1:], strict=False):
+            _check_same(name, one, one_path, other, other_path)
+        return found[0][0] if found else None
+
+    def people_in(self, name: str) -> int:
+        """How many people the files tell of in a picture."""
+        for key in (name, without_picture_suffix(name)):
+            if key in self._json and name not in self._csv:
+                return len(self._json[key].people)
+        return int(name in self._csv)
+
+
+def _largest(name: str, entry: _Entry) -> FoundPose:
+    if entry.broken:
+        raise InputError(f"{entry.path} ({name}): {entry.broken}")
+    if not entry.people:
+        return FoundPose(name, NOBODY, np.zeros(JOINTS))
+    return max(entry.people, key=_covered)
+
+
+def _covered(found: FoundPose) -> float:
+    """Area of the box around a person's joints, square pixels."""
+    there = found.pose[(found.pose != MISSING).all(axis=1)]
+    return float(np.prod(there.max(axis=0) - there.min(axis=0) + 1))
+
+
+def _check_same(
+    name: str, one: FoundPose, one_path: Path, other: FoundPose, other_path: Path
+) -> None:
+    same_joints = np.array_equal(one.pose == MISSING, other.pose == MISSING)
+    if not same_joints or np.abs(one.pose - other.pose).max() > SAME_WITHIN_PX:
+        raise InputError(
+            f"{other_path}: other keypoints for {name} than in {one_path}; keep one of the two"
+        )
+
+
+def _files_of(path: Path) -> Iterator[tuple[Path, str]]:
+    """The files that a path stands for, each with the picture that its own name tells of."""
+    if not path.is_dir():
+        yield path, _picture_of(path.name)
+        return
+    files = sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
+    for file in files:
+        yield file, _picture_of(file.relative_to(path).as_posix())
+
+
+def _picture_of(name: str) -> str:
+    for ending in NAME_ENDINGS:
+        if name.lower().endswith(ending) and len(name) > len(ending):
+            return name[: -len(ending)]
+    return name
+
+
+def is_json(path: Path) -> bool:
+    """Whether a file begins as a JSON list or object does.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    return _start(path).removeprefix(b"\xef\xbb\xbf").lstrip()[:1] in (b"[", b"{")
+
+
+def _is_annotation_csv(path: Path) -> bool:
+    header = _start(path).decode("utf-8-sig", "replace").partition("\n")[0]
+    return [cell.strip() for cell in header.split(":")] == HEADER
+
+
+def _start(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(1024)
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror}") from error
+
+
+def _read_json(path: Path, name: str) -> PeopleByPicture:
+    document = load_json(path)
+    try:
+        if isinstance(document, dict) and "people" in document:
+            return openpose.read_people(document, name)
+        if isinstance(document, dict) and {"images", "annotations"} <= document.keys():
+            return coco.read_annotations(document)
+        if isinstance(document, list) and _tells_pictures(document):
+            return coco.read_results(document)
+        if isinstance(document, list) and (not document or _has_keypoints(document[0])):
+            return coco.read_predictions(document, name)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
+    raise InputError(f"{path}: no pose file: found {kind_of(document)}; expected {KNOWN}")
+
+
+def _tells_pictures(entries: list[object]) -> bool:
+    return any(isinstance(e, dict) and ("image_id" in e or "file_name" in e) for e in entries)
+
+
+def _has_keypoints(entry: object) -> bool:
+    return isinstance(entry, dict) and "keypoints" in entry

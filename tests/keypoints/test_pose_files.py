@@ -1,0 +1,378 @@
+"""Every format is read as what it is, and written so that it is read back."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from dptn_cli.errors import InputError
+from dptn_cli.keypoints import (
+    COCO_NAMES,
+    JOINT_NAMES,
+    PoseFiles,
+    PoseFormat,
+    from_coco,
+    mirror_pose,
+    write_poses,
+)
+from dptn_cli.records import FoundPose, Pose
+
+RIGHT_WRIST, LEFT_WRIST = JOINT_NAMES.index("right wrist"), JOINT_NAMES.index("left wrist")
+BODY_25_NAMES = (
+    *JOINT_NAMES[:8], "mid hip", *JOINT_NAMES[8:], "left big toe", "left small toe",
+    "left heel", "right big toe", "right small toe", "right heel",
+)  # fmt: skip
+
+
+def person(seed: int = 0, scale: float = 1.0, joints: int = 17) -> list[float]:
+    """x, y, v, x, y, v ...: every joint elsewhere, and each seen."""
+    places = np.random.default_rng(seed).uniform(10, 90, (joints, 2)) * scale
+    return [float(v) for v in np.column_stack([places, np.ones(joints)]).round(2).ravel()]
+
+
+def pose_of(keypoints: list[float]) -> Pose:
+    return from_coco(np.array(keypoints).reshape(17, 3))[0]
+
+
+def write(path: Path, document: object) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(document if isinstance(document, str) else json.dumps(document))
+    return path
+
+
+def found_in(path: Path, name: str = "a.jpg") -> Pose:
+    found = PoseFiles(path).find(name)
+    assert found is not None
+    return found.pose
+
+
+COCO_ANNOTATIONS: dict[str, Any] = {
+    "images": [{"id": 7, "file_name": "a.jpg", "height": 100, "width": 60}],
+    "annotations": [{"image_id": 7, "keypoints": person()}],
+}
+
+
+class TestReading:
+    def test_coco_annotations(self, tmp_path: Path) -> None:
+        found = PoseFiles(write(tmp_path / "x", COCO_ANNOTATIONS)).find("a.jpg")
+        assert found is not None
+        assert np.array_equal(found.pose, pose_of(person()))
+        assert found.picture_size == (100, 60)
+
+    @pytest.mark.parametrize(
+        "entry",
+        [{"image_id": "a.jpg"}, {"image_id": "a"}, {"image_id": 3, "file_name": "a.jpg"}],
+    )
+    def test_coco_results(self, tmp_path: Path, entry: dict[str, Any]) -> None:
+        path = write(tmp_path / "x.txt", [{**entry, "keypoints": person(), "score": 0.5}])
+        assert np.array_equal(found_in(path), pose_of(person()))
+
+    def test_numbered_results_are_cocos_own_pictures(self, tmp_path: Path) -> None:
+        path = write(tmp_path / "results.json", [{"image_id": 139, "keypoints": person()}])
+        assert np.array_equal(found_in(path, "000000000139.jpg"), pose_of(person()))
+
+    @pytest.mark.parametrize(
+        ("file_name", "found"),
+        [
+            ("a.jpg.predictions.json", ["a.jpg"]),
+            ("a.predictions.json", ["a.jpg", "a.png"]),
+            ("a.json", ["a.jpg", "a.webp"]),
+        ],
+    )
+    def test_openpifpafs_own(self, tmp_path: Path, file_name: str, found: list[str]) -> None:
+        entry = {"keypoints": person(), "bbox": [0, 0, 9, 9], "score": 0.9, "category_id": 1}
+        files = PoseFiles(write(tmp_path / file_name, [entry]))
+        for name in ("a.jpg", "a.png", "a.webp", "b.jpg"):
+            known = files.find(name)
+            if name in found:
+                assert known is not None and np.array_equal(known.pose, pose_of(person()))
+        assert files.find("b.jpg") is None
+        assert (files.find("a.png") is None) == (file_name == "a.jpg.predictions.json")
+
+    @pytest.mark.parametrize("names", [JOINT_NAMES, BODY_25_NAMES], ids=["18 joints", "25 joints"])
+    def test_openpose(self, tmp_path: Path, names: tuple[str, ...]) -> None:
+        keypoints = person(joints=len(names))
+        document = {"version": 1.3, "people": [{"pose_keypoints_2d": keypoints}]}
+        pose = found_in(write(tmp_path / "a_keypoints.json", document))
+        for i, name in enumerate(JOINT_NAMES):
+            x, y, _ = keypoints[3 * names.index(name) :][:3]
+            assert pose[i].tolist() == [y, x], name
+
+    def test_what_tools_write_for_a_joint_not_found(self, tmp_path: Path) -> None:
+        keypoints = person(joints=18)
+        keypoints[:3] = [0, 0, 0]
+        document = {"people": [{"pose_keypoints_2d": keypoints}]}
+        found = PoseFiles(write(tmp_path / "a_keypoints.json", document)).find("a.jpg")
+        assert found is not None
+        assert (found.pose[0].tolist(), found.confidence[0]) == ([-1, -1], 0)
+        assert (found.pose[1:] != -1).all()
+
+    def test_a_folder_of_such(self, tmp_path: Path) -> None:
+        write(tmp_path / "a_keypoints.json", {"people": [{"pose_keypoints_2d": person(1, 1, 18)}]})
+        write(tmp_path / "sub" / "b.jpg.predictions.json", [{"keypoints": person(2)}])
+        write_poses(tmp_path / "more.csv", [FoundPose("c.jpg", pose_of(person(3)), np.ones(18))],
+                    PoseFormat.CSV)  # fmt: skip
+        write(tmp_path / "pairs.csv", "from,to\na.jpg,c.jpg\n")
+        files = PoseFiles(tmp_path)
+        assert sorted(files.names()) == ["a", "c.jpg", "sub/b.jpg"]
+        assert np.array_equal(found_in(tmp_path, "sub/b.jpg"), pose_of(person(2)))
+        assert files.find("b.jpg") is None, "a picture in another folder is another picture"
+
+    def test_of_several_people_the_largest(self, tmp_path: Path) -> None:
+        people = [{"keypoints": person(i, scale)} for i, scale in enumerate((1, 3, 0.5))]
+        files = PoseFiles(write(tmp_path / "a.json", people))
+        found = files.find("a.jpg")
+        assert found is not None
+        assert np.array_equal(found.pose, pose_of(person(1, 3)))
+        assert files.people_in("a.jpg") == 3
+
+    @pytest.mark.parametrize("document", [[], {"people": []}, [{"keypoints": [0] * 51}]])
+    def test_nobody_found_is_known_and_not_a_gap(self, tmp_path: Path, document: object) -> None:
+        assert (found_in(write(tmp_path / "a.json", document)) == -1).all()
+
+    def test_people_without_joints_and_crowds_are_passed_over(self, tmp_path: Path) -> None:
+        unlabelled = {"image_id": 7, "keypoints": [0] * 51}
+        crowd = {"image_id": 7, "iscrowd": 1, "segmentation": {}}
+        annotations = [unlabelled, crowd, *COCO_ANNOTATIONS["annotations"]]
+        document = {**COCO_ANNOTATIONS, "annotations": annotations}
+        files = PoseFiles(write(tmp_path / "x.json", document))
+        assert files.people_in("a.jpg") == 1
+        assert np.array_equal(found_in(tmp_path / "x.json"), pose_of(person()))
+
+
+def poses_with_gaps() -> st.SearchStrategy[tuple[Pose, np.ndarray[Any, Any]]]:
+    pixels = st.integers(1, 4_000_000).map(lambda thousandths: thousandths / 1000)
+    confidences = st.sampled_from([0.0, 0.001, 0.25, 1.0])
+    return st.tuples(
+        arrays(np.float64, (18, 2), elements=pixels),
+        arrays(np.float64, 18, elements=confidences),
+    )
+
+
+@pytest.mark.parametrize("pose_format", list(PoseFormat))
+@given(drawn=poses_with_gaps())
+@settings(max_examples=30)
+def test_each_format_round_trips(
+    tmp_path_factory: pytest.TempPathFactory,
+    pose_format: PoseFormat,
+    drawn: tuple[Pose, np.ndarray[Any, Any]],
+) -> None:
+    pose, confidence = drawn
+    pose[:] += 2  # clear of the fractions that are refused
+    pose[confidence == 0] = -1
+    shoulders = pose[[2, 5]]
+    seen = (shoulders != -1).all()
+    pose[1] = shoulders.mean(axis=0) if seen else -1  # the neck, where COCO puts it again
+    confidence[1] = confidence[[2, 5]].min()
+    path = tmp_path_factory.mktemp("poses") / "poses"
+    write_poses(path, [FoundPose("sub/a.jpg", pose, confidence, (300, 200))], pose_format)
+    found = PoseFiles(path).find("sub/a.jpg")
+    assert found is not None
+    np.testing.assert_allclose(found.pose, pose, atol=0.002)
+    assert np.array_equal(found.pose == -1, pose == -1)
+    if pose_format is PoseFormat.OPENPOSE:
+        np.testing.assert_allclose(found.confidence, confidence, atol=0.001)
+
+
+@pytest.mark.parametrize("pose_format", list(PoseFormat))
+def test_left_stays_left(tmp_path: Path, pose_format: PoseFormat) -> None:
+    """The file says it in its own words: the wrist it calls left is the left one."""
+    pose = pose_of(person())
+    write_poses(tmp_path / "poses", [FoundPose("a.jpg", pose, np.ones(18))], pose_format)
+    if pose_format is PoseFormat.COCO:
+        document = json.loads((tmp_path / "poses").read_text())
+        at = document["categories"][0]["keypoints"].index("left_wrist") * 3
+        x, y = document["annotations"][0]["keypoints"][at : at + 2]
+    elif pose_format is PoseFormat.OPENPOSE:
+        document = json.loads((tmp_path / "poses" / "a_keypoints.json").read_text())
+        x, y = document["people"][0]["pose_keypoints_2d"][3 * 7 : 3 * 7 + 2]
+    else:
+        _, ys, xs = (tmp_path / "poses").read_text().splitlines()[1].split(":")
+        y, x = json.loads(ys)[7], json.loads(xs)[7]
+    wrist = 3 * COCO_NAMES.index("left wrist")
+    assert [x, y] == person()[wrist : wrist + 2]
+
+
+@pytest.mark.parametrize("pose_format", list(PoseFormat))
+def test_a_flipped_picture_gives_flipped_joints(tmp_path: Path, pose_format: PoseFormat) -> None:
+    pose = pose_of(person())
+    for name, one in (("plain", pose), ("flipped", mirror_pose(pose, 100))):
+        write_poses(tmp_path / name, [FoundPose("a.jpg", one, np.ones(18))], pose_format)
+    plain, flipped = found_in(tmp_path / "plain"), found_in(tmp_path / "flipped")
+    assert flipped[LEFT_WRIST].tolist() == [plain[RIGHT_WRIST][0], 99 - plain[RIGHT_WRIST][1]]
+    np.testing.assert_allclose(mirror_pose(flipped, 100), plain, atol=0.002)
+
+
+class TestRefused:
+    """One line that says what was found, and what was expected."""
+
+    @pytest.mark.parametrize(
+        ("document", "message"),
+        [
+            ({"a": 1}, "no pose file: found an object with the keys a; expected an annotation CSV"),
+            ({}, "found an empty object"),
+            ([1, 2], r"found a list of 2, first int '1'"),
+            ({"annotations": []}, "found an object with the keys annotations; expected"),
+            ({"people": 3}, "people: a list expected, found int '3'"),
+            ({"images": {}, "annotations": []}, "images: a list expected, found an empty object"),
+            ({"images": [3], "annotations": []}, "images 0: an object expected, found int"),
+            ({"images": [{"id": 1}], "annotations": []}, "images 0: no file_name"),
+            ({"images": [], "annotations": [{"image_id": 1}]}, "no image has the id 1"),
+            ([{"keypoints": person()}, 5], "people 1: an object expected"),
+            ([{"keypoints": person(), "image_id": [1]}], "result 0: neither image_id nor"),
+            ('{"people": [', "not JSON"),
+            ("[" * 100_000, "nested more deeply"),
+            ('{"a":' * 100_000, "nested more deeply"),
+            ("[" + "9" * 5000 + "]", "not JSON"),
+        ],
+    )  # fmt: skip
+    def test_files(self, tmp_path: Path, document: object, message: str) -> None:
+        path = write(tmp_path / "a.json", document)
+        for named in (path, tmp_path):
+            with pytest.raises(InputError, match=message) as raised:
+                PoseFiles(named)
+            assert str(path) in str(raised.value)
+            assert "\n" not in str(raised.value)
+            assert len(str(raised.value)) < 600
+
+    @pytest.mark.parametrize(
+        ("keypoints", "message"),
+        [
+            (person()[:-1], r"51 \(17 joints\) numbers expected, found 50"),
+            ([], "found 0"),
+            (None, "not a list"),
+            ("0" * 51, "not a list"),
+            (["1"] * 51, "not all numbers"),
+            ([True] * 51, "not all numbers"),
+            ([[1, 2, 3]] * 17, "not all numbers"),
+            ([float("nan")] * 51, "not finite"),
+            ([float("inf")] * 51, "not finite"),
+            ([1e9] * 51, "too large"),
+            ([10**400] * 51, "too large"),
+            ([0.5] * 51, "fractions of the picture"),
+        ],
+    )
+    @pytest.mark.parametrize("form", ["annotations", "predictions", "openpose"])
+    def test_people_harm_only_their_picture(
+        self, tmp_path: Path, form: str, keypoints: object, message: str
+    ) -> None:
+        documents: dict[str, Callable[[object], object]] = {
+            "annotations": lambda k: {**COCO_ANNOTATIONS,
+                                      "annotations": [{"image_id": 7, "keypoints": k}]},
+            "predictions": lambda k: [{"keypoints": k}],
+            "openpose": lambda k: {"people": [{"pose_keypoints_2d": k}]},
+        }  # fmt: skip
+        if form == "openpose" and isinstance(keypoints, list) and len(keypoints) == 51:
+            keypoints = [*keypoints, *keypoints[-3:]]
+        write(tmp_path / "a.json", documents[form](keypoints))
+        write(tmp_path / "good.jpg.json", [{"keypoints": person()}])
+        files = PoseFiles(tmp_path)
+        assert files.find("good.jpg") is not None
+        if form == "openpose":
+            message = message.replace(r"51 \(17 joints\)", r"54 \(18 joints\) or 75 \(25 joints\)")
+        with pytest.raises(InputError, match=message) as raised:
+            files.find("a.jpg")
+        assert "a.json" in str(raised.value)
+
+    def test_ten_thousand_people(self, tmp_path: Path) -> None:
+        path = write(tmp_path / "a.json", [{"keypoints": person()}] * 10_000)
+        with pytest.raises(InputError, match="more than 1,000 people"):
+            PoseFiles(path).find("a.jpg")
+
+    def test_size(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        path = write(tmp_path / "a.json", [[]] * 60)
+        monkeypatch.setattr("dptn_cli.keypoints.json_file.MOST_CONTAINERS", 50)
+        with pytest.raises(InputError, match="more than 50 lists and objects"):
+            PoseFiles(path)
+        monkeypatch.setattr("dptn_cli.keypoints.json_file.MOST_BYTES", 100)
+        with pytest.raises(InputError, match="larger than 0 MiB"):
+            PoseFiles(path)
+
+    def test_two_files_that_differ(self, tmp_path: Path) -> None:
+        first = write(tmp_path / "a.jpg.json", [{"keypoints": person()}])
+        write(tmp_path / "a.json", [{"keypoints": person(1)}])
+        with pytest.raises(InputError, match=r"other keypoints for a.jpg than in .*a.jpg.json"):
+            PoseFiles(tmp_path).find("a.jpg")
+        write_poses(tmp_path / "k.csv", [FoundPose("a.jpg", pose_of(person(2)), np.ones(18))],
+                    PoseFormat.CSV)  # fmt: skip
+        with pytest.raises(InputError, match=r"other keypoints for a.jpg than in .*k.csv"):
+            PoseFiles(first, tmp_path / "k.csv").find("a.jpg")
+        other = write(tmp_path / "other" / "a.jpg.json", [{"keypoints": person(1)}])
+        with pytest.raises(InputError, match="other keypoints for a.jpg"):
+            PoseFiles(first, other)
+
+    def test_all_problems_of_a_folder_are_told(self, tmp_path: Path) -> None:
+        for name in "abc":
+            write(tmp_path / f"{name}.json", {"no": "poses"})
+        with pytest.raises(InputError, match="3 pose files") as raised:
+            PoseFiles(tmp_path)
+        assert len(raised.value.problems) == 3
+
+
+@given(st.binary(max_size=300))
+@settings(max_examples=200)
+def test_no_bytes_break_the_reader(tmp_path_factory: pytest.TempPathFactory, data: bytes) -> None:
+    path = tmp_path_factory.mktemp("json") / "a.json"
+    for start in (b"", b"[", b'{"people":['):
+        path.write_bytes(start + data)
+        try:
+            PoseFiles(path)
+        except InputError as error:
+            assert str(path) in str(error)
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=4)
+    | st.dictionaries(
+        st.sampled_from(["people", "images", "annotations", "keypoints", "id", "image_id",
+                         "file_name", "pose_keypoints_2d", "iscrowd"]),
+        inner, max_size=4,
+    ),
+    max_leaves=20,
+)  # fmt: skip
+
+
+@given(json_values)
+@settings(max_examples=200)
+def test_no_json_breaks_the_reader(
+    tmp_path_factory: pytest.TempPathFactory, document: object
+) -> None:
+    path = write(tmp_path_factory.mktemp("json") / "a.json", [document])
+    write(path, document)
+    try:
+        files = PoseFiles(path)
+        for name in files.names():
+            files.find(name)
+    except InputError as error:
+        assert str(path) in str(error)
+
+
+class TestWriting:
+    def test_a_name_that_the_csv_cannot_hold(self, tmp_path: Path) -> None:
+        for name in ("a:b.jpg", "a\nb.jpg"):
+            with pytest.raises(InputError, match="cannot hold this name"):
+                write_poses(tmp_path / "k.csv", [FoundPose(name, pose_of(person()), np.ones(18))],
+                            PoseFormat.CSV)  # fmt: skip
+        assert not list(tmp_path.iterdir())
+
+    def test_two_pictures_that_would_share_a_file(self, tmp_path: Path) -> None:
+        two = [FoundPose(f"a.{kind}", pose_of(person()), np.ones(18)) for kind in ("jpg", "png")]
+        with pytest.raises(InputError, match=r"a.jpg and a.png would share"):
+            write_poses(tmp_path, two, PoseFormat.OPENPOSE)
+
+    def test_a_name_that_leaves_the_folder(self, tmp_path: Path) -> None:
+        out = [FoundPose("../a.jpg", pose_of(person()), np.ones(18))]
+        with pytest.raises(InputError, match="leaves its folder"):
+            write_poses(tmp_path / "out", out, PoseFormat.OPENPOSE)
+
+    def test_a_place_that_cannot_be_written(self) -> None:
+        one = [FoundPose("a.jpg", pose_of(person()), np.ones(18))]
+        with pytest.raises(InputError, match="cannot be"):
+            write_poses(Path("/proc/k.csv"), one, PoseFormat.CSV)
