@@ -1,7 +1,7 @@
 """`dptn evaluate`."""
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -16,7 +16,7 @@ from dptn_cli.errors import ExitCode, InputError, MissingDependency
 if TYPE_CHECKING:
     from dptn_cli.evaluate.plan import Plan, Request
     from dptn_cli.evaluate.run import Effort
-    from dptn_cli.scores import Comparison, Problem, Report
+    from dptn_cli.scores import Comparison, NotComputed, Problem, Report
 
 MOST_SHOWN = 5
 
@@ -152,29 +152,36 @@ def _download(request: "Request", show: _Show) -> None:
 
 
 def _evaluate(requests: Sequence["Request"], effort: "Effort", out: Path, show: _Show) -> ExitCode:
-    from dptn_cli.evaluate.plan import make_plan
-    from dptn_cli.evaluate.run import compare, evaluate
+    from dptn_cli.evaluate.compare import compare
+    from dptn_cli.evaluate.networks import load_networks
+    from dptn_cli.evaluate.plan import make_plan, without
+    from dptn_cli.evaluate.run import evaluate
+    from dptn_cli.plan import check_out
 
+    check_out(out)
     plans = [make_plan(request) for request in requests]
+    networks = load_networks(metric for plan in plans for metric in plan.metrics)
+    plans = [without(plan, networks.broken) for plan in plans]
     for plan in plans:
-        _tell_plan(plan, show)
-    comparison = compare([evaluate(plan, effort, show) for plan in plans])
+        _tell_not_computed(plan.not_computed, show)
+        _tell_problems("without a partner", plan.pairing.unpaired, show)
+    comparison = compare([evaluate(plan, networks, effort=effort, progress=show) for plan in plans])
     _write(comparison, out)
     _print(comparison, show)
-    for report in comparison.reports:
+    for plan, report in zip(plans, comparison.reports, strict=True):
+        _tell_not_computed(report.not_computed[len(plan.not_computed) :], show)
         _tell_problems("could not be scored", report.failed, show)
     say(f"{out}: report.html, report.json, pairs.csv", quiet=show.silent)
     return _exit_code(plans, comparison.reports)
 
 
-def _tell_plan(plan: "Plan", show: _Show) -> None:
-    """What will be missing, before the work starts."""
+def _tell_not_computed(not_computed: Iterable["NotComputed"], show: _Show) -> None:
+    """What is missing and why; what is known before the work starts is told then."""
     by_reason: dict[str, list[str]] = {}
-    for one in plan.not_computed:
+    for one in not_computed:
         by_reason.setdefault(one.reason, []).append(one.metric)
     for reason, metrics in by_reason.items():
         say(f"Not computed: {', '.join(metrics)}: {reason}", quiet=show.silent)
-    _tell_problems("without a partner", plan.pairing.unpaired, show)
 
 
 def _tell_problems(what: str, problems: Sequence["Problem"], show: _Show) -> None:
