@@ -1,7 +1,7 @@
 """`dptn evaluate`."""
 
 import contextlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -162,31 +162,42 @@ def _evaluate(requests: Sequence["Request"], effort: "Effort", out: Path, show: 
     plans = [make_plan(request) for request in requests]
     networks = load_networks(metric for plan in plans for metric in plan.metrics)
     plans = [without(plan, networks.broken) for plan in plans]
-    for plan in plans:
-        _tell_not_computed(plan.not_computed, show)
-        _tell_problems("without a partner", plan.pairing.unpaired, show)
+    names = [str(request.results) for request in requests]
+    _tell_not_computed({n: p.not_computed for n, p in zip(names, plans, strict=True)}, show)
+    for name, plan in zip(names, plans, strict=True):
+        where = f" of {name}" if len(plans) > 1 else ""
+        _tell_problems(f"{where} without a partner", plan.pairing.unpaired, show)
     comparison = compare([evaluate(plan, networks, effort=effort, progress=show) for plan in plans])
     _write(comparison, out)
     _print(comparison, show)
-    for plan, report in zip(plans, comparison.reports, strict=True):
-        _tell_not_computed(report.not_computed[len(plan.not_computed) :], show)
-        _tell_problems("could not be scored", report.failed, show)
+    found_out = {
+        name: report.not_computed[len(plan.not_computed) :]
+        for name, plan, report in zip(names, plans, comparison.reports, strict=True)
+    }
+    _tell_not_computed(found_out, show)
+    for name, report in zip(names, comparison.reports, strict=True):
+        where = f" of {name}" if len(plans) > 1 else ""
+        _tell_problems(f"{where} could not be scored", report.failed, show)
     say(f"{out}: report.html, report.json, pairs.csv", quiet=show.silent)
     return _exit_code(plans, comparison.reports)
 
 
-def _tell_not_computed(not_computed: Iterable["NotComputed"], show: _Show) -> None:
-    """What is missing and why; what is known before the work starts is told then."""
-    by_reason: dict[str, list[str]] = {}
-    for one in not_computed:
-        by_reason.setdefault(one.reason, []).append(one.metric)
-    for reason, metrics in by_reason.items():
-        say(f"Not computed: {', '.join(metrics)}: {reason}", quiet=show.silent)
+def _tell_not_computed(by_run: Mapping[str, Sequence["NotComputed"]], show: _Show) -> None:
+    """What is missing and why, once for all the runs; the runs by name where it is not all."""
+    metrics: dict[str, dict[str, None]] = {}
+    runs: dict[str, dict[str, None]] = {}
+    for run, not_computed in by_run.items():
+        for one in not_computed:
+            metrics.setdefault(one.reason, {})[one.metric] = None
+            runs.setdefault(one.reason, {})[run] = None
+    for reason, named in metrics.items():
+        of = f" of {', '.join(runs[reason])}" if len(runs[reason]) < len(by_run) else ""
+        say(f"Not computed{of}: {', '.join(named)}: {reason}", quiet=show.silent)
 
 
 def _tell_problems(what: str, problems: Sequence["Problem"], show: _Show) -> None:
     if problems:
-        say(f"{len(problems):,} {what}:", quiet=show.silent)
+        say(f"{len(problems):,}{what}:", quiet=show.silent)
         for problem in problems[:MOST_SHOWN]:
             say(f"  {problem.name}: {problem.reason}", quiet=show.silent)
         if len(problems) > MOST_SHOWN:

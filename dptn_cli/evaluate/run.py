@@ -195,7 +195,7 @@ class _Scores:
         reasons = self.undefined.get(metric_id)
         if reasons:
             return f"no pair has a value: {reasons.most_common(1)[0][0]}"
-        return "no pair could be read"
+        return "no pair could be scored"
 
     def _lpips(self, network: str, metrics: Sequence[Metric]) -> npt.NDArray[np.float64]:
         model = self.networks.lpips[network]

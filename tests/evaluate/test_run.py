@@ -296,7 +296,7 @@ def test_no_pair_that_can_be_read_leaves_no_number(tmp_path: Path, without_weigh
         path.write_bytes(b"no picture")
     report = report_of(scene)
     assert report.scores == {}
-    assert reasons(report)["standard.psnr"] == "no pair could be read"
+    assert reasons(report)["standard.psnr"] == "no pair could be scored"
 
 
 def test_corrupt_pictures_leave_too_few_for_fid(tmp_path: Path, with_weights: Path) -> None:
