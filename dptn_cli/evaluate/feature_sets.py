@@ -76,7 +76,7 @@ class Measuring:
 
     Attributes:
         network: key of `NETWORKS`.
-        load: gives the network as a function of (N, H, W, 3) uint8; called only when needed.
+        extract: the network.
         batch_size: most pictures at once.
         workers: threads that decode.
         scratch: folder for features that are not kept.
@@ -84,7 +84,7 @@ class Measuring:
     """
 
     network: str
-    load: Callable[[], Extract]
+    extract: Extract
     batch_size: int
     workers: int
     scratch: Path
@@ -145,7 +145,6 @@ def _measure_into(
 ) -> SetFeatures:
     sums, failed = FeatureSums(WIDTH), []
     with (folder / ROWS_NAME).open("wb") as rows:
-        network = measuring.load()
         for batch in picture_batches(
             pictures.names,
             lambda name: (read(pictures.folder / name),),
@@ -154,7 +153,7 @@ def _measure_into(
         ):
             failed += [Problem(pictures.names[index], reason) for index, reason in batch.failed]
             if batch.stacks:
-                _add(network(batch.stacks[0]), sums, rows)
+                _add(measuring.extract(batch.stacks[0]), sums, rows)
             measuring.advance(batch.items)
     gaussian = sums.gaussian() if sums.count > 1 else None
     if gaussian is not None:
