@@ -213,7 +213,7 @@ def _train(
         _tell_start(trainer, accelerator.num_processes, accelerator.device.type, quiet=quiet)
         line = ProgressLine(trainer.steps, "training", quiet=quiet, done=trainer.step)
         with line.shown():
-            complete = trainer.train(lambda progress: line.advance(_note(progress)))
+            complete = trainer.train(lambda progress: line.advance(detail=_detail(progress)))
     say(f"{out}: step {trainer.step:,} of {trainer.steps:,}", quiet=quiet)
     return ExitCode.DONE if complete else ExitCode.INTERRUPTED
 
@@ -236,7 +236,7 @@ def _tell_start(trainer: "Trainer", processes: int, device: str, *, quiet: bool)
         say(f"Going on after step {trainer.step:,}.", quiet=quiet)
 
 
-def _note(progress: "Progress") -> str:
+def _detail(progress: "Progress") -> str:
     shown = {"L1": "target_l1", "G": "generator", "D": "discriminator"}
     losses = "  ".join(
         f"{short} {progress.losses[name]:.3f}"
