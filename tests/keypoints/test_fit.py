@@ -57,7 +57,7 @@ def test_every_joint_is_in_the_crop(pose: list[tuple[float, float]], missing: se
     except InputError:
         assert len(there) < 3 or not np.ptp(there, axis=0).any()
         return
-    low, high = there.min(axis=0) + 0.49, there.max(axis=0) + 0.51
+    low, high = there.min(axis=0) + 0.502, there.max(axis=0) + 0.498
     assert (low >= (crop.top, crop.left)).all()
     assert (high <= (crop.top + crop.height, crop.left + crop.width)).all()
 
