@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from detectors import fresh_network, save_network
 from seeded_weights import official_state_dict
 from support import DATA, TINY_FRAME, Folder, Golden, dptn, make_folder, tiny_generator
 
@@ -82,3 +83,9 @@ def other_tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def folder(tmp_path: Path, tiny_model: Path) -> Folder:
     return make_folder(tmp_path / "photos", tiny_model)
+
+
+@pytest.fixture(scope="session")
+def fresh_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A published architecture of openpifpaf's with random weights: it finds nobody."""
+    return save_network(fresh_network(), tmp_path_factory.mktemp("fresh") / "fresh.pkl")
