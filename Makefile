@@ -20,9 +20,13 @@ test: .venv-test/installed
 	.venv/bin/python -m pip install --quiet --disable-pip-version-check --editable .
 	@touch $@
 
+# openpifpaf is compiled: about three minutes, with g++ (README, Detecting poses).
 .venv-test/installed: pyproject.toml
 	$(PYTHON) -m venv .venv-test
 	.venv-test/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
+	.venv-test/bin/python -m pip install --quiet --disable-pip-version-check setuptools wheel
+	.venv-test/bin/python -m pip install --quiet --disable-pip-version-check \
+		--no-build-isolation --no-deps --no-cache-dir openpifpaf==0.13.11
 	@touch $@
 
 clean:

@@ -142,7 +142,7 @@ def crop_to_network(image: Image.Image, crop: Crop | None, network_size: Size) -
     return canvas
 
 
-def _covered(start: int, length: int, side: int, cells: int) -> tuple[int, int, float, float]:
+def _covered(start: float, length: float, side: int, cells: int) -> tuple[int, int, float, float]:
     """Which of the `cells` pixels of a resized crop the picture covers, along one axis.
 
     Args:
@@ -167,8 +167,8 @@ def _covered(start: int, length: int, side: int, cells: int) -> tuple[int, int, 
 
 def _border_colour(image: Image.Image, crop: Crop) -> npt.NDArray[np.uint8]:
     """The median colour of the picture's edges beyond which a crop reaches."""
-    left, right = max(0, crop.left), min(image.width, crop.left + crop.width)
-    top, bottom = max(0, crop.top), min(image.height, crop.top + crop.height)
+    left, right = _whole(crop.left, crop.width, image.width)
+    top, bottom = _whole(crop.top, crop.height, image.height)
     strips = [
         (crop.top < 0, (left, 0, right, 1)),
         (crop.top + crop.height > image.height, (left, image.height - 1, right, image.height)),
@@ -178,6 +178,12 @@ def _border_colour(image: Image.Image, crop: Crop) -> npt.NDArray[np.uint8]:
     edges = [np.asarray(image.crop(box)).reshape(-1, 3) for beyond, box in strips if beyond]
     colour: npt.NDArray[np.uint8] = np.median(np.concatenate(edges), axis=0).astype(np.uint8)
     return colour
+
+
+def _whole(start: float, length: float, side: int) -> tuple[int, int]:
+    """The picture's pixels that a crop touches along one axis, at least one."""
+    first = min(max(0, math.floor(start)), side - 1)
+    return first, max(first + 1, min(side, math.ceil(start + length)))
 
 
 def fit_to_disk(picture_u8: PictureU8, image_size: Size) -> PictureU8:

@@ -17,6 +17,8 @@ from dptn_cli.keypoints import (
 )
 from dptn_cli.records import MISSING, Crop, Fit, Frame, Item, Job, Pose, Retarget, Size
 
+DIGITS = 3  # a coordinate must not fall below a whole pixel by the last bits of a product
+
 
 @dataclass(frozen=True)
 class Placed:
@@ -67,7 +69,7 @@ def target_placed(item: Item, source: Placed, job: Job) -> npt.NDArray[np.float3
     size = _target_size(item)
     if size is None and job.fit is not Fit.STRETCH and _reaches_beyond(pose, frame.image_size):
         around = person_crop(pose, frame.image_size)
-        return _placed(pose, around.size, around, frame).on_network
+        return _placed(pose, frame.image_size, around, frame).on_network
     size = size or frame.image_size
     _check_inside(pose, size, "target")
     crop = crop_for(pose, size, frame.image_size, job.fit)
@@ -76,10 +78,15 @@ def target_placed(item: Item, source: Placed, job: Job) -> npt.NDArray[np.float3
 
 def _placed(pose: Pose, size: Size, crop: Crop | None, frame: Frame) -> Placed:
     missing = (pose == MISSING).any(axis=1)
-    if crop:
-        pose, size = with_missing(pose - (crop.top, crop.left), missing), crop.size
-    on_disk = with_missing(pose * (np.array(frame.image_size) / np.array(size)), missing)
-    return Placed(crop, on_disk, to_network(pose, size, frame.network_size))
+    if crop is None:
+        on_disk = with_missing(pose * (np.array(frame.image_size) / np.array(size)), missing)
+        return Placed(None, on_disk, to_network(pose, size, frame.network_size))
+    # Published scaling forgets that a joint at 0 is at a pixel's centre: half a pixel of the
+    # larger picture, which is nothing there, but would be seen in a large photo's crop.
+    scale = np.array(frame.image_size) / np.array(crop.size)
+    moved = (pose + 0.5 - (crop.top, crop.left)) * scale - 0.5
+    on_disk = with_missing(np.round(moved, DIGITS), missing)
+    return Placed(crop, on_disk, to_network(on_disk, frame.image_size, frame.network_size))
 
 
 def _target_size(item: Item) -> Size | None:

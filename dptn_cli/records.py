@@ -46,22 +46,22 @@ class Retarget(StrEnum):
 
 @dataclass(frozen=True)
 class Crop:
-    """A part of a picture, in whole pixels of it; it may reach beyond the picture.
+    """A part of a picture, in pixels of it and their fractions; it may reach beyond it.
 
     Attributes:
-        top: of its first row.
-        left: of its first column.
-        height: at least 1.
-        width: at least 1.
+        top: the edge above its first row; 0 is the picture's own.
+        left: likewise.
+        height: more than 0.
+        width: more than 0.
     """
 
-    top: int
-    left: int
-    height: int
-    width: int
+    top: float
+    left: float
+    height: float
+    width: float
 
     @property
-    def size(self) -> Size:
+    def size(self) -> tuple[float, float]:
         """(height, width)."""
         return self.height, self.width
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from detectors import fresh_network, save_network
 from seeded_weights import official_state_dict
 from support import DATA, TINY_FRAME, Folder, Golden, dptn, make_folder, tiny_generator
 from training import draw_data
@@ -89,3 +90,9 @@ def folder(tmp_path: Path, tiny_model: Path) -> Folder:
 def figures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Training data: two people in three pictures each, twelve pairs; one more to test on."""
     return draw_data(tmp_path_factory.mktemp("figures"))
+
+
+@pytest.fixture(scope="session")
+def fresh_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A published architecture of openpifpaf's with random weights: it finds nobody."""
+    return save_network(fresh_network(), tmp_path_factory.mktemp("fresh") / "fresh.pkl")

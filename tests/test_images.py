@@ -8,7 +8,14 @@ from PIL import Image
 
 from dptn_cli import images
 from dptn_cli.errors import InputError
-from dptn_cli.images import decode_picture, encode_picture, fit_to_disk, fit_to_network
+from dptn_cli.images import (
+    crop_to_network,
+    decode_picture,
+    encode_picture,
+    fit_to_disk,
+    fit_to_network,
+)
+from dptn_cli.records import Crop
 
 RED, WHITE = (200, 30, 10), (255, 255, 255)
 
@@ -148,3 +155,43 @@ def test_png_is_exact_and_jpeg_has_the_published_quality() -> None:
     picture = np.random.default_rng(0).integers(0, 256, (8, 8, 3), dtype=np.uint8)
     assert np.array_equal(np.asarray(decode_picture(encode_picture(picture, "png", 75))), picture)
     assert encode_picture(picture, "jpg", 75) == encoded(Image.fromarray(picture), "JPEG")
+
+
+class TestCrop:
+    def test_inside_the_picture_is_a_plain_crop(self) -> None:
+        picture = np.random.default_rng(0).integers(0, 256, (60, 80, 3), dtype=np.uint8)
+        crop = Crop(10, 20, 32, 24)
+        found = crop_to_network(Image.fromarray(picture), crop, (32, 24))
+        assert np.array_equal(found, picture[10:42, 20:44])
+
+    def test_none_is_the_published_resize(self) -> None:
+        image = solid("RGB", RED, (60, 40))
+        assert np.array_equal(crop_to_network(image, None, (8, 8)), fit_to_network(image, (8, 8)))
+
+    def test_beyond_the_picture_is_the_colour_of_that_border(self) -> None:
+        picture = np.zeros((40, 40, 3), np.uint8)
+        picture[0], picture[-1] = (10, 20, 30), (200, 0, 0)
+        found = crop_to_network(Image.fromarray(picture), Crop(-40, 0, 80, 40), (80, 40))
+        assert (found[:40] == (10, 20, 30)).all()
+        assert np.array_equal(found[40:], picture)
+
+    @pytest.mark.parametrize("size", [(1, 1), (20_000, 1), (1, 20_000)])
+    def test_odd_pictures_whole(self, size: tuple[int, int]) -> None:
+        height, width = max(size[1], size[0] * 2), max(size[0], (size[1] + 1) // 2)
+        crop = Crop((size[1] - height) / 2, (size[0] - width) / 2, height, width)
+        found = crop_to_network(solid("RGB", RED, size), crop, (32, 16))
+        assert (found == RED).all()
+
+    @given(
+        st.tuples(st.integers(1, 50), st.integers(1, 50)),
+        st.tuples(st.floats(-300, 300), st.floats(-300, 300)),
+        st.tuples(st.floats(1, 900), st.floats(1, 900)),
+    )
+    def test_any_crop_of_a_plain_picture_is_plain(
+        self, size: tuple[int, int], start: tuple[float, float], sides: tuple[float, float]
+    ) -> None:
+        crop = Crop(*start, *sides)
+        touches = all(s < side and s + n > 0 for s, side, n in zip(start, size, sides, strict=True))
+        found = crop_to_network(solid("RGB", RED, size[::-1]), crop, (16, 8))
+        assert found.shape == (16, 8, 3)
+        assert not touches or (found == RED).all()

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from dptn_cli import __version__
-from dptn_cli.cli import evaluate, export, prepare, train, transfer
+from dptn_cli.cli import detect_poses, evaluate, export, prepare, train, transfer
 
 app = typer.Typer(
     name="dptn",
@@ -30,6 +30,12 @@ def main(
     """Pose transfer with DPTN: a photo of a person and a pose in, the person in that pose out."""
 
 
-for command in (transfer.transfer, export.export, evaluate.evaluate, train.train):
+for command in (
+    transfer.transfer,
+    detect_poses.detect_poses,
+    export.export,
+    evaluate.evaluate,
+    train.train,
+):
     app.command()(command)
 app.add_typer(prepare.app, name="prepare")

@@ -3,7 +3,7 @@
 import os
 import time
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from dptn_cli.cli.console import ProgressLine, error_boundary, print_json, say, show_table
+from dptn_cli.cli.detection import detect_unposed
 from dptn_cli.cli.options import DryRun, Json, ProviderName, ProviderOption, Quiet, Verbose
 from dptn_cli.errors import ExitCode, InputError
 from dptn_cli.files import make_folder
@@ -90,6 +91,13 @@ def transfer(
             "with --poses, none with --pairs."
         ),
     ] = None,
+    detector: Annotated[
+        str,
+        typer.Option(
+            help="openpifpaf checkpoint, file or name, for pictures without keypoints; what it "
+            "finds is kept in keypoints.csv beside the results."
+        ),
+    ] = "shufflenetv2k30",
     provider: ProviderOption = ProviderName.AUTO,
     batch_size: Annotated[int, typer.Option(min=1, max=1024, help="Most pictures at once.")] = 8,
     workers: Annotated[
@@ -129,8 +137,12 @@ def transfer(
         retarget=Retarget(retarget.value) if retarget else None,
     )
     _check_mode(request)
-    job = make_job(request, read_model(model or default_model()))
+    loaded = read_model(model or default_model())
+    job = make_job(request, loaded)
     show = _Show(quiet=quiet, as_json=as_json, verbose=verbose)
+    if job.unposed and not dry_run:
+        found = detect_unposed(job.unposed, out, detector, quiet=show.silent)
+        job = make_job(replace(request, detected=found), loaded)
     _warn_of_missing(job, show)
     if dry_run:
         return _preview(job, show, overwrite=overwrite)

@@ -8,6 +8,7 @@ a named checkpoint without that guard, so names are looked up here.
 import hashlib
 import importlib.util
 import inspect
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,10 +26,6 @@ _RELEASE = "https://github.com/openpifpaf/torchhub/releases/download/v0.13/"
 PUBLISHED = {
     name: WeightFile(file, _RELEASE + file)
     for name, file in {
-        "mobilenetv3small": "mobilenetv3small-210822-213409-cocokp-slurm726252-edge513-o10s-"
-        "803b24ae.pkl",
-        "mobilenetv3large": "mobilenetv3large-210820-184901-cocokp-slurm725985-edge513-o10s-"
-        "6c76cbfb.pkl",
         "resnet50": "resnet50-210830-150728-cocokp-slurm728641-edge513-o10s-ecd30da4.pkl",
         "shufflenetv2k16": "shufflenetv2k16-210820-232500-cocokp-slurm726069-edge513-o10s-"
         "7189450a.pkl",
@@ -122,9 +119,20 @@ def load_network(path: Path) -> LoadedNetwork:
             model(torch.zeros(1, 3, _TRIED_SIDE, _TRIED_SIDE))
     except Exception as error:  # A file from strangers can hold modules that do not fit.
         raise ModelError(f"{path}: its network does not run: {_one_line(error)}") from error
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return LoadedNetwork(model, digest, int(model.head_metas[0].stride))
+    return LoadedNetwork(model, file_sha256(path), int(model.head_metas[0].stride))
+
+
+def file_sha256(path: Path) -> str:
+    """The digest that stands for a checkpoint.
+
+    Raises:
+        ModelError: it cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise ModelError(f"{path}: {error.strerror}") from error
 
 
 def _read(path: Path) -> Any:
@@ -132,7 +140,10 @@ def _read(path: Path) -> Any:
     import torch
 
     try:
-        with torch.serialization.safe_globals(list(_allowed())):
+        with (
+            torch.serialization.safe_globals(network_classes()),
+            warnings.catch_warnings(action="ignore"),  # of odd pickles: they are refused or not
+        ):
             return torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
         raise ModelError(f"{path}: {error.strerror or error}") from error
@@ -159,8 +170,15 @@ def _checked(path: Path, content: Any) -> Any:
     return model
 
 
+def network_classes() -> list[Any]:
+    """What may stand in a checkpoint: the classes that pose networks are made of.
+
+    Their constructors build layers and do nothing else.
+    """
+    return list(_allowed())
+
+
 def _allowed() -> Iterator[Any]:
-    """Classes that pose networks are made of; the constructors of all of them are harmless."""
     import numpy as np
     import torch
     import torchvision

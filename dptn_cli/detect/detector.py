@@ -18,7 +18,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from dptn_cli.detect.checkpoint import import_openpifpaf, load_network
-from dptn_cli.detect.people import Body, Choice, Detection, choose
+from dptn_cli.detect.people import LEAST_CONFIDENCE, Body, Choice, Detection, choose
 from dptn_cli.errors import InputError
 from dptn_cli.images import decode_picture
 from dptn_cli.records import Size
@@ -74,6 +74,7 @@ class Detector:
         self.device = "cuda" if torch.cuda.is_available() else "cpu"
         self._model = network.model.to(self.device)
         self._least_long_edge = LEAST_LONG_EDGE_CELLS * network.stride + 1
+        _set_up_decoding(openpifpaf, self.choice.threshold)
         self._decoder = openpifpaf.decoder.factory(network.model.head_metas)
 
     def detect(self, pictures: Iterable[tuple[str, Path]]) -> Iterator[Detection]:
@@ -130,6 +131,16 @@ class Detector:
         for one, annotations in zip(batch, answers, strict=True):
             bodies = [_body(annotation, one) for annotation in annotations]
             yield choose(one.name, bodies, one.size, self.choice)
+
+
+def _set_up_decoding(openpifpaf: Any, threshold: float) -> None:
+    """Make openpifpaf let through what the choice does: its thresholds are kept in its classes."""
+    import torch
+
+    threshold = min(threshold, LEAST_CONFIDENCE)
+    torch.classes.openpifpaf_decoder.CifCaf.set_keypoint_threshold(threshold)
+    openpifpaf.decoder.utils.nms.Keypoints.set_keypoint_threshold(threshold)
+    torch.ops.openpifpaf.set_quiet(True)
 
 
 def _fitted(image: Image.Image, least_long_edge: int) -> Image.Image:

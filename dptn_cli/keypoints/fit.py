@@ -24,6 +24,8 @@ SOLE_BELOW_ANKLE = 0.16
 TORSO_PER_HEIGHT = 0.25  # at least, of the height of all joints: who bends has a short torso
 TORSO_PER_SHOULDERS = 1.2
 FEWEST_JOINTS = 3
+DIGITS = 3  # of a crop's edges, pixels
+LEAST_SIDE = 1.0
 ROOM = 0.1  # beyond the joint of an outstretched arm, for the hand
 HIPS = [JOINT_NAMES.index("right hip"), JOINT_NAMES.index("left hip")]
 _FACE = [0, 14, 15, 16, 17]
@@ -58,9 +60,9 @@ def crop_for(pose: Pose, picture_size: Size, image_size: Size, fit: Fit) -> Crop
 def padded(picture_size: Size, image_size: Size) -> Crop:
     """The whole picture in the middle of the smallest crop of the model's aspect."""
     height, width = picture_size
-    tall = max(height, round(width * image_size[0] / image_size[1]))
-    wide = max(width, round(height * image_size[1] / image_size[0]))
-    return Crop(-((tall - height) // 2), -((wide - width) // 2), tall, wide)
+    tall = max(height, width * image_size[0] / image_size[1])
+    wide = max(width, height * image_size[1] / image_size[0])
+    return Crop((height - tall) / 2, (width - wide) / 2, tall, wide)
 
 
 def person_crop(pose: Pose, image_size: Size) -> Crop:
@@ -83,10 +85,10 @@ def person_crop(pose: Pose, image_size: Size) -> Crop:
     width = height * image_size[1] / image_size[0]
     # Joints are at pixels' centres, crops begin at their edges.
     return Crop(
-        top=round(first + 0.5),
-        left=round(centre + 0.5 - width / 2),
-        height=max(1, round(height)),
-        width=max(1, round(width)),
+        top=round(first + 0.5, DIGITS),
+        left=round(centre + 0.5 - width / 2, DIGITS),
+        height=max(LEAST_SIDE, round(height, DIGITS)),
+        width=max(LEAST_SIDE, round(width, DIGITS)),
     )
 
 

@@ -12,7 +12,7 @@ MID_HIP = len(JOINT_NAMES)  # a nineteenth joint between the hips
 # Grown people's limbs, measured against their height, differ by some 5 %. A limb that differs by
 # more than this is not longer or shorter but points towards the camera.
 MOST_DIFFERENCE = 1.15
-DIGITS = 6  # a coordinate must not fall below a whole pixel by the last bit of a product
+DIGITS = 3  # a coordinate must not fall below a whole pixel by the last bit of a product
 
 HEAD = "head"
 # From joint to joint outwards, and which limb's length that is; None: width and face, whose

@@ -9,6 +9,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from dptn_cli.detect.checkpoint import network_classes
 from dptn_cli.torchvision_import import import_torchvision
 
 import_torchvision()
@@ -32,7 +33,8 @@ def main() -> None:
     options.out.parent.mkdir(parents=True, exist_ok=True)
     sys.argv = ["train", *trainer_arguments(options)]
     torch.set_num_threads(1)
-    openpifpaf.train.main()
+    with torch.serialization.safe_globals(network_classes()):  # for --start
+        openpifpaf.train.main()
     last = options.out.with_name(f"{options.out.name}.epoch{options.epochs:03d}")
     write_bare(last, options.out)
 

@@ -9,7 +9,9 @@ from dptn_cli.cli import app
 from dptn_cli.errors import ExitCode
 
 README = (Path(__file__).parents[2] / "README.md").read_text()
-COMMANDS = sorted(c.callback.__name__ for c in app.registered_commands if c.callback)
+COMMANDS = sorted(
+    c.callback.__name__.replace("_", "-") for c in app.registered_commands if c.callback
+)
 
 
 @pytest.mark.parametrize("name", COMMANDS)

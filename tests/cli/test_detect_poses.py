@@ -1,0 +1,216 @@
+"""`dptn detect-poses` as a user meets it."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from detectors import MODELS, draw_figure
+from PIL import Image
+from support import dptn
+from typer.testing import Result
+
+from dptn_cli.keypoints import Annotations, PoseFiles
+
+SHIPPED = MODELS / "figures-pose.pkl"
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """Three figures, one of them in a folder below."""
+    folder = tmp_path / "photos"
+    (folder / "more").mkdir(parents=True)
+    for number, name in enumerate(("a.png", "b.png", "more/a.png")):
+        draw_figure(number, (256, 176))[0].save(folder / name)
+    return folder
+
+
+def detect(images: Path, *more: object, checkpoint: Path = SHIPPED) -> Result:
+    out = () if "-o" in more else ("-o", images.parent / "keypoints.csv")
+    return dptn("detect-poses", images, "--checkpoint", checkpoint, *out, *more)
+
+
+def record(folder: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (folder / "keypoints.record.jsonl").open()]
+
+
+def test_a_folder_becomes_an_annotation_csv(photos: Path) -> None:
+    result = detect(photos)
+    assert result.exit_code == 0, result.stderr
+    poses = Annotations(photos.parent / "keypoints.csv")
+    assert list(poses) == ["a.png", "b.png", "more/a.png"]
+    for number, name in enumerate(poses):
+        truth = draw_figure(number, (256, 176))[1]
+        both = (poses[name] != -1).all(axis=1) & (truth != -1).all(axis=1)
+        assert both.sum() > 12
+        assert np.abs(poses[name] - truth)[both].mean() < 3
+    assert {line["status"] for line in record(photos.parent)} == {"done"}
+    assert all(line["people"] == 1 and line["joints"] > 12 for line in record(photos.parent))
+
+
+def test_nobody_is_listed_and_no_silent_row(photos: Path, fresh_checkpoint: Path) -> None:
+    result = detect(photos, checkpoint=fresh_checkpoint)
+    assert result.exit_code == 1
+    assert "more/a.png: no person found" in result.stderr
+    assert (photos.parent / "keypoints.csv").read_text() == "name:keypoints_y:keypoints_x\n"
+    assert [line["status"] for line in record(photos.parent)] == ["failed"] * 3
+
+
+def test_a_corrupt_picture_harms_no_other(photos: Path) -> None:
+    (photos / "b.png").write_bytes((photos / "b.png").read_bytes()[:900])
+    result = detect(photos)
+    assert result.exit_code == 1
+    assert "b.png: " in result.stderr
+    assert list(Annotations(photos.parent / "keypoints.csv")) == ["a.png", "more/a.png"]
+
+
+def test_the_same_command_goes_on(photos: Path) -> None:
+    kept = (photos / "b.png").read_bytes()
+    (photos / "b.png").write_bytes(kept[:900])
+    assert detect(photos).exit_code == 1
+    (photos / "b.png").write_bytes(kept)
+    again = json.loads(detect(photos, "--json").stdout)
+    assert again["counts"] == {"planned": 3, "done": 1, "skipped": 2, "failed": 0}
+    first = (photos.parent / "keypoints.csv").read_bytes()
+    (photos.parent / "keypoints.csv").unlink()
+    assert json.loads(detect(photos, "--json").stdout)["counts"]["skipped"] == 3
+    assert (photos.parent / "keypoints.csv").read_bytes() == first
+
+
+def test_what_a_pose_depends_on_makes_it_anew(photos: Path) -> None:
+    detect(photos)
+    for more in (("--overwrite",), ("--min-joints", "6"), ("--person", "best")):
+        assert json.loads(detect(photos, "--json", *more).stdout)["counts"]["done"] == 3
+    draw_figure(9, (256, 176))[0].save(photos / "a.png")
+    counts = json.loads(detect(photos, "--json", "--person", "best").stdout)["counts"]
+    assert (counts["done"], counts["skipped"]) == (1, 2)
+
+
+def test_a_torn_record_is_read_as_far_as_it_goes(photos: Path) -> None:
+    detect(photos)
+    path = photos.parent / "keypoints.record.jsonl"
+    path.write_bytes(path.read_bytes()[:-40])
+    counts = json.loads(detect(photos, "--json").stdout)["counts"]
+    assert (counts["done"], counts["skipped"]) == (1, 2)
+
+
+@pytest.mark.parametrize("pose_format", ["coco", "openpose"])
+def test_other_formats(photos: Path, pose_format: str) -> None:
+    detect(photos)
+    other = photos.parent / ("poses.json" if pose_format == "coco" else "poses")
+    assert detect(photos, "-o", other, "--format", pose_format).exit_code == 0
+    csv, read = PoseFiles(photos.parent / "keypoints.csv"), PoseFiles(other)
+    for name in ("a.png", "b.png", "more/a.png"):
+        one, same = csv.find(name), read.find(name)
+        assert one is not None and same is not None
+        assert np.abs(one.pose - same.pose).max() < 0.02
+
+
+def test_previews_show_the_skeleton(photos: Path) -> None:
+    preview = photos / "preview"  # inside the folder of pictures: not to be looked at itself
+    for _ in range(2):
+        assert detect(photos, "--preview", preview).exit_code == 0
+    assert {p.relative_to(preview).as_posix() for p in preview.rglob("*.png")} == {
+        "a.png.png", "b.png.png", "more/a.png.png",
+    }  # fmt: skip
+    drawn, bare = (np.asarray(Image.open(p)) for p in (preview / "a.png.png", photos / "a.png"))
+    assert drawn.shape == bare.shape
+    assert 0.01 < (drawn != bare).any(axis=2).mean() < 0.4
+
+
+def test_a_dry_run_makes_nothing(photos: Path) -> None:
+    result = detect(photos, "--dry-run", "--limit", "2")
+    assert result.exit_code == 0
+    assert "to do" in result.stdout
+    assert sorted(photos.parent.iterdir()) == [photos]
+
+
+def test_a_pose_file_that_is_not_ours_is_left_alone(photos: Path) -> None:
+    own = photos.parent / "keypoints.csv"
+    own.write_text("name:keypoints_y:keypoints_x\n")
+    result = detect(photos)
+    assert result.exit_code == 2
+    assert "add --overwrite" in result.stderr
+    assert own.read_text() == "name:keypoints_y:keypoints_x\n"
+    assert detect(photos, "--overwrite").exit_code == 0
+
+
+def test_what_one_file_cannot_hold_stops_the_run(photos: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    draw_figure(0, (128, 88))[0].save(other / "a.png")
+    draw_figure(0, (128, 88))[0].save(other / "a:b.png")
+    result = detect(photos, other)
+    assert result.exit_code == 2
+    assert "would have the same entry" in result.stderr
+    assert "cannot hold this name" in result.stderr
+    assert not (tmp_path / "keypoints.csv").exists()
+
+
+def test_wrong_use_is_told_before_anything_starts(
+    photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (photos.parent / "empty").mkdir()
+    monkeypatch.setenv("TORCH_HOME", str(photos.parent / "hub"))
+    cases: list[tuple[tuple[object, ...], str]] = [
+        ((photos.parent / "empty",), "no pictures in"),
+        ((photos.parent / "nowhere",), "no such file or folder"),
+        ((photos, "--checkpoint", "resnet51"), "no such file, and not one of the published"),
+        ((photos,), "5fe1c400.pkl are missing: put the file into"),
+    ]
+    for arguments, message in cases:
+        result = dptn("detect-poses", *arguments, "-o", photos.parent / "k.csv")
+        assert result.exit_code == 2
+        assert message in result.stderr
+        assert result.stderr.count("\n") == 1
+    assert not (photos.parent / "k.csv").exists()
+
+
+def test_a_hostile_checkpoint_is_refused_in_one_line(photos: Path) -> None:
+    class Evil:
+        def __reduce__(self) -> tuple[Any, tuple[str]]:
+            return os.mkdir, (str(photos / "it_ran"),)
+
+    torch.save({"model": Evil()}, photos.parent / "evil.pkl")
+    result = detect(photos, checkpoint=photos.parent / "evil.pkl")
+    assert result.exit_code == 2
+    assert "not an openpifpaf checkpoint" in result.stderr
+    assert result.stderr.count("\n") == 1
+    assert not (photos / "it_ran").exists()
+
+
+def test_a_missing_openpifpaf_is_one_line(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "openpifpaf", None)
+    result = detect(photos)
+    assert result.exit_code == 2
+    assert "--no-build-isolation --no-deps --no-cache-dir openpifpaf==0.13.11" in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
+def test_an_interrupt_keeps_what_was_found(photos: Path) -> None:
+    picture = draw_figure(0, (256, 176))[0]
+    for number in range(300):
+        picture.save(photos / f"{number}.png", compress_level=1)
+    out = photos.parent / "keypoints.csv"
+    command = [
+        sys.executable, "-m", "dptn_cli", "detect-poses", photos, "-o", out,
+        "--checkpoint", SHIPPED, "--batch-size", "2",
+    ]  # fmt: skip
+    process = subprocess.Popen([*map(str, command)], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    lines = photos.parent / "keypoints.record.jsonl"
+    while process.poll() is None and not (lines.is_file() and lines.stat().st_size):
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert b"Interrupted" in said
+    done = [line["picture"] for line in record(photos.parent) if line["status"] == "done"]
+    assert 0 < len(done) < 300
+    assert set(Annotations(out)) == set(done)

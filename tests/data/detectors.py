@@ -1,0 +1,54 @@
+"""What the tests of pose detection build their cases from: networks and figures."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from figures_people import Fabric
+from make_figures import draw, sample_person, sample_stance
+from PIL import Image
+
+from dptn_cli.detect.checkpoint import import_openpifpaf
+from dptn_cli.records import Pose, Size
+
+MODELS = Path(__file__).parents[2] / "models"
+# No seed of the training's or of `score_detector.py`'s.
+SEED = 77
+
+
+def fresh_network() -> Any:
+    """A network of openpifpaf's with random weights, which finds nobody."""
+    openpifpaf = import_openpifpaf()
+    torch.manual_seed(0)
+    metas = openpifpaf.plugins.coco.CocoKp().head_metas
+    openpifpaf.network.Factory.checkpoint = None
+    factory = openpifpaf.network.Factory(base_name="shufflenetv2k16")
+    model, _ = factory.factory(head_metas=metas)
+    return model
+
+
+def save_network(model: Any, path: Path) -> Path:
+    """Save a network as openpifpaf's trainer does."""
+    torch.save({"model": model, "epoch": 0, "meta": {"hostname": "here"}}, path)
+    return path
+
+
+def draw_figure(
+    number: int, size: Size, *, view: str = "front", sleeves: bool = False
+) -> tuple[Image.Image, Pose]:
+    """A figure that no training has seen, and its 18 joints.
+
+    Args:
+        number: which.
+        size: of the picture.
+        view: front or back.
+        sleeves: one red, on the person's right, and one blue.
+    """
+    rng = np.random.default_rng([SEED, number])
+    person = sample_person(rng, ("light", "dark")[number % 2])
+    if sleeves:
+        colours = (Fabric((200, 40, 40)), Fabric((40, 60, 200)))
+        person = replace(person, sleeves=colours, sleeve_length=0.97)
+    return draw(person, sample_stance(rng, view=view), size)

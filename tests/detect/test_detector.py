@@ -1,0 +1,201 @@
+"""Pictures to people: through openpifpaf's own encoder and decoder, and the shipped network."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import torch
+from detectors import MODELS, draw_figure
+from PIL import Image, ImageOps
+
+from dptn_cli.detect import Choice, Detection, Detector
+from dptn_cli.detect.checkpoint import import_openpifpaf
+from dptn_cli.detect.people import Person
+from dptn_cli.keypoints import mirror_pose, to_coco
+from dptn_cli.records import Pose, Size
+
+STRIDE = 8
+SHIPPED = MODELS / "figures-pose.pkl"
+
+
+class KnownFields(torch.nn.Module):
+    """Stands in for the network: the fields that openpifpaf trains it to give for known people."""
+
+    def __init__(self, metas: Sequence[Any], poses: Sequence[Pose], scale: float) -> None:
+        super().__init__()
+        self.metas, self.poses, self.scale = metas, poses, scale
+
+    def forward(self, pictures: torch.Tensor) -> list[torch.Tensor]:
+        openpifpaf = import_openpifpaf()
+        people = [self._annotation(pose) for pose in self.poses]
+        cif, caf = self.metas
+        picture = pictures[0]
+        meta: dict[str, Any] = {}
+        return [
+            _as_answered(openpifpaf.encoder.Cif(cif)(picture, people, meta), vectors=1),
+            _as_answered(openpifpaf.encoder.Caf(caf)(picture, people, meta), vectors=2),
+        ]
+
+    def _annotation(self, pose: Pose) -> dict[str, Any]:
+        joints_xyv = to_coco(pose, (pose != -1).all(axis=1).astype(float))
+        joints_xyv[:, :2] = (joints_xyv[:, :2] + 0.5) * self.scale - 0.5
+        joints_xyv[:, 2] *= 2
+        seen = joints_xyv[joints_xyv[:, 2] > 0, :2]
+        box = np.concatenate([seen.min(axis=0), np.ptp(seen, axis=0)])
+        return {"keypoints": joints_xyv, "bbox": box, "iscrowd": False}
+
+
+def _as_answered(target: torch.Tensor, vectors: int) -> torch.Tensor:
+    """Training's fields in the layout of a network's answer.
+
+    A target (F, C, H, W) has offsets from its cell, and the spread's lower bound after them; an
+    answer has one more channel before the confidence, and absolute cells.
+    """
+    field = torch.nan_to_num(target)
+    rows, columns = torch.meshgrid(
+        torch.arange(field.shape[2]), torch.arange(field.shape[3]), indexing="ij"
+    )
+    offsets = field[:, 1 : 1 + 2 * vectors].clone()
+    offsets[:, 0::2] += columns
+    offsets[:, 1::2] += rows
+    scales = field[:, 1 + 3 * vectors :]
+    parts = [torch.zeros_like(field[:, :1]), field[:, :1], offsets, scales]
+    return torch.cat(parts, dim=1)[None]
+
+
+def decode(
+    tmp_path: Path, size: Size, poses: Sequence[Pose], *, scale: float = 1, person: Person
+) -> Detection:
+    """What the detector makes of the fields for known people on a picture of this size."""
+    path = tmp_path / "a.png"
+    Image.new("RGB", (size[1], size[0])).save(path)
+    detector = Detector(SHIPPED, Choice(person))
+    detector._model = KnownFields(detector._model.head_metas, poses, scale)  # noqa: SLF001
+    (detection,) = detector.detect([("a.png", path)])
+    return detection
+
+
+@pytest.mark.parametrize(
+    ("size", "scale"),
+    [((300, 220), 1), ((128, 88), 257 / 128), ((2050, 1500), 0.5)],
+    ids=["as it is", "enlarged", "reduced"],
+)
+def test_all_18_joints_come_back_within_a_pixel(tmp_path: Path, size: Size, scale: float) -> None:
+    _, pose = draw_figure(0, size)
+    detection = decode(tmp_path, size, [pose], scale=scale, person="error")
+    assert detection.people == 1
+    assert detection.found is not None
+    assert np.abs(detection.found.pose - pose).max() < 1
+    assert (detection.found.confidence > 0.5).all()
+    fractions = detection.found.pose % 1
+    assert ((fractions > 0.01) & (fractions < 0.99)).mean() > 0.5, "sub-pixel places are kept"
+
+
+def test_two_people_are_told_apart(tmp_path: Path) -> None:
+    size = (300, 500)
+    _, left = draw_figure(1, (300, 200))
+    _, small = draw_figure(2, (200, 150))
+    right = np.where(small == -1, -1, small + (50, 320))
+    middle = right - (0, 130)
+    cases: list[tuple[Person, list[Pose], Pose]] = [
+        ("largest", [left, right], left),
+        ("center", [left, middle], middle),
+    ]
+    for person, people, wanted in cases:
+        detection = decode(tmp_path, size, people, person=person)
+        assert detection.people == 2
+        assert detection.found is not None
+        assert np.abs(detection.found.pose - wanted).max() < 1
+    assert decode(tmp_path, size, [left, right], person="error").found is None
+
+
+def found(pictures: dict[str, Image.Image], folder: Path, **options: Any) -> dict[str, Detection]:
+    """What the shipped detector finds on pictures."""
+    for name, picture in pictures.items():
+        picture.save(folder / name)
+    detector = Detector(SHIPPED, **options)
+    listed = [(name, folder / name) for name in pictures]
+    return {detection.name: detection for detection in detector.detect(listed)}
+
+
+def errors(detection: Detection, pose: Pose) -> npt.NDArray[np.float64]:
+    """Distance in pixels of every joint that is on both."""
+    assert detection.found is not None, detection.reason
+    both = (detection.found.pose != -1).all(axis=1) & (pose != -1).all(axis=1)
+    down, across = (detection.found.pose - pose)[both].T
+    return np.asarray(np.hypot(down, across))
+
+
+def test_the_shipped_detector_finds_figures(tmp_path: Path) -> None:
+    """A few of the held-out figures; `score_detector.py` looks at hundreds."""
+    views = ("front", "back")
+    drawn = {f"{i}.png": draw_figure(i, (256, 176), view=views[i % 2]) for i in range(16)}
+    detections = found({name: picture for name, (picture, _) in drawn.items()}, tmp_path)
+    distances = [errors(detections[name], pose) for name, (_, pose) in drawn.items()]
+    labelled = sum((pose != -1).all(axis=1).sum() for _, pose in drawn.values())
+    assert [detection.people for detection in detections.values()] == [1] * len(drawn)
+    assert sum(map(len, distances)) > 0.9 * labelled
+    assert np.concatenate(distances).mean() < 3
+
+
+def test_left_and_right_are_never_swapped(tmp_path: Path) -> None:
+    """The sleeves of different colours tell a person's sides; a mirror changes them."""
+    for seed in range(4):
+        picture, pose = draw_figure(100 + seed, (256, 176), sleeves=True)
+        pictures = {"a.png": picture, "mirrored.png": ImageOps.mirror(picture)}
+        detections = found(pictures, tmp_path)
+        assert errors(detections["a.png"], pose).max() < 12
+        assert errors(detections["mirrored.png"], mirror_pose(pose, 176)).max() < 12
+
+
+def test_a_result_does_not_depend_on_the_batch(tmp_path: Path) -> None:
+    sizes = [(256, 176), (128, 88), (200, 300), (256, 176), (410, 282)]
+    pictures = {f"{i}.png": draw_figure(i, size)[0] for i, size in enumerate(sizes)}
+    together = found(pictures, tmp_path, batch_size=4)
+    alone = found(pictures, tmp_path, batch_size=1)
+    assert together.keys() == alone.keys() == pictures.keys()
+    for name in pictures:
+        one, other = together[name].found, alone[name].found
+        assert one is not None and other is not None
+        assert np.abs(one.pose - other.pose).max() < 0.02
+
+
+def test_sideways_and_grey_pictures_are_read_as_people_see_them(tmp_path: Path) -> None:
+    picture, pose = draw_figure(3, (256, 176))
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turn clockwise to see it upright
+    picture.transpose(Image.Transpose.ROTATE_90).save(tmp_path / "turned.jpg", exif=exif)
+    detector = Detector(SHIPPED)
+    (detection,) = detector.detect([("turned.jpg", tmp_path / "turned.jpg")])
+    assert errors(detection, pose).mean() < 3
+    assert detection.found is not None
+    assert detection.found.picture_size == (256, 176)
+
+
+def test_odd_pictures_harm_nothing(tmp_path: Path) -> None:
+    huge = Image.new("1", (10_001, 10_000))
+    pictures = {
+        "dot.png": Image.new("RGB", (1, 1)),
+        "line.png": Image.new("RGB", (1, 20_000), "white"),
+        "huge.png": huge,
+        "good.png": draw_figure(5, (256, 176))[0],
+    }
+    (tmp_path / "torn.png").write_bytes(b"\x89PNG\r\n\x1a\n torn")
+    (tmp_path / "empty.jpg").touch()
+    for name, picture in pictures.items():
+        picture.save(tmp_path / name)
+    names = [*pictures, "torn.png", "empty.jpg", "gone.jpg"]
+    detections = {
+        one.name: one for one in Detector(SHIPPED).detect((n, tmp_path / n) for n in names)
+    }
+    assert detections["good.png"].found is not None
+    reasons = {name: one.reason for name, one in detections.items() if one.found is None}
+    assert reasons["dot.png"] == reasons["line.png"] == "no person found"
+    assert "100,000,000 pixels" in reasons["huge.png"]
+    assert "picture" in reasons["torn.png"]
+    assert reasons["empty.jpg"] == "the file is empty"
+    assert "No such file" in reasons["gone.jpg"]
+    assert len(detections) == len(names)
