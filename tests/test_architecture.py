@@ -38,7 +38,7 @@ LAYERS = [
         "metrics",
     },
     {"plan", "pipeline", "export", "detect", "evaluate", "report", "train"},
-    {"run_file"},
+    {"run_file", "diagnosis"},
     {"cli"},
     {"__main__"},
 ]
