@@ -31,6 +31,11 @@ _EXECUTION_PROVIDERS = {
 _METADATA_PROPS = 14  # field of ModelProto, onnx.proto3
 _GRAPH = 7
 _FATAL_ONLY = 4
+# y = Identity(x), x of one float32: an ONNX file of opset 13, to open where no model is.
+IDENTITY_GRAPH = bytes.fromhex(
+    "08083a370a100a017812017922084964656e746974791201675a0f0a0178120a0a08080112040a02"
+    "0801620f0a0179120a0a08080112040a02080142040a00100d"
+)
 
 
 def read_model(path: Path) -> Model:
@@ -237,6 +242,26 @@ def _open(model: Model, provider: str, threads: int) -> ort.InferenceSession:
         return ort.InferenceSession(str(model.path), options, providers=providers)
     except Exception as error:  # onnxruntime's own exceptions have no common base.
         raise ModelError(f"{model.path}: onnxruntime cannot load it: {_one_line(error)}") from error
+
+
+def try_provider(name: Literal["cpu", "cuda", "tensorrt"]) -> str:
+    """Open a session on the smallest of graphs and run it; why that fails, or ''."""
+    if name != "cpu" and (problem := _gpu_problem(name)):
+        return problem
+    try:
+        if name != "cpu":
+            ort.preload_dlls()
+        options = ort.SessionOptions()
+        options.log_severity_level = _FATAL_ONLY
+        session = ort.InferenceSession(
+            IDENTITY_GRAPH, options, providers=[_EXECUTION_PROVIDERS[name]]
+        )
+        session.run(None, {"x": np.zeros(1, np.float32)})
+    except Exception as error:  # onnxruntime's own exceptions have no common base.
+        return _one_line(error)
+    if session.get_providers()[0] != _EXECUTION_PROVIDERS[name]:
+        return f"onnxruntime could not load its {name} libraries"
+    return ""
 
 
 def _check_contract(path: Path, session: ort.InferenceSession) -> None:

@@ -39,7 +39,7 @@ LAYERS = [
     },
     {"placing"},
     {"plan", "pipeline", "export", "detect", "evaluate", "report", "train", "prepare"},
-    {"run_file"},
+    {"run_file", "diagnosis"},
     {"cli"},
     {"__main__"},
 ]

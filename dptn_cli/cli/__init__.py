@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from dptn_cli import __version__
-from dptn_cli.cli import detect_poses, evaluate, export, prepare, train, transfer
+from dptn_cli.cli import detect_poses, doctor, evaluate, export, prepare, train, transfer
 
 app = typer.Typer(
     name="dptn",
@@ -36,6 +36,7 @@ for command in (
     export.export,
     evaluate.evaluate,
     train.train,
+    doctor.doctor,
 ):
     app.command()(command)
 app.add_typer(prepare.app, name="prepare")
