@@ -201,6 +201,7 @@ def _transfer(job: "Job", how: _How, show: _Show) -> ExitCode:
         run_file.start()
         settings = Settings(
             batch_size=how.batch_size,
+            lanes=session.lanes,
             workers=how.workers,
             holds=manifest.holder(overwrite=how.overwrite),
             stop=lambda: stop.asked,
