@@ -28,8 +28,8 @@ from dptn_cli.errors import ModelError
 from dptn_cli.files import write_atomic
 from dptn_cli.network.checkpoint import LoadedGenerator
 from dptn_cli.network.generator import Generator
+from dptn_cli.network.inference import InferenceGenerator
 from dptn_cli.network.tensors import keypoint_maps, picture_to_tensor, tensor_to_picture
-from dptn_cli.network.transformer import KeyValue
 from dptn_cli.records import JOINTS, Frame
 from dptn_cli.session import FORMAT, PREFIX
 
@@ -63,29 +63,14 @@ class ExportedTransfer(nn.Module):
 
     def __init__(self, generator: Generator, frame: Frame) -> None:
         super().__init__()
-        self.generator, self.frame = generator, frame
-
-    def _maps(self, pose: Tensor) -> Tensor:
-        return keypoint_maps(pose, self.frame.network_size, self.frame.sigma_px)
+        self.inference = InferenceGenerator(generator, frame)
 
     def forward(
         self, source: Tensor, source_pose: Tensor, target_pose: Tensor, source_index: Tensor
     ) -> Tensor:
         """See the module's description."""
-        image, source_maps = picture_to_tensor(source), self._maps(source_pose)
-        features = self.generator.features(image, source_maps, source_maps)
-        shared = self.generator.source_texture(image, features)
-        texture = [
-            KeyValue(key.index_select(0, source_index), value.index_select(0, source_index))
-            for key, value in shared
-        ]
-        target_features = self.generator.features(
-            image.index_select(0, source_index),
-            source_maps.index_select(0, source_index),
-            self._maps(target_pose),
-        )
-        generated = self.generator.picture(self.generator.PTM.decode(target_features, texture))
-        return tensor_to_picture(generated)
+        image = picture_to_tensor(source)
+        return tensor_to_picture(self.inference(image, source_pose, target_pose, source_index))
 
 
 def export(loaded: LoadedGenerator, frame: Frame, out: Path) -> Proof:
