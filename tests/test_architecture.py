@@ -14,7 +14,7 @@ MODULES = sorted(p for p in PACKAGE.rglob("*.py"))
 
 # A module imports from layers below its own, or from its own package.
 LAYERS = [
-    {"records", "scores", "errors", "files", "interrupt", "torchvision_import", ""},
+    {"records", "scores", "errors", "files", "cache", "interrupt", "torchvision_import", ""},
     {
         "pairs",
         "keypoints",
@@ -26,8 +26,8 @@ LAYERS = [
         "network",
         "metrics",
     },
-    {"plan", "pipeline", "export", "detect", "evaluate", "report", "train"},
-    {"run_file"},
+    {"plan", "pipeline", "export", "detect", "evaluate", "report", "train", "rates"},
+    {"run_file", "bench", "tuning"},
     {"cli"},
     {"__main__"},
 ]

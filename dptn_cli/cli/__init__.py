@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from dptn_cli import __version__
-from dptn_cli.cli import evaluate, export, train, transfer
+from dptn_cli.cli import bench, evaluate, export, train, transfer
 
 app = typer.Typer(
     name="dptn",
@@ -30,5 +30,5 @@ def main(
     """Pose transfer with DPTN: a photo of a person and a pose in, the person in that pose out."""
 
 
-for command in (transfer.transfer, export.export, evaluate.evaluate, train.train):
+for command in (transfer.transfer, export.export, evaluate.evaluate, train.train, bench.bench):
     app.command()(command)

@@ -98,7 +98,7 @@ def transfer(
     _warn_of_missing(job, show)
     if dry_run:
         return _preview(job, show, overwrite=overwrite)
-    how = _How(provider, batch_size, workers or _default_workers(), overwrite)
+    how = _How(provider, batch_size, workers or default_workers(), overwrite)
     return _transfer(job, how, show)
 
 
@@ -154,7 +154,8 @@ def _check_mode(request: "Request") -> None:
         raise InputError("--images goes with --pairs")
 
 
-def _default_workers() -> int:
+def default_workers() -> int:
+    """Threads that decode and encode, where nobody says."""
     return max(1, min(8, os.cpu_count() or 1))
 
 
