@@ -56,6 +56,14 @@ def inference_rate(run: Run, batches: Sequence[Batch], lanes: int, seconds: floa
         return pictures_per_second(lambda: sum(map(len, pool.map(run, batches))), seconds)
 
 
+def inference_s(run: Run, batches: Sequence[Batch], lanes: int) -> float:
+    """Seconds in which the bare session does some batches once, `lanes` at a time."""
+    started_s = time.perf_counter()
+    with ThreadPoolExecutor(lanes) as pool:
+        list(pool.map(run, batches))
+    return time.perf_counter() - started_s
+
+
 def decoding_rate(files: Sequence[Path], frame: Frame, seconds: float) -> float:
     """Pictures a second that one thread reads, decodes and fits to the network."""
 

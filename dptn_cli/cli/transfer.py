@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from dptn_cli.cli.console import ProgressLine, error_boundary, print_json, say, show_table
-from dptn_cli.cli.options import DryRun, Json, ProviderName, ProviderOption, Quiet, Verbose
+from dptn_cli.cli.options import (
+    DryRun,
+    Json,
+    ProviderName,
+    ProviderOption,
+    Quiet,
+    Verbose,
+    parse_batch_size,
+)
 from dptn_cli.errors import ExitCode, InputError
 from dptn_cli.files import make_folder
 
@@ -58,7 +66,9 @@ def transfer(
         typer.Option(help="ONNX file; default: $DPTN_MODEL, or the only one in ./models."),
     ] = None,
     provider: ProviderOption = ProviderName.AUTO,
-    batch_size: Annotated[int, typer.Option(min=1, max=1024, help="Most pictures at once.")] = 8,
+    batch_size: Annotated[
+        str, typer.Option(metavar="auto|N", help="Most pictures at once; auto measures it once.")
+    ] = "auto",
     workers: Annotated[
         int, typer.Option(min=0, max=256, help="Threads that decode and encode; 0: by the cores.")
     ] = 0,
@@ -93,19 +103,20 @@ def transfer(
         limit=limit,
     )
     _check_mode(request)
+    wanted = parse_batch_size(batch_size)
     job = make_job(request, read_model(model or default_model()))
     show = _Show(quiet=quiet, as_json=as_json, verbose=verbose)
     _warn_of_missing(job, show)
     if dry_run:
         return _preview(job, show, overwrite=overwrite)
-    how = _How(provider, batch_size, workers or default_workers(), overwrite)
+    how = _How(provider, wanted, workers or default_workers(), overwrite)
     return _transfer(job, how, show)
 
 
 @dataclass(frozen=True)
 class _How:
     provider: ProviderName
-    batch_size: int
+    batch_size: int | None
     workers: int
     overwrite: bool
 
@@ -190,18 +201,20 @@ def _transfer(job: "Job", how: _How, show: _Show) -> ExitCode:
     from dptn_cli.pipeline import Settings, StageSeconds, run
     from dptn_cli.run_file import RunFile, now
     from dptn_cli.session import Session
+    from dptn_cli.tuning import best_batch_size
 
     session = Session(job.model, how.provider.value)
     if session.fallback:
         say(f"Running on the CPU: {session.fallback}.", quiet=show.silent)
+    batch_size = how.batch_size or best_batch_size(session, job)
     make_folder(job.out)
-    run_file = RunFile(job, session.provider, how.batch_size, how.workers, now())
+    run_file = RunFile(job, session.provider, batch_size, how.workers, now())
     started_s, stages = time.monotonic(), StageSeconds()
     line = ProgressLine(job.planned, "transfer", quiet=show.silent)
     with Manifest(job.out, job.model.sha256) as manifest, StopRequest() as stop, line.shown():
         run_file.start()
         settings = Settings(
-            batch_size=how.batch_size,
+            batch_size=batch_size,
             lanes=session.lanes,
             workers=how.workers,
             holds=manifest.holder(overwrite=how.overwrite),
