@@ -12,6 +12,7 @@ Three identities, exact but for the order of float additions:
 - What depends on the source alone is computed for each source, not for each target.
 """
 
+import copy
 from typing import cast
 
 import torch
@@ -202,3 +203,30 @@ def _bias(layer: nn.Conv2d | nn.ConvTranspose2d) -> Tensor:
     if layer.bias is None:
         raise ValueError("a convolution of this network without a bias")
     return layer.bias
+
+
+class NormInFloat32(nn.Module):
+    """A norm that computes in float32 whatever it is given, and answers in kind."""
+
+    def __init__(self, norm: nn.Module) -> None:
+        super().__init__()
+        self.norm = norm
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalise."""
+        return cast(Tensor, self.norm(x.float())).to(x.dtype)
+
+
+def in_half_precision(inference: InferenceGenerator) -> InferenceGenerator:
+    """A copy with weights and arithmetic in float16, and its norms in float32."""
+    inference = copy.deepcopy(inference)
+    norms = (nn.InstanceNorm1d, nn.InstanceNorm2d)
+    for module in list(inference.modules()):
+        if isinstance(module, norms):
+            continue
+        for parameter in module.parameters(recurse=False):
+            parameter.data = parameter.data.half()
+        for name, child in list(module.named_children()):
+            if isinstance(child, norms):
+                setattr(module, name, NormInFloat32(child))
+    return inference

@@ -1,12 +1,14 @@
 """The session beside a plain export and beside PyTorch, on the same pictures, in one run.
 
-    python tests/bench/bench_graph.py [--dataset fashion] [--rounds 5]
+    python tests/bench/bench_graph.py [--dataset fashion] [--rounds 5] [--cpu-time]
 
 The published generator with stand-in weights, three ways: the PyTorch loop at batch 1, which is
 what the official test script does; its plain `torch.onnx.export` at batch 1 in onnxruntime as it
 comes; and `Session` on the file of `dptn export`, for distinct pairs and for one source in 16
 poses. None of them decodes the source branch's picture, which only training needs. Rounds
 alternate, so that what else the machine does hits all; ratios are taken within a round.
+--cpu-time gives every way one thread and counts the processor's time instead of the clock's: what
+is left of a comparison on a machine that is busy with other things.
 """
 
 import argparse
@@ -34,7 +36,7 @@ from dptn_cli.network.config import FRAMES
 from dptn_cli.network.generator import Generator
 from dptn_cli.network.tensors import keypoint_maps, picture_to_tensor
 from dptn_cli.rates import example_batch
-from dptn_cli.session import Session, read_model
+from dptn_cli.session import Session, cores, read_model
 
 DATA = Path(__file__).parents[1] / "data"
 POSES = 16
@@ -65,7 +67,7 @@ def plain_export(plain: PlainTarget, inputs: tuple[Tensor, ...], path: Path) -> 
         )  # fmt: skip
 
 
-def ways(dataset: str, folder: Path) -> dict[str, Callable[[], int]]:
+def ways(dataset: str, folder: Path, threads: int) -> dict[str, Callable[[], int]]:
     """Each way by its name: does some pictures, tells how many."""
     frame = FRAMES[dataset]
     state = official_state_dict(DATA / "dptn_generator_keys.json")
@@ -78,18 +80,21 @@ def ways(dataset: str, folder: Path) -> dict[str, Callable[[], int]]:
     maps = (keypoint_maps(pose, frame.network_size) for pose in poses)
     inputs = (picture_to_tensor(torch.from_numpy(one.sources)), *maps)
     plain_export(plain, inputs, folder / "plain.onnx")
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
     exported = onnxruntime.InferenceSession(
-        str(folder / "plain.onnx"), providers=["CPUExecutionProvider"]
+        str(folder / "plain.onnx"), options, providers=["CPUExecutionProvider"]
     )
     feeds = {
         entry.name: value.numpy()
         for entry, value in zip(exported.get_inputs(), inputs, strict=True)
     }
-    ours = Session(read_model(folder / "ours.onnx"), "cpu")
-    pool = ThreadPoolExecutor(ours.lanes)
+    ours = Session(read_model(folder / "ours.onnx"), "cpu", lanes=cores())
+    lanes = threads or ours.lanes
+    pool = ThreadPoolExecutor(lanes)
 
     def by_session(sources: int, targets: int) -> Callable[[], int]:
-        batches = [example_batch(frame, sources, targets)] * ours.lanes
+        batches = [example_batch(frame, sources, targets)] * lanes
         return lambda: sum(map(len, pool.map(ours.run, batches)))
 
     return {
@@ -100,12 +105,12 @@ def ways(dataset: str, folder: Path) -> dict[str, Callable[[], int]]:
     }
 
 
-def seconds_a_picture(work: Callable[[], int]) -> float:
+def seconds_a_picture(work: Callable[[], int], clock: Callable[[], float]) -> float:
     """Of as many calls as make eight pictures."""
-    pictures, started_s = 0, time.perf_counter()
+    pictures, started_s = 0, clock()
     while pictures < 8:
         pictures += work()
-    return (time.perf_counter() - started_s) / pictures
+    return (clock() - started_s) / pictures
 
 
 @torch.no_grad()
@@ -114,12 +119,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--dataset", choices=sorted(FRAMES), default="fashion")
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--cpu-time", action="store_true")
     options = parser.parse_args()
+    clock, threads = (time.process_time, 1) if options.cpu_time else (time.perf_counter, 0)
+    if threads:
+        torch.set_num_threads(threads)
     with tempfile.TemporaryDirectory() as name:
-        measured = ways(options.dataset, Path(name))
+        measured = ways(options.dataset, Path(name), threads)
         rounds = []
         for _ in range(options.rounds + 1):  # the first warms up
-            rounds.append({way: seconds_a_picture(work) for way, work in measured.items()})
+            rounds.append({way: seconds_a_picture(work, clock) for way, work in measured.items()})
     pytorch, plain, *_ = measured
     for way in measured:
         taken = np.array([one[way] for one in rounds[1:]])
