@@ -19,6 +19,7 @@ LAYERS = [
         "scores",
         "errors",
         "files",
+        "cache",
         "folders",
         "journal",
         "interrupt",
@@ -38,8 +39,8 @@ LAYERS = [
         "metrics",
     },
     {"placing"},
-    {"plan", "pipeline", "export", "detect", "evaluate", "report", "train", "prepare"},
-    {"run_file", "diagnosis"},
+    {"plan", "pipeline", "export", "detect", "evaluate", "report", "train", "prepare", "rates"},
+    {"run_file", "diagnosis", "bench", "tuning"},
     {"cli"},
     {"__main__"},
 ]

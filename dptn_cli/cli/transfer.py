@@ -12,7 +12,15 @@ import typer
 
 from dptn_cli.cli.console import ProgressLine, error_boundary, print_json, say, show_table
 from dptn_cli.cli.detection import detect_unposed
-from dptn_cli.cli.options import DryRun, Json, ProviderName, ProviderOption, Quiet, Verbose
+from dptn_cli.cli.options import (
+    DryRun,
+    Json,
+    ProviderName,
+    ProviderOption,
+    Quiet,
+    Verbose,
+    parse_batch_size,
+)
 from dptn_cli.errors import ExitCode, InputError
 from dptn_cli.files import make_folder
 
@@ -99,7 +107,9 @@ def transfer(
         ),
     ] = "shufflenetv2k30",
     provider: ProviderOption = ProviderName.AUTO,
-    batch_size: Annotated[int, typer.Option(min=1, max=1024, help="Most pictures at once.")] = 8,
+    batch_size: Annotated[
+        str, typer.Option(metavar="auto|N", help="Most pictures at once; auto measures it once.")
+    ] = "auto",
     workers: Annotated[
         int, typer.Option(min=0, max=256, help="Threads that decode and encode; 0: by the cores.")
     ] = 0,
@@ -137,6 +147,7 @@ def transfer(
         retarget=Retarget(retarget.value) if retarget else None,
     )
     _check_mode(request)
+    wanted = parse_batch_size(batch_size)
     loaded = read_model(model or default_model())
     job = make_job(request, loaded)
     show = _Show(quiet=quiet, as_json=as_json, verbose=verbose)
@@ -146,14 +157,14 @@ def transfer(
     _warn_of_missing(job, show)
     if dry_run:
         return _preview(job, show, overwrite=overwrite)
-    how = _How(provider, batch_size, workers or _default_workers(), overwrite)
+    how = _How(provider, wanted, workers or default_workers(), overwrite)
     return _transfer(job, how, show)
 
 
 @dataclass(frozen=True)
 class _How:
     provider: ProviderName
-    batch_size: int
+    batch_size: int | None
     workers: int
     overwrite: bool
 
@@ -202,7 +213,8 @@ def _check_mode(request: "Request") -> None:
         raise InputError("--images goes with --pairs")
 
 
-def _default_workers() -> int:
+def default_workers() -> int:
+    """Threads that decode and encode, where nobody says."""
     return max(1, min(8, os.cpu_count() or 1))
 
 
@@ -237,18 +249,21 @@ def _transfer(job: "Job", how: _How, show: _Show) -> ExitCode:
     from dptn_cli.pipeline import Settings, StageSeconds, run
     from dptn_cli.run_file import RunFile, now
     from dptn_cli.session import Session
+    from dptn_cli.tuning import best_batch_size
 
     session = Session(job.model, how.provider.value)
     if session.fallback:
         say(f"Running on the CPU: {session.fallback}.", quiet=show.silent)
+    batch_size = how.batch_size or best_batch_size(session, job)
     make_folder(job.out)
-    run_file = RunFile(job, session.provider, how.batch_size, how.workers, now())
+    run_file = RunFile(job, session.provider, batch_size, how.workers, now())
     started_s, stages = time.monotonic(), StageSeconds()
     line = ProgressLine(job.planned, "transfer", quiet=show.silent)
     with Manifest(job.out, job.model.sha256) as manifest, StopRequest() as stop, line.shown():
         run_file.start()
         settings = Settings(
-            batch_size=how.batch_size,
+            batch_size=batch_size,
+            lanes=session.lanes,
             workers=how.workers,
             holds=manifest.holder(overwrite=how.overwrite),
             stop=lambda: stop.asked,

@@ -17,6 +17,7 @@ from typing import BinaryIO, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from dptn_cli.cache import CACHE_VARIABLE, cache_folder
 from dptn_cli.errors import InputError
 from dptn_cli.evaluate.picture_batches import picture_batches
 from dptn_cli.files import make_folder
@@ -25,7 +26,6 @@ from dptn_cli.metrics.weights import NETWORKS
 from dptn_cli.records import PictureU8
 from dptn_cli.scores import Problem
 
-CACHE_VARIABLE = "DPTN_CACHE"
 CACHE_FORMAT = 1
 GAUSSIAN_NAME, ROWS_NAME = "gaussian.npz", "features.f32"
 WIDTH = 2048
@@ -89,14 +89,6 @@ class Measuring:
     workers: int
     scratch: Path
     advance: Callable[[int], None]
-
-
-def cache_folder() -> Path:
-    """`$DPTN_CACHE`, else `dptn` in the user's cache folder."""
-    if named := os.environ.get(CACHE_VARIABLE):
-        return Path(named).expanduser()
-    local = os.environ.get("LOCALAPPDATA") if os.name == "nt" else None
-    return Path(local or os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "dptn"
 
 
 def measure(
