@@ -14,7 +14,7 @@ from PIL import Image
 from scene_backdrops import Picture, sample_backdrop
 
 USUAL = (256, 176)
-SCALES = (0.52, 1.75)
+SCALES = (0.5, 1.35)  # larger pictures are reduced before they are looked at
 KINDS = ("usual", "enlarged", "wide", "two", "empty")
 CHANCES = (0.44, 0.22, 0.18, 0.11, 0.05)
 
