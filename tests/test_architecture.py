@@ -17,6 +17,7 @@ LAYERS = [
     {
         "records",
         "scores",
+        "digests",
         "errors",
         "files",
         "folders",
@@ -37,7 +38,7 @@ LAYERS = [
         "network",
         "metrics",
     },
-    {"placing"},
+    {"placing", "pair_checks"},
     {"plan", "pipeline", "export", "detect", "evaluate", "report", "train"},
     {"run_file"},
     {"cli"},

@@ -108,6 +108,10 @@ def transfer(
     ] = ResultFormat.PNG,
     quality: Annotated[int, typer.Option(min=1, max=100, help="Of JPEG; 75 as published.")] = 75,
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first so many.")] = None,
+    shard: Annotated[
+        int | None,
+        typer.Option(min=1, help="Results in numbered subfolders of at most so many."),
+    ] = None,
     overwrite: Annotated[bool, typer.Option(help="Make everything anew.")] = False,
     dry_run: DryRun = False,
     as_json: Json = False,
@@ -133,6 +137,7 @@ def transfer(
         result_format=result_format.value,
         jpeg_quality=quality,
         limit=limit,
+        shard=shard,
         fit=Fit(fit.value),
         retarget=Retarget(retarget.value) if retarget else None,
     )
