@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from dptn_cli.records import FoundPose
 
 KEYPOINTS_NAME = "keypoints.csv"
+RECORDED_DIGITS = 3
 
 
 def detect_unposed(
@@ -64,6 +66,11 @@ def detect_unposed(
     line = ProgressLine(len(listed), "detection", quiet=quiet)
     with line.shown():
         for entry in run(request, listed, Detector(found, request.choice)):
-            poses[named[entry.name]] = entry.found or entry.reason
+            poses[named[entry.name]] = _as_kept(entry.found) or entry.reason
             line.advance()
     return poses
+
+
+def _as_kept(found: "FoundPose | None") -> "FoundPose | None":
+    """The pose as the record gives it to the next run, which else would make everything anew."""
+    return replace(found, pose=found.pose.round(RECORDED_DIGITS)) if found else None
