@@ -20,7 +20,7 @@ from dptn_cli.records import FoundPose
 Row: TypeAlias = tuple[Picture, Picture, str]
 """Source, target, and the result's name."""
 
-CHUNK = 1 << 16  # rows
+CHUNK = 1 << 11  # rows
 MOST_PROBLEMS = 100_000  # found before the pass is given up
 
 
@@ -108,7 +108,8 @@ class PairChecks:
 
 def _new(known: DigestSet, pictures: Iterable[Picture]) -> list[Picture]:
     """Those that were not met before, in order."""
-    met = list(dict.fromkeys(pictures))
+    objects = {id(picture): picture for picture in pictures}  # few, and ids are quick to compare
+    met = list(dict.fromkeys(objects.values()))
     new = known.add(np.array([digest(picture.key) for picture in met], np.uint64))
     return [met[i] for i in np.flatnonzero(new)]
 

@@ -68,6 +68,12 @@ class StageSeconds:
     infer: float = 0.0
     write: float = 0.0
 
+    def add(self, other: "StageSeconds") -> None:
+        """Add what another machine or actor spent."""
+        self.read += other.read
+        self.infer += other.infer
+        self.write += other.write
+
 
 @dataclass(frozen=True)
 class _Task:
@@ -137,6 +143,42 @@ def run(
                 yield writing.popleft().result()
         for future in writing:
             yield future.result()
+
+
+class ChunkMaker:
+    """Makes chunks of a job from reading to writing, for whoever brings the threads.
+
+    Args:
+        job: whose items they are.
+        session: makes the pictures of a batch.
+        holds: as in `Settings`.
+    """
+
+    def __init__(self, job: Job, session: Runs, holds: Callable[[str, str], bool]) -> None:
+        self._session, self._disk = session, _Disk(job)
+        self._reader = _Reader(job, holds, self._disk)
+
+    def make(self, items: list[Item]) -> tuple[list[Outcome], StageSeconds]:
+        """Make the pictures of a chunk; one outcome an item."""
+        read = self._reader.read(items)
+        stages = StageSeconds(read=read.elapsed_s)
+        outcomes = list(read.ended)
+        for task, made in _infer(self._session, read, stages):
+            if isinstance(made, Outcome):
+                outcomes.append(made)
+            else:
+                outcomes.append(self._disk.write(task, made, stages))
+        return outcomes, stages
+
+
+def chunks_of(job: Job, batch_size: int) -> Iterator[list[Item]]:
+    """The chunks in which `run` makes a job's items."""
+    return _chunks(job.items(), batch_size)
+
+
+def failed_chunk(items: Iterable[Item], reason: str) -> Iterator[Outcome]:
+    """A chunk that was lost as a whole."""
+    return (_failed(item, reason) for item in items)
 
 
 def preview(job: Job, holds: Callable[[str, str], bool]) -> Iterator[Outcome]:

@@ -40,7 +40,7 @@ LAYERS = [
     },
     {"placing", "pair_checks"},
     {"plan", "pipeline", "export", "detect", "evaluate", "report", "train"},
-    {"run_file"},
+    {"run_file", "ray_pool"},
     {"cli"},
     {"__main__"},
 ]
@@ -55,8 +55,19 @@ ONLY_IN = {
     "lpips": {"metrics"},
     "torch_fidelity": {"metrics"},
     "skimage": {"metrics"},
+    "ray": {"ray_pool"},
 }
-HEAVY = ("torch", "onnxruntime", "onnx", "numpy", "PIL", "torchvision", "openpifpaf", "skimage")
+HEAVY = (
+    "torch",
+    "onnxruntime",
+    "onnx",
+    "numpy",
+    "PIL",
+    "torchvision",
+    "openpifpaf",
+    "skimage",
+    "ray",
+)
 
 
 def part(module: str) -> str:
@@ -121,4 +132,4 @@ def test_transfer_loads_no_torch() -> None:
     code = "import dptn_cli.plan, dptn_cli.pipeline, dptn_cli.session, dptn_cli.run_file"
     loaded = loaded_after(code)
     assert "onnxruntime" in loaded
-    assert not loaded & {"torch", "onnx", "torchvision", "openpifpaf"}
+    assert not loaded & {"torch", "onnx", "torchvision", "openpifpaf", "ray"}

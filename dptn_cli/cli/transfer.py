@@ -3,8 +3,10 @@
 import os
 import time
 from collections import Counter
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,10 +15,12 @@ import typer
 from dptn_cli.cli.console import ProgressLine, error_boundary, print_json, say, show_table
 from dptn_cli.cli.detection import detect_unposed
 from dptn_cli.cli.options import DryRun, Json, ProviderName, ProviderOption, Quiet, Verbose
-from dptn_cli.errors import ExitCode, InputError
+from dptn_cli.errors import ExitCode, InputError, MissingDependency
 from dptn_cli.files import make_folder
 
 if TYPE_CHECKING:
+    from dptn_cli.manifest import Manifest
+    from dptn_cli.pipeline import Settings, StageSeconds
     from dptn_cli.plan import Request
     from dptn_cli.records import Job, Outcome
 
@@ -103,6 +107,13 @@ def transfer(
     workers: Annotated[
         int, typer.Option(min=0, max=256, help="Threads that decode and encode; 0: by the cores.")
     ] = 0,
+    ray: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS",
+            help="A Ray cluster: its address, auto (this node's) or local (one for this run).",
+        ),
+    ] = None,
     result_format: Annotated[
         ResultFormat, typer.Option("--format", help="jpg is what the published code saves.")
     ] = ResultFormat.PNG,
@@ -151,7 +162,7 @@ def transfer(
     _warn_of_missing(job, show)
     if dry_run:
         return _preview(job, show, overwrite=overwrite)
-    how = _How(provider, batch_size, workers or _default_workers(), overwrite)
+    how = _How(provider, batch_size, workers or _default_workers(), overwrite, ray)
     return _transfer(job, how, show)
 
 
@@ -161,6 +172,7 @@ class _How:
     batch_size: int
     workers: int
     overwrite: bool
+    ray: str | None = None
 
 
 @dataclass
@@ -237,20 +249,55 @@ def _preview(job: "Job", show: _Show, *, overwrite: bool) -> ExitCode:
 
 
 def _transfer(job: "Job", how: _How, show: _Show) -> ExitCode:
-    from dptn_cli.interrupt import StopRequest
     from dptn_cli.manifest import Manifest
-    from dptn_cli.pipeline import Settings, StageSeconds, run
-    from dptn_cli.run_file import RunFile, now
+    from dptn_cli.pipeline import run
     from dptn_cli.session import Session
 
+    if how.ray:
+        return _transfer_on_ray(job, how, how.ray, show)
     session = Session(job.model, how.provider.value)
     if session.fallback:
         say(f"Running on the CPU: {session.fallback}.", quiet=show.silent)
     make_folder(job.out)
-    run_file = RunFile(job, session.provider, how.batch_size, how.workers, now())
+    with Manifest(job.out, job.model.sha256) as manifest:
+        make = partial(run, job, session)
+        return _make_all(job, how, show, manifest=manifest, make=make, provider=session.provider)
+
+
+def _transfer_on_ray(job: "Job", how: _How, address: str, show: _Show) -> ExitCode:
+    from dptn_cli.manifest import Manifest
+
+    try:
+        from dptn_cli.ray_pool import RayPool
+    except ImportError as error:
+        raise MissingDependency("--ray", "ray", "pip install 'dptn-cli[ray]'") from error
+    make_folder(job.out)
+    with (
+        Manifest(job.out, job.model.sha256) as manifest,  # first: two jobs must not meet
+        RayPool(job, address, how.provider.value, overwrite=how.overwrite) as pool,
+    ):
+        say(f"{len(pool.actors)} actors on Ray, {pool.provider}.", quiet=show.silent)
+        return _make_all(job, how, show, manifest=manifest, make=pool.run, provider=pool.provider)
+
+
+def _make_all(
+    job: "Job",
+    how: _How,
+    show: _Show,
+    *,
+    manifest: "Manifest",
+    make: "Callable[[Settings, StageSeconds], Iterator[Outcome]]",
+    provider: str,
+) -> ExitCode:
+    """Take every outcome to the manifest and the console."""
+    from dptn_cli.interrupt import StopRequest
+    from dptn_cli.pipeline import Settings, StageSeconds
+    from dptn_cli.run_file import RunFile, now
+
+    run_file = RunFile(job, provider, how.batch_size, how.workers, now())
     started_s, stages = time.monotonic(), StageSeconds()
     line = ProgressLine(job.planned, "transfer", quiet=show.silent)
-    with Manifest(job.out, job.model.sha256) as manifest, StopRequest() as stop, line.shown():
+    with StopRequest() as stop, line.shown():
         run_file.start()
         settings = Settings(
             batch_size=how.batch_size,
@@ -258,7 +305,7 @@ def _transfer(job: "Job", how: _How, show: _Show) -> ExitCode:
             holds=manifest.holder(overwrite=how.overwrite),
             stop=lambda: stop.asked,
         )
-        for outcome in run(job, session, settings, stages):
+        for outcome in make(settings, stages):
             show.count(manifest.append(outcome))
             if show.verbose:
                 say(f"{outcome.status}  {outcome.output}  {outcome.reason}", quiet=show.silent)
