@@ -10,11 +10,13 @@ S sources, T targets, both free. What depends on the source alone is computed S 
 
 import io
 import logging
+import math
 import warnings
 from collections.abc import Mapping
 from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -28,8 +30,8 @@ from dptn_cli.errors import ModelError
 from dptn_cli.files import write_atomic
 from dptn_cli.network.checkpoint import LoadedGenerator
 from dptn_cli.network.generator import Generator
+from dptn_cli.network.inference import InferenceGenerator, in_half_precision
 from dptn_cli.network.tensors import keypoint_maps, picture_to_tensor, tensor_to_picture
-from dptn_cli.network.transformer import KeyValue
 from dptn_cli.records import JOINTS, Frame
 from dptn_cli.session import FORMAT, PREFIX
 
@@ -38,6 +40,9 @@ TRACED = (2, 3)
 PROVEN = ((3, 5), (1, 1), (1, 4))
 MOST_LEVELS = 1
 MOST_SHARE = 0.01
+LEAST_PSNR_DB = 45.0
+
+Precision: TypeAlias = Literal["fp32", "fp16"]
 
 PUBLISHED_LICENCE = (
     "Weights of the published DPTN checkpoints are under CC BY-NC 4.0: non-commercial use only."
@@ -52,62 +57,49 @@ class Proof:
     Attributes:
         largest_levels: largest difference of a value, in levels of 0..255.
         share: of all values, those that differ.
+        psnr_db: of onnxruntime's pictures against PyTorch's in float32, data range 255.
     """
 
     largest_levels: int
     share: float
+    psnr_db: float = math.inf
 
 
 class ExportedTransfer(nn.Module):
     """The graph of format 1 around a generator; exists only to be traced."""
 
-    def __init__(self, generator: Generator, frame: Frame) -> None:
+    def __init__(self, generator: Generator, frame: Frame, precision: Precision) -> None:
         super().__init__()
-        self.generator, self.frame = generator, frame
-
-    def _maps(self, pose: Tensor) -> Tensor:
-        return keypoint_maps(pose, self.frame.network_size, self.frame.sigma_px)
+        inference = InferenceGenerator(generator, frame)
+        self.inference = in_half_precision(inference) if precision == "fp16" else inference
 
     def forward(
         self, source: Tensor, source_pose: Tensor, target_pose: Tensor, source_index: Tensor
     ) -> Tensor:
         """See the module's description."""
-        image, source_maps = picture_to_tensor(source), self._maps(source_pose)
-        features = self.generator.features(image, source_maps, source_maps)
-        shared = self.generator.source_texture(image, features)
-        texture = [
-            KeyValue(key.index_select(0, source_index), value.index_select(0, source_index))
-            for key, value in shared
-        ]
-        target_features = self.generator.features(
-            image.index_select(0, source_index),
-            source_maps.index_select(0, source_index),
-            self._maps(target_pose),
-        )
-        generated = self.generator.picture(self.generator.PTM.decode(target_features, texture))
-        return tensor_to_picture(generated)
+        image = picture_to_tensor(source).to(self.inference.of_image.dtype)
+        return tensor_to_picture(self.inference(image, source_pose, target_pose, source_index))
 
 
-def export(loaded: LoadedGenerator, frame: Frame, out: Path) -> Proof:
+def export(
+    loaded: LoadedGenerator, frame: Frame, out: Path, precision: Precision = "fp32"
+) -> Proof:
     """Write the ONNX file, if and only if it proves to give PyTorch's pictures.
 
     Args:
         loaded: the generator.
         frame: the pictures it was trained on.
         out: the file; replaced in one step.
+        precision: `fp16` has weights and arithmetic in float16, norms and softmax in float32.
 
     Raises:
         ModelError: the proof failed, or the exporter did, or `out` cannot be written; what was
             at `out` is untouched.
     """
-    content = _to_onnx(loaded.generator, frame, _metadata(loaded, frame)).SerializeToString()
+    metadata = _metadata(loaded, frame, precision)
+    content = _to_onnx(loaded.generator, frame, metadata, precision).SerializeToString()
     proof = prove(loaded.generator, frame, content)
-    if proof.largest_levels > MOST_LEVELS or proof.share > MOST_SHARE:
-        raise ModelError(
-            f"onnxruntime's pictures differ from PyTorch's by up to {proof.largest_levels} levels "
-            f"in {proof.share:.2%} of the values; allowed are {MOST_LEVELS} in {MOST_SHARE:.0%}. "
-            "Nothing was written"
-        )
+    _check(proof, precision)
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         write_atomic(out, lambda file: file.write(content))
@@ -116,7 +108,22 @@ def export(loaded: LoadedGenerator, frame: Frame, out: Path) -> Proof:
     return proof
 
 
-def _metadata(loaded: LoadedGenerator, frame: Frame) -> dict[str, str]:
+def _check(proof: Proof, precision: Precision) -> None:
+    if precision == "fp16":
+        if proof.psnr_db < LEAST_PSNR_DB:
+            raise ModelError(
+                f"the fp16 pictures are {proof.psnr_db:.1f} dB from PyTorch's in float32; at "
+                f"least {LEAST_PSNR_DB:.0f} dB are wanted. Nothing was written"
+            )
+    elif proof.largest_levels > MOST_LEVELS or proof.share > MOST_SHARE:
+        raise ModelError(
+            f"onnxruntime's pictures differ from PyTorch's by up to {proof.largest_levels} levels "
+            f"in {proof.share:.2%} of the values; allowed are {MOST_LEVELS} in {MOST_SHARE:.0%}. "
+            "Nothing was written"
+        )
+
+
+def _metadata(loaded: LoadedGenerator, frame: Frame, precision: Precision) -> dict[str, str]:
     published = loaded.frame is None
     return {
         "format": FORMAT,
@@ -125,7 +132,7 @@ def _metadata(loaded: LoadedGenerator, frame: Frame) -> dict[str, str]:
         "network_size": "{}x{}".format(*frame.network_size),
         "sigma": str(frame.sigma_px),
         "joints": str(JOINTS),
-        "precision": "fp32",
+        "precision": precision,
         "parameters": str(sum(p.numel() for p in loaded.generator.parameters())),
         "checkpoint_sha256": loaded.sha256,
         "created_by": f"dptn {__version__}",
@@ -133,8 +140,10 @@ def _metadata(loaded: LoadedGenerator, frame: Frame) -> dict[str, str]:
     }
 
 
-def _to_onnx(generator: Generator, frame: Frame, metadata: Mapping[str, str]) -> onnx.ModelProto:
-    transfer = ExportedTransfer(generator, frame).eval()
+def _to_onnx(
+    generator: Generator, frame: Frame, metadata: Mapping[str, str], precision: Precision
+) -> onnx.ModelProto:
+    transfer = ExportedTransfer(generator, frame, precision).eval()
     sources, targets = torch.export.Dim("S"), torch.export.Dim("T")
     with warnings.catch_warnings(action="ignore"), redirect_stdout(io.StringIO()):
         logging.getLogger("torch.onnx").setLevel(logging.ERROR)
@@ -158,8 +167,29 @@ def _to_onnx(generator: Generator, frame: Frame, metadata: Mapping[str, str]) ->
     for node in model.graph.node:  # Stack traces of this machine's files.
         del node.metadata_props[:]
         node.doc_string = ""
+    if precision == "fp16":
+        _softmax_in_float32(model.graph)
     onnx.checker.check_model(model)
     return model
+
+
+def _softmax_in_float32(graph: onnx.GraphProto) -> None:
+    nodes = []
+    for node in graph.node:
+        if node.op_type != "Softmax":
+            nodes.append(node)
+            continue
+        given, made = node.input[0], node.output[0]
+        node.input[0], node.output[0] = f"{given}_fp32", f"{made}_fp32"
+        nodes.append(_cast(given, node.input[0], onnx.TensorProto.FLOAT))
+        nodes.append(node)
+        nodes.append(_cast(node.output[0], made, onnx.TensorProto.FLOAT16))
+    del graph.node[:]
+    graph.node.extend(nodes)
+
+
+def _cast(given: str, made: str, to: int) -> onnx.NodeProto:
+    return onnx.helper.make_node("Cast", [given], [made], to=to)
 
 
 def _example(frame: Frame, sources: int, targets: int) -> dict[str, npt.NDArray[np.generic]]:
@@ -191,7 +221,7 @@ def prove(generator: Generator, frame: Frame, content: bytes) -> Proof:
     PyTorch takes the plain path, one source for each target, as training does.
     """
     session = ort.InferenceSession(content, providers=["CPUExecutionProvider"])
-    largest, different, values = 0, 0, 0
+    largest, different, values, squares = 0, 0, 0, 0.0
     for sources, targets in PROVEN:
         feeds = _example(frame, sources, targets)
         (found,) = session.run(None, feeds)
@@ -200,7 +230,9 @@ def prove(generator: Generator, frame: Frame, content: bytes) -> Proof:
         largest = max(largest, int(difference.max()))
         different += int((difference > 0).sum())
         values += difference.size
-    return Proof(largest, different / values)
+        squares += float(np.square(difference).sum())
+    psnr_db = 10 * math.log10(255**2 * values / squares) if squares else math.inf
+    return Proof(largest, different / values, psnr_db)
 
 
 def _plain_pictures(

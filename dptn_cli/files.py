@@ -86,6 +86,14 @@ def write_atomic(path: Path, write: Callable[[BinaryIO], object]) -> None:
         raise
 
 
+def drop_temporary_files(folder: Path) -> None:
+    """Remove what a killed process was writing; only for the holder of the folder's lock."""
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            if name.startswith(TEMPORARY_PREFIX):
+                (Path(parent) / name).unlink(missing_ok=True)
+
+
 def make_folder(folder: Path) -> None:
     """Make a folder and those above it.
 

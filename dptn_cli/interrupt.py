@@ -24,3 +24,8 @@ class StopRequest:
         if self.asked and number == signal.SIGINT:
             raise KeyboardInterrupt
         self.asked = True
+
+
+def ignore_interrupt(_worker: int = 0) -> None:
+    """In a worker process: leave Ctrl-C, which reaches the whole group, to the parent."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)

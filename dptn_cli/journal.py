@@ -2,7 +2,7 @@
 
 import os
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from dptn_cli.errors import InputError
 
@@ -23,7 +23,7 @@ def drop_torn_line(path: Path) -> int:
     return end
 
 
-def lock(file: IO[bytes], what: Path, command: str) -> None:
+def lock(file: IO[Any], what: Path, command: str) -> None:
     """Hold what the file stands for until it is closed, the process's death included.
 
     Args:

@@ -16,7 +16,7 @@ from typing import Any
 
 from dptn_cli.digests import DigestMap
 from dptn_cli.errors import InputError
-from dptn_cli.files import TEMPORARY_PREFIX
+from dptn_cli.files import drop_temporary_files
 from dptn_cli.journal import drop_torn_line, lock
 from dptn_cli.records import Outcome, Status
 
@@ -41,7 +41,7 @@ class Manifest:
             self._file = path.open("ab", buffering=0)
             lock(self._file, folder, "dptn transfer")
             self._size = drop_torn_line(path)
-            _drop_temporary_files(folder)
+            drop_temporary_files(folder)
             self._made = _fingerprints(path)
         except OSError as error:
             raise InputError(f"{path}: {error.strerror}") from error
@@ -132,11 +132,3 @@ def _short(text: str) -> int:
     """64 bits of a text, the same in every process."""
     short = blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest()
     return int.from_bytes(short, "little")
-
-
-def _drop_temporary_files(folder: Path) -> None:
-    """Remove what a killed run was writing; the lock is held, so no one else is."""
-    for parent, _, names in os.walk(folder):
-        for name in names:
-            if name.startswith(TEMPORARY_PREFIX):
-                (Path(parent) / name).unlink(missing_ok=True)

@@ -3,11 +3,12 @@
 import errno
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from functools import partial
 from hashlib import blake2b
-from itertools import islice
+from itertools import islice, takewhile
 from pathlib import PurePosixPath
 from typing import Protocol, TypeVar
 
@@ -49,12 +50,14 @@ class Settings:
 
     Attributes:
         batch_size: most targets in one inference.
+        lanes: inferences that run at once.
         workers: threads that decode, encode and write.
         holds: whether a picture (output name, fingerprint) need not be made again.
         stop: asked between batches; True ends the run in order.
     """
 
     batch_size: int = 8
+    lanes: int = 1
     workers: int = 2
     holds: Callable[[str, str], bool] = lambda output, fingerprint: False
     stop: Callable[[], bool] = lambda: False
@@ -73,6 +76,20 @@ class StageSeconds:
         self.read += other.read
         self.infer += other.infer
         self.write += other.write
+
+    def waiting(self, elapsed_s: float, *, lanes: int, workers: int) -> dict[str, float]:
+        """Of a run's time, the share in which the threads of a stage had nothing to do.
+
+        Args:
+            elapsed_s: of the run.
+            lanes: as in `Settings`.
+            workers: likewise; reading and writing share them.
+        """
+        busy = {
+            "inference": self.infer / lanes,
+            "reading and writing": (self.read + self.write) / workers,
+        }
+        return {name: max(0.0, 1 - s / max(elapsed_s, 1e-9)) for name, s in busy.items()}
 
 
 @dataclass(frozen=True)
@@ -107,6 +124,16 @@ class _Read:
         )
 
 
+@dataclass
+class _Inferred:
+    """What became of a batch: outcomes, and pictures that are to be written."""
+
+    ended: list[Outcome]
+    made: list[tuple[_Task, PictureU8]] = field(default_factory=list)
+    read_s: float = 0.0
+    elapsed_s: float = 0.0
+
+
 def run(
     job: Job, session: Runs, settings: Settings, stages: StageSeconds | None = None
 ) -> Iterator[Outcome]:
@@ -123,26 +150,32 @@ def run(
     """
     stages = stages or StageSeconds()
     disk = _Disk(job)
-    writing: deque[Future[Outcome]] = deque()
-    with ThreadPoolExecutor(settings.workers, thread_name_prefix="dptn") as pool:
+    writing: deque[Future[tuple[Outcome, float]]] = deque()
+    most_writing = (WRITE_BEHIND + settings.lanes) * settings.batch_size
+    with (
+        ThreadPoolExecutor(settings.workers, thread_name_prefix="dptn") as pool,
+        ThreadPoolExecutor(settings.lanes, thread_name_prefix="dptn-lane") as lanes,
+    ):
         chunks = _chunks(job.items(), settings.batch_size)
         reader = _Reader(job, settings.holds, disk)
-        for read in _ahead(pool, reader.read, chunks, READ_AHEAD):
-            if settings.stop():
-                break
-            stages.read += read.elapsed_s
-            yield from read.ended
-            for task, made in _infer(session, read, stages):
-                if isinstance(made, Outcome):
-                    yield made
-                else:
-                    writing.append(pool.submit(disk.write, task, made, stages))
-            while writing and (
-                writing[0].done() or len(writing) > WRITE_BEHIND * settings.batch_size
-            ):
-                yield writing.popleft().result()
+        reads = _ahead(pool, reader.read, chunks, READ_AHEAD + settings.lanes)
+        wanted = takewhile(lambda _: not settings.stop(), reads)
+        for batch in _ahead(lanes, partial(_infer, session), wanted, settings.lanes):
+            stages.read += batch.read_s
+            stages.infer += batch.elapsed_s
+            yield from batch.ended
+            writing.extend(pool.submit(disk.write, *one) for one in batch.made)
+            while writing and (writing[0].done() or len(writing) > most_writing):
+                yield _written(writing.popleft(), stages)
         for future in writing:
-            yield future.result()
+            yield _written(future, stages)
+        reads.close()
+
+
+def _written(future: Future[tuple[Outcome, float]], stages: StageSeconds) -> Outcome:
+    outcome, elapsed_s = future.result()
+    stages.write += elapsed_s
+    return outcome
 
 
 class ChunkMaker:
@@ -160,14 +193,13 @@ class ChunkMaker:
 
     def make(self, items: list[Item]) -> tuple[list[Outcome], StageSeconds]:
         """Make the pictures of a chunk; one outcome an item."""
-        read = self._reader.read(items)
-        stages = StageSeconds(read=read.elapsed_s)
-        outcomes = list(read.ended)
-        for task, made in _infer(self._session, read, stages):
-            if isinstance(made, Outcome):
-                outcomes.append(made)
-            else:
-                outcomes.append(self._disk.write(task, made, stages))
+        batch = _infer(self._session, self._reader.read(items))
+        stages = StageSeconds(batch.read_s, batch.elapsed_s)
+        outcomes = list(batch.ended)
+        for task, picture in batch.made:
+            outcome, elapsed_s = self._disk.write(task, picture)
+            stages.write += elapsed_s
+            outcomes.append(outcome)
         return outcomes, stages
 
 
@@ -202,7 +234,7 @@ def _chunks(items: Iterator[Item], batch_size: int) -> Iterator[list[Item]]:
 
 def _ahead(
     pool: ThreadPoolExecutor, work: Callable[[T], R], inputs: Iterable[T], ahead: int
-) -> Iterator[R]:
+) -> Generator[R]:
     """Like map(work, inputs), in order, with `ahead` results being made beforehand."""
     pending: deque[Future[R]] = deque()
     try:
@@ -291,26 +323,30 @@ def _header_size(item: Item) -> Size | None:
         return None  # Decoding will say what is wrong with it.
 
 
-def _infer(
-    session: Runs, read: _Read, stages: StageSeconds
-) -> Iterator[tuple[_Task, PictureU8 | Outcome]]:
+def _infer(session: Runs, read: _Read) -> _Inferred:
     """Run a batch; where that fails, each of its items alone."""
+    inferred = _Inferred(read.ended, read_s=read.elapsed_s)
     if not read.tasks:
-        return
+        return inferred
     started_s = time.perf_counter()
     try:
-        made: Sequence[PictureU8 | Outcome] = list(session.run(read.batch(range(len(read.tasks)))))
+        pictures: Sequence[PictureU8 | Outcome] = list(
+            session.run(read.batch(range(len(read.tasks))))
+        )
     except ModelError as error:
         alone = len(read.tasks) == 1
-        made = [
+        pictures = [
             _failed(read.tasks[0].item, str(error)) if alone else _run_alone(session, read, row)
             for row in range(len(read.tasks))
         ]
-    elapsed_s = time.perf_counter() - started_s
-    stages.infer += elapsed_s
-    share = elapsed_s / len(read.tasks)
-    for task, picture in zip(read.tasks, made, strict=True):
-        yield replace(task, elapsed_s=task.elapsed_s + share), picture
+    inferred.elapsed_s = time.perf_counter() - started_s
+    share = inferred.elapsed_s / len(read.tasks)
+    for task, picture in zip(read.tasks, pictures, strict=True):
+        if isinstance(picture, Outcome):
+            inferred.ended.append(picture)
+        else:
+            inferred.made.append((replace(task, elapsed_s=task.elapsed_s + share), picture))
+    return inferred
 
 
 def _run_alone(session: Runs, read: _Read, row: int) -> PictureU8 | Outcome:
@@ -333,8 +369,8 @@ class _Disk:
         self._out = job.out.resolve()
         self.full = ""
 
-    def write(self, task: _Task, picture_u8: PictureU8, stages: StageSeconds) -> Outcome:
-        """Encode a picture and put it in place."""
+    def write(self, task: _Task, picture_u8: PictureU8) -> tuple[Outcome, float]:
+        """Encode a picture and put it in place; how that ended, and the seconds it took."""
         started_s = time.perf_counter()
         item = task.item
         try:
@@ -347,11 +383,11 @@ class _Disk:
         except (OSError, InputError) as error:
             if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
                 self.full = f"{self._out}: {error.strerror}"
-            return _failed(item, f"cannot be written: {_reason(error)}")
+            reason = f"cannot be written: {_reason(error)}"
+            return _failed(item, reason), time.perf_counter() - started_s
         elapsed_s = time.perf_counter() - started_s
-        stages.write += elapsed_s
         task = replace(task, elapsed_s=task.elapsed_s + elapsed_s)
-        return _outcome(item, Status.DONE, task=task)
+        return _outcome(item, Status.DONE, task=task), elapsed_s
 
 
 def _is_jpeg(output: str) -> bool:

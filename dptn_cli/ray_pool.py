@@ -35,8 +35,9 @@ class Maker:
     """
 
     def __init__(self, job: Job, provider: Provider, *, overwrite: bool) -> None:
-        # Ray gives an actor one core; more threads would fight the other actors for theirs.
-        session = Session(job.model, provider, 1)
+        # More threads than Ray gave cores would fight the other actors for theirs.
+        given = ray.get_runtime_context().get_assigned_resources()  # type: ignore[no-untyped-call]
+        session = Session(job.model, provider, 1, threads=max(1, int(given.get("CPU", 1))))
         self._provider = session.provider
         self._maker = ChunkMaker(job, session, holder(job.out, overwrite=overwrite))
 

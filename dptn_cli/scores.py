@@ -76,8 +76,8 @@ class Report:
         scores: by metric id; finite numbers only.
         intervals: of the pairwise metrics, by metric id.
         table: the pairwise scores.
-        unpaired: pictures without a partner, and items without a picture.
-        failed: pictures and pairs that could not be scored.
+        unpaired: pictures without a partner, and items whose picture has gone.
+        failed: items that were not made, and pictures and pairs that could not be scored.
         real: pictures of the real set that were measured.
         not_computed: metrics that were asked for and have no number.
         notes: what a reader of the numbers must know.

@@ -2,6 +2,7 @@
 
 import ctypes
 import hashlib
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -28,9 +29,16 @@ _EXECUTION_PROVIDERS = {
     "cuda": "CUDAExecutionProvider",
     "tensorrt": "TensorrtExecutionProvider",
 }
+MOST_LANES = 8  # each holds a batch's activations, some 60 MB a picture of 256x256
+GPU_LANES = 2  # one batch is copied while the other runs
 _METADATA_PROPS = 14  # field of ModelProto, onnx.proto3
 _GRAPH = 7
 _FATAL_ONLY = 4
+# y = Identity(x), x of one float32: an ONNX file of opset 13, to open where no model is.
+IDENTITY_GRAPH = bytes.fromhex(
+    "08083a370a100a017812017922084964656e746974791201675a0f0a0178120a0a08080112040a02"
+    "0801620f0a0179120a0a08080112040a02080142040a00100d"
+)
 
 
 def read_model(path: Path) -> Model:
@@ -132,31 +140,39 @@ class Session:
     Args:
         model: from `read_model`.
         provider: `auto` takes CUDA where it works, else the CPU.
-        threads: of one inference on the CPU; 0 leaves it to onnxruntime.
+        lanes: inferences that will run at once, from as many threads. On the CPU they share the
+            cores: several narrow inferences wait less for each other than the threads of one
+            wide one do. 0: a lane for each core, up to `MOST_LANES`; on a GPU, `GPU_LANES`.
+        threads: CPU cores to use; 0: all that this process may use.
 
     Attributes:
         model: the same.
         provider: where it really runs: `cuda`, `tensorrt` or `cpu`.
+        lanes: as above, never 0.
         fallback: why `auto` did not take a GPU; empty where it did.
 
     Raises:
         ModelError: the provider asked for cannot be had, or the file cannot be run.
     """
 
-    def __init__(self, model: Model, provider: Provider = "auto", threads: int = 0) -> None:
+    def __init__(
+        self, model: Model, provider: Provider = "auto", lanes: int = 0, *, threads: int = 0
+    ) -> None:
         self.model = model
         self.provider, self.fallback = "cpu", ""
         if provider != "cpu":
             wanted = "cuda" if provider == "auto" else provider
-            opened = _open_on_gpu(model, wanted, threads)
+            opened = _open_on_gpu(model, wanted)
             if isinstance(opened, str) and provider != "auto":
                 raise ModelError(f"--provider {provider} cannot be had: {opened}")
             if isinstance(opened, str):
                 self.fallback = opened
             else:
                 self.provider, self._session = wanted, opened
+        threads = threads or cores()
+        self.lanes = lanes or (min(threads, MOST_LANES) if self.provider == "cpu" else GPU_LANES)
         if self.provider == "cpu":
-            self._session = _open(model, "cpu", threads)
+            self._session = _open(model, "cpu", threads=max(1, threads // self.lanes))
         _check_contract(model.path, self._session)
 
     def run(self, batch: Batch) -> npt.NDArray[np.uint8]:
@@ -181,12 +197,19 @@ class Session:
         return np.asarray(generated)
 
 
-def _open_on_gpu(model: Model, provider: str, threads: int) -> "ort.InferenceSession | str":
+def cores() -> int:
+    """Cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _open_on_gpu(model: Model, provider: str) -> "ort.InferenceSession | str":
     """A session that really runs on the GPU, or why there can be none."""
     if problem := _gpu_problem(provider):
         return problem
     try:
-        session = _open(model, provider, threads)
+        session = _open(model, provider)
     except ModelError as error:
         return str(error)
     # Without its libraries onnxruntime takes the CPU, and only the session tells.
@@ -220,7 +243,7 @@ def cuda_devices() -> int:
     return 0
 
 
-def _open(model: Model, provider: str, threads: int) -> ort.InferenceSession:
+def _open(model: Model, provider: str, threads: int = 0) -> ort.InferenceSession:
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = _FATAL_ONLY
@@ -237,6 +260,26 @@ def _open(model: Model, provider: str, threads: int) -> ort.InferenceSession:
         return ort.InferenceSession(str(model.path), options, providers=providers)
     except Exception as error:  # onnxruntime's own exceptions have no common base.
         raise ModelError(f"{model.path}: onnxruntime cannot load it: {_one_line(error)}") from error
+
+
+def try_provider(name: Literal["cpu", "cuda", "tensorrt"]) -> str:
+    """Open a session on the smallest of graphs and run it; why that fails, or ''."""
+    if name != "cpu" and (problem := _gpu_problem(name)):
+        return problem
+    try:
+        if name != "cpu":
+            ort.preload_dlls()
+        options = ort.SessionOptions()
+        options.log_severity_level = _FATAL_ONLY
+        session = ort.InferenceSession(
+            IDENTITY_GRAPH, options, providers=[_EXECUTION_PROVIDERS[name]]
+        )
+        session.run(None, {"x": np.zeros(1, np.float32)})
+    except Exception as error:  # onnxruntime's own exceptions have no common base.
+        return _one_line(error)
+    if session.get_providers()[0] != _EXECUTION_PROVIDERS[name]:
+        return f"onnxruntime could not load its {name} libraries"
+    return ""
 
 
 def _check_contract(path: Path, session: ort.InferenceSession) -> None:

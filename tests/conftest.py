@@ -8,6 +8,7 @@ import torch
 from detectors import fresh_network, save_network
 from seeded_weights import official_state_dict
 from support import DATA, TINY_FRAME, Folder, Golden, dptn, make_folder, tiny_generator
+from training import draw_data
 
 from dptn_cli.export import export
 from dptn_cli.network.checkpoint import LoadedGenerator, load_generator, save_generator
@@ -83,6 +84,12 @@ def other_tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def folder(tmp_path: Path, tiny_model: Path) -> Folder:
     return make_folder(tmp_path / "photos", tiny_model)
+
+
+@pytest.fixture(scope="session")
+def figures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Training data: two people in three pictures each, twelve pairs; one more to test on."""
+    return draw_data(tmp_path_factory.mktemp("figures"))
 
 
 @pytest.fixture(scope="session")

@@ -20,6 +20,7 @@ LAYERS = [
         "digests",
         "errors",
         "files",
+        "cache",
         "folders",
         "journal",
         "interrupt",
@@ -39,8 +40,8 @@ LAYERS = [
         "metrics",
     },
     {"placing", "pair_checks"},
-    {"plan", "pipeline", "export", "detect", "evaluate", "report", "train"},
-    {"run_file", "ray_pool"},
+    {"plan", "pipeline", "export", "detect", "evaluate", "report", "train", "prepare", "rates"},
+    {"run_file", "diagnosis", "bench", "tuning", "ray_pool"},
     {"cli"},
     {"__main__"},
 ]
@@ -52,6 +53,7 @@ ONLY_IN = {
     "onnx": {"export"},
     "torch": {"network", "export", "train", "detect", "metrics", "torchvision_import"},
     "torchvision": {"network", "train", "detect", "metrics", "torchvision_import"},
+    "accelerate": {"train"},
     "lpips": {"metrics"},
     "torch_fidelity": {"metrics"},
     "skimage": {"metrics"},
@@ -66,6 +68,7 @@ HEAVY = (
     "torchvision",
     "openpifpaf",
     "skimage",
+    "accelerate",
     "ray",
 )
 

@@ -15,9 +15,10 @@ from dptn_cli.errors import ModelError
 from dptn_cli.export import Proof, export, prove
 from dptn_cli.images import fit_to_disk, fit_to_network
 from dptn_cli.keypoints import to_network
-from dptn_cli.network.checkpoint import LoadedGenerator, load_generator
+from dptn_cli.network.checkpoint import LoadedGenerator, load_generator, save_generator
 from dptn_cli.network.config import FRAMES
 from dptn_cli.network.tensors import keypoint_maps, picture_to_tensor, tensor_to_picture
+from dptn_cli.rates import example_batch
 from dptn_cli.records import Batch, Frame
 from dptn_cli.session import Session, read_model
 
@@ -120,6 +121,51 @@ def test_metadata_of_a_published_checkpoint(fashion_model: Path, market_model: P
     assert (fashion["dataset"], market["dataset"]) == ("fashion", "market")
     assert fashion["parameters"] == "9794371"
     assert "CC BY-NC 4.0" in fashion["licence"]
+
+
+@pytest.fixture(scope="module")
+def half_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("half")
+    save_generator(folder / "g.pth", tiny_generator(2), TINY_FRAME)
+    out = folder / "half.onnx"
+    result = dptn("export", folder / "g.pth", "-o", out, "--precision", "fp16", "--json")
+    assert result.exit_code == 0, result.stderr
+    told = json.loads(result.stdout)
+    assert told["precision"] == "fp16"
+    assert 45 <= told["psnr_db"] < 80, "rounded weights show"
+    return out
+
+
+class TestHalfPrecision:
+    """Runs on the CPU too, where onnxruntime computes in float32 with the rounded weights."""
+
+    def test_it_runs_and_says_what_it_is(self, half_model: Path) -> None:
+        model = read_model(half_model)
+        assert model.precision == "fp16"
+        generated = Session(model, "cpu").run(example_batch(TINY_FRAME, 2, 5))
+        assert generated.shape == (5, *TINY_FRAME.network_size, 3)
+        assert generated.std() > 1
+
+    def test_everything_is_halved_but_norms_and_softmax(self, half_model: Path) -> None:
+        graph = onnx.shape_inference.infer_shapes(onnx.load(half_model)).graph
+        types = {v.name: v.type.tensor_type.elem_type for v in graph.value_info}
+        types |= {tensor.name: tensor.data_type for tensor in graph.initializer}
+        seen = {(node.op_type, types.get(node.input[0])) for node in graph.node if node.input}
+        for halved in ("Conv", "ConvTranspose", "MatMul", "LeakyRelu"):
+            assert (halved, onnx.TensorProto.FLOAT16) in seen
+            assert (halved, onnx.TensorProto.FLOAT) not in seen
+        for in_float32 in ("InstanceNormalization", "Softmax"):
+            assert (in_float32, onnx.TensorProto.FLOAT) in seen
+            assert (in_float32, onnx.TensorProto.FLOAT16) not in seen
+
+    def test_too_far_from_float32_leaves_no_file(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(export_module, "prove", lambda *_: Proof(9, 0.5, psnr_db=44.9))
+        loaded = LoadedGenerator(tiny_generator(), TINY_FRAME, "0" * 64)
+        with pytest.raises(ModelError, match="44.9 dB from PyTorch's .* Nothing was written"):
+            export(loaded, TINY_FRAME, tmp_path / "m.onnx", "fp16")
+        assert not list(tmp_path.iterdir())
 
 
 class TestCommand:

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -76,12 +77,13 @@ def test_every_item_ends_once_and_is_there(job: Job) -> None:
 
 @pytest.mark.parametrize("batch_size", [1, 3, 64])
 @pytest.mark.parametrize("workers", [1, 4])
-def test_results_do_not_depend_on_batches_or_workers(
-    job: Job, batch_size: int, workers: int
+@pytest.mark.parametrize("lanes", [1, 3])
+def test_results_do_not_depend_on_batches_lanes_or_workers(
+    job: Job, batch_size: int, lanes: int, workers: int
 ) -> None:
     list(run(job, Painter(), Settings(batch_size=7, workers=2)))
     first = levels(job)
-    list(run(job, Painter(), Settings(batch_size=batch_size, workers=workers)))
+    list(run(job, Painter(), Settings(batch_size=batch_size, lanes=lanes, workers=workers)))
     assert levels(job) == first
     assert len(set(first.values())) > 10, "the stand-in tells items apart"
 
@@ -233,3 +235,25 @@ def test_stage_times_are_added_up(job: Job) -> None:
     stages = StageSeconds()
     list(run(job, Painter(), Settings(), stages))
     assert min(stages.read, stages.infer, stages.write) > 0
+
+
+def test_lanes_run_at_once(job: Job) -> None:
+    """Three batches must be in the network together, or the barrier breaks."""
+    barrier = threading.Barrier(3, timeout=20)
+
+    class Together(Painter):
+        def run(self, batch: Batch) -> npt.NDArray[np.uint8]:
+            barrier.wait()
+            return super().run(batch)
+
+    items = list(job.items())[:24]
+    job = replace(job, planned=24, items=lambda: iter(items))
+    outcomes = list(run(job, Together(), Settings(batch_size=4, lanes=3)))
+    assert {str(outcome.status) for outcome in outcomes} == {"done"}
+
+
+def test_waiting_is_the_share_in_which_a_stage_had_nothing_to_do() -> None:
+    stages = StageSeconds(read=1.0, infer=6.0, write=3.0)
+    waiting = stages.waiting(10.0, lanes=1, workers=2)
+    assert waiting == pytest.approx({"inference": 0.4, "reading and writing": 0.8})
+    assert stages.waiting(2.0, lanes=1, workers=2)["inference"] == 0

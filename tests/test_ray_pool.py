@@ -128,6 +128,8 @@ def test_two_jobs_on_one_folder_and_a_stop_from_outside(
     assert "Interrupted; what was done is kept" in stderr
     assert {line["output"] for line in photos.manifest()} == set(photos.results())
     assert 0 < len(photos.results()) < 40 * 39
+    run_file = json.loads((photos.out / "run.json").read_text())
+    assert run_file["batch_size"] == 8, "nothing is measured where there is no session"
 
 
 def test_no_cluster_there(photos: Folder) -> None:

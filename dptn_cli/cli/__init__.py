@@ -5,7 +5,16 @@ from typing import Annotated
 import typer
 
 from dptn_cli import __version__
-from dptn_cli.cli import detect_poses, evaluate, export, train, transfer
+from dptn_cli.cli import (
+    bench,
+    detect_poses,
+    doctor,
+    evaluate,
+    export,
+    prepare,
+    train,
+    transfer,
+)
 
 app = typer.Typer(
     name="dptn",
@@ -36,5 +45,8 @@ for command in (
     export.export,
     evaluate.evaluate,
     train.train,
+    doctor.doctor,
+    bench.bench,
 ):
     app.command()(command)
+app.add_typer(prepare.app, name="prepare")

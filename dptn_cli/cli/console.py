@@ -8,12 +8,12 @@ import functools
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, ParamSpec
 
 import typer
 from rich import box
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.markup import escape
 from rich.progress import (
     BarColumn,
@@ -25,6 +25,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 from rich.table import Table
+from rich.text import Text
 
 from dptn_cli.errors import DptnError, ExitCode, InputError
 
@@ -89,6 +90,17 @@ def print_json(document: dict[str, Any]) -> None:
     sys.stdout.write(json.dumps(document, indent=2) + "\n")
 
 
+class _DetailedProgress(Progress):
+    """A bar with a line of text under it."""
+
+    detail = ""
+
+    def get_renderables(self) -> Iterable[RenderableType]:
+        yield from super().get_renderables()
+        if self.detail:
+            yield Text(self.detail, style="dim", overflow="ellipsis", no_wrap=True)
+
+
 class ProgressLine:
     """Items done out of a total: a bar on a terminal, a plain line now and then elsewhere.
 
@@ -96,13 +108,14 @@ class ProgressLine:
         total: items to come.
         label: what is being done.
         quiet: show nothing.
+        done: items that were done before.
     """
 
-    def __init__(self, total: int, label: str, *, quiet: bool = False) -> None:
+    def __init__(self, total: int, label: str, *, quiet: bool = False, done: int = 0) -> None:
         self.total, self.label, self.quiet = total, label, quiet
-        self.done = 0
+        self.done = self._before = done
         self._started_s = self._said_s = time.monotonic()
-        self._bar = Progress(
+        self._bar = _DetailedProgress(
             SpinnerColumn(),
             TextColumn("{task.description}"),
             BarColumn(),
@@ -115,7 +128,7 @@ class ProgressLine:
             transient=True,
             disable=quiet or not messages.is_terminal,
         )
-        self._task = self._bar.add_task(label, total=total, note="")
+        self._task = self._bar.add_task(label, total=total, completed=done, note="")
 
     @contextlib.contextmanager
     def shown(self) -> Iterator["ProgressLine"]:
@@ -123,17 +136,25 @@ class ProgressLine:
         with self._bar:
             yield self
 
-    def advance(self, note: str = "", items: int = 1) -> None:
-        """Count `items` more, with a note such as the number failed."""
+    def advance(self, note: str = "", items: int = 1, detail: str = "") -> None:
+        """Count `items` more.
+
+        Args:
+            note: short, such as the number failed.
+            items: done since the last call.
+            detail: a longer text, under the bar.
+        """
         self.done += items
         now_s = time.monotonic()
-        rate = self.done / max(now_s - self._started_s, 1e-6)
+        rate = (self.done - self._before) / max(now_s - self._started_s, 1e-6)
+        self._bar.detail = detail
         self._bar.update(self._task, advance=items, note=f"{rate:.1f}/s {note}".rstrip())
         plain = not self.quiet and not messages.is_terminal
         if plain and now_s - self._said_s > PLAIN_INTERVAL_S:
             self._said_s = now_s
             left_s = (self.total - self.done) / max(rate, 1e-6)
+            more = "".join(f", {text}" for text in (note, detail) if text)
             say(
-                f"{self.label}: {self.done:,} of {self.total:,}, {rate:.1f}/s {note}, "
+                f"{self.label}: {self.done:,} of {self.total:,}, {rate:.1f}/s{more}, "
                 f"{left_s:.0f} s left"
             )

@@ -1,7 +1,7 @@
 """`dptn evaluate`."""
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -16,7 +16,7 @@ from dptn_cli.errors import ExitCode, InputError, MissingDependency
 if TYPE_CHECKING:
     from dptn_cli.evaluate.plan import Plan, Request
     from dptn_cli.evaluate.run import Effort
-    from dptn_cli.scores import Comparison, Problem, Report
+    from dptn_cli.scores import Comparison, NotComputed, Problem, Report
 
 MOST_SHOWN = 5
 
@@ -152,34 +152,52 @@ def _download(request: "Request", show: _Show) -> None:
 
 
 def _evaluate(requests: Sequence["Request"], effort: "Effort", out: Path, show: _Show) -> ExitCode:
-    from dptn_cli.evaluate.plan import make_plan
-    from dptn_cli.evaluate.run import compare, evaluate
+    from dptn_cli.evaluate.compare import compare
+    from dptn_cli.evaluate.networks import load_networks
+    from dptn_cli.evaluate.plan import make_plan, without
+    from dptn_cli.evaluate.run import evaluate
+    from dptn_cli.plan import check_out
 
+    check_out(out)
     plans = [make_plan(request) for request in requests]
-    for plan in plans:
-        _tell_plan(plan, show)
-    comparison = compare([evaluate(plan, effort, show) for plan in plans])
+    networks = load_networks(metric for plan in plans for metric in plan.metrics)
+    plans = [without(plan, networks.broken) for plan in plans]
+    names = [str(request.results) for request in requests]
+    _tell_not_computed({n: p.not_computed for n, p in zip(names, plans, strict=True)}, show)
+    for name, plan in zip(names, plans, strict=True):
+        where = f" of {name}" if len(plans) > 1 else ""
+        _tell_problems(f"{where} without a partner", plan.pairing.unpaired, show)
+    comparison = compare([evaluate(plan, networks, effort=effort, progress=show) for plan in plans])
     _write(comparison, out)
     _print(comparison, show)
-    for report in comparison.reports:
-        _tell_problems("could not be scored", report.failed, show)
+    found_out = {
+        name: report.not_computed[len(plan.not_computed) :]
+        for name, plan, report in zip(names, plans, comparison.reports, strict=True)
+    }
+    _tell_not_computed(found_out, show)
+    for name, report in zip(names, comparison.reports, strict=True):
+        where = f" of {name}" if len(plans) > 1 else ""
+        _tell_problems(f"{where} could not be scored", report.failed, show)
     say(f"{out}: report.html, report.json, pairs.csv", quiet=show.silent)
     return _exit_code(plans, comparison.reports)
 
 
-def _tell_plan(plan: "Plan", show: _Show) -> None:
-    """What will be missing, before the work starts."""
-    by_reason: dict[str, list[str]] = {}
-    for one in plan.not_computed:
-        by_reason.setdefault(one.reason, []).append(one.metric)
-    for reason, metrics in by_reason.items():
-        say(f"Not computed: {', '.join(metrics)}: {reason}", quiet=show.silent)
-    _tell_problems("without a partner", plan.pairing.unpaired, show)
+def _tell_not_computed(by_run: Mapping[str, Sequence["NotComputed"]], show: _Show) -> None:
+    """What is missing and why, once for all the runs; the runs by name where it is not all."""
+    metrics: dict[str, dict[str, None]] = {}
+    runs: dict[str, dict[str, None]] = {}
+    for run, not_computed in by_run.items():
+        for one in not_computed:
+            metrics.setdefault(one.reason, {})[one.metric] = None
+            runs.setdefault(one.reason, {})[run] = None
+    for reason, named in metrics.items():
+        of = f" of {', '.join(runs[reason])}" if len(runs[reason]) < len(by_run) else ""
+        say(f"Not computed{of}: {', '.join(named)}: {reason}", quiet=show.silent)
 
 
 def _tell_problems(what: str, problems: Sequence["Problem"], show: _Show) -> None:
     if problems:
-        say(f"{len(problems):,} {what}:", quiet=show.silent)
+        say(f"{len(problems):,}{what}:", quiet=show.silent)
         for problem in problems[:MOST_SHOWN]:
             say(f"  {problem.name}: {problem.reason}", quiet=show.silent)
         if len(problems) > MOST_SHOWN:

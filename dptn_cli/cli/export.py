@@ -1,5 +1,7 @@
 """`dptn export`."""
 
+import math
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -8,6 +10,13 @@ import typer
 from dptn_cli.cli.console import error_boundary, print_json, say
 from dptn_cli.cli.options import Json, Quiet
 from dptn_cli.errors import ExitCode, InputError, MissingDependency
+
+
+class PrecisionName(StrEnum):
+    """Of weights and arithmetic."""
+
+    FP32 = "fp32"
+    FP16 = "fp16"
 
 
 @error_boundary
@@ -20,6 +29,9 @@ def export(
         str | None,
         typer.Option(help="fashion or market: the sizes of a published checkpoint."),
     ] = None,
+    precision: Annotated[
+        PrecisionName, typer.Option(help="fp16: for GPUs; norms and softmax stay in fp32.")
+    ] = PrecisionName.FP32,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> ExitCode:
@@ -40,12 +52,13 @@ def export(
             f"{checkpoint} is a published checkpoint, which does not tell its sizes: "
             "add --dataset fashion or --dataset market"
         )
-    proof = write_onnx(loaded, frame, out)
+    proof = write_onnx(loaded, frame, out, precision.value)
     size_mb = out.stat().st_size / 1e6
     say(
         f"{out}: {size_mb:.1f} MB, {frame.dataset}, pictures of "
         f"{frame.image_size[0]}x{frame.image_size[1]}. Beside PyTorch: largest difference "
-        f"{proof.largest_levels} level, {proof.share:.2%} of the values differ.",
+        f"{proof.largest_levels} level, {proof.share:.2%} of the values differ, "
+        f"PSNR {proof.psnr_db:.1f} dB.",
         quiet=quiet or as_json,
     )
     if as_json:
@@ -56,6 +69,8 @@ def export(
                 "megabytes": round(size_mb, 3),
                 "largest_levels": proof.largest_levels,
                 "share_different": proof.share,
+                "psnr_db": None if math.isinf(proof.psnr_db) else round(proof.psnr_db, 2),
+                "precision": precision.value,
             }
         )
     return ExitCode.DONE

@@ -42,3 +42,16 @@ def parse_size(text: str) -> "Size":
     if not match:
         raise InputError(f"{text!r} is not a size: HEIGHTxWIDTH is wanted, as in 256x176")
     return int(match[1]), int(match[2])
+
+
+def parse_batch_size(text: str) -> int | None:
+    """Read a batch size; None for `auto`.
+
+    Raises:
+        InputError: neither `auto` nor a number from 1 to 1024.
+    """
+    if text == "auto":
+        return None
+    if not re.fullmatch(r"\d{1,4}", text) or not 1 <= int(text) <= 1024:
+        raise InputError(f"--batch-size {text}: `auto`, or a number from 1 to 1024")
+    return int(text)

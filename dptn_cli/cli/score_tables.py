@@ -4,20 +4,40 @@ from collections.abc import Sequence
 
 from rich import box
 from rich.columns import Columns
+from rich.console import Group
 from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from dptn_cli.cli.console import results
-from dptn_cli.metrics.protocols import BY_ID, METRICS, Metric
-from dptn_cli.metrics.published import COLUMNS, DATASET_TITLES, DATASETS, published_table
-from dptn_cli.report.formats import ScoreRow, format_score, score_rows
-from dptn_cli.scores import Comparison, Interval, Report
+from dptn_cli.metrics.protocols import BY_ID, METRICS, Metric, Protocol
+from dptn_cli.metrics.published import (
+    COLUMNS,
+    DATASET_TITLES,
+    DATASETS,
+    published_score,
+    published_table,
+)
+from dptn_cli.report.rows import (
+    ScoreRow,
+    clearly_better,
+    datasets_of,
+    format_gap,
+    format_gap_range,
+    format_range,
+    format_score,
+    score_rows,
+    verdict,
+)
+from dptn_cli.scores import Comparison, Difference, Report
 
 ARROWS = {True: "↑", False: "↓"}
+COLOURS = {"better": "green", "worse": "red"}
 
 
 def show_report(report: Report) -> None:
     """One run: its scores beside DPTN's published ones, then the published table."""
+    results.print(_titled(_summary(report)))
     results.print(_scores(report))
     results.print(_published([report]))
     _show_notes([report])
@@ -25,76 +45,86 @@ def show_report(report: Report) -> None:
 
 def show_comparison(comparison: Comparison) -> None:
     """Several runs side by side, their differences from the first, and the published table."""
-    results.print(_side_by_side(comparison))
+    side_by_side = _side_by_side(comparison, "..")
+    unbounded = results.options.update(width=10_000)
+    if results.measure(side_by_side, options=unbounded).maximum > results.width:
+        side_by_side = _side_by_side(comparison, "..\n")
+    results.print(_titled(f"{len(comparison.reports)} runs, with bootstrap 95 % intervals"))
+    results.print(side_by_side)
     for difference in comparison.differences:
-        results.print(_differences(comparison, difference.run))
+        _show_differences(difference, comparison.reports[0].run)
     results.print(_published(comparison.reports))
     _show_notes(comparison.reports)
 
 
-def _scores(report: Report) -> Table:
+def _summary(report: Report) -> str:
     counts = f"{len(report.table.pairs):,} pairs"
     counts += f", {len(report.unpaired):,} unpaired" if report.unpaired else ""
     counts += f", {len(report.failed):,} failed" if report.failed else ""
     counts += f", {report.real:,} real" if report.real else ""
     formats = ", ".join(sorted(report.formats)).upper()
-    table = _titled_table(f"{escape(report.run)}: {counts} ({formats})")
-    table.add_column("protocol")
+    return f"{report.run}: {counts} ({formats})"
+
+
+def _scores(report: Report) -> Table:
+    table = _table()
     table.add_column("metric", no_wrap=True)
     table.add_column("yours", justify="right", style="bold", no_wrap=True)
     table.add_column("95 % interval", justify="right", style="dim", no_wrap=True)
-    table.add_column("DPTN\npublished", justify="right")
+    table.add_column("DPTN\npublished", justify="right", no_wrap=True)
     table.add_column("difference", justify="right", no_wrap=True)
-    before = ""
-    for row in score_rows(report):
-        if before and before != row.metric.protocol:
+    rows = {row.metric: row for row in score_rows(report)}
+    missing = {one.metric for one in report.not_computed}
+    for protocol in Protocol:
+        named = [m for m in METRICS if m.protocol == protocol and (m in rows or m.id in missing)]
+        if named:
             table.add_section()
-        table.add_row(
-            row.metric.protocol if row.metric.protocol != before else "",
-            _title(row.metric),
-            format_score(row.metric, row.value),
-            _range(row.metric, row.interval),
-            "" if row.published is None else format_score(row.metric, row.published),
-            _difference(row),
-        )
-        before = row.metric.protocol
-    table.add_section()
-    for one in report.not_computed:
-        metric = BY_ID[one.metric]
-        table.add_row(
-            f"[dim]{metric.protocol}[/]", f"[dim]{_title(metric)}[/]", "[dim]not computed[/]"
-        )
+            table.add_row(f"{protocol} protocol")
+        for metric in named:
+            if metric in rows:
+                table.add_row(*_score_cells(rows[metric]))
+            else:
+                table.add_row(f"  [dim]{_title(metric)}[/]", "", "not computed")
     return table
 
 
-def _side_by_side(comparison: Comparison) -> Table:
-    table = _titled_table(f"{len(comparison.reports)} runs, with bootstrap 95 % intervals")
+def _score_cells(row: ScoreRow) -> tuple[str, ...]:
+    return (
+        f"  {_title(row.metric)}",
+        format_score(row.metric, row.value),
+        format_range(row.metric, row.interval),
+        format_score(row.metric, row.published),
+        _difference(row),
+    )
+
+
+def _side_by_side(comparison: Comparison, to: str) -> Table:
+    """The runs as columns; `to` stands between the ends of an interval, a line end to save room."""
+    table = _table()
     table.add_column("metric", no_wrap=True)
     for report in comparison.reports:
         table.add_column(escape(report.run), justify="right", overflow="fold")
-    table.add_column("DPTN\npublished", justify="right")
+    datasets = datasets_of(comparison.reports)
+    for dataset in datasets:
+        table.add_column(f"DPTN on\n{DATASET_TITLES[dataset]}", justify="right", no_wrap=True)
+    found = [{row.metric: row for row in score_rows(one)} for one in comparison.reports]
     for metric in METRICS:
-        rows = [
-            next((row for row in score_rows(report) if row.metric == metric), None)
-            for report in comparison.reports
-        ]
-        if not any(rows):
-            continue
-        published = next((row.published for row in rows if row and row.published), None)
-        table.add_row(
-            f"{metric.protocol} {_title(metric)}",
-            *(_with_range(row) for row in rows),
-            "" if published is None else format_score(metric, published),
-        )
+        if any(metric in one for one in found):
+            table.add_row(
+                f"{metric.protocol} {_title(metric)}",
+                *(_with_range(one.get(metric), to) for one in found),
+                *(format_score(metric, published_score(metric.id, one)) for one in datasets),
+            )
     return table
 
 
-def _differences(comparison: Comparison, run: str) -> Table:
-    difference = next(one for one in comparison.differences if one.run == run)
-    table = _titled_table(
-        f"{escape(run)} minus {escape(comparison.reports[0].run)}, paired, "
-        f"{difference.common:,} common pairs"
-    )
+def _show_differences(difference: Difference, baseline: str) -> None:
+    title = f"{difference.run} minus {baseline}"
+    if not difference.common:
+        results.print(_titled(f"{title}: no pair in common, so no differences"))
+        return
+    results.print(_titled(f"{title}, paired, {difference.common:,} common pairs"))
+    table = _table()
     table.add_column("metric")
     table.add_column("difference", justify="right")
     table.add_column("95 % interval", justify="right", style="dim")
@@ -102,13 +132,14 @@ def _differences(comparison: Comparison, run: str) -> Table:
     for metric in METRICS:
         interval = difference.by_metric.get(metric.id)
         if interval is not None:
+            word = verdict(clearly_better(metric, interval))
             table.add_row(
                 f"{metric.protocol} {_title(metric)}",
-                f"{interval.mean:+.{metric.digits}f}",
-                f"{interval.low:+.{metric.digits}f}..{interval.high:+.{metric.digits}f}",
-                _verdict(metric, interval),
+                format_gap(metric, interval.mean),
+                format_gap_range(metric, interval),
+                f"[{COLOURS[word]}]{word}[/]" if word else "[dim]no clear difference[/]",
             )
-    return table
+    results.print(table)
 
 
 def _published(reports: Sequence[Report]) -> Columns:
@@ -116,8 +147,8 @@ def _published(reports: Sequence[Report]) -> Columns:
     return Columns([_published_half(dataset, reports) for dataset in DATASETS], padding=(0, 3))
 
 
-def _published_half(dataset: str, reports: Sequence[Report]) -> Table:
-    table = _titled_table(f"Published on {DATASET_TITLES[dataset]}, paper protocol")
+def _published_half(dataset: str, reports: Sequence[Report]) -> Group:
+    table = _table()
     table.add_column("", no_wrap=True)
     table.add_column("params M", justify="right")
     for name in COLUMNS:
@@ -130,21 +161,21 @@ def _published_half(dataset: str, reports: Sequence[Report]) -> Table:
         yours = [report.scores.get(f"paper.{name}") for name in COLUMNS]
         if report.dataset == dataset and any(score is not None for score in yours):
             table.add_row(escape(report.run), "", *map(_four_decimals, yours), style="bold")
-    return table
+    title = f"Published on {DATASET_TITLES[dataset]}, paper protocol"
+    return Group(_titled(title), table)
 
 
 def _four_decimals(score: float | None) -> str:
     return "" if score is None else f"{score:.4f}"
 
 
-def _titled_table(title: str) -> Table:
-    return Table(
-        title=title,
-        title_justify="left",
-        title_style="bold",
-        box=box.SIMPLE_HEAD,
-        pad_edge=False,
-    )
+def _titled(title: str) -> Text:
+    """A table's title: its own would be folded at the table's width."""
+    return Text(title, style="bold")
+
+
+def _table() -> Table:
+    return Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
 
 
 def _show_notes(reports: Sequence[Report]) -> None:
@@ -156,32 +187,16 @@ def _title(metric: Metric) -> str:
     return f"{metric.name} {ARROWS[metric.higher_is_better]}"
 
 
-def _range(metric: Metric, interval: Interval | None) -> str:
-    if interval is None:
-        return ""
-    return f"{interval.low:.{metric.digits}f}..{interval.high:.{metric.digits}f}"
-
-
-def _with_range(row: ScoreRow | None) -> str:
+def _with_range(row: ScoreRow | None, to: str) -> str:
     if row is None:
         return ""
     value = f"[bold]{format_score(row.metric, row.value)}[/]"
-    interval = _range(row.metric, row.interval)
+    interval = format_range(row.metric, row.interval, to)
     return f"{value}\n[dim]{interval}[/]" if interval else value
 
 
 def _difference(row: ScoreRow) -> str:
     if row.difference is None:
         return ""
-    text = f"{row.difference:+.{row.metric.digits}f}"
-    if row.better is None:
-        return text
-    return f"[green]{text} better[/]" if row.better else f"[red]{text} worse[/]"
-
-
-def _verdict(metric: Metric, interval: Interval) -> str:
-    """Better or worse where the interval leaves zero out."""
-    if interval.low <= 0 <= interval.high:
-        return "[dim]no clear difference[/]"
-    better = (interval.mean > 0) == metric.higher_is_better
-    return "[green]better[/]" if better else "[red]worse[/]"
+    text, word = format_gap(row.metric, row.difference), verdict(row.better)
+    return f"[{COLOURS[word]}]{text} {word}[/]" if word else text

@@ -1,5 +1,8 @@
 """`dptn train`."""
 
+import hashlib
+import os
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,21 +14,25 @@ from dptn_cli.cli.options import Quiet, parse_size
 from dptn_cli.errors import ExitCode, InputError, MissingDependency
 
 if TYPE_CHECKING:
-    from dptn_cli.train.loop import Progress
+    from dptn_cli.records import Frame
+    from dptn_cli.train.loop import Progress, Trainer
+    from dptn_cli.train.recipe import LossWeights, Pace, TrainConfig
+
+INSTALL = "pip install 'dptn-cli[train]'"
+DATA, LOSSES, RATES, PACE = "Data", "Losses", "Optimisation", "Keeping"
 
 
 class Precision(StrEnum):
-    """Arithmetic of the forward pass."""
+    """Arithmetic of the networks; weights and losses stay float32."""
 
     FP32 = "fp32"
     BF16 = "bf16"
+    FP16 = "fp16"
 
 
-class Initialisation(StrEnum):
-    """Where the weights start."""
-
-    PUBLISHED = "published"
-    TORCH = "torch"
+def _option(text: str, panel: str, **more: object) -> typer.models.OptionInfo:
+    option: typer.models.OptionInfo = typer.Option(help=text, rich_help_panel=panel, **more)  # type: ignore[arg-type]
+    return option
 
 
 @error_boundary
@@ -33,70 +40,263 @@ def train(
     data: Annotated[Path, typer.Argument(help="Folder in the published layout.")],
     out: Annotated[Path, typer.Option("-o", "--out", help="Folder of the run.")],
     dataset: Annotated[
-        str, typer.Option(help="fashion, market, or a name of your own with --image-size.")
+        str, _option("fashion, market, or a name of your own with --image-size.", DATA)
     ] = "fashion",
     image_size: Annotated[
-        str | None, typer.Option(help="Own data: size of the pictures, HEIGHTxWIDTH.")
+        str | None, _option("Own data: size of the pictures, HEIGHTxWIDTH.", DATA)
     ] = None,
     network_size: Annotated[
-        str | None, typer.Option(help="Own data: size in the network; default: as on disk.")
+        str | None, _option("Own data: size in the network; default: as on disk.", DATA)
     ] = None,
-    width: Annotated[int, typer.Option(help="Width of the generator; 64 is the paper's.")] = 64,
-    batch_size: Annotated[int, typer.Option(help="Pairs a step.")] = 32,
-    epochs: Annotated[int, typer.Option(help="Passes over the pair list.")] = 200,
+    skip_missing: Annotated[
+        bool, _option("Leave out pairs whose pictures or keypoints cannot be used.", DATA)
+    ] = False,
+    flip: Annotated[
+        bool, _option("Mirror half of the pairs, left and right joints swapped.", DATA)
+    ] = False,
+    drop_last: Annotated[
+        bool, _option("Leave out each epoch's incomplete last batch, as the paper's run.", DATA)
+    ] = False,
+    workers: Annotated[
+        int | None, _option("Processes that decode pictures; default: by the cores.", DATA, min=0)
+    ] = None,
+    perceptual: Annotated[
+        bool, _option("Content and style losses, which need VGG-19's weights.", LOSSES)
+    ] = True,
+    reconstruction: Annotated[
+        float | None, _option("Weight of L1 [fashion 5, market 2].", LOSSES)
+    ] = None,
+    content: Annotated[float | None, _option("Weight of the VGG content loss [0.5].", LOSSES)] = (
+        None
+    ),
+    style: Annotated[float | None, _option("Weight of the VGG style loss [500].", LOSSES)] = None,
+    adversarial: Annotated[
+        float | None, _option("Weight of the critic [fashion 2, market 5]; 0: none.", LOSSES)
+    ] = None,
+    target_share: Annotated[
+        float | None,
+        _option(
+            "Share of the target branch; the rest is the source's [fashion 0.5, market 0.8].",
+            LOSSES,
+        ),
+    ] = None,
+    discriminator_layers: Annotated[
+        int | None, _option("Of the critic [fashion 4, market 3].", LOSSES)
+    ] = None,
+    width: Annotated[int, _option("Width of the generator; 64 is the paper's.", RATES)] = 64,
+    batch_size: Annotated[int, _option("Pairs a step, over all processes.", RATES)] = 32,
+    epochs: Annotated[int, _option("Passes over the pair list.", RATES)] = 200,
     constant_epochs: Annotated[
-        int, typer.Option(help="Epochs at the full rate, before it falls linearly.")
+        int, _option("Epochs at the full rate, before it falls linearly.", RATES)
     ] = 100,
-    learning_rate: Annotated[float, typer.Option(help="Adam's learning rate.")] = 2e-4,
-    precision: Annotated[Precision, typer.Option(help="Arithmetic.")] = Precision.FP32,
+    learning_rate: Annotated[float, _option("Adam's, of the generator.", RATES)] = 2e-4,
+    discriminator_rate: Annotated[
+        float, _option("The critic's rate, as a share of the generator's.", RATES)
+    ] = 0.1,
+    ema_decay: Annotated[
+        float, _option("Of the generator's moving average, which is exported; 0: none.", RATES)
+    ] = 0.999,
+    precision: Annotated[Precision, _option("Arithmetic of the networks.", RATES)] = Precision.FP32,
     initialisation: Annotated[
-        Initialisation,
-        typer.Option("--init", help="The published weights, or torch's, faster in short runs."),
-    ] = Initialisation.PUBLISHED,
-    seed: Annotated[int, typer.Option(help="Of the initial weights and the order.")] = 0,
-    save_every: Annotated[int, typer.Option(help="Steps between two checkpoints.")] = 500,
+        str,
+        typer.Option(
+            "--init",
+            help="published (orthogonal, gain 0.02), torch (faster in short runs), or a "
+            "checkpoint to go on from.",
+            rich_help_panel=RATES,
+        ),
+    ] = "published",
+    discriminator_initialisation: Annotated[
+        str,
+        typer.Option(
+            "--init-discriminator",
+            help="torch (what the paper's run had, by an accident), orthogonal, or a checkpoint.",
+            rich_help_panel=RATES,
+        ),
+    ] = "torch",
+    seed: Annotated[int, _option("Of initial weights, order and mirroring.", RATES)] = 0,
+    save_every: Annotated[int, _option("Steps between checkpoints.", PACE, min=1)] = 500,
+    log_every: Annotated[int, _option("Steps between lines of metrics.", PACE, min=1)] = 50,
+    grid_every: Annotated[int, _option("Steps between picture grids.", PACE, min=1)] = 1000,
+    validate_every: Annotated[int, _option("Steps between validations.", PACE, min=1)] = 2000,
+    validation_pairs: Annotated[
+        int, _option("Test pairs of a validation, spread over the list.", PACE, min=1)
+    ] = 500,
     quiet: Quiet = False,
 ) -> ExitCode:
-    """Train a generator on both branches with L1; the same command again resumes.
+    """Train a DPTN with the paper's dual-task recipe; the same command again resumes.
 
-    OUT/generator-last.pth is for `dptn export`, OUT/checkpoint-last.pth for going on.
+    Paper values are the defaults. OUT/generator-last.pth and generator-best.pth are for
+    `dptn export`. On several GPUs or machines: accelerate launch -m dptn_cli train ...
     """
     try:
-        from dptn_cli.network.config import FRAMES, GeneratorConfig
-        from dptn_cli.records import Frame
-        from dptn_cli.train.loop import TrainConfig, Trainer
+        from dptn_cli.network.config import GeneratorConfig
+        from dptn_cli.train.recipe import Pace, TrainConfig
     except ImportError as error:
-        raise MissingDependency("dptn train", "torch", "pip install 'dptn-cli[train]'") from error
+        raise MissingDependency("dptn train", error.name or "torch", INSTALL) from error
 
-    if image_size:
-        on_disk = parse_size(image_size)
-        frame = Frame(dataset, on_disk, parse_size(network_size) if network_size else on_disk)
-    elif dataset in FRAMES:
-        frame = FRAMES[dataset]
-    else:
-        raise InputError(f"--dataset {dataset}: fashion or market, or give --image-size")
+    weights = _weights(
+        dataset,
+        perceptual=perceptual,
+        given={
+            "reconstruction": reconstruction,
+            "content": content,
+            "style": style,
+            "adversarial": adversarial,
+            "target_share": target_share,
+        },
+    )
+    start = _start({"generator": initialisation, "discriminator": discriminator_initialisation})
     config = TrainConfig(
         generator=GeneratorConfig(width=width, feed_forward=4 * width),
-        frame=frame,
+        frame=_frame(dataset, image_size, network_size),
+        weights=weights,
+        discriminator_layers=discriminator_layers or _published_layers(dataset),
         batch_size=batch_size,
         epochs=epochs,
         constant_epochs=constant_epochs,
         learning_rate=learning_rate,
+        discriminator_rate=discriminator_rate,
+        ema_decay=ema_decay,
         precision=precision.value,
-        initialisation=initialisation.value,
+        initialisation=_named(initialisation, start.get("generator")),
+        discriminator_initialisation=_named(
+            discriminator_initialisation, start.get("discriminator")
+        ),
+        flip=flip,
+        drop_last=drop_last,
         seed=seed,
     )
-    trainer = Trainer(data, out, config)
-    line = ProgressLine(trainer.steps, "training", quiet=quiet)
-    line.done = trainer.step
-    with line.shown():
-        complete = trainer.train(lambda p: line.advance(_note(p)), save_every)
+    pace = Pace(
+        save_every,
+        log_every,
+        grid_every,
+        validate_every,
+        validation_pairs,
+        workers if workers is not None else max(1, min(8, (os.cpu_count() or 2) - 1)),
+    )
+    return _train(data, out, config, pace, start, skip_missing=skip_missing, quiet=quiet)
+
+
+def _train(
+    data: Path,
+    out: Path,
+    config: "TrainConfig",
+    pace: "Pace",
+    start: dict[str, Path],
+    *,
+    skip_missing: bool,
+    quiet: bool,
+) -> ExitCode:
+    try:
+        from dptn_cli.train.loop import Trainer, read_data
+        from dptn_cli.train.run_folder import RunFolder
+        from dptn_cli.train.step import connect
+        from dptn_cli.train.vgg import load_vgg
+    except ImportError as error:
+        raise MissingDependency("dptn train", error.name or "torch", INSTALL) from error
+
+    accelerator = connect(config.precision)
+    quiet = quiet or not accelerator.is_main_process
+    with accelerator.main_process_first():  # It fetches the weights; the others find them.
+        vgg = load_vgg() if config.weights.perceptual else None
+    with RunFolder(out, writes=accelerator.is_main_process) as folder:
+        trainer = Trainer(
+            read_data(data, config, skip_missing=skip_missing),
+            folder,
+            config,
+            accelerator=accelerator,
+            pace=pace,
+            vgg=vgg,
+            start=start,
+        )
+        _tell_start(trainer, accelerator.num_processes, accelerator.device.type, quiet=quiet)
+        line = ProgressLine(trainer.steps, "training", quiet=quiet, done=trainer.step)
+        with line.shown():
+            complete = trainer.train(lambda progress: line.advance(detail=_detail(progress)))
     say(f"{out}: step {trainer.step:,} of {trainer.steps:,}", quiet=quiet)
     return ExitCode.DONE if complete else ExitCode.INTERRUPTED
 
 
-def _note(progress: "Progress") -> str:
-    return (
-        f"epoch {progress.epoch + 1}  rate {progress.rate:.2g}  "
-        f"L1 target {progress.target_l1:.3f} source {progress.source_l1:.3f}"
+def _tell_start(trainer: "Trainer", processes: int, device: str, *, quiet: bool) -> None:
+    config = trainer.config
+    each = "" if processes == 1 else f", {config.batch_size // processes} on each of {processes}"
+    say(
+        f"{len(trainer.data.train):,} pairs, {config.batch_size} a step{each} ({device}), "
+        f"{trainer.steps:,} steps in {config.epochs} epochs",
+        quiet=quiet,
     )
+    for name, pairs in (("training", trainer.data.train), ("test", trainer.data.test)):
+        if pairs is not None and pairs.unusable:
+            some = "; ".join(pairs.unusable[:5])
+            say(f"{len(pairs.unusable):,} {name} pictures left out: {some}", quiet=quiet)
+    if trainer.data.test is None:
+        say("No test/ in the data: no validation, and no generator-best.pth.", quiet=quiet)
+    if trainer.step:
+        say(f"Going on after step {trainer.step:,}.", quiet=quiet)
+
+
+def _detail(progress: "Progress") -> str:
+    shown = {"L1": "target_l1", "G": "generator", "D": "discriminator"}
+    losses = "  ".join(
+        f"{short} {progress.losses[name]:.3f}"
+        for short, name in shown.items()
+        if name in progress.losses
+    )
+    return (
+        f"{progress.samples_per_s:.1f} samples/s  epoch {progress.epoch + 1}  "
+        f"rate {progress.rates[0]:.2g}  {losses}"
+    )
+
+
+def _frame(dataset: str, image_size: str | None, network_size: str | None) -> "Frame":
+    from dptn_cli.network.config import FRAMES
+    from dptn_cli.records import Frame
+
+    if image_size:
+        on_disk = parse_size(image_size)
+        return Frame(dataset, on_disk, parse_size(network_size) if network_size else on_disk)
+    if dataset in FRAMES:
+        return FRAMES[dataset]
+    raise InputError(f"--dataset {dataset}: fashion or market, or give --image-size")
+
+
+def _weights(dataset: str, given: dict[str, float | None], *, perceptual: bool) -> "LossWeights":
+    """The data set's published weights, with what was given in their place."""
+    from dptn_cli.train.recipe import PUBLISHED_WEIGHTS, LossWeights
+
+    weights = PUBLISHED_WEIGHTS.get(dataset, LossWeights())
+    if not perceptual:
+        weights = replace(weights, content=0.0, style=0.0)
+    return replace(weights, **{name: value for name, value in given.items() if value is not None})
+
+
+def _published_layers(dataset: str) -> int:
+    from dptn_cli.train.recipe import PUBLISHED_DISCRIMINATOR_LAYERS
+
+    return PUBLISHED_DISCRIMINATOR_LAYERS.get(dataset, 4)
+
+
+def _start(initialisations: dict[str, str]) -> dict[str, Path]:
+    """The checkpoints among the answers to --init and --init-discriminator.
+
+    Raises:
+        InputError: neither a checkpoint nor a word that is known.
+    """
+    words = {"generator": ("published", "torch"), "discriminator": ("torch", "orthogonal")}
+    paths = {}
+    for network, answer in initialisations.items():
+        if answer in words[network]:
+            continue
+        if not Path(answer).is_file():
+            options = " or ".join(words[network])
+            raise InputError(f"{answer}: no such checkpoint to start from, and not {options}")
+        paths[network] = Path(answer)
+    return paths
+
+
+def _named(initialisation: str, checkpoint: Path | None) -> str:
+    """What the run's settings keep of where its weights came from."""
+    if checkpoint is None:
+        return initialisation
+    return f"sha256 {hashlib.sha256(checkpoint.read_bytes()).hexdigest()[:16]}"

@@ -14,7 +14,15 @@ import typer
 
 from dptn_cli.cli.console import ProgressLine, error_boundary, print_json, say, show_table
 from dptn_cli.cli.detection import detect_unposed
-from dptn_cli.cli.options import DryRun, Json, ProviderName, ProviderOption, Quiet, Verbose
+from dptn_cli.cli.options import (
+    DryRun,
+    Json,
+    ProviderName,
+    ProviderOption,
+    Quiet,
+    Verbose,
+    parse_batch_size,
+)
 from dptn_cli.errors import ExitCode, InputError, MissingDependency
 from dptn_cli.files import make_folder
 
@@ -103,7 +111,13 @@ def transfer(
         ),
     ] = "shufflenetv2k30",
     provider: ProviderOption = ProviderName.AUTO,
-    batch_size: Annotated[int, typer.Option(min=1, max=1024, help="Most pictures at once.")] = 8,
+    batch_size: Annotated[
+        str,
+        typer.Option(
+            metavar="auto|N",
+            help="Most pictures at once; auto measures it once, and is 8 with --ray.",
+        ),
+    ] = "auto",
     workers: Annotated[
         int, typer.Option(min=0, max=256, help="Threads that decode and encode; 0: by the cores.")
     ] = 0,
@@ -153,6 +167,7 @@ def transfer(
         retarget=Retarget(retarget.value) if retarget else None,
     )
     _check_mode(request)
+    wanted = parse_batch_size(batch_size)
     loaded = read_model(model or default_model())
     job = make_job(request, loaded)
     show = _Show(quiet=quiet, as_json=as_json, verbose=verbose)
@@ -162,17 +177,16 @@ def transfer(
     _warn_of_missing(job, show)
     if dry_run:
         return _preview(job, show, overwrite=overwrite)
-    how = _How(provider, batch_size, workers or _default_workers(), overwrite, ray)
-    return _transfer(job, how, show)
+    how = _How(provider, wanted, workers or default_workers(), overwrite)
+    return _transfer_on_ray(job, how, ray, show) if ray else _transfer(job, how, show)
 
 
 @dataclass(frozen=True)
 class _How:
     provider: ProviderName
-    batch_size: int
+    batch_size: int | None
     workers: int
     overwrite: bool
-    ray: str | None = None
 
 
 @dataclass
@@ -219,7 +233,8 @@ def _check_mode(request: "Request") -> None:
         raise InputError("--images goes with --pairs")
 
 
-def _default_workers() -> int:
+def default_workers() -> int:
+    """Threads that decode and encode, where nobody says."""
     return max(1, min(8, os.cpu_count() or 1))
 
 
@@ -248,24 +263,35 @@ def _preview(job: "Job", show: _Show, *, overwrite: bool) -> ExitCode:
     return _tell({"state": "dry run", "counts": counts}, show, job)
 
 
+@dataclass(frozen=True)
+class _Engine:
+    """What makes the pictures: a session in this process, or the actors of a cluster."""
+
+    make: "Callable[[Settings, StageSeconds], Iterator[Outcome]]"
+    provider: str
+    batch_size: int
+    lanes: int = 1
+
+
 def _transfer(job: "Job", how: _How, show: _Show) -> ExitCode:
     from dptn_cli.manifest import Manifest
     from dptn_cli.pipeline import run
     from dptn_cli.session import Session
+    from dptn_cli.tuning import best_batch_size
 
-    if how.ray:
-        return _transfer_on_ray(job, how, how.ray, show)
     session = Session(job.model, how.provider.value)
     if session.fallback:
         say(f"Running on the CPU: {session.fallback}.", quiet=show.silent)
+    batch_size = how.batch_size or best_batch_size(session, job)
+    engine = _Engine(partial(run, job, session), session.provider, batch_size, session.lanes)
     make_folder(job.out)
     with Manifest(job.out, job.model.sha256) as manifest:
-        make = partial(run, job, session)
-        return _make_all(job, how, show, manifest=manifest, make=make, provider=session.provider)
+        return _make_all(job, engine, manifest, how=how, show=show)
 
 
 def _transfer_on_ray(job: "Job", how: _How, address: str, show: _Show) -> ExitCode:
     from dptn_cli.manifest import Manifest
+    from dptn_cli.tuning import USUAL
 
     try:
         from dptn_cli.ray_pool import RayPool
@@ -277,35 +303,31 @@ def _transfer_on_ray(job: "Job", how: _How, address: str, show: _Show) -> ExitCo
         RayPool(job, address, how.provider.value, overwrite=how.overwrite) as pool,
     ):
         say(f"{len(pool.actors)} actors on Ray, {pool.provider}.", quiet=show.silent)
-        return _make_all(job, how, show, manifest=manifest, make=pool.run, provider=pool.provider)
+        engine = _Engine(pool.run, pool.provider, how.batch_size or USUAL)
+        return _make_all(job, engine, manifest, how=how, show=show)
 
 
 def _make_all(
-    job: "Job",
-    how: _How,
-    show: _Show,
-    *,
-    manifest: "Manifest",
-    make: "Callable[[Settings, StageSeconds], Iterator[Outcome]]",
-    provider: str,
+    job: "Job", engine: _Engine, manifest: "Manifest", *, how: _How, show: _Show
 ) -> ExitCode:
     """Take every outcome to the manifest and the console."""
     from dptn_cli.interrupt import StopRequest
     from dptn_cli.pipeline import Settings, StageSeconds
     from dptn_cli.run_file import RunFile, now
 
-    run_file = RunFile(job, provider, how.batch_size, how.workers, now())
+    run_file = RunFile(job, engine.provider, engine.batch_size, how.workers, now())
     started_s, stages = time.monotonic(), StageSeconds()
     line = ProgressLine(job.planned, "transfer", quiet=show.silent)
     with StopRequest() as stop, line.shown():
         run_file.start()
         settings = Settings(
-            batch_size=how.batch_size,
+            batch_size=engine.batch_size,
+            lanes=engine.lanes,
             workers=how.workers,
             holds=manifest.holder(overwrite=how.overwrite),
             stop=lambda: stop.asked,
         )
-        for outcome in make(settings, stages):
+        for outcome in engine.make(settings, stages):
             show.count(manifest.append(outcome))
             if show.verbose:
                 say(f"{outcome.status}  {outcome.output}  {outcome.reason}", quiet=show.silent)

@@ -45,11 +45,13 @@ class LoadedNetwork:
         model: openpifpaf's Shell, in evaluation mode, on the CPU.
         sha256: of the file.
         stride: pixels of a cell of its fields.
+        long_edge: of the pictures that it was trained on, where the checkpoint tells it.
     """
 
     model: Any
     sha256: str
     stride: int
+    long_edge: int | None = None
 
 
 def install_commands() -> tuple[str, ...]:
@@ -111,7 +113,8 @@ def load_network(path: Path) -> LoadedNetwork:
     openpifpaf = import_openpifpaf()
     import torch
 
-    model = _checked(path, _read(path))
+    content = _read(path)
+    model = _checked(path, content)
     try:
         openpifpaf.network.model_migration.model_migration(model)
         model.eval()
@@ -119,7 +122,8 @@ def load_network(path: Path) -> LoadedNetwork:
             model(torch.zeros(1, 3, _TRIED_SIDE, _TRIED_SIDE))
     except Exception as error:  # A file from strangers can hold modules that do not fit.
         raise ModelError(f"{path}: its network does not run: {_one_line(error)}") from error
-    return LoadedNetwork(model, file_sha256(path), int(model.head_metas[0].stride))
+    stride = int(model.head_metas[0].stride)
+    return LoadedNetwork(model, file_sha256(path), stride, _long_edge(content))
 
 
 def file_sha256(path: Path) -> str:
@@ -152,6 +156,13 @@ def _read(path: Path) -> Any:
             f"{path}: not an openpifpaf checkpoint, truncated, or with more in it than a network "
             f"({_one_line(error)})"
         ) from error
+
+
+def _long_edge(content: dict[str, Any]) -> int | None:
+    """What `train_detector.py` writes into a checkpoint's meta; openpifpaf's own have none."""
+    meta = content.get("meta")
+    value = meta.get("long_edge") if isinstance(meta, dict) else None
+    return value if isinstance(value, int) and 64 <= value <= 4096 else None
 
 
 def _checked(path: Path, content: Any) -> Any:

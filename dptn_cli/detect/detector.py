@@ -2,13 +2,15 @@
 
 A picture is brought to a size that its network knows, padded to one of few shapes, and run
 with others of the same shape. The shape depends on the picture alone, so that its result does
-not depend on the batch it was in.
+not depend on the batch it was in. A network that tells how large its pictures were in training
+looks at that size first, and closer at large pictures on which it found nobody.
 """
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -40,6 +42,7 @@ class _Prepared:
     """A picture at its network's size: (H, W, 3) uint8, padded; and how to get back."""
 
     name: str
+    path: Path
     padded_u8: npt.NDArray[np.uint8]
     size: Size
     scale_xy: npt.NDArray[np.float64]
@@ -74,6 +77,7 @@ class Detector:
         self.device = "cuda" if torch.cuda.is_available() else "cpu"
         self._model = network.model.to(self.device)
         self._least_long_edge = LEAST_LONG_EDGE_CELLS * network.stride + 1
+        self._known_long_edge = network.long_edge or MOST_LONG_EDGE
         _set_up_decoding(openpifpaf, self.choice.threshold)
         self._decoder = openpifpaf.decoder.factory(network.model.head_metas)
 
@@ -86,22 +90,38 @@ class Detector:
         Yields:
             One detection a picture, in no fixed order; what cannot be read is one with a reason.
         """
+        missed: list[tuple[str, Path]] = []
+        for detection, prepared in self._look(pictures, self._known_long_edge):
+            larger = prepared is not None and max(prepared.size) > self._known_long_edge
+            if larger and prepared and detection.found is None and not detection.people:
+                missed.append((prepared.name, prepared.path))
+            else:
+                yield detection
+        for detection, _ in self._look(missed, MOST_LONG_EDGE):
+            yield detection
+
+    def _look(
+        self, pictures: Iterable[tuple[str, Path]], most_long_edge: int
+    ) -> Iterator[tuple[Detection, _Prepared | None]]:
+        """Detections at a size of no longer edge than this; with what cannot be read, None."""
         waiting: dict[tuple[int, ...], list[_Prepared]] = {}
         most = MOST_SHAPES_WAITING * self.batch_size
-        for prepared in _read_ahead(self._prepare, pictures, 2 * self.batch_size):
+        prepare = partial(self._prepare, most_long_edge=most_long_edge)
+        for prepared in _read_ahead(prepare, pictures, 2 * self.batch_size):
             if isinstance(prepared, Detection):
-                yield prepared
+                yield prepared, None
                 continue
             shape = prepared.padded_u8.shape
             waiting.setdefault(shape, []).append(prepared)
             fullest = max(waiting, key=lambda one: len(waiting[one]))
             held = sum(map(len, waiting.values()))
             if len(waiting[fullest]) >= self.batch_size or held >= most:
-                yield from self._run(waiting.pop(fullest))
+                batch = waiting.pop(fullest)
+                yield from zip(self._run(batch), batch, strict=True)
         for batch in waiting.values():
-            yield from self._run(batch)
+            yield from zip(self._run(batch), batch, strict=True)
 
-    def _prepare(self, picture: tuple[str, Path]) -> _Prepared | Detection:
+    def _prepare(self, picture: tuple[str, Path], *, most_long_edge: int) -> _Prepared | Detection:
         name, path = picture
         try:
             image = decode_picture(path.read_bytes())
@@ -109,9 +129,9 @@ class Detector:
             return Detection(name, reason=error.strerror or str(error))
         except InputError as error:
             return Detection(name, reason=str(error))
-        fitted = _fitted(image, self._least_long_edge)
+        fitted = _fitted(image, self._least_long_edge, most_long_edge)
         scale_xy = np.array(fitted.size) / np.array(image.size)
-        return _Prepared(name, _padded(fitted), (image.height, image.width), scale_xy)
+        return _Prepared(name, path, _padded(fitted), (image.height, image.width), scale_xy)
 
     def _run(self, batch: Sequence[_Prepared]) -> Iterator[Detection]:
         import torch
@@ -134,8 +154,13 @@ class Detector:
 
 
 def _set_up_decoding(openpifpaf: Any, threshold: float) -> None:
-    """Make openpifpaf let through what the choice does: its thresholds are kept in its classes."""
+    """Make openpifpaf let through what the choice does: its thresholds are kept in its classes.
+
+    Joints that hang on the others by a weak connection count as well.
+    """
     import torch
+
+    torch.classes.openpifpaf_decoder.CifCaf.set_force_complete(True)
 
     threshold = min(threshold, LEAST_CONFIDENCE)
     torch.classes.openpifpaf_decoder.CifCaf.set_keypoint_threshold(threshold)
@@ -143,10 +168,10 @@ def _set_up_decoding(openpifpaf: Any, threshold: float) -> None:
     torch.ops.openpifpaf.set_quiet(True)
 
 
-def _fitted(image: Image.Image, least_long_edge: int) -> Image.Image:
-    """The picture enlarged or reduced until its long edge is one that the network can use."""
+def _fitted(image: Image.Image, least: int, most: int) -> Image.Image:
+    """The picture enlarged or reduced until its long edge lies between `least` and `most`."""
     long_edge = max(image.size)
-    wanted = min(max(long_edge, least_long_edge), MOST_LONG_EDGE)
+    wanted = min(max(long_edge, least), most)
     if wanted == long_edge:
         return image
     size = [max(1, round(side * wanted / long_edge)) for side in image.size]

@@ -17,6 +17,7 @@ from typing import BinaryIO, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from dptn_cli.cache import CACHE_VARIABLE, cache_folder
 from dptn_cli.errors import InputError
 from dptn_cli.evaluate.picture_batches import picture_batches
 from dptn_cli.files import make_folder
@@ -25,7 +26,6 @@ from dptn_cli.metrics.weights import NETWORKS
 from dptn_cli.records import PictureU8
 from dptn_cli.scores import Problem
 
-CACHE_VARIABLE = "DPTN_CACHE"
 CACHE_FORMAT = 1
 GAUSSIAN_NAME, ROWS_NAME = "gaussian.npz", "features.f32"
 WIDTH = 2048
@@ -76,7 +76,7 @@ class Measuring:
 
     Attributes:
         network: key of `NETWORKS`.
-        load: gives the network as a function of (N, H, W, 3) uint8; called only when needed.
+        extract: the network.
         batch_size: most pictures at once.
         workers: threads that decode.
         scratch: folder for features that are not kept.
@@ -84,19 +84,11 @@ class Measuring:
     """
 
     network: str
-    load: Callable[[], Extract]
+    extract: Extract
     batch_size: int
     workers: int
     scratch: Path
     advance: Callable[[int], None]
-
-
-def cache_folder() -> Path:
-    """`$DPTN_CACHE`, else `dptn` in the user's cache folder."""
-    if named := os.environ.get(CACHE_VARIABLE):
-        return Path(named).expanduser()
-    local = os.environ.get("LOCALAPPDATA") if os.name == "nt" else None
-    return Path(local or os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "dptn"
 
 
 def measure(
@@ -145,7 +137,6 @@ def _measure_into(
 ) -> SetFeatures:
     sums, failed = FeatureSums(WIDTH), []
     with (folder / ROWS_NAME).open("wb") as rows:
-        network = measuring.load()
         for batch in picture_batches(
             pictures.names,
             lambda name: (read(pictures.folder / name),),
@@ -154,7 +145,7 @@ def _measure_into(
         ):
             failed += [Problem(pictures.names[index], reason) for index, reason in batch.failed]
             if batch.stacks:
-                _add(network(batch.stacks[0]), sums, rows)
+                _add(measuring.extract(batch.stacks[0]), sums, rows)
             measuring.advance(batch.items)
     gaussian = sums.gaussian() if sums.count > 1 else None
     if gaussian is not None:

@@ -3,7 +3,7 @@
 import json
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -28,13 +28,15 @@ class Pairing:
     Attributes:
         pictures: every generated picture, sorted, relative with forward slashes.
         pairs: sorted by name.
-        unpaired: results without a true picture, and items without a result.
+        unpaired: results without a true picture, and items whose result has gone.
+        not_made: items that failed, by the manifest.
         named: whether anything said what a picture's truth is called.
     """
 
     pictures: tuple[str, ...]
     pairs: tuple[PicturePair, ...]
     unpaired: tuple[Problem, ...]
+    not_made: tuple[Problem, ...]
     named: bool
 
 
@@ -84,17 +86,38 @@ def pair_up(results: Path, truth: Sequence[Path]) -> Pairing:
     for folder in truth:
         if not folder.is_dir():
             raise InputError(f"{folder}: no such folder of true pictures")
-    pictures = tuple(list_pictures(results))
+    there = list_pictures(results)
     items = {entry["output"]: entry for entry in read_manifest(results)}
+    not_made = _not_made(items, frozenset(there))
+    pictures = tuple(name for name in there if name not in not_made)
+    if not pictures:
+        first = next(iter(not_made.values()))
+        raise InputError(f"{results}: every item failed: {first.name}: {first.reason}")
     found = _Found(results, truth)
     for name in pictures:
         found.look_up(name, items.get(name))
-    for output, entry in sorted(items.items()):
-        if output not in found.seen:
-            failed = entry.get("status") == Status.FAILED
-            reason = f"not made: {entry.get('reason')}" if failed else "its picture has gone"
-            found.unpaired.append(Problem(output, reason))
-    return Pairing(pictures, tuple(found.pairs), tuple(found.unpaired), found.named)
+    gone = sorted(items.keys() - found.seen - not_made.keys())
+    found.unpaired += [Problem(output, "its picture has gone") for output in gone]
+    return Pairing(
+        pictures=pictures,
+        pairs=tuple(found.pairs),
+        unpaired=tuple(found.unpaired),
+        not_made=tuple(not_made.values()),
+        named=found.named,
+    )
+
+
+def _not_made(items: Mapping[str, dict[str, Any]], there: Set[str]) -> dict[str, Problem]:
+    """Items whose last attempt failed, by output; a picture still there is another model's."""
+    return {
+        output: Problem(
+            output,
+            f"not made: {entry.get('reason')}"
+            + ("; the picture there is of an earlier run" if output in there else ""),
+        )
+        for output, entry in sorted(items.items())
+        if entry.get("status") == Status.FAILED
+    }
 
 
 @dataclass

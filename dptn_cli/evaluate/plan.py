@@ -3,8 +3,8 @@
 Everything is looked at here, before any long work starts.
 """
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -103,6 +103,25 @@ def make_plan(request: Request) -> Plan:
         metrics=tuple(metric for metric in wanted if not obstacles[metric.id]),
         not_computed=not_computed,
         required=required,
+    )
+
+
+def without(plan: Plan, broken: Mapping[str, str]) -> Plan:
+    """The plan without the metrics whose network could not be loaded.
+
+    Args:
+        plan: what was to be computed.
+        broken: why, by key of `NETWORKS`.
+
+    Raises:
+        InputError: one of them is required.
+    """
+    lost = tuple(NotComputed(m.id, broken[m.network]) for m in plan.metrics if m.network in broken)
+    _check_required(plan.required, lost)
+    return replace(
+        plan,
+        metrics=tuple(metric for metric in plan.metrics if metric.network not in broken),
+        not_computed=(*plan.not_computed, *lost),
     )
 
 

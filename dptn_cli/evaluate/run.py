@@ -5,8 +5,8 @@ import math
 import platform
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path, PurePosixPath
 from typing import Protocol as Interface
@@ -18,17 +18,17 @@ from dptn_cli import __version__
 from dptn_cli.errors import ModelError
 from dptn_cli.evaluate.bootstrap import bootstrap
 from dptn_cli.evaluate.feature_sets import Measuring, SetFeatures, measure, measure_cached
+from dptn_cli.evaluate.networks import Networks
+from dptn_cli.evaluate.notes import notes
 from dptn_cli.evaluate.picture_batches import picture_batches
 from dptn_cli.evaluate.pixels import Rules, read_pair, score_pairs
 from dptn_cli.evaluate.plan import Plan
 from dptn_cli.images import read_picture
 from dptn_cli.metrics.fid import frechet_distance
-from dptn_cli.metrics.protocols import Kind, Metric, Protocol
+from dptn_cli.metrics.protocols import Kind, Metric
 from dptn_cli.metrics.undefined import Undefined
 from dptn_cli.metrics.weights import NETWORKS
 from dptn_cli.scores import (
-    Comparison,
-    Difference,
     NotComputed,
     PairTable,
     PicturePair,
@@ -71,9 +71,16 @@ class Effort:
     workers: int
 
 
-def evaluate(plan: Plan, effort: Effort, progress: Progress) -> Report:
-    """Compute what the plan says."""
-    scores = _Scores(plan, effort, progress)
+def evaluate(plan: Plan, networks: Networks, *, effort: Effort, progress: Progress) -> Report:
+    """Compute what the plan says.
+
+    Args:
+        plan: what; none of its metrics needs a network that is broken (`plan.without`).
+        networks: of the learned metrics.
+        effort: how much at once.
+        progress: is told how far it is.
+    """
+    scores = _Scores(plan, networks, effort, progress)
     scores.score_pixels()
     scores.score_lpips()
     scores.score_sets()
@@ -83,12 +90,15 @@ def evaluate(plan: Plan, effort: Effort, progress: Progress) -> Report:
 @dataclass
 class _Scores:
     plan: Plan
+    networks: Networks
     effort: Effort
     progress: Progress
+    unread_real: int = 0
     pairs: list[PicturePair] = field(default_factory=list)
     columns: dict[str, npt.NDArray[np.float64]] = field(default_factory=dict)
     of_sets: dict[str, float] = field(default_factory=dict)
     failed: dict[Problem, None] = field(default_factory=dict)
+    """Each told once, though several stages meet it."""
     undefined: dict[str, Counter[str]] = field(default_factory=dict)
     not_computed: list[NotComputed] = field(default_factory=list)
 
@@ -162,10 +172,10 @@ class _Scores:
             intervals=intervals,
             table=table,
             unpaired=plan.pairing.unpaired,
-            failed=tuple(self.failed),
-            real=len(plan.real.names) if plan.real else 0,
+            failed=(*plan.pairing.not_made, *self.failed),
+            real=len(plan.real.names) - self.unread_real if plan.real else 0,
             not_computed=(*plan.not_computed, *self.not_computed),
-            notes=tuple(self._notes(ordered)),
+            notes=tuple(notes(plan, ordered, self.undefined, len(self.pairs))),
             versions=_versions(),
         )
 
@@ -185,15 +195,12 @@ class _Scores:
         reasons = self.undefined.get(metric_id)
         if reasons:
             return f"no pair has a value: {reasons.most_common(1)[0][0]}"
-        return "no pair could be read"
+        return "no pair could be scored"
 
     def _lpips(self, network: str, metrics: Sequence[Metric]) -> npt.NDArray[np.float64]:
-        from dptn_cli.metrics.devices import pick_device
-        from dptn_cli.metrics.lpips import Lpips
-
+        model = self.networks.lpips[network]
         values = np.full(len(self.pairs), math.nan)
         with self.progress.stage(NETWORKS[network].title, len(self.pairs)) as advance:
-            model = Lpips(network, pick_device())
             for batch in picture_batches(
                 self.pairs,
                 read_pair,
@@ -220,20 +227,18 @@ class _Scores:
         with self.progress.stage(NETWORKS[network].title, total) as advance:
             measuring = Measuring(
                 network=network,
-                load=_loader(network),
+                extract=self.networks.extractors[network],
                 batch_size=self.effort.batch_size,
                 workers=self.effort.workers,
                 scratch=scratch,
                 advance=advance,
             )
-            measured = (
-                measure(generated, measuring, read_picture),
-                measure_cached(real, measuring, read_picture),
-            )
-        for one in measured:
-            for problem in one.failed:
-                self._fail(problem)
-        return measured
+            of_generated = measure(generated, measuring, read_picture)
+            of_real = measure_cached(real, measuring, read_picture)
+        for problem in (*of_generated.failed, *of_real.failed):
+            self._fail(problem)
+        self.unread_real = len(of_real.failed)
+        return of_generated, of_real
 
     def _compare_sets(
         self, metrics: Sequence[Metric], generated: SetFeatures, real: SetFeatures
@@ -250,50 +255,6 @@ class _Scores:
             else:
                 self.of_sets[metric.id] = frechet_distance(generated.gaussian, real.gaussian)
 
-    def _notes(self, scores: dict[str, float]) -> Iterator[str]:
-        plan = self.plan
-        for metric_id, reasons in self.undefined.items():
-            for reason, count in reasons.items():
-                if metric_id in scores:
-                    yield (
-                        f"{metric_id}: {count:,} of {len(self.pairs):,} pairs left out of the "
-                        f"mean: {reason}"
-                    )
-        if any(name.startswith("paper.") for name in scores):
-            if any(not name.endswith((".jpg", ".jpeg")) for name in plan.pairing.pictures):
-                yield (
-                    "the published numbers were measured on JPEGs of quality 75, these are not "
-                    "all JPEGs: dptn transfer --format jpg --quality 75"
-                )
-            if "paper.fid" in scores and not plan.request.drop_last:
-                yield (
-                    "paper.fid: no picture was dropped; the published code drops what does not "
-                    "fill a batch of 64: --drop-last"
-                )
-        if "standard.kid" in scores:
-            fewest = min(len(one.names) for one in plan.feature_sets(Protocol.STANDARD))
-            if fewest < 1000:
-                yield f"standard.kid: subsets of {fewest:,} pictures, not of 1,000: no more there"
-        if any(name.endswith(".fid") for name in scores):
-            fewest = min(len(one.names) for one in plan.feature_sets(Protocol.STANDARD))
-            if fewest < 2048:
-                yield (
-                    f"fid: a set of {fewest:,} pictures is fewer than the 2,048 features: the "
-                    "value is far too high beside one of thousands of pictures"
-                )
-
-
-def _loader(
-    network: str,
-) -> Callable[[], Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.float32]]]:
-    def load() -> Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.float32]]:
-        from dptn_cli.metrics.devices import pick_device
-        from dptn_cli.metrics.inception import load_inception
-
-        return load_inception(network, pick_device())
-
-    return load
-
 
 def _versions() -> dict[str, str]:
     """Of what a number may depend on."""
@@ -302,34 +263,3 @@ def _versions() -> dict[str, str]:
         with contextlib.suppress(PackageNotFoundError):
             found[package] = version(package)
     return found
-
-
-def compare(reports: Sequence[Report]) -> Comparison:
-    """Put several runs side by side; differences are paired, over the pairs both have.
-
-    Folders of one name are told apart by the paths they were given by.
-    """
-    if len({report.run for report in reports}) < len(reports):
-        reports = [replace(report, run=str(report.results)) for report in reports]
-    first = reports[0].table
-    return Comparison(
-        tuple(reports),
-        tuple(_difference(report.run, report.table, first) for report in reports[1:]),
-    )
-
-
-def _difference(run: str, other: PairTable, first: PairTable) -> Difference:
-    places = {_key(pair): index for index, pair in enumerate(first.pairs)}
-    rows = [(i, places[_key(p)]) for i, p in enumerate(other.pairs) if _key(p) in places]
-    if not rows:
-        return Difference(run, 0, {})
-    mine, theirs = (np.array(column) for column in zip(*rows, strict=True))
-    shared = [name for name in other.values if name in first.values]
-    with np.errstate(invalid="ignore"):  # Infinite minus infinite: left out like both.
-        gaps = {name: other.values[name][mine] - first.values[name][theirs] for name in shared}
-    return Difference(run, len(rows), bootstrap(gaps))
-
-
-def _key(pair: PicturePair) -> str:
-    """The same pair in another run, whatever format it was saved in."""
-    return PurePosixPath(pair.name).with_suffix("").as_posix()

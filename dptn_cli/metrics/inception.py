@@ -3,7 +3,6 @@
 Both turn (N, H, W, 3) uint8 into (N, 2048) float32 features.
 """
 
-import warnings
 from collections.abc import Callable
 from typing import TypeAlias
 
@@ -12,10 +11,9 @@ import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 
-from dptn_cli.errors import ModelError
 from dptn_cli.metrics.devices import Device
+from dptn_cli.metrics.trained import checked, load_trained
 from dptn_cli.metrics.weights import NETWORKS
-from dptn_cli.torchvision_import import import_torchvision
 
 FEATURES = 2048
 INPUT_SIDE = 299
@@ -33,24 +31,15 @@ def load_inception(network: str, device: Device) -> Features:
     Raises:
         ModelError: the weights' file is not what it should be.
     """
-    import_torchvision()
-    path = NETWORKS[network].weights.path
-    load = _published if network == "inception_published" else _tensorflow
-    try:
-        with warnings.catch_warnings(action="ignore"):
-            model = load(str(path)).to(device.name).eval()
-    except Exception as error:  # A broken file can raise nearly anything.
-        raise ModelError(
-            f"{path}: not the weights it should be; delete it and fetch it again: "
-            f"{type(error).__name__}"
-        ) from error
+    build = PublishedInception if network == "inception_published" else _tensorflow
+    model = load_trained(network, build).to(device.name).eval()
 
     def features(pictures_u8: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         pictures = torch.from_numpy(np.ascontiguousarray(pictures_u8)).to(device.name)
         with torch.inference_mode(), device.exact():
             result: torch.Tensor = model(pictures.permute(0, 3, 1, 2).contiguous())
         values: npt.NDArray[np.float32] = result.float().cpu().numpy()
-        return values
+        return checked(values, network)
 
     return features
 
@@ -96,12 +85,5 @@ class _TensorflowInception(torch.nn.Module):
         return features
 
 
-def _published(path: str) -> torch.nn.Module:
-    return PublishedInception(torch.load(path, map_location="cpu", weights_only=True))
-
-
-def _tensorflow(path: str) -> torch.nn.Module:
-    # torch-fidelity unpickles whatever the file holds; read it safely first, so that a file
-    # that holds code is refused.
-    torch.load(path, map_location="cpu", weights_only=True)
-    return _TensorflowInception(path)
+def _tensorflow(_: dict[str, torch.Tensor]) -> _TensorflowInception:
+    return _TensorflowInception(str(NETWORKS["inception_tensorflow"].weights.path))

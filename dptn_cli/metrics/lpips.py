@@ -1,17 +1,14 @@
 """LPIPS by the `lpips` package, linear heads v0.1, pictures as on disk."""
 
 import contextlib
-import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
-from dptn_cli.errors import ModelError
+from dptn_cli.metrics.trained import checked, load_trained
 from dptn_cli.metrics.undefined import Undefined
-from dptn_cli.metrics.weights import NETWORKS
-from dptn_cli.torchvision_import import import_torchvision
 
 if TYPE_CHECKING:
     from dptn_cli.metrics.devices import Device
@@ -49,13 +46,14 @@ class Lpips:
 
         Raises:
             Undefined: the pictures are too small for the network.
+            ModelError: the weights give no numbers.
         """
         if min(generated_u8.shape[1:3]) < SMALLEST_SIDE[self._network]:
             raise Undefined(f"a side is shorter than {SMALLEST_SIDE[self._network]} pixels")
         with torch.inference_mode(), self._device.exact():
             distances = self._model(self._input(generated_u8), self._input(truth_u8))
         result: npt.NDArray[np.float64] = distances.reshape(-1).double().cpu().numpy()
-        return result
+        return checked(result, self._network)
 
     def _input(self, pictures_u8: npt.NDArray[np.uint8]) -> torch.Tensor:
         """(N, 3, H, W) float32 in [-1, 1], as `lpips.im2tensor` makes it."""
@@ -64,17 +62,11 @@ class Lpips:
 
 
 def _load(network: str) -> Any:
-    import_torchvision()
-    import lpips
+    def build(_: dict[str, torch.Tensor]) -> Any:
+        import lpips  # Imports torchvision, which must be ready.
 
-    try:
-        with warnings.catch_warnings(action="ignore"), contextlib.redirect_stdout(None):
-            # The heads lie in the package. The trunk would be fetched by torchvision where its
-            # file is missing; `weights.missing_for` has looked before.
+        # The heads lie in the package.
+        with contextlib.redirect_stdout(None):
             return lpips.LPIPS(net=network, version="0.1", verbose=False)
-    except Exception as error:  # A broken file can raise nearly anything.
-        path = NETWORKS[network].weights.path
-        raise ModelError(
-            f"{path}: not the weights it should be; delete it and fetch it again: "
-            f"{type(error).__name__}"
-        ) from error
+
+    return load_trained(network, build)

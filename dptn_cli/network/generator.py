@@ -52,8 +52,12 @@ class Generator(nn.Module):
         Returns:
             (N, 4 width, H/8, W/8)
         """
-        x: Tensor = torch.cat([source_image, source_maps, target_maps], dim=1)
-        x = self.encoder1(self.encoder0(self.block0(x)))
+        x = torch.cat([source_image, source_maps, target_maps], dim=1)
+        return self.features_behind(self.block0(x))
+
+    def features_behind(self, x: Tensor) -> Tensor:
+        """The features from what the first block gave, (N, width, H/2, W/2)."""
+        x = self.encoder1(self.encoder0(x))
         for index in range(self.config.residual_blocks):
             x = self.get_submodule(f"mblock{index}")(x)
         return x

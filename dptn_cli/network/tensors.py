@@ -30,11 +30,22 @@ def keypoint_maps(pose_yx: Tensor, size: tuple[int, int], sigma_px: float = 6.0)
     Returns:
         (N, J, height, width) float32 in [0, 1]; zeros for a missing joint.
     """
+    rows, cols = joint_lines(pose_yx, size, sigma_px)
+    return (rows.unsqueeze(3) * cols.unsqueeze(2)).float()
+
+
+def joint_lines(
+    pose_yx: Tensor, size: tuple[int, int], sigma_px: float = 6.0
+) -> tuple[Tensor, Tensor]:
+    """The two 1-D Gaussians of each joint, whose outer product is its keypoint map.
+
+    Returns:
+        (N, J, height) and (N, J, width) float64; the first is zeros for a missing joint.
+    """
     present = (pose_yx != -1).any(dim=2)  # (N, J)
     whole = pose_yx.trunc()
     rows = _gaussian(whole[:, :, 0], size[0], sigma_px) * present.unsqueeze(2)
-    cols = _gaussian(whole[:, :, 1], size[1], sigma_px)
-    return (rows.unsqueeze(3) * cols.unsqueeze(2)).float()
+    return rows, _gaussian(whole[:, :, 1], size[1], sigma_px)
 
 
 def _gaussian(centre: Tensor, length: int, sigma_px: float) -> Tensor:

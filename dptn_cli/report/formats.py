@@ -1,11 +1,10 @@
-"""A report as JSON, CSV, Markdown and LaTeX, and the rows that the tables show."""
+"""A report as JSON, CSV, Markdown and LaTeX."""
 
 import csv
 import io
 import json
 import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -14,52 +13,10 @@ import numpy as np
 from dptn_cli.errors import InputError
 from dptn_cli.files import make_folder, write_atomic
 from dptn_cli.metrics.protocols import BY_ID, METRICS, Metric, Protocol
-from dptn_cli.metrics.published import published_score
+from dptn_cli.report.rows import format_score, score_rows
 from dptn_cli.scores import Comparison, Interval, PairTable, Report
 
 JSON_NAME, CSV_NAME, HTML_NAME = "report.json", "pairs.csv", "report.html"
-
-
-@dataclass(frozen=True)
-class ScoreRow:
-    """One metric of a report beside the published table.
-
-    Attributes:
-        metric: which.
-        value: the report's.
-        interval: bootstrap 95 %, of a pairwise metric.
-        published: the table's, where it has one.
-    """
-
-    metric: Metric
-    value: float
-    interval: Interval | None
-    published: float | None
-
-    @property
-    def difference(self) -> float | None:
-        """The report's minus the published."""
-        return None if self.published is None else self.value - self.published
-
-    @property
-    def better(self) -> bool | None:
-        """Whether the difference is in the metric's direction; None for none."""
-        if not self.difference:
-            return None
-        return (self.difference > 0) == self.metric.higher_is_better
-
-
-def score_rows(report: Report) -> list[ScoreRow]:
-    """The report's metrics in the protocols' order."""
-    return [
-        ScoreRow(
-            BY_ID[metric_id],
-            value,
-            report.intervals.get(metric_id),
-            published_score(metric_id, report.dataset),
-        )
-        for metric_id, value in report.scores.items()
-    ]
 
 
 def report_document(report: Report) -> dict[str, Any]:
@@ -194,11 +151,6 @@ def latex(reports: Sequence[Report]) -> str:
         cells = (_cell(report, metric, "--") for metric in metrics)
         lines.append(" & ".join([_tex(report.run), *cells]) + r" \\")
     return "\n".join(lines)
-
-
-def format_score(metric: Metric, value: float) -> str:
-    """A score with the metric's decimals."""
-    return f"{value:.{metric.digits}f}"
 
 
 def _shown(reports: Sequence[Report]) -> list[Metric]:

@@ -1,18 +1,35 @@
 """A report as one HTML file that needs no network: tables, charts, pictures, methods."""
 
-import json
-import math
 from collections.abc import Iterable, Sequence
 from html import escape
 from importlib.resources import files
 from pathlib import Path
 
 from dptn_cli import __version__
-from dptn_cli.metrics.protocols import BY_ID, METRICS, Metric
-from dptn_cli.metrics.published import COLUMNS, DATASET_TITLES, DATASETS, published_table
-from dptn_cli.report.formats import HTML_NAME, ScoreRow, format_score, score_rows, write_file
+from dptn_cli.metrics.protocols import BY_ID, METRICS, Metric, Protocol
+from dptn_cli.metrics.published import (
+    COLUMNS,
+    DATASET_TITLES,
+    DATASETS,
+    published_score,
+    published_table,
+)
+from dptn_cli.report.formats import HTML_NAME, write_file
+from dptn_cli.report.markup import headings, table
+from dptn_cli.report.pair_table import pair_table
 from dptn_cli.report.pictures import histogram, picture_cards
-from dptn_cli.scores import Comparison, Difference, Interval, Report
+from dptn_cli.report.rows import (
+    ScoreRow,
+    clearly_better,
+    datasets_of,
+    format_gap,
+    format_gap_range,
+    format_range,
+    format_score,
+    score_rows,
+    verdict,
+)
+from dptn_cli.scores import Comparison, Difference, Report
 
 # Nothing from anywhere: a file name that holds markup could do nothing even if it got through.
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
@@ -43,7 +60,7 @@ def page(comparison: Comparison) -> str:
         "<h2>The published table, paper protocol</h2>",
         _published(reports),
         *(_pictures(report, named=several) for report in reports),
-        _pair_table(reports),
+        pair_table(reports),
         _methods(reports),
     ]
     return _PAGE.format(
@@ -92,75 +109,75 @@ def _head(report: Report, *, named: bool) -> str:
     return f'{heading}<ul class="facts">{items}</ul>'
 
 
-def _table(identity: str, head: Iterable[str], rows: Iterable[str]) -> str:
-    name = f' id="{identity}"' if identity else ""
+def _scores(report: Report) -> str:
+    head = headings("metric", "yours", "95 % interval", "DPTN, published", "difference")
+    rows: list[str] = []
+    for protocol in Protocol:
+        named = [row for row in score_rows(report) if row.metric.protocol == protocol]
+        if named:
+            rows.append(
+                f'<tr class="group"><th colspan="{len(head)}">{protocol} protocol</th></tr>'
+            )
+            rows += map(_score_row, named)
+    return table("scores", head, rows)
+
+
+def _score_row(row: ScoreRow) -> str:
     return (
-        f'<div class="scroll"><table{name}><thead><tr>{"".join(head)}</tr></thead>'
-        f"<tbody>{''.join(rows)}</tbody></table></div>"
+        f"<tr><th>{_title(row.metric)}</th>"
+        f'<td class="value">{format_score(row.metric, row.value)}</td>'
+        f'<td class="quiet">{format_range(row.metric, row.interval)}</td>'
+        f"<td>{format_score(row.metric, row.published)}</td>"
+        f"<td>{_difference(row)}</td></tr>"
     )
 
 
-def _th(*titles: str) -> list[str]:
-    return [f'<th scope="col">{title}</th>' for title in titles]
-
-
-def _scores(report: Report) -> str:
-    rows, before = [], ""
-    for row in score_rows(report):
-        protocol = row.metric.protocol
-        start = ' class="start"' if before and protocol != before else ""
-        rows.append(
-            f"<tr{start}>"
-            f"<th>{protocol}</th>"
-            f'<td class="left">{_title(row.metric)}</td>'
-            f'<td class="value">{format_score(row.metric, row.value)}</td>'
-            f'<td class="quiet">{_range(row.metric, row.interval)}</td>'
-            f"<td>{'' if row.published is None else format_score(row.metric, row.published)}</td>"
-            f"<td>{_difference(row)}</td></tr>"
-        )
-        before = protocol
-    head = [*_th("protocol"), '<th class="left" scope="col">metric</th>']
-    head += _th("yours", "95 % interval", "DPTN, published", "difference")
-    return _table("scores", head, rows)
-
-
-def _side_by_side(reports: Sequence[Report]) -> str:
+def _side_by_side(reports: tuple[Report, ...]) -> str:
     found = [{row.metric: row for row in score_rows(report)} for report in reports]
+    datasets = datasets_of(reports)
     rows = [
         f"<tr><th>{metric.protocol} {_title(metric)}</th>"
         + "".join(_cell(one.get(metric)) for one in found)
+        + "".join(
+            f"<td>{format_score(metric, published_score(metric.id, one))}</td>" for one in datasets
+        )
         + "</tr>"
         for metric in METRICS
         if any(metric in one for one in found)
     ]
-    return _table("scores", _th("metric", *(escape(report.run) for report in reports)), rows)
+    published = [f"DPTN, published on {DATASET_TITLES[one]}" for one in datasets]
+    runs = [escape(report.run) for report in reports]
+    return table("scores", headings("metric", *runs, *published), rows)
 
 
 def _cell(row: ScoreRow | None) -> str:
     if row is None:
         return "<td></td>"
-    interval = _range(row.metric, row.interval)
+    interval = format_range(row.metric, row.interval)
     small = f'<br><small class="quiet">{interval}</small>' if interval else ""
     return f'<td class="value">{format_score(row.metric, row.value)}{small}</td>'
 
 
 def _differences(difference: Difference, baseline: str) -> str:
+    if not difference.common:
+        return (
+            f"<h3>{escape(difference.run)} minus {escape(baseline)}</h3>"
+            '<p class="quiet">No pair in common, so no differences.</p>'
+        )
     rows = []
     for metric_id, interval in difference.by_metric.items():
         metric = BY_ID[metric_id]
-        clear = not interval.low <= 0 <= interval.high
-        better = (interval.mean > 0) == metric.higher_is_better
-        verdict = ("better" if better else "worse") if clear else "no clear difference"
+        word = verdict(clearly_better(metric, interval))
         rows.append(
             f"<tr><th>{metric.protocol} {_title(metric)}</th>"
-            f'<td class="value">{interval.mean:+.{metric.digits}f}</td>'
-            f'<td class="quiet">{_range(metric, interval)}</td>'
-            f'<td class="{verdict if clear else "quiet"}">{verdict}</td></tr>'
+            f'<td class="value">{format_gap(metric, interval.mean)}</td>'
+            f'<td class="quiet">{format_gap_range(metric, interval)}</td>'
+            f'<td class="{word or "quiet"}">{word or "no clear difference"}</td></tr>'
         )
     return (
         f"<h3>{escape(difference.run)} minus {escape(baseline)}, paired over "
         f"{difference.common:,} pairs</h3>"
-        + _table("", _th("metric", "difference", "95 % interval", ""), rows)
+        + table("", headings("metric", "difference", "95 % interval", ""), rows)
     )
 
 
@@ -185,8 +202,8 @@ def _remarks(report: Report, *, named: bool) -> str:
 
 def _published(reports: Sequence[Report]) -> str:
     wide = "".join(f'<th colspan="{len(COLUMNS)}">{DATASET_TITLES[d]}</th>' for d in DATASETS)
-    names = _th("system", "parameters, M")
-    names += _th(*(_title(BY_ID[f"paper.{name}"]) for _ in DATASETS for name in COLUMNS))
+    names = headings("system", "parameters, M")
+    names += headings(*(_title(BY_ID[f"paper.{name}"]) for _ in DATASETS for name in COLUMNS))
     head = [f'<th colspan="2"></th>{wide}</tr><tr>', *names]
     rows = [
         f'<tr><th title="{escape(row.venue)}">{row.model}</th>'
@@ -204,7 +221,7 @@ def _published(reports: Sequence[Report]) -> str:
         if any(score is not None for score in scores):
             cells = _four_decimals(scores)
             rows.append(f'<tr class="yours"><th>{escape(report.run)}</th><td></td>{cells}</tr>')
-    return _table("published", head, rows)
+    return table("published", head, rows)
 
 
 def _four_decimals(scores: Iterable[float | None]) -> str:
@@ -218,50 +235,6 @@ def _pictures(report: Report, *, named: bool) -> str:
     if not charts:
         return ""
     return f'<h2>Histograms{run}</h2><div class="charts">{charts}</div>{picture_cards(report, run)}'
-
-
-def _pair_table(reports: Sequence[Report]) -> str:
-    """The rows as JSON, which the page's script shows; `<` is escaped for the script element."""
-    several = len(reports) > 1
-    names = list(dict.fromkeys(name for report in reports for name in report.table.values))
-    if not names:
-        return ""
-    rows: list[list[object]] = []
-    for report in reports:
-        columns = [
-            [_json_number(value) for value in report.table.values[name].tolist()]
-            if name in report.table.values
-            else [None] * len(report.table.pairs)
-            for name in names
-        ]
-        first = (
-            [[report.run]] * len(report.table.pairs) if several else [[]] * len(report.table.pairs)
-        )
-        rows += [
-            [*start, pair.name, *scores]
-            for start, pair, *scores in zip(first, report.table.pairs, *columns, strict=True)
-        ]
-    titles = [*(["run"] if several else []), "generated", *names]
-    data = {"texts": 2 if several else 1, "rows": rows}
-    content = json.dumps(data, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
-    head = [
-        f'<th scope="col"><button type="button" data-title="{escape(t)}">{escape(t)}</button></th>'
-        for t in titles
-    ]
-    return (
-        "<h2>Every pair</h2>"
-        '<div class="controls"><input id="filter" type="search" placeholder="Part of a name" '
-        'aria-label="Part of a name"><button id="previous" type="button">Previous</button>'
-        '<button id="next" type="button">Next</button><span id="pairs-status"></span></div>'
-        + _table("pairs", head, [])
-        + f'<script type="application/json" id="pair-data">{content}</script>'
-    )
-
-
-def _json_number(value: float) -> float | str | None:
-    if math.isnan(value):
-        return None
-    return round(value, 6) if math.isfinite(value) else "inf"
 
 
 def _methods(reports: Sequence[Report]) -> str:
@@ -286,17 +259,8 @@ def _title(metric: Metric) -> str:
     return f'{metric.name} <span title="{words} is better">{arrow}</span>'
 
 
-def _range(metric: Metric, interval: Interval | None) -> str:
-    if interval is None:
-        return ""
-    return f"{interval.low:.{metric.digits}f} … {interval.high:.{metric.digits}f}"
-
-
 def _difference(row: ScoreRow) -> str:
     if row.difference is None:
         return ""
-    text = f"{row.difference:+.{row.metric.digits}f}"
-    if row.better is None:
-        return text
-    word = "better" if row.better else "worse"
-    return f'<span class="{word}">{text} {word}</span>'
+    text, word = format_gap(row.metric, row.difference), verdict(row.better)
+    return f'<span class="{word}">{text} {word}</span>' if word else text

@@ -1,7 +1,9 @@
 "use strict";
 // The per-pair table: all rows lie in the page as JSON, a hundred are shown at a time.
 (() => {
-  const data = JSON.parse(document.getElementById("pair-data").textContent);
+  const source = document.getElementById("pair-data");
+  if (!source) return; // No pair was scored.
+  const data = JSON.parse(source.textContent);
   const body = document.querySelector("#pairs tbody");
   const buttons = [...document.querySelectorAll("#pairs thead button")];
   const status = document.getElementById("pairs-status");
@@ -43,8 +45,8 @@
         return tr;
       }),
     );
-    const count = shown.length.toLocaleString("en");
-    status.textContent = `${count} pairs, page ${page + 1} of ${pages}`;
+    const pairs = shown.length === 1 ? "1 pair" : `${shown.length.toLocaleString("en")} pairs`;
+    status.textContent = `${pairs}, page ${page + 1} of ${pages}`;
     previous.disabled = page === 0;
     next.disabled = page === pages - 1;
     buttons.forEach((button, column) => {
@@ -52,7 +54,6 @@
       const direction = sorted.direction > 0 ? "ascending" : "descending";
       button.closest("th").setAttribute("aria-sort", on ? direction : "none");
       button.dataset.arrow = on ? (sorted.direction > 0 ? " ▲" : " ▼") : "";
-      button.textContent = button.dataset.title + button.dataset.arrow;
     });
   }
 

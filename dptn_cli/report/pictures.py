@@ -13,7 +13,7 @@ from PIL import Image
 from dptn_cli.errors import InputError
 from dptn_cli.images import read_picture
 from dptn_cli.metrics.protocols import BY_ID, Metric
-from dptn_cli.report.formats import format_score
+from dptn_cli.report.rows import format_score
 from dptn_cli.scores import PicturePair, Report
 
 BINS = 30

@@ -1,27 +1,33 @@
-"""The published data layout as pairs of pictures and poses, ready for the network."""
+"""The published data layout as batches of pictures and poses, ready for the networks."""
 
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
 from dptn_cli.errors import InputError
-from dptn_cli.images import decode_picture, fit_to_network
-from dptn_cli.keypoints import Annotations, to_network
+from dptn_cli.images import decode_picture, fit_to_network, picture_size
+from dptn_cli.keypoints import Annotations, mirror_pose, to_network
 from dptn_cli.pairs import read_pairs
-from dptn_cli.records import Frame, Pair
+from dptn_cli.records import Frame, Pair, PictureU8, Pose
+
+LOOKERS = 8  # threads that read the pictures' headers
 
 
 class Sample(NamedTuple):
-    """One pair, or a batch of them.
+    """A batch of pairs.
 
     Attributes:
-        source: ([N,] H, W, 3) uint8 RGB at the network's size.
+        source: (N, H, W, 3) uint8 RGB at the network's size.
         target: likewise.
-        source_pose: ([N,] 18, 2) float32 (y, x), pixels of the network's grid.
+        source_pose: (N, 18, 2) float32 (y, x), pixels of the network's grid.
         target_pose: likewise.
     """
 
@@ -29,6 +35,17 @@ class Sample(NamedTuple):
     target: Tensor
     source_pose: Tensor
     target_pose: Tensor
+
+    def to(self, device: torch.device) -> "Sample":
+        """The same on a device."""
+        return Sample(*(part.to(device, non_blocking=True) for part in self))
+
+
+class Draw(NamedTuple):
+    """A pair of the list, mirrored or not."""
+
+    row: int
+    mirrored: bool = False
 
 
 @dataclass(frozen=True)
@@ -66,45 +83,165 @@ def _only(folder: Path, pattern: str) -> Path:
 class PairDataset(Dataset[Sample]):
     """Every pair of a phase, decoded when asked for.
 
+    Args:
+        phase: its files.
+        frame: the pictures' size on disk and in the network.
+        skip_missing: leave out pairs whose pictures or keypoints cannot be used.
+
+    Attributes:
+        pairs: those that can be used.
+        unusable: one line for each picture that cannot, where they are skipped.
+
     Raises:
-        InputError: pictures without keypoints, or that are not there; the message lists them.
+        InputError: pictures that are not there, of another size or without usable keypoints,
+            all listed; or nothing that can be used.
     """
 
-    def __init__(self, phase: Phase, frame: Frame) -> None:
-        self.folder = phase.pictures
-        self.frame = frame
-        self.pairs: list[Pair] = list(read_pairs(phase.pairs))
+    def __init__(self, phase: Phase, frame: Frame, *, skip_missing: bool = False) -> None:
+        self.folder, self.frame = phase.pictures, frame
         self.poses = Annotations(phase.annotations)
-        names = {name for pair in self.pairs for name in (pair.source, pair.target)}
-        unposed = sorted(name for name in names if name not in self.poses)
-        missing = sorted(name for name in names if not (self.folder / name).is_file())
-        if unposed or missing:
+        pairs: list[Pair] = list(read_pairs(phase.pairs))
+        names = sorted({name for pair in pairs for name in (pair.source, pair.target)})
+        with ThreadPoolExecutor(LOOKERS) as pool:
+            problems = dict(zip(names, pool.map(self._problem, names), strict=True))
+        bad = {name for name, problem in problems.items() if problem}
+        self.unusable = tuple(f"{name}: {problems[name]}" for name in sorted(bad))
+        if bad and not skip_missing:
             raise InputError(
-                f"{phase.pairs}: {len(unposed)} pictures without keypoints and {len(missing)} "
-                f"that are not in {self.folder}: {', '.join((unposed + missing)[:5])} ..."
+                f"{phase.pairs}: {len(bad):,} pictures cannot be used; --skip-missing leaves out "
+                "their pairs:",
+                self.unusable,
             )
+        self.pairs = [pair for pair in pairs if not {pair.source, pair.target} & bad]
+        if not self.pairs:
+            raise InputError(f"{phase.pairs}: none of its {len(pairs):,} pairs can be used")
+
+    def _problem(self, name: str) -> str:
+        """Why a picture cannot be used; empty where it can."""
+        if name not in self.poses:
+            return "no keypoints"
+        if not (self.folder / name).is_file():
+            return f"not in {self.folder}"
+        try:
+            pose: Pose = self.poses[name]
+            size = picture_size(self.folder / name)
+        except InputError as error:
+            return str(error)
+        if size != self.frame.image_size:
+            wanted = self.frame.image_size
+            return f"{size[0]}x{size[1]} pixels (HxW), the others have {wanted[0]}x{wanted[1]}"
+        return "" if (pose >= 0).any() else "all 18 joints are missing"
 
     def __len__(self) -> int:
         return len(self.pairs)
 
     def __getitem__(self, index: int) -> Sample:
-        """The pair at `index`."""
-        pair = self.pairs[index]
-        return Sample(
-            self._picture(pair.source),
-            self._picture(pair.target),
-            self._pose(pair.source),
-            self._pose(pair.target),
-        )
+        """The pair at `index`, as a batch of one."""
+        return self.batch([Draw(index)])
 
-    def _picture(self, name: str) -> Tensor:
+    def __getitems__(self, draws: Sequence[Draw]) -> Sample | InputError:
+        """For a DataLoader's workers, which cannot raise without a traceback of their own."""
+        try:
+            return self.batch(draws)
+        except InputError as error:
+            return error
+
+    def batch(self, draws: Sequence[Draw]) -> Sample:
+        """Decode pairs.
+
+        Raises:
+            InputError: a picture cannot be decoded; the message names it.
+        """
+        rows = [self._row(self.pairs[draw.row], draw.mirrored) for draw in draws]
+        return Sample(*(torch.from_numpy(np.stack(column)) for column in zip(*rows, strict=True)))
+
+    def _row(self, pair: Pair, mirrored: bool) -> list[npt.NDArray[Any]]:
+        names = (pair.source, pair.target)
+        pictures = [self._picture(name) for name in names]
+        poses = [self.poses[name] for name in names]
+        height, width = self.frame.image_size
+        if mirrored:
+            pictures = [picture[:, ::-1] for picture in pictures]
+            poses = [mirror_pose(pose, width) for pose in poses]
+        return [
+            *pictures,
+            *(to_network(pose, (height, width), self.frame.network_size) for pose in poses),
+        ]
+
+    def _picture(self, name: str) -> PictureU8:
         path = self.folder / name
         try:
             image = decode_picture(path.read_bytes())
         except (InputError, OSError) as error:
             raise InputError(f"{path}: {error}") from error
-        return torch.tensor(fit_to_network(image, self.frame.network_size))
+        return fit_to_network(image, self.frame.network_size)
 
-    def _pose(self, name: str) -> Tensor:
-        pose = self.poses[name]
-        return torch.from_numpy(to_network(pose, self.frame.image_size, self.frame.network_size))
+
+@dataclass(frozen=True)
+class BatchOrder:
+    """Which pairs each step takes.
+
+    A function of the seed and the epoch alone, so that a run goes on where it stopped with no
+    random state to keep.
+
+    Attributes:
+        pairs: length of the pair list.
+        batch_size: pairs a step, over all processes.
+        flip: whether half of the pairs are mirrored.
+        drop_last: whether an epoch's incomplete last batch is left out.
+        seed: of the order and the mirroring.
+    """
+
+    pairs: int
+    batch_size: int
+    flip: bool
+    drop_last: bool
+    seed: int
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Batches in an epoch.
+
+        Raises:
+            InputError: fewer pairs than a batch, and the incomplete one is left out.
+        """
+        full, rest = divmod(self.pairs, self.batch_size)
+        steps = full + (1 if rest and not self.drop_last else 0)
+        if not steps:
+            raise InputError(
+                f"{self.pairs} pairs are less than one batch of {self.batch_size}, and "
+                "--drop-last leaves out what does not fill one"
+            )
+        return steps
+
+    def size(self, step: int) -> int:
+        """Pairs in a step's batch, steps counted from 0."""
+        done = step % self.steps_per_epoch * self.batch_size
+        return min(self.batch_size, self.pairs - done)
+
+    def rest(self, step: int, steps: int, process: int, processes: int) -> Iterator[list[Draw]]:
+        """One process's share of every batch from `step` to `steps`.
+
+        A process for which nothing is left in an incomplete batch is given the batch's first
+        pair; `share` gives it no weight.
+        """
+        while step < steps:
+            epoch, done = divmod(step, self.steps_per_epoch)
+            draws = self._epoch(epoch)
+            for batch in range(done, min(self.steps_per_epoch, done + steps - step)):
+                whole = draws[batch * self.batch_size : (batch + 1) * self.batch_size]
+                yield whole[process::processes] or whole[:1]
+                step += 1
+
+    def share(self, step: int, process: int, processes: int) -> float:
+        """What a process's mean over its pairs counts in the mean over the processes."""
+        count = self.size(step)
+        return len(range(process, count, processes)) * processes / count
+
+    def _epoch(self, epoch: int) -> list[Draw]:
+        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + epoch)
+        order = torch.randperm(self.pairs, generator=generator).tolist()
+        mirrored = torch.zeros(self.pairs, dtype=torch.bool)
+        if self.flip:
+            mirrored = torch.rand(self.pairs, generator=generator) < 0.5
+        return [Draw(*draw) for draw in zip(order, mirrored.tolist(), strict=True)]

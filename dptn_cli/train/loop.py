@@ -1,220 +1,295 @@
-"""The training loop: both branches at once, stoppable and resumable at any step."""
+"""The training loop, stoppable and resumable at any step."""
 
-import json
-import math
-import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, cast
 
 import torch
+from accelerate import Accelerator
 from torch import Tensor
 from torch.utils.data import DataLoader
 
 from dptn_cli.errors import InputError, ModelError
-from dptn_cli.files import write_atomic
-from dptn_cli.interrupt import StopRequest
-from dptn_cli.network.checkpoint import check_tensors, read_checkpoint, save_generator
-from dptn_cli.network.config import GeneratorConfig
-from dptn_cli.network.generator import Generator
-from dptn_cli.network.initial import initialise_generator
-from dptn_cli.network.tensors import keypoint_maps, picture_to_tensor
-from dptn_cli.records import Frame
-from dptn_cli.train.data import PairDataset, Sample, find_phase
-
-LAST = "checkpoint-last.pth"
-GENERATOR = "generator-last.pth"
-
-
-@dataclass(frozen=True)
-class TrainConfig:
-    """What a run is made of; a run folder belongs to one of these.
-
-    Attributes:
-        generator: widths and depths.
-        frame: picture and network sizes.
-        batch_size: pairs a step.
-        epochs: passes over the pair list.
-        constant_epochs: epochs at the full rate, before it falls linearly.
-        learning_rate: Adam's, with betas (0.5, 0.999).
-        target_share: t, the weight of the target branch; the source branch has 1 - t.
-        ema_decay: of the moving average of the weights, which is what is exported.
-        precision: of the forward pass.
-        initialisation: `published` (orthogonal, gain 0.02), or `torch`, whose defaults learn
-            faster where a run is short.
-        seed: of the initial weights and the order of the pairs.
-    """
-
-    generator: GeneratorConfig
-    frame: Frame
-    batch_size: int = 32
-    epochs: int = 200
-    constant_epochs: int = 100
-    learning_rate: float = 2e-4
-    target_share: float = 0.5
-    ema_decay: float = 0.999
-    precision: Literal["fp32", "bf16"] = "fp32"
-    initialisation: Literal["published", "torch"] = "published"
-    seed: int = 0
-
-    def rate(self, epoch: int) -> float:
-        """The learning rate of an epoch, counted from 0, as published."""
-        decay_epochs = self.epochs - self.constant_epochs + 1
-        return self.learning_rate * (1 - max(0, epoch + 1 - self.constant_epochs) / decay_epochs)
+from dptn_cli.interrupt import StopRequest, ignore_interrupt
+from dptn_cli.train.data import BatchOrder, PairDataset, Sample, find_phase
+from dptn_cli.train.losses import Vgg19
+from dptn_cli.train.recipe import Pace, TrainConfig
+from dptn_cli.train.run_folder import LAST, RunFolder
+from dptn_cli.train.step import Learner
+from dptn_cli.train.validation import Scores, grid, spread, validate
 
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a run stands, after one step."""
+    """Where a run stands, after one step.
+
+    Attributes:
+        step: steps made.
+        steps: steps in all.
+        epoch: of this step, from 0.
+        rates: learning rates of generator and critic.
+        losses: as `Learner.step` gives them.
+        samples_per_s: pairs a second since the run was started or resumed.
+    """
 
     step: int
     steps: int
     epoch: int
-    rate: float
-    target_l1: float
-    source_l1: float
+    rates: tuple[float, float]
+    losses: Mapping[str, float]
+    samples_per_s: float
+
+    def values(self) -> dict[str, float]:
+        """All of it as named numbers, in groups."""
+        return {
+            "epoch": self.epoch + 1,
+            "rate/generator": self.rates[0],
+            "rate/discriminator": self.rates[1],
+            "samples_per_s": round(self.samples_per_s, 3),
+            **{f"loss/{name}": value for name, value in self.losses.items()},
+        }
+
+
+@dataclass(frozen=True)
+class TrainData:
+    """What a run learns from.
+
+    Attributes:
+        train: its pairs.
+        test: those that validations look at; None where the data has no test phase.
+    """
+
+    train: PairDataset
+    test: PairDataset | None
+
+
+def read_data(data: Path, config: TrainConfig, *, skip_missing: bool = False) -> TrainData:
+    """Read and check a folder in the published layout.
+
+    Raises:
+        InputError: as `PairDataset`.
+    """
+    train, *test = (
+        PairDataset(find_phase(data, phase), config.frame, skip_missing=skip_missing)
+        for phase in ("train", "test")
+        if phase == "train" or (data / phase).is_dir()
+    )
+    return TrainData(train, test[0] if test else None)
 
 
 class Trainer:
-    """One run: its networks, its place in the pair list, its folder.
+    """One run: its place in the pair list, and what it leaves in its folder.
 
     Args:
-        data: folder in the published layout.
-        run: folder of the run; made if need be, resumed if it holds a checkpoint.
+        data: from `read_data`.
+        folder: of the run; resumed if it holds a checkpoint.
         config: must equal the run folder's, if that has one.
+        accelerator: from `connect`.
+        pace: how often to save, log and validate.
+        vgg: of the perceptual losses; needed where they have a weight.
+        start: checkpoints to start from, by `generator` and `discriminator`.
+
+    Attributes:
+        step: steps made.
+        steps: steps in all.
 
     Raises:
-        InputError: data that cannot be used, or the run folder of another configuration.
+        InputError: a batch that the processes cannot share, or the run folder of another
+            configuration.
+        ModelError: the run's checkpoint cannot be read.
     """
 
-    def __init__(self, data: Path, run: Path, config: TrainConfig) -> None:
-        self.config, self.run_folder = config, run
-        self.pairs = PairDataset(find_phase(data, "train"), config.frame)
-        self.steps_per_epoch = math.ceil(len(self.pairs) / config.batch_size)
-        self.steps = self.steps_per_epoch * config.epochs
-        self.step = 0
-        torch.manual_seed(config.seed)
-        self.generator = Generator(config.generator)
-        if config.initialisation == "published":
-            initialise_generator(self.generator)
-        self.average = Generator(config.generator)
-        self.average.load_state_dict(self.generator.state_dict())
-        self.optimiser = torch.optim.Adam(
-            self.generator.parameters(), lr=config.learning_rate, betas=(0.5, 0.999)
+    def __init__(
+        self,
+        data: TrainData,
+        folder: RunFolder,
+        config: TrainConfig,
+        *,
+        accelerator: Accelerator,
+        pace: Pace | None = None,
+        vgg: Vgg19 | None = None,
+        start: Mapping[str, Path] | None = None,
+    ) -> None:
+        self.data, self.folder, self.config, self.pace = data, folder, config, pace or Pace()
+        self._accelerator = accelerator
+        if config.batch_size % accelerator.num_processes:
+            raise InputError(
+                f"--batch-size {config.batch_size} is over all processes and must be a "
+                f"multiple of their number, {accelerator.num_processes}"
+            )
+        self.order = BatchOrder(
+            len(data.train), config.batch_size, config.flip, config.drop_last, config.seed
         )
-        run.mkdir(parents=True, exist_ok=True)
-        if (run / LAST).exists():
-            self._resume(read_checkpoint(run / LAST))
+        self.steps = self.order.steps_per_epoch * config.epochs
+        self.step = 0
+        self.best: dict[str, float] = {}
+        state = folder.read_state()
+        if state is not None:
+            _check_config(folder.path / LAST, state.get("config"), asdict(config))
+        self.learner = Learner(config, accelerator, vgg, start if state is None else None)
+        if state is not None:
+            self._resume(state)
+        folder.go_on_from(self.step)
 
-    def train(self, report: Callable[[Progress], None], save_every: int = 500) -> bool:
+    def train(self, report: Callable[[Progress], None]) -> bool:
         """Train to the end, or until SIGINT or SIGTERM.
 
         Args:
             report: called after every step.
-            save_every: steps between two checkpoints.
 
         Returns:
             Whether the run is complete.
+
+        Raises:
+            InputError: a picture cannot be read; the state is saved first.
+            ModelError: a loss is not finite; the last checkpoint is kept as it was.
         """
-        started_s = time.monotonic()
-        with StopRequest() as stop, (self.run_folder / "metrics.jsonl").open("a") as log:
+        started_s, first = time.monotonic(), self.step
+        with StopRequest() as stop:
             for sample in self._samples():
-                progress = self._train_step(sample)
+                losses = self._train_step(self._readable(sample))
+                elapsed_s = time.monotonic() - started_s
+                pairs = (self.step - first) * self.config.batch_size
+                progress = self._progress(losses, pairs / max(elapsed_s, 1e-9))
                 report(progress)
-                if self.step % 50 == 0:
-                    line = asdict(progress) | {"elapsed_s": round(time.monotonic() - started_s, 1)}
-                    log.write(json.dumps(line) + "\n")
-                    log.flush()
-                if stop.asked or self.step % save_every == 0:
+                if self._anywhere(stop.asked):
                     self.save()
-                if stop.asked:
                     return False
+                self._keep(progress)
         self.save()
         return True
 
-    def _samples(self) -> Iterator[Sample]:
-        """The rest of the run's batches. The order depends on seed and epoch alone."""
-        while self.step < self.steps:
-            epoch, done = divmod(self.step, self.steps_per_epoch)
-            order = torch.Generator().manual_seed(self.config.seed * 1_000_003 + epoch)
-            indices = torch.randperm(len(self.pairs), generator=order)
-            batches = torch.split(indices, self.config.batch_size)[done:]
-            yield from DataLoader(
-                self.pairs,
-                batch_sampler=[batch.tolist() for batch in batches],
-                num_workers=1,
-                worker_init_fn=_ignore_interrupt,
-            )
+    def _samples(self) -> Iterable[Sample | InputError]:
+        """This process's share of the rest of the run's batches."""
+        process, processes = self._accelerator.process_index, self._accelerator.num_processes
+        loader: Any = DataLoader(
+            self.data.train,
+            batch_sampler=self.order.rest(self.step, self.steps, process, processes),
+            num_workers=self.pace.workers,
+            collate_fn=_as_it_is,
+            pin_memory=self._accelerator.device.type == "cuda",
+            worker_init_fn=ignore_interrupt,
+        )
+        return cast(Iterable[Sample | InputError], loader)
 
-    def _train_step(self, sample: Sample) -> Progress:
-        epoch = self.step // self.steps_per_epoch
-        rate = self.config.rate(epoch)
-        for group in self.optimiser.param_groups:
-            group["lr"] = rate
-        target_l1, source_l1 = self._losses(sample)
-        share = self.config.target_share
-        loss = share * target_l1 + (1 - share) * source_l1
-        if not loss.isfinite():
+    def _readable(self, sample: Sample | InputError) -> Sample:
+        """Save, and end the run in every process, where one could not read its pictures."""
+        unreadable = isinstance(sample, InputError)
+        if self._anywhere(unreadable) and not unreadable:
+            sample = InputError("another process could not read its pictures; see its message")
+        if isinstance(sample, InputError):
+            self.save()
+            raise sample
+        return sample
+
+    def _anywhere(self, flag: bool) -> bool:
+        """Whether a flag is set in any process."""
+        if self._accelerator.num_processes == 1:
+            return flag
+        value = torch.tensor([float(flag)], device=self._accelerator.device)
+        return bool(cast(Tensor, self._accelerator.reduce(value, "sum")).item())
+
+    def _train_step(self, sample: Sample) -> dict[str, float]:
+        accelerator = self._accelerator
+        share = self.order.share(self.step, accelerator.process_index, accelerator.num_processes)
+        try:
+            losses = self.learner.step(sample, self._rates(), share)
+        except ModelError as error:
             raise ModelError(
-                f"step {self.step}: the loss is {loss.item()}; the last checkpoint "
-                f"in {self.run_folder} is good"
-            )
-        self.optimiser.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        self.optimiser.step()
+                f"step {self.step + 1}: {error}; the checkpoint before it in {self.folder.path} "
+                "is kept; a lower --learning-rate may help"
+            ) from error
         self.step += 1
-        self._average()
-        return Progress(self.step, self.steps, epoch, rate, target_l1.item(), source_l1.item())
+        self.learner.update_average(self.step)
+        return losses
 
-    def _losses(self, sample: Sample) -> tuple[Tensor, Tensor]:
-        frame = self.config.frame
-        source, target = picture_to_tensor(sample.source), picture_to_tensor(sample.target)
-        source_maps, target_maps = (
-            keypoint_maps(pose, frame.network_size, frame.sigma_px)
-            for pose in (sample.source_pose, sample.target_pose)
-        )
-        with torch.autocast("cpu", torch.bfloat16, enabled=self.config.precision == "bf16"):
-            fake_target, fake_source = self.generator(source, source_maps, target_maps)
-        return (
-            (fake_target.float() - target).abs().mean(),
-            (fake_source.float() - source).abs().mean(),
-        )
+    def _rates(self) -> tuple[float, float]:
+        rate = self.config.rate(self.step // self.order.steps_per_epoch)
+        return rate, rate * self.config.discriminator_rate
 
-    @torch.no_grad()
-    def _average(self) -> None:
-        decay = min(self.config.ema_decay, (1 + self.step) / (10 + self.step))
-        pairs = zip(self.average.parameters(), self.generator.parameters(), strict=True)
-        for average, current in pairs:
-            average.lerp_(current, 1 - decay)
+    def _progress(self, losses: Mapping[str, float], samples_per_s: float) -> Progress:
+        epoch = (self.step - 1) // self.order.steps_per_epoch
+        rate = self.config.rate(epoch)
+        rates = (rate, rate * self.config.discriminator_rate)
+        return Progress(self.step, self.steps, epoch, rates, losses, samples_per_s)
+
+    def _keep(self, progress: Progress) -> None:
+        """What is due after a step: metrics, a validation, a grid, a checkpoint."""
+        step, pace, test = self.step, self.pace, self.data.test
+
+        def due(every: int) -> bool:
+            return step % every == 0 or step == self.steps
+
+        if due(pace.log_every):
+            self.folder.log(step, progress.values())
+        if test is not None and due(pace.validate_every):
+            self._validate(test)
+        if due(pace.grid_every) and self._accelerator.is_main_process:
+            self.folder.write_grid(step, grid(self.learner.average, test or self.data.train))
+        if step % pace.save_every == 0:
+            self.save()
+
+    def _validate(self, pairs: PairDataset) -> None:
+        """Score the average; keep it where it is the best so far, by SSIM."""
+        accelerator, average = self._accelerator, self.learner.average
+        rows = spread(range(len(pairs)), self.pace.validation_pairs)
+        own = rows[accelerator.process_index :: accelerator.num_processes]
+        scores = validate(average, pairs, own, self.config.batch_size)
+        sums = torch.tensor(list(asdict(scores).values()), device=accelerator.device)
+        sums = cast(Tensor, accelerator.reduce(sums, "sum"))
+        means = Scores(*sums.tolist()).means()
+        self.folder.log(self.step, {f"validation/{name}": value for name, value in means.items()})
+        if means["ssim"] > self.best.get("ssim", -1.0):
+            self.best = {"step": self.step, **means}
+            self.folder.save_generator("best", average, self.config.frame)
 
     def save(self) -> None:
-        """Write the whole state, and the averaged generator for `dptn export`."""
-        state = {
-            "config": asdict(self.config),
-            "step": self.step,
-            "generator": self.generator.state_dict(),
-            "average": self.average.state_dict(),
-            "optimiser": self.optimiser.state_dict(),
-        }
-        write_atomic(self.run_folder / LAST, lambda file: torch.save(state, file))
-        save_generator(self.run_folder / GENERATOR, self.average, self.config.frame)
+        """Write the whole state, and the networks by themselves."""
+        learner, frame = self.learner, self.config.frame
+        head = {"config": asdict(self.config), "step": self.step, "best": self.best}
+        self.folder.save_state(head | learner.state())
+        self.folder.save_generator("last", learner.average, frame)
+        self.folder.save_generator("last-raw", learner.generator, frame)
+        if learner.discriminator is not None:
+            self.folder.save_discriminator(learner.discriminator.state_dict())
 
-    def _resume(self, state: dict[str, Any]) -> None:
-        path = self.run_folder / LAST
-        if state.get("config") != asdict(self.config):
-            raise InputError(
-                f"{self.run_folder} belongs to a run with other settings ({state.get('config')}); "
-                "name another folder, or give the same settings"
-            )
-        check_tensors(path, state["generator"], self.generator.state_dict())
-        self.generator.load_state_dict(state["generator"])
-        self.average.load_state_dict(state["average"])
-        self.optimiser.load_state_dict(state["optimiser"])
-        self.step = state["step"]
+    def _resume(self, state: Mapping[str, Any]) -> None:
+        path = self.folder.path / LAST
+        self.learner.load_state(path, state)
+        try:
+            self.step, self.best = int(state["step"]), dict(state["best"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise ModelError(f"{path}: not a whole checkpoint of `dptn train`: {error}") from error
 
 
-def _ignore_interrupt(_worker: int) -> None:
-    """Leave Ctrl-C, which reaches the whole group, to the trainer."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+def _check_config(path: Path, found: Any, wanted: dict[str, Any]) -> None:
+    """Raise an InputError that names the settings in which two runs differ."""
+    here, there = _settings(wanted), _settings(found if isinstance(found, dict) else {})
+    differing = [
+        f"{name} {there.get(name, 'unknown')} there, {here.get(name, 'unknown')} asked for"
+        for name in sorted(here.keys() | there.keys())
+        if here.get(name) != there.get(name)
+    ]
+    if differing:
+        raise InputError(
+            f"{path.parent} belongs to a run with other settings ({'; '.join(differing)}); "
+            "name another folder, or give the same settings"
+        )
+
+
+def _settings(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """A nested configuration, flat, with dotted names."""
+    flat: dict[str, Any] = {}
+    for name, value in config.items():
+        if isinstance(value, dict):
+            flat |= _settings(value, f"{prefix}{name}.")
+        else:
+            flat[f"{prefix}{name}"] = tuple(value) if isinstance(value, list) else value
+    return flat
+
+
+def _as_it_is(sample: Any) -> Any:
+    """The dataset has made a batch already."""
+    return sample

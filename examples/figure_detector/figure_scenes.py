@@ -14,11 +14,9 @@ from PIL import Image
 from scene_backdrops import Picture, sample_backdrop
 
 USUAL = (256, 176)
-SCALES = (0.52, 1.75)
-LARGE_SHARE = 0.35
-BACK_SHARE = 0.45
+SCALES = (0.5, 1.35)  # larger pictures are reduced before they are looked at
 KINDS = ("usual", "enlarged", "wide", "two", "empty")
-CHANCES = (0.40, 0.32, 0.15, 0.09, 0.04)
+CHANCES = (0.44, 0.22, 0.18, 0.11, 0.05)
 
 
 @dataclass(frozen=True)
@@ -49,12 +47,12 @@ def make_scene(seed: int, number: int) -> FigureScene:
 def _composition(rng: np.random.Generator, kind: str) -> tuple[tuple[int, int], tuple[Stance, ...]]:
     """The picture's size (height, width), and who stands where on it."""
     if kind == "usual":
-        stance = sample_stance(rng, (_factor(rng),) * 2, _view(rng))
+        stance = sample_stance(rng, (_log_uniform(rng, *SCALES),) * 2)
         return USUAL, (_moved(rng, stance, 0.06 + 0.3 * abs(1 - stance.scale)),)
     if kind == "enlarged":
-        factor = _factor(rng)
+        factor = _log_uniform(rng, *SCALES)
         size = (round(USUAL[0] * factor), round(USUAL[1] * factor))
-        return size, (sample_stance(rng, (0.85, 1.05), _view(rng)),)
+        return size, (sample_stance(rng, (0.85, 1.05)),)
     if kind == "two":
         size = (USUAL[0], int(rng.integers(220, 360)))
         return size, (_beside(rng, -1), _beside(rng, 1))
@@ -64,17 +62,6 @@ def _composition(rng: np.random.Generator, kind: str) -> tuple[tuple[int, int], 
     figure = _log_uniform(rng, SCALES[0] * USUAL[0], SCALES[1] * USUAL[0])
     stance = sample_stance(rng, (figure / height,) * 2)
     return (height, width), (_moved(rng, stance, 0.25),)
-
-
-def _factor(rng: np.random.Generator) -> float:
-    """A figure's size beside the usual one; large ones often, since they are hard to learn."""
-    if rng.random() < LARGE_SHARE:
-        return float(rng.uniform(1.2, SCALES[1]))
-    return _log_uniform(rng, *SCALES)
-
-
-def _view(rng: np.random.Generator) -> str:
-    return "back" if rng.random() < BACK_SHARE else "front"
 
 
 def _log_uniform(rng: np.random.Generator, low: float, high: float) -> float:

@@ -113,7 +113,7 @@ class Figures(openpifpaf.datasets.DataModule):  # type: ignore[misc]
     """Drawn figures with COCO's 17 joints."""
 
     scenes = 2000
-    square_edge = 321  # whole figures, up to 1.3 times the usual size: a crop has no head
+    square_edge = 257
 
     def __init__(self) -> None:
         super().__init__()

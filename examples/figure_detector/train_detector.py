@@ -19,6 +19,7 @@ import torch  # noqa: E402
 
 LEARNING_RATE = 2e-3
 BATCH_SIZE = 8
+META = {"long_edge": 257}  # of the crops that it is trained on; `dptn` looks at that size
 
 
 def main() -> None:
@@ -63,9 +64,9 @@ def trainer_arguments(options: argparse.Namespace) -> list[str]:
 
 
 def write_bare(trained: Path, out: Path) -> None:
-    """Writes a checkpoint without its meta: that holds the machine's name and all arguments."""
+    """Writes a checkpoint without the trainer's meta: the machine's name and all arguments."""
     checkpoint = torch.load(trained, weights_only=False)  # our own file, a moment old
-    torch.save({"model": checkpoint["model"], "epoch": checkpoint["epoch"], "meta": {}}, out)
+    torch.save({"model": checkpoint["model"], "epoch": checkpoint["epoch"], "meta": META}, out)
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +23,11 @@ import numpy as np
 from PIL import Image
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
+from dptn_cli.evaluate.networks import Networks
 from dptn_cli.evaluate.pixels import default_workers
 from dptn_cli.evaluate.plan import Plan, Request, make_plan
 from dptn_cli.evaluate.run import Effort, evaluate
+from dptn_cli.metrics.protocols import Kind
 
 KEPT = 40
 """Distinct pictures; the other files are links to them."""
@@ -71,6 +74,11 @@ def by_scikit_image(plan: Plan) -> dict[str, list[float]]:
     return found
 
 
+def pixels_alone(plan: Plan) -> Plan:
+    """The plan without LPIPS, which this machine may have the weights of."""
+    return replace(plan, metrics=tuple(m for m in plan.metrics if m.kind == Kind.PIXELS))
+
+
 class Held:
     """A progress that notes the process's largest memory so far, MB."""
 
@@ -101,12 +109,15 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         make_pictures(folder, options.pairs, (options.height, options.width))
-        plan = make_plan(Request(folder / "results", folder / "truth", dataset="market"))
+        plan = pixels_alone(
+            make_plan(Request(folder / "results", folder / "truth", dataset="market"))
+        )
         held = Held()
         ours_s, theirs_s = [], []
         for _ in range(options.rounds):
             started_s = time.perf_counter()
-            report = evaluate(plan, Effort(batch_size=32, workers=default_workers()), held)
+            effort = Effort(batch_size=32, workers=default_workers())
+            report = evaluate(plan, Networks({}, {}, {}), effort=effort, progress=held)
             ours_s.append(time.perf_counter() - started_s)
             started_s = time.perf_counter()
             found = by_scikit_image(plan)

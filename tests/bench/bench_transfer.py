@@ -12,6 +12,7 @@ import statistics
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -55,8 +56,8 @@ def batches(job: Job) -> list[Batch]:
 def bare_s(session: Session, ready: list[Batch]) -> float:
     """Seconds of inference alone."""
     started_s = time.perf_counter()
-    for batch in ready:
-        session.run(batch)
+    with ThreadPoolExecutor(session.lanes) as lanes:
+        list(lanes.map(session.run, ready))
     return time.perf_counter() - started_s
 
 
@@ -66,7 +67,9 @@ def pipeline_s(session: Session, job: Job) -> tuple[float, StageSeconds]:
     job.out.mkdir(parents=True, exist_ok=True)
     started_s = time.perf_counter()
     with Manifest(job.out, job.model.sha256) as manifest:
-        for outcome in run(job, session, Settings(batch_size=BATCH, workers=2), stages):
+        for outcome in run(
+            job, session, Settings(batch_size=BATCH, lanes=session.lanes, workers=2), stages
+        ):
             assert manifest.append(outcome).status == "done", outcome.reason
     return time.perf_counter() - started_s, stages
 

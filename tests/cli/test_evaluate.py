@@ -77,6 +77,41 @@ def test_a_required_metric_without_weights_stops_before_any_work(scene: Scene) -
     assert not scene.report.exists()
 
 
+def test_broken_weights_are_told_before_any_work(scene: Scene, without_weights: Path) -> None:
+    without_weights.mkdir(parents=True)
+    (without_weights / "alexnet-owt-7be5be79.pth").write_bytes(b"<html>not found</html>")
+    result = scene.evaluate()
+    assert result.exit_code == 0
+    (line,) = (line for line in result.stderr.splitlines() if "not the weights" in line)
+    assert "Not computed: paper.lpips, standard.lpips_alex: " in line
+    told = {one["metric"]: one["reason"] for one in scene.document()["not_computed"]}  # type: ignore[attr-defined]
+    assert "not the weights" in told["paper.lpips"]
+    (scene.report / "report.json").unlink()
+    required = scene.evaluate("--require", "paper.lpips")
+    assert required.exit_code == 2
+    assert "paper.lpips is required" in required.stderr
+    assert len(required.stderr.strip().splitlines()) == 1
+    assert not (scene.report / "report.json").exists()
+
+
+def test_a_report_that_cannot_be_written_is_told_before_any_work(scene: Scene) -> None:
+    scene.report.write_text("a file")
+    result = scene.evaluate()
+    assert result.exit_code == 2
+    assert "is a file" in result.stderr
+    assert len(result.stderr.strip().splitlines()) == 1
+
+
+def test_an_item_that_failed_counts_as_failed(scene: Scene) -> None:
+    line = {"output": "a9_2_b9_vis.png", "status": "failed", "reason": "torn"}
+    with (scene.results / "manifest.jsonl").open("a") as file:
+        file.write(json.dumps(line) + "\n")
+    result = scene.evaluate()
+    assert result.exit_code == 1
+    assert "a9_2_b9_vis.png: not made: torn" in result.stderr
+    assert scene.document()["counts"] == {"pairs": 4, "unpaired": 0, "failed": 1, "real": 0}
+
+
 def test_a_corrupt_picture_gives_exit_code_one_and_the_rest_is_scored(scene: Scene) -> None:
     (scene.truth / "b2.png").write_bytes(b"torn")
     result = scene.evaluate()

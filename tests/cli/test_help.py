@@ -18,7 +18,7 @@ COMMANDS = sorted(
 def test_every_command_has_help_and_is_in_the_readme(name: str) -> None:
     result = dptn(name, "--help")
     assert result.exit_code == 0
-    assert "--out" in result.stdout
+    assert name == "doctor" or "--out" in result.stdout
     assert f"dptn {name}" in README
 
 
@@ -34,7 +34,7 @@ def test_an_unknown_option_is_wrong_use() -> None:
 
 
 def test_parameters_are_named_alike_everywhere() -> None:
-    for name in COMMANDS:
+    for name in set(COMMANDS) - {"doctor"}:  # which writes nothing
         assert "-o" in dptn(name, "--help").stdout
 
 

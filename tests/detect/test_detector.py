@@ -13,6 +13,7 @@ from PIL import Image, ImageOps
 
 from dptn_cli.detect import Choice, Detection, Detector
 from dptn_cli.detect.checkpoint import import_openpifpaf
+from dptn_cli.detect.detector import MOST_LONG_EDGE
 from dptn_cli.detect.people import Person
 from dptn_cli.keypoints import mirror_pose, to_coco
 from dptn_cli.records import Pose, Size
@@ -73,6 +74,7 @@ def decode(
     path = tmp_path / "a.png"
     Image.new("RGB", (size[1], size[0])).save(path)
     detector = Detector(SHIPPED, Choice(person))
+    detector._known_long_edge = MOST_LONG_EDGE  # noqa: SLF001 - the fields are of that size
     detector._model = KnownFields(detector._model.head_metas, poses, scale)  # noqa: SLF001
     (detection,) = detector.detect([("a.png", path)])
     return detection
@@ -137,7 +139,7 @@ def test_the_shipped_detector_finds_figures(tmp_path: Path) -> None:
     distances = [errors(detections[name], pose) for name, (_, pose) in drawn.items()]
     labelled = sum((pose != -1).all(axis=1).sum() for _, pose in drawn.values())
     assert [detection.people for detection in detections.values()] == [1] * len(drawn)
-    assert sum(map(len, distances)) > 0.9 * labelled
+    assert sum(map(len, distances)) >= 0.92 * labelled
     assert np.concatenate(distances).mean() < 3
 
 

@@ -10,7 +10,7 @@ from evaluation_folders import MARKET, Scene, fake_features, make_scene, picture
 from PIL import Image
 
 from dptn_cli.errors import InputError
-from dptn_cli.evaluate.feature_sets import Extract, Measuring, PictureSet, measure, measure_cached
+from dptn_cli.evaluate.feature_sets import Measuring, PictureSet, measure, measure_cached
 from dptn_cli.evaluate.pairing import list_pictures
 from dptn_cli.images import read_picture
 from dptn_cli.metrics.weights import NETWORKS
@@ -24,10 +24,7 @@ class Counted:
     def __init__(self) -> None:
         self.seen = 0
 
-    def __call__(self) -> Extract:
-        return self.extract
-
-    def extract(
+    def __call__(
         self, pictures_u8: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]
     ) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
         self.seen += len(pictures_u8)

@@ -11,19 +11,22 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from evaluation_folders import MARKET, Scene, fake_features, make_scene, picture, similar
+from evaluation_folders import FASHION, MARKET, Scene, fake_features, make_scene, picture, similar
 from evaluation_folders import with_weights as with_weights
 from evaluation_folders import without_weights as without_weights
 from PIL import Image
 
 from dptn_cli.errors import InputError
-from dptn_cli.evaluate.plan import Plan, Request, make_plan
-from dptn_cli.evaluate.run import Effort, compare, evaluate
+from dptn_cli.evaluate.compare import compare
+from dptn_cli.evaluate.networks import Networks, load_networks
+from dptn_cli.evaluate.plan import Plan, Request, make_plan, without
+from dptn_cli.evaluate.run import Effort, evaluate
 from dptn_cli.metrics.pairwise import score_pixels
 from dptn_cli.metrics.protocols import Protocol
 from dptn_cli.scores import Report
 
 EFFORT = Effort(batch_size=4, workers=1)
+NONE = Networks({}, {}, {})
 
 
 class Silent:
@@ -45,7 +48,8 @@ def plan_of(scene: Scene, **options: object) -> Plan:
 
 
 def report_of(scene: Scene, effort: Effort = EFFORT, **options: object) -> Report:
-    return evaluate(plan_of(scene, **options), effort, Silent())
+    plan = plan_of(scene, **options)
+    return evaluate(plan, load_networks(plan.metrics), effort=effort, progress=Silent())
 
 
 def reasons(report: Report | Plan) -> dict[str, str]:
@@ -102,10 +106,40 @@ def test_nothing_without_a_partner_is_dropped_silently(
     assert {one.name: one.reason for one in report.unpaired} == {
         "a1_2_b1_vis.png": "no true picture b1.png",
         "stray.png": "neither in manifest.jsonl nor named like A_2_B_vis",
-        "z.png": "not made: torn",
     }
+    assert {one.name: one.reason for one in report.failed} == {"z.png": "not made: torn"}
     assert len(report.table.pairs) == 3
-    assert not report.failed
+
+
+def test_an_item_that_failed_is_not_scored_by_what_an_earlier_run_left(
+    tmp_path: Path, without_weights: Path
+) -> None:
+    scene = make_scene(tmp_path)
+    lines = [
+        {"output": "a0_2_b0_vis.png", "status": "failed", "reason": "torn"},
+        {"output": "a1_2_b1_vis.png", "status": "failed", "reason": "torn"},
+        {"output": "a1_2_b1_vis.png", "source": "a1.png", "target": "b1.png", "status": "skipped"},
+    ]
+    with (scene.results / "manifest.jsonl").open("a") as file:
+        file.writelines(json.dumps(line) + "\n" for line in lines)
+    report = report_of(scene)
+    assert [pair.name[:2] for pair in report.table.pairs] == ["a1", "a2", "a3"]
+    assert {one.name: one.reason for one in report.failed} == {
+        "a0_2_b0_vis.png": "not made: torn; the picture there is of an earlier run"
+    }
+    assert plan_of(scene, real=scene.real).generated.names == (
+        *("a1_2_b1_vis.png", "a2_2_b2_vis.png", "a3_2_b3_vis.png"),
+    )
+
+
+def test_a_run_of_which_every_item_failed_says_so(tmp_path: Path) -> None:
+    scene = make_scene(tmp_path, pairs=2)
+    with (scene.results / "manifest.jsonl").open("a") as file:
+        for index in range(2):
+            line = {"output": f"a{index}_2_b{index}_vis.png", "status": "failed", "reason": "torn"}
+            file.write(json.dumps(line) + "\n")
+    with pytest.raises(InputError, match="every item failed: a0_2_b0_vis.png: not made: torn"):
+        plan_of(scene)
 
 
 def test_a_manifest_cannot_name_files_outside_the_truth(tmp_path: Path) -> None:
@@ -188,7 +222,7 @@ def test_pixel_metrics_do_not_depend_on_workers_or_order(
 
 def test_every_stage_tells_of_every_picture(tmp_path: Path, without_weights: Path) -> None:
     progress = Silent()
-    evaluate(plan_of(make_scene(tmp_path)), EFFORT, progress)
+    evaluate(plan_of(make_scene(tmp_path)), NONE, effort=EFFORT, progress=progress)
     for total, *done in progress.stages.values():
         assert total == sum(done)
 
@@ -216,7 +250,8 @@ def test_memory_does_not_grow_with_the_pictures(tmp_path: Path, without_weights:
         made = scene.results / f"a{index % 4}_2_b{index % 4}_vis.png"
         os.link(made, scene.results / f"a{index}_2_b{index % 4}_vis.png")
     progress = Measured()
-    report = evaluate(plan_of(scene, protocols=(Protocol.STANDARD,)), EFFORT, progress)
+    plan = plan_of(scene, protocols=(Protocol.STANDARD,))
+    report = evaluate(plan, NONE, effort=EFFORT, progress=progress)
     assert len(report.table.pairs) == len(progress.held) == 8000
     pictures = 7000 * 2 * 24 * 24 * 3
     assert max(progress.held) - max(progress.held[:1000]) < pictures / 6
@@ -261,17 +296,19 @@ def test_no_pair_that_can_be_read_leaves_no_number(tmp_path: Path, without_weigh
         path.write_bytes(b"no picture")
     report = report_of(scene)
     assert report.scores == {}
-    assert reasons(report)["standard.psnr"] == "no pair could be read"
+    assert reasons(report)["standard.psnr"] == "no pair could be scored"
 
 
-def test_corrupt_pictures_leave_too_few_for_fid(
-    tmp_path: Path, with_weights: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("dptn_cli.evaluate.run._loader", lambda network: lambda: fake_features)
+def test_corrupt_pictures_leave_too_few_for_fid(tmp_path: Path, with_weights: Path) -> None:
     scene = make_scene(tmp_path, pairs=1, real=2)
     Image.fromarray(picture(5, MARKET)).save(scene.results / "stray.png")
     (scene.results / "stray.png").write_bytes(b"")
-    report = report_of(scene, real=scene.real, protocols=(Protocol.STANDARD,))
+    plan = without(
+        plan_of(scene, real=scene.real, protocols=(Protocol.STANDARD,)),
+        {"alex": "not needed here", "vgg": "not needed here"},
+    )
+    networks = Networks({}, {"inception_tensorflow": fake_features}, {})
+    report = evaluate(plan, networks, effort=EFFORT, progress=Silent())
     assert reasons(report)["standard.fid"] == "fewer than two pictures of the results could be read"
     assert [one.name for one in report.failed] == ["stray.png"]
 
@@ -381,6 +418,17 @@ def test_runs_are_compared_over_the_pairs_they_share(tmp_path: Path, without_wei
     assert gap.mean == pytest.approx(np.mean(b[:6] - a), abs=1e-12)
     assert 0 < gap.low < gap.mean < gap.high
     assert len({report.run for report in comparison.reports}) == 2
+
+
+def test_runs_by_other_rules_are_compared_by_the_standard_alone(
+    tmp_path: Path, without_weights: Path
+) -> None:
+    """Fashion is scored on its canvas, market is not: the gap would be the canvas."""
+    scene = make_scene(tmp_path, size=FASHION)
+    fashion, market = (report_of(scene, dataset=one) for one in ("fashion", "market"))
+    assert fashion.scores["paper.psnr"] > market.scores["paper.psnr"] + 1.6
+    (difference,) = compare([fashion, market]).differences
+    assert difference.by_metric.keys() == {"standard.ssim", "standard.psnr"}
 
 
 def test_a_run_beside_itself_differs_by_nothing(tmp_path: Path, without_weights: Path) -> None:

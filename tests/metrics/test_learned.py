@@ -12,7 +12,7 @@ from evaluation_folders import with_weights as with_weights
 
 from dptn_cli.errors import ModelError
 from dptn_cli.metrics.devices import pick_device
-from dptn_cli.metrics.inception import PublishedInception, load_inception
+from dptn_cli.metrics.inception import Features, PublishedInception, load_inception
 from dptn_cli.metrics.kid import kid
 from dptn_cli.metrics.lpips import SMALLEST_SIDE, Lpips
 from dptn_cli.metrics.undefined import Undefined
@@ -112,22 +112,46 @@ def test_weights_that_are_something_else_are_refused(
         needs.weights.path.parent.mkdir(parents=True, exist_ok=True)
         needs.weights.path.write_bytes(b"<html>not found</html>")
         with pytest.raises(ModelError, match=needs.weights.name):
-            if network in ("alex", "vgg"):
-                Lpips(network, pick_device())
-            else:
-                load_inception(network, pick_device())
+            load(network)
 
 
+@pytest.mark.parametrize("network", NETWORKS)
+@pytest.mark.parametrize("zipped", [True, False], ids=["zip", "legacy"])
 def test_weights_that_hold_code_are_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    network: str, zipped: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    path = NETWORKS["inception_tensorflow"].weights.path
+    path = NETWORKS[network].weights.path
     path.parent.mkdir(parents=True)
-    torch.save({"weight": Trap(str(tmp_path / "sprung"))}, path)
-    with pytest.raises(ModelError):
-        load_inception("inception_tensorflow", pick_device())
+    trap = {"weight": Trap(str(tmp_path / "sprung"))}
+    torch.save(trap, path, _use_new_zipfile_serialization=zipped)
+    with pytest.raises(ModelError, match=path.name):
+        load(network)
     assert not (tmp_path / "sprung").exists()
+
+
+@pytest.mark.parametrize("network", ["alex", "inception_published"])
+def test_weights_that_give_no_numbers_are_refused(
+    network: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stand_in = torch.load(NETWORKS[network].weights.path, weights_only=True)
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    path = NETWORKS[network].weights.path
+    path.parent.mkdir(parents=True)
+    first = next(iter(stand_in))
+    torch.save(stand_in | {first: torch.full_like(stand_in[first], math.nan)}, path)
+    loaded = load(network)
+    with pytest.raises(ModelError, match="not finite"):
+        if isinstance(loaded, Lpips):
+            loaded.distances(GENERATED[:1], TRUTH[:1])
+        else:
+            loaded(TRUTH[:1])
+
+
+def load(network: str) -> Lpips | Features:
+    if network in ("alex", "vgg"):
+        return Lpips(network, pick_device())
+    return load_inception(network, pick_device())
 
 
 class Trap:

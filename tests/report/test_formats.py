@@ -15,12 +15,12 @@ from dptn_cli.report.formats import (
     latex,
     markdown,
     report_document,
-    score_rows,
     write_json,
     write_pairs,
 )
 from dptn_cli.report.html import page
 from dptn_cli.report.pictures import histogram
+from dptn_cli.report.rows import score_rows
 from dptn_cli.scores import Comparison, NotComputed, PairTable, PicturePair, Problem, Report
 
 

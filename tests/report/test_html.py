@@ -95,7 +95,7 @@ def test_the_pair_table_sorts_both_ways_and_filters(browser: Any) -> None:
 
     assert len(column(1)) == 11
     title, psnr = (browser.find_elements(By.CSS_SELECTOR, "#pairs thead button")[i] for i in (0, 3))
-    assert psnr.text == "paper.psnr"
+    assert psnr.text == "paper\npsnr"
     psnr.click()
     rising = [float(value) for value in column(4)]
     assert rising == sorted(rising)
@@ -107,7 +107,7 @@ def test_the_pair_table_sorts_both_ways_and_filters(browser: Any) -> None:
     field = browser.find_element(By.ID, "filter")
     field.send_keys("a11_")
     assert column(1) == ["a11_2_b11_vis.png"]
-    assert "1 pairs, page 1 of 1" in texts(browser, "#pairs-status")
+    assert "1 pair, page 1 of 1" in texts(browser, "#pairs-status")
 
 
 def test_markup_in_a_name_is_shown_and_not_obeyed(browser: Any) -> None:

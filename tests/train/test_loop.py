@@ -1,89 +1,190 @@
-"""A first training loop: it learns, it stops, it goes on as if it had never stopped."""
+"""The training loop: it learns, it stops, it goes on as if it had never stopped."""
 
 import json
+import os
+import random
 import signal
 import subprocess
 import sys
-import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
-from make_figures import main as make_figures
-from support import TINY_CONFIG, TINY_FRAME, dptn
+import two_processes
+from support import TINY_CONFIG, TINY_FRAME
+from training import CONFIG, FRAME, L1_ONLY, PACE, draw_data, equal, train, trainer, weights
 
-from dptn_cli.errors import InputError
+from dptn_cli.errors import InputError, ModelError
 from dptn_cli.network.checkpoint import load_generator
-from dptn_cli.records import Frame
-from dptn_cli.train.data import PairDataset, find_phase
-from dptn_cli.train.loop import Progress, TrainConfig, Trainer
-
-FRAME = Frame("figures", image_size=(64, 48), network_size=(64, 48))
-CONFIG = TrainConfig(TINY_CONFIG, FRAME, batch_size=4, epochs=3, constant_epochs=1)
+from dptn_cli.network.config import GeneratorConfig
+from dptn_cli.train.loop import Progress, read_data
+from dptn_cli.train.recipe import TrainConfig
+from dptn_cli.train.run_folder import RunFolder
 
 
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two people in three pictures each: twelve pairs, three steps of four."""
-    path = tmp_path_factory.mktemp("figures")
-    make_figures([str(path), "--train-people", "2", "--test-people", "1", "--pictures", "3",
-                  "--size", "64x48", "--workers", "1"])  # fmt: skip
-    return path
+def metrics(run: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
 
 
-def steps(trainer: Trainer) -> list[Progress]:
-    seen: list[Progress] = []
-    assert trainer.train(seen.append, save_every=1000)
-    return seen
-
-
-def weights(run: Path) -> dict[str, torch.Tensor]:
-    return load_generator(run / "generator-last.pth").generator.state_dict()
-
-
-def test_a_run(data: Path, tmp_path: Path) -> None:
-    seen = steps(Trainer(data, tmp_path / "run", CONFIG))
+def test_a_run(figures: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    pace = replace(PACE, log_every=2, validate_every=4, grid_every=5, validation_pairs=3)
+    seen = train(figures, run, CONFIG, pace)
     assert [progress.step for progress in seen] == list(range(1, 10))
-    rates = [progress.rate / CONFIG.learning_rate for progress in seen[::3]]
+    rates = [progress.rates[0] / CONFIG.learning_rate for progress in seen[::3]]
     assert rates == pytest.approx([1, 2 / 3, 1 / 3])
-    loaded = load_generator(tmp_path / "run" / "generator-last.pth")
-    assert (loaded.frame, loaded.generator.config) == (FRAME, TINY_CONFIG)
+    assert all(p.rates[1] == pytest.approx(p.rates[0] / 10) for p in seen)
+    for which in ("last", "last-raw", "best"):
+        loaded = load_generator(run / f"generator-{which}.pth")
+        assert (loaded.frame, loaded.generator.config) == (FRAME, TINY_CONFIG)
+    assert not equal(weights(run), weights(run, "last-raw"))
+    lines = metrics(run)
+    assert [line["step"] for line in lines if "loss/generator" in line] == [2, 4, 6, 8, 9]
+    assert [line["step"] for line in lines if "validation/ssim" in line] == [4, 8, 9]
+    assert sorted(p.name for p in (run / "grids").iterdir()) == [
+        "step-00000005.png",
+        "step-00000009.png",
+    ]
+    assert list((run / "tensorboard").iterdir())
+    state = torch.load(run / "checkpoint-last.pth", weights_only=True)
+    best = max(
+        (line for line in lines if "validation/ssim" in line), key=lambda x: x["validation/ssim"]
+    )
+    assert state["best"]["step"] == best["step"]
 
 
-def test_it_learns(data: Path, tmp_path: Path) -> None:
+def test_eight_figures_are_learned_by_heart(tmp_path: Path) -> None:
+    data = draw_data(tmp_path / "data", people=4, pictures=2)
     config = replace(
-        CONFIG, epochs=40, constant_epochs=40, learning_rate=2e-3, initialisation="torch"
+        CONFIG,
+        generator=GeneratorConfig(width=16, residual_blocks=1, feed_forward=64),
+        batch_size=8,
+        epochs=200,
+        constant_epochs=200,
+        learning_rate=4e-3,
+        initialisation="torch",
     )
-    seen = steps(Trainer(data, tmp_path / "run", config))
-    first, last = (
-        sum(progress.target_l1 for progress in part) / 6 for part in (seen[:6], seen[-6:])
-    )
-    assert last < first / 2
+    seen = train(data, tmp_path / "run", config)
+    assert len(seen) == 200
+    last = sum(progress.losses["target_l1"] for progress in seen[-5:]) / 5
+    assert last < seen[0].losses["target_l1"] / 5
 
 
-@pytest.mark.parametrize("stop_at", [1, 4])
-def test_stopped_and_resumed_is_never_stopped(data: Path, tmp_path: Path, stop_at: int) -> None:
-    steps(Trainer(data, tmp_path / "whole", CONFIG))
+def test_stopped_and_resumed_is_never_stopped(figures: Path, tmp_path: Path) -> None:
+    config = replace(CONFIG, flip=True)
+    train(figures, tmp_path / "whole", config)
+    stop_at = random.randint(1, 8)
 
     def stop(progress: Progress) -> None:
         if progress.step == stop_at:
             signal.raise_signal(signal.SIGTERM)
 
-    first = Trainer(data, tmp_path / "parts", CONFIG)
-    assert not first.train(stop)
-    assert first.step == stop_at
-    assert [p.step for p in steps(Trainer(data, tmp_path / "parts", CONFIG))][0] == stop_at + 1
-    whole, parts = weights(tmp_path / "whole"), weights(tmp_path / "parts")
-    assert all(torch.equal(whole[name], parts[name]) for name in whole)
+    with RunFolder(tmp_path / "parts") as folder:
+        first = trainer(figures, folder, config)
+        assert not first.train(stop)
+        assert first.step == stop_at
+    seen = train(figures, tmp_path / "parts", config)
+    assert [p.step for p in seen] == list(range(stop_at + 1, 10))
+    for which in ("last", "last-raw"):
+        assert equal(weights(tmp_path / "whole", which), weights(tmp_path / "parts", which)), (
+            stop_at
+        )
+    critics = [torch.load(tmp_path / run / "discriminator-last.pth") for run in ("whole", "parts")]
+    assert equal(*critics), stop_at
 
 
-def test_a_run_folder_of_other_settings(data: Path, tmp_path: Path) -> None:
-    steps(Trainer(data, tmp_path / "run", replace(CONFIG, epochs=1)))
+def test_what_a_killed_run_logged_too_much_is_dropped(figures: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    config, pace = replace(L1_ONLY, epochs=2), replace(PACE, log_every=1)
+    train(figures, run, config, pace)
+    state = torch.load(run / "checkpoint-last.pth", weights_only=True)
+    torch.save(state | {"step": 4}, run / "checkpoint-last.pth")
+    with (run / "metrics.jsonl").open("a") as file:
+        file.write('{"step": 7, "loss/gen')
+    (run / ".dptn-torn").write_text("half a checkpoint")
+    train(figures, run, config, pace)
+    steps = [line["step"] for line in metrics(run) if "loss/generator" in line]
+    assert steps == [1, 2, 3, 4, 5, 6]
+    assert not (run / ".dptn-torn").exists()
+
+
+def test_a_run_folder_of_other_settings(figures: Path, tmp_path: Path) -> None:
+    train(figures, tmp_path / "run", replace(L1_ONLY, epochs=1))
     before = (tmp_path / "run" / "checkpoint-last.pth").read_bytes()
-    with pytest.raises(InputError, match="other settings"):
-        Trainer(data, tmp_path / "run", CONFIG)
+    other = replace(L1_ONLY, epochs=1, learning_rate=1e-3)
+    with RunFolder(tmp_path / "run") as folder, pytest.raises(InputError) as error:
+        trainer(figures, folder, other)
+    assert "other settings (learning_rate 0.0002 there, 0.001 asked for)" in str(error.value)
     assert (tmp_path / "run" / "checkpoint-last.pth").read_bytes() == before
+
+
+@pytest.mark.parametrize("content", [b"", b"not a checkpoint", b"PK\x03\x04 torn"])
+def test_an_unreadable_checkpoint(figures: Path, tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "checkpoint-last.pth").write_bytes(content)
+    with RunFolder(tmp_path / "run") as folder, pytest.raises(ModelError, match="checkpoint-last"):
+        trainer(figures, folder)
+    assert (tmp_path / "run" / "checkpoint-last.pth").read_bytes() == content
+
+
+@pytest.mark.parametrize("part", ["generator", "discriminator", "optimiser", "best"])
+def test_a_checkpoint_with_a_part_missing(figures: Path, tmp_path: Path, part: str) -> None:
+    config = replace(CONFIG, epochs=1)
+    train(figures, tmp_path / "run", config)
+    path = tmp_path / "run" / "checkpoint-last.pth"
+    state = torch.load(path, weights_only=True)
+    del state[part]
+    torch.save(state, path)
+    with RunFolder(tmp_path / "run") as folder, pytest.raises(ModelError, match="not a whole"):
+        trainer(figures, folder, config)
+
+
+def test_two_runs_in_one_folder(tmp_path: Path) -> None:
+    with RunFolder(tmp_path / "run"), pytest.raises(InputError, match="another `dptn train`"):
+        RunFolder(tmp_path / "run")
+
+
+def test_a_loss_that_is_not_finite_keeps_the_last_checkpoint(figures: Path, tmp_path: Path) -> None:
+    config = replace(L1_ONLY, epochs=4)
+    run = tmp_path / "run"
+    with RunFolder(run) as folder:
+        it = trainer(figures, folder, config, replace(PACE, save_every=3))
+
+        def poison(progress: Progress) -> None:
+            if progress.step == 4:
+                with torch.no_grad():
+                    next(it.learner.generator.parameters()).fill_(float("inf"))
+
+        with pytest.raises(ModelError, match=r"step 5: a loss is not finite.*--learning-rate"):
+            it.train(poison)
+    state = torch.load(run / "checkpoint-last.pth", weights_only=True)
+    assert state["step"] == 3
+    assert all(value.isfinite().all() for value in state["generator"].values())
+
+
+def test_a_picture_that_breaks_during_the_run(figures: Path, tmp_path: Path) -> None:
+    subprocess.run(["cp", "-r", str(figures), str(tmp_path / "data")], check=True)
+    config = replace(L1_ONLY, batch_size=1)
+    run = tmp_path / "run"
+    with RunFolder(run) as folder:
+        it = trainer(tmp_path / "data", folder, config, replace(PACE, workers=1))
+        victim = sorted((tmp_path / "data" / "train").iterdir())[0]
+        victim.write_bytes(victim.read_bytes()[:500])
+        with pytest.raises(InputError, match=victim.name) as error:
+            it.train(lambda _: None)
+        assert "Traceback" not in str(error.value)
+        assert it.step == torch.load(run / "checkpoint-last.pth", weights_only=True)["step"]
+
+
+def test_no_test_phase_means_no_validation(figures: Path, tmp_path: Path) -> None:
+    subprocess.run(["cp", "-r", str(figures), str(tmp_path / "data")], check=True)
+    subprocess.run(["rm", "-r", str(tmp_path / "data" / "test")], check=True)
+    assert read_data(tmp_path / "data", CONFIG).test is None
+    train(tmp_path / "data", tmp_path / "run", replace(L1_ONLY, epochs=1))
+    assert not (tmp_path / "run" / "generator-best.pth").exists()
+    assert (tmp_path / "run" / "grids" / "step-00000003.png").exists()
 
 
 def test_the_published_schedule() -> None:
@@ -93,69 +194,73 @@ def test_the_published_schedule() -> None:
     assert config.rate(199) == pytest.approx(2e-4 / 101)
 
 
-def test_samples_are_what_the_files_say(data: Path) -> None:
-    pairs = PairDataset(find_phase(data, "train"), FRAME)
-    assert len(pairs) == 12
-    sample = pairs[0]
-    assert sample.source.shape == (64, 48, 3)
-    assert sample.source.dtype == torch.uint8
-    assert sample.target_pose.shape == (18, 2)
-    assert not torch.equal(sample.source, sample.target)
-    assert sample.source_pose[:, 0].max() < 64
+@pytest.mark.parametrize(
+    "wrong",
+    [{"batch_size": 0}, {"epochs": 0}, {"learning_rate": 0.0}, {"ema_decay": 1.0},
+     {"discriminator_layers": 9}, {"learning_rate": float("nan")}],
+)  # fmt: skip
+def test_settings_that_no_run_can_have(wrong: dict[str, Any]) -> None:
+    with pytest.raises(InputError):
+        replace(CONFIG, **wrong)
 
 
-class TestUnusableData:
-    @pytest.fixture
-    def broken(self, data: Path, tmp_path: Path) -> Path:
-        subprocess.run(["cp", "-r", str(data), str(tmp_path / "data")], check=True)
-        return tmp_path / "data"
+class TestTwoProcesses:
+    """What `accelerate launch` and torchrun start: two processes, here on the CPU."""
 
-    def error(self, data: Path) -> str:
-        result = dptn(
-            "train", data, "-o", data / "run", "--dataset", "figures", "--image-size", "64x48"
+    def run(self, *command: object) -> subprocess.CompletedProcess[str]:
+        launcher = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2"]
+        port = ["--master_port", str(random.randint(20000, 40000))]
+        environment = os.environ | {
+            "ACCELERATE_USE_CPU": "true",
+            "OMP_NUM_THREADS": "1",
+            "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
+        }
+        return subprocess.run(
+            [*launcher, *port, *map(str, command)],
+            capture_output=True,
+            text=True,
+            env=environment,
+            timeout=240,
         )
-        assert result.exit_code == 2
-        assert "Traceback" not in result.stderr
-        return str(result.stderr).replace("\n", " ")
 
-    def test_no_pictures(self, broken: Path) -> None:
-        (broken / "train").rename(broken / "elsewhere")
-        assert "the folder train/ with the pictures is missing" in self.error(broken)
+    def test_they_are_as_one(self, figures: Path, tmp_path: Path) -> None:
+        """Eleven pairs in batches of ten: for the eleventh, the second process has none."""
+        data = tmp_path / "data"
+        subprocess.run(["cp", "-r", str(figures), str(data)], check=True)
+        pairs = data / "fasion-resize-pairs-train.csv"
+        pairs.write_text("\n".join(pairs.read_text().splitlines()[:-1]) + "\n")
+        (tmp_path / "two").mkdir()
+        done = self.run(two_processes.__file__, data, tmp_path / "two" / "run")
+        assert done.returncode == 0, done.stderr
+        first, second = (torch.load(tmp_path / "two" / f"process-{i}.pt") for i in range(2))
+        assert equal(first["weights"], second["weights"])
+        assert equal(first["critic"], second["critic"])
+        alone = two_processes.gradients_and_weights(data, tmp_path / "one")
+        for name, gradient in alone["gradients"].items():
+            difference = (gradient - first["gradients"][name]).abs().max()
+            assert difference <= 2e-2 * gradient.abs().max() + 1e-6, name
+        two, one = metrics(tmp_path / "two" / "run"), metrics(tmp_path / "one")
+        for a, b in zip(two, one, strict=True):
+            for name in a.keys() & b.keys() - {"samples_per_s"}:
+                assert a[name] == pytest.approx(b[name], rel=1e-3), name
 
-    def test_no_annotations(self, broken: Path) -> None:
-        (broken / "fasion-resize-annotation-train.csv").unlink()
-        assert "one file named *annotation-train.csv is needed, found none" in self.error(broken)
+    def command(self, data: Path, run: Path, batch_size: int) -> list[object]:
+        return [
+            "-m", "dptn_cli", "train", data, "-o", run, "--dataset", "figures", "--image-size",
+            "64x48", "--width", "8", "--no-perceptual", "--discriminator-layers", "2", "--epochs",
+            "1", "--constant-epochs", "1", "--workers", "0", "--batch-size", batch_size,
+        ]  # fmt: skip
 
-    def test_a_missing_picture(self, broken: Path) -> None:
-        picture = sorted((broken / "train").iterdir())[0]
-        picture.unlink()
-        assert f"{picture.name}" in self.error(broken)
+    def test_the_command_gives_one_run_folder(self, figures: Path, tmp_path: Path) -> None:
+        done = self.run(*self.command(figures, tmp_path / "run", 6))
+        assert done.returncode == 0, done.stderr
+        assert "Warning" not in done.stderr
+        assert "6 a step, 3 on each of 2 (cpu)" in done.stderr
+        assert done.stderr.count("12 pairs") == 1, "one process speaks"
+        assert load_generator(tmp_path / "run" / "generator-best.pth").frame == FRAME
+        assert metrics(tmp_path / "run")[-1]["step"] == 2
 
-    def test_an_unknown_data_set(self, data: Path, tmp_path: Path) -> None:
-        result = dptn("train", data, "-o", tmp_path / "run", "--dataset", "cats")
-        assert result.exit_code == 2
-        assert "or give --image-size" in result.stderr
-
-
-def test_the_command_stops_at_sigterm_and_goes_on(data: Path, tmp_path: Path) -> None:
-    run = tmp_path / "run"
-    command = [
-        sys.executable, "-m", "dptn_cli", "train", str(data), "-o", str(run), "--dataset",
-        "figures", "--image-size", "64x48", "--width", "8", "--batch-size", "1", "--epochs", "40",
-        "--constant-epochs", "40", "--save-every", "2",
-    ]  # fmt: skip
-    process = subprocess.Popen(command, stderr=subprocess.PIPE)
-    deadline = time.monotonic() + 120
-    while not (run / "checkpoint-last.pth").exists():
-        assert process.poll() is None
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-    process.send_signal(signal.SIGTERM)
-    _, stderr = process.communicate(timeout=60)
-    assert process.returncode == 130, stderr
-    assert b"Traceback" not in stderr
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert "step 480 of 480" in done.stderr
-    last = json.loads((run / "metrics.jsonl").read_text().splitlines()[-1])
-    assert last["step"] > 400
+    def test_a_batch_that_they_cannot_share(self, figures: Path, tmp_path: Path) -> None:
+        done = self.run(*self.command(figures, tmp_path / "run", 3))
+        assert done.returncode != 0
+        assert "must be a multiple of their number, 2" in done.stderr.replace("\n", " ")

@@ -1,0 +1,208 @@
+"""What `dptn bench` measures: the parts alone, then all of them together, in one run.
+
+The numbers come from the code that does the work: `Session.run` and `pipeline.run`.
+"""
+
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from dptn_cli.errors import InputError
+from dptn_cli.manifest import Manifest
+from dptn_cli.pipeline import Settings, StageSeconds, run
+from dptn_cli.plan import Request, make_job
+from dptn_cli.rates import decoding_rate, encoding_rate, example_batch, inference_rate
+from dptn_cli.records import JOINTS, Batch, Frame, Job, Status
+from dptn_cli.session import Session
+
+SHAPES = ((1, 1), (8, 8), (1, 8), (1, 32))
+ROUNDS = 3
+MOST_FILES = 16  # decoded and encoded again and again
+DRAWN = 16
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How the pipeline is run, and how long each part is measured.
+
+    Attributes:
+        batch_size: most targets in one inference.
+        workers: threads that decode and encode.
+        seconds: for each measurement.
+    """
+
+    batch_size: int
+    workers: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class WholeRun:
+    """The pipeline beside the bare session on the same batches, in alternating rounds.
+
+    Attributes:
+        pictures: in each round.
+        bare: pictures a second of the session alone.
+        pipeline: of the whole pipeline.
+        ratio: pipeline to bare, median of the rounds; the other numbers are of that round.
+        waiting: see `StageSeconds.waiting`.
+    """
+
+    pictures: int
+    bare: float
+    pipeline: float
+    ratio: float
+    waiting: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Bench:
+    """All that was measured; rates in pictures a second.
+
+    Attributes:
+        session: of the bare session, by (sources, targets) of a batch.
+        decoding: of one thread.
+        encoding: of one thread.
+        whole: the pipeline.
+        peak_memory_mb: of the process, so far.
+    """
+
+    session: dict[tuple[int, int], float]
+    decoding: float
+    encoding: float
+    whole: WholeRun
+    peak_memory_mb: float
+
+
+def measure(
+    session: Session, request: Request, effort: Effort, tell: Callable[[str], None]
+) -> Bench:
+    """Measure one model on one list of pairs.
+
+    Args:
+        session: of the model.
+        request: the pairs; results go to its folder, which must exist.
+        effort: how.
+        tell: is told what is being measured.
+
+    Raises:
+        InputError: the pairs cannot be used.
+        ModelError: an inference failed.
+    """
+    frame = session.model.frame
+    job = make_job(request, session.model)
+    rates = {}
+    for shape in SHAPES:
+        tell("session, {}x{}".format(*shape))
+        batches = [example_batch(frame, *shape)] * session.lanes
+        rates[shape] = inference_rate(session.run, batches, session.lanes, effort.seconds)
+    files = list(dict.fromkeys(item.source_path for item in islice(job.items(), MOST_FILES)))
+    tell("decoding and encoding")
+    decoding = decoding_rate(files, frame, effort.seconds / 4)
+    encoding = encoding_rate(files, frame, effort.seconds / 4)
+    # Whole batches for every lane, and no more of them than the time allows.
+    fewest = effort.batch_size * session.lanes * 2
+    enough = max(fewest, int(rates[8, 8] * effort.seconds))
+    job = replace(job, planned=min(job.planned, enough))
+    tell(f"pipeline, {job.planned} pictures")
+    whole = _whole_run(session, job, effort)
+    return Bench(rates, decoding, encoding, whole, peak_memory_mb())
+
+
+class _Recorder:
+    """A session that remembers its batches."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self.batches: list[Batch] = []
+
+    def run(self, batch: Batch) -> npt.NDArray[np.uint8]:
+        self.batches.append(batch)
+        return self._session.run(batch)
+
+
+def _whole_run(session: Session, job: Job, effort: Effort) -> WholeRun:
+    recorder = _Recorder(session)
+    _pipeline(recorder, job, effort, session.lanes)  # warms up
+    rounds = []
+    for _ in range(ROUNDS):
+        bare = inference_rate(session.run, recorder.batches, session.lanes, seconds=0)
+        elapsed_s, stages = _pipeline(session, job, effort, session.lanes)
+        rounds.append((bare, elapsed_s, stages))
+    # Of the round of the median ratio; the least bare rate times seconds is the best ratio.
+    bare, elapsed_s, stages = sorted(rounds, key=lambda one: one[0] * one[1])[ROUNDS // 2]
+    pipeline = job.planned / elapsed_s
+    waiting = stages.waiting(elapsed_s, lanes=session.lanes, workers=effort.workers)
+    return WholeRun(job.planned, bare, pipeline, pipeline / bare, waiting)
+
+
+def _pipeline(
+    session: Session | _Recorder, job: Job, effort: Effort, lanes: int
+) -> tuple[float, StageSeconds]:
+    stages = StageSeconds()
+    items = job.items
+    job = replace(job, items=lambda: islice(items(), job.planned))
+    settings = Settings(batch_size=effort.batch_size, lanes=lanes, workers=effort.workers)
+    started_s = time.perf_counter()
+    with Manifest(job.out, job.model.sha256) as manifest:
+        for outcome in run(job, session, settings, stages):
+            if manifest.append(outcome).status != Status.DONE:
+                raise InputError(f"{outcome.source} -> {outcome.target}: {outcome.reason}")
+    return time.perf_counter() - started_s, stages
+
+
+def draw_pairs(folder: Path, frame: Frame, seed: int = 0) -> Path:
+    """Make a pair list with pictures and poses of random blots, for want of others.
+
+    Returns:
+        The list; every ordered pair of `DRAWN` pictures, those of one source not together.
+    """
+    random = np.random.default_rng(seed)
+    height, width = frame.image_size
+    names = [f"{index:02}.jpg" for index in range(DRAWN)]
+    lines = ["name:keypoints_y:keypoints_x"]
+    for name in names:
+        coarse = Image.fromarray(random.integers(0, 256, (12, 8, 3), dtype=np.uint8))
+        coarse.resize((width, height), Image.Resampling.BICUBIC).save(folder / name)
+        pose = random.integers(0, frame.image_size, (JOINTS, 2))
+        lines.append(f"{name}: {pose[:, 0].tolist()}: {pose[:, 1].tolist()}")
+    (folder / "keypoints.csv").write_text("\n".join(lines) + "\n")
+    pairs = folder / "pairs.csv"
+    rows = [
+        f"{name},{names[(index + step) % DRAWN]}"
+        for step in range(1, DRAWN)
+        for index, name in enumerate(names)
+    ]
+    pairs.write_text("\n".join(["from,to", *rows]) + "\n")
+    return pairs
+
+
+def measure_drawn(
+    session: Session, pairs: Path | None, images: Path | None, effort: Effort,
+    tell: Callable[[str], None],
+) -> Bench:  # fmt: skip
+    """`measure` in a temporary folder, on a pair list or, without one, on drawn pictures."""
+    with tempfile.TemporaryDirectory(prefix="dptn-bench-") as name:
+        folder = Path(name)
+        out = folder / "results"
+        out.mkdir()
+        pairs = pairs or draw_pairs(folder, session.model.frame)
+        return measure(session, Request(out, pairs, images), effort, tell)
+
+
+def peak_memory_mb() -> float:
+    """Most memory that this process has held, MB; NaN where the system does not tell."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return float("nan")
+    largest = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return largest / (1e6 if sys.platform == "darwin" else 1e6 / 1024)

@@ -1,0 +1,135 @@
+"""`dptn bench`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from dptn_cli.cli.console import error_boundary, print_json, say, show_table
+from dptn_cli.cli.options import Json, ProviderName, ProviderOption, Quiet
+from dptn_cli.cli.transfer import default_model, default_workers
+from dptn_cli.errors import ExitCode, InputError
+
+if TYPE_CHECKING:
+    from dptn_cli.bench import Bench, Effort
+    from dptn_cli.session import Session
+
+EXAMPLES = Path("examples/figures")
+
+
+@error_boundary
+def bench(
+    model: Annotated[
+        Path | None,
+        typer.Option(help="ONNX file; default: $DPTN_MODEL, or the only one in ./models."),
+    ] = None,
+    pairs: Annotated[
+        Path | None,
+        typer.Option(help="Pair list for the pipeline [examples/figures, else drawn pictures]."),
+    ] = None,
+    images: Annotated[
+        Path | None, typer.Option(help="Folder of the pair list's pictures; default: its own.")
+    ] = None,
+    provider: ProviderOption = ProviderName.AUTO,
+    batch_size: Annotated[
+        int, typer.Option(min=1, max=1024, help="Most pictures at once, in the pipeline.")
+    ] = 8,
+    workers: Annotated[
+        int, typer.Option(min=0, max=256, help="Threads that decode and encode; 0: by the cores.")
+    ] = 0,
+    seconds: Annotated[float, typer.Option(min=0.0, max=600.0, help="For each measurement.")] = 4.0,
+    out: Annotated[
+        Path | None, typer.Option("-o", "--out", help="Write the JSON document to this file too.")
+    ] = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> ExitCode:
+    """Measure this machine: inference alone, decoding, encoding, and the whole pipeline."""
+    from dptn_cli.bench import Effort, measure_drawn
+    from dptn_cli.session import Session, read_model
+
+    if images and not pairs:
+        raise InputError("--images goes with --pairs")
+    session = Session(read_model(model or default_model()), provider.value)
+    silent = quiet or as_json
+    if session.fallback:
+        say(f"Running on the CPU: {session.fallback}.", quiet=silent)
+    if pairs is None and (EXAMPLES / "pairs.csv").is_file():
+        pairs, images = EXAMPLES / "pairs.csv", EXAMPLES / "images"
+    effort = Effort(batch_size, workers or default_workers(), seconds)
+    found = measure_drawn(
+        session, pairs, images, effort, lambda what: say(f"measuring: {what}", quiet=silent)
+    )
+    document = _document(session, effort, found)
+    if out is not None:
+        _write(out, document)
+    if as_json:
+        print_json(document)
+    elif not quiet:
+        show_table(_rows(document))
+    return ExitCode.DONE
+
+
+def _document(session: "Session", effort: "Effort", found: "Bench") -> dict[str, Any]:
+    from dptn_cli.run_file import versions
+    from dptn_cli.session import cores
+
+    whole = found.whole
+    return {
+        "model": str(session.model.path),
+        "model_sha256": session.model.sha256,
+        "dataset": session.model.frame.dataset,
+        "precision": session.model.precision,
+        "provider": session.provider,
+        "cores": cores(),
+        "lanes": session.lanes,
+        "workers": effort.workers,
+        "batch_size": effort.batch_size,
+        "session_per_second": {
+            f"{sources}x{targets}": round(rate, 3)
+            for (sources, targets), rate in found.session.items()
+        },
+        "decoding_per_second": round(found.decoding, 1),
+        "encoding_per_second": round(found.encoding, 1),
+        "pipeline": {
+            "pictures": whole.pictures,
+            "bare_session_per_second": round(whole.bare, 3),
+            "per_second": round(whole.pipeline, 3),
+            "ratio": round(whole.ratio, 4),
+            "waiting": {stage: round(share, 4) for stage, share in whole.waiting.items()},
+        },
+        "peak_memory_mb": round(found.peak_memory_mb, 1),
+        "versions": versions(),
+    }
+
+
+def _rows(document: dict[str, Any]) -> dict[str, str]:
+    pipeline = document["pipeline"]
+    rows = {
+        "model": f"{document['model']} ({document['dataset']}, {document['precision']})",
+        "run on": f"{document['provider']}, {document['cores']} cores, "
+        f"{document['lanes']} inferences at once",
+    }
+    for shape, rate in document["session_per_second"].items():
+        rows[f"session, sources x targets {shape}"] = f"{rate:.2f} pictures/s"
+    rows["decoding, one thread"] = f"{document['decoding_per_second']:.0f} pictures/s"
+    rows["encoding, one thread"] = f"{document['encoding_per_second']:.0f} pictures/s"
+    rows["pipeline"] = f"{pipeline['per_second']:.2f} pictures/s ({pipeline['pictures']} pictures)"
+    rows["bare session, same batches"] = f"{pipeline['bare_session_per_second']:.2f} pictures/s"
+    rows["pipeline : bare session"] = f"{pipeline['ratio']:.3f}"
+    for stage, share in pipeline["waiting"].items():
+        rows[f"waiting, {stage}"] = f"{share:.0%} of the time"
+    return rows | {"peak memory": f"{document['peak_memory_mb']:.0f} MB"}
+
+
+def _write(out: Path, document: dict[str, Any]) -> None:
+    import json
+
+    from dptn_cli.files import make_folder, write_atomic
+
+    make_folder(out.parent)
+    content = (json.dumps(document, indent=2) + "\n").encode()
+    try:
+        write_atomic(out, lambda file: file.write(content))
+    except OSError as error:
+        raise InputError(f"{out}: cannot be written: {error.strerror}") from error

@@ -1,0 +1,99 @@
+"""`dptn prepare`: from pictures as they come to the layout that `dptn train` reads."""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from dptn_cli.cli.console import ProgressLine, error_boundary, say, show_table
+from dptn_cli.cli.options import Quiet
+from dptn_cli.errors import ExitCode, InputError
+
+if TYPE_CHECKING:
+    from dptn_cli.prepare.report import Prepared
+
+MOST_SHOWN = 20
+
+app = typer.Typer(
+    no_args_is_help=True, help="Bring pictures into the layout that `dptn train` reads."
+)
+
+Out = Annotated[Path, typer.Option("-o", "--out", help="Folder for the prepared data.")]
+
+
+@app.command()
+@error_boundary
+def deepfashion(
+    raw: Annotated[Path, typer.Argument(help="Folder of the raw 256x256 In-shop pictures.")],
+    out: Out,
+    lists: Annotated[
+        Path | None,
+        typer.Option(help="Folder of train.lst, test.lst and the published CSVs [RAW]."),
+    ] = None,
+    quiet: Quiet = False,
+) -> ExitCode:
+    """Crop DeepFashion's pictures to columns 40 to 215 and name them as the lists do.
+
+    Exit code: 0 everything is there, 1 something is missing, 2 nothing could be made.
+    """
+    from dptn_cli.prepare.deepfashion import count_listed, prepare_deepfashion
+
+    lists = lists or raw
+    line = ProgressLine(count_listed(lists), "cropping", quiet=quiet)
+    with line.shown():
+        prepared = prepare_deepfashion(
+            raw,
+            lists,
+            out,
+            workers=max(1, min(8, os.cpu_count() or 1)),
+            advance=lambda items: line.advance(items=items),
+        )
+    return _tell(prepared, out, quiet=quiet)
+
+
+@app.command()
+@error_boundary
+def own(
+    pictures: Annotated[Path, typer.Argument(help="Folder of the pictures, all of one size.")],
+    out: Out,
+    keypoints: Annotated[
+        list[Path] | None, typer.Option(help="Keypoints [PICTURES/keypoints.csv].")
+    ] = None,
+    identities: Annotated[
+        Path | None, typer.Option(help="Who is on which picture: a CSV with name,identity.")
+    ] = None,
+    identity_pattern: Annotated[
+        str,
+        typer.Option(help="Or: a regular expression whose first group is who, in the name."),
+    ] = r"^(.+)_",
+    test_share: Annotated[
+        float, typer.Option(min=0.0, max=0.9, help="Share of the people kept for testing.")
+    ] = 0.1,
+    seed: Annotated[int, typer.Option(help="Of the split.")] = 0,
+    quiet: Quiet = False,
+) -> ExitCode:
+    """Make pairs of your own pictures: all ordered pairs of one person's, split by person.
+
+    Exit code: 0 every picture is used, 1 some are not, 2 nothing could be made.
+    """
+    from dptn_cli.keypoints import Annotations
+    from dptn_cli.prepare.own import identities_of, prepare_own, read_identities
+
+    if not pictures.is_dir():
+        raise InputError(f"{pictures}: no such folder")
+    poses = Annotations(*(keypoints or [pictures / "keypoints.csv"]))
+    who = read_identities(identities) if identities else identities_of(poses, identity_pattern)
+    prepared = prepare_own(pictures, poses, who, out, test_share=test_share, seed=seed)
+    return _tell(prepared, out, quiet=quiet)
+
+
+def _tell(prepared: "Prepared", out: Path, *, quiet: bool) -> ExitCode:
+    if not quiet:
+        show_table({name: f"{count:,}" for name, count in prepared.counts.items()})
+    for problem in prepared.problems[:MOST_SHOWN]:
+        say(f"  {problem}", quiet=quiet)
+    if len(prepared.problems) > MOST_SHOWN:
+        say(f"  and {len(prepared.problems) - MOST_SHOWN:,} more", quiet=quiet)
+    say(f"{out}: ready for `dptn train`", quiet=quiet)
+    return ExitCode.SOME_FAILED if prepared.problems else ExitCode.DONE

@@ -1,0 +1,141 @@
+"""DeepFashion's In-shop pictures, cropped and named as the published lists have them.
+
+A raw picture `img/WOMEN/Blouses_Shirts/id_00000001/02_1_front.jpg` is listed as
+`fashionWOMENBlouses_Shirtsid0000000102_1front.jpg`: the parts of its path without their
+slashes, the underscores of the item and those after the view's number left out.
+"""
+
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from dptn_cli.errors import InputError
+from dptn_cli.files import checked_name, make_folder, write_atomic
+from dptn_cli.images import encode_picture, read_picture
+from dptn_cli.prepare.report import Prepared
+
+PHASES = ("train", "test")
+RAW_SIZE = (256, 256)
+COLUMNS = slice(40, 216)
+JPEG_QUALITY = 75  # Pillow's own, with which the published crops are saved
+LISTS = ("fasion-resize-annotation-{}.csv", "fasion-resize-pairs-{}.csv")
+_VIEW = re.compile(r"(\d+)_(.+)\.(jpe?g)", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class _Crop:
+    name: str
+    raw: Path
+    out: Path
+
+
+def published_name(raw: Path) -> str | None:
+    """The name that the published lists give a raw picture; None where its path has no such."""
+    if len(raw.parts) < 4:
+        return None
+    gender, category, item, file = raw.parts[-4:]
+    view = _VIEW.fullmatch(file)
+    if gender not in ("MEN", "WOMEN") or not view:
+        return None
+    kind = view[2].replace("_", "")
+    return f"fashion{gender}{category}{item.replace('_', '')}{view[1]}_{kind}.jpg"
+
+
+def prepare_deepfashion(
+    raw: Path, lists: Path, out: Path, *, workers: int, advance: Callable[[int], None]
+) -> Prepared:
+    """Crop every listed picture to columns 40 to 215 and copy the lists beside them.
+
+    Args:
+        raw: folder with the 256x256 pictures, in the folders they came in.
+        lists: folder of `train.lst` and `test.lst`, and of the annotation and pair CSVs.
+        out: gets `train/`, `test/` and the CSVs; pictures that are there already stay.
+        workers: threads.
+        advance: is told the number of listed pictures looked at.
+
+    Raises:
+        InputError: a list is missing, or not one listed picture is in `raw`.
+    """
+    listed = {phase: _read_list(lists / f"{phase}.lst") for phase in PHASES}
+    found = {name: path for path in _pictures(raw) if (name := published_name(path))}
+    if not any(name in found for names in listed.values() for name in names):
+        raise InputError(
+            f"{raw}: none of the {sum(map(len, listed.values())):,} listed pictures is there; "
+            "the In-shop pictures are wanted, as WOMEN/Dresses/id_00000002/02_1_front.jpg"
+        )
+    counts, problems = {}, []
+    with ThreadPoolExecutor(workers) as pool:
+        for phase, names in listed.items():
+            make_folder(out / phase)
+            crops = [_Crop(n, found[n], out / phase / n) for n in names if n in found]
+            problems += [f"{phase}: {name} is not in {raw}" for name in names if name not in found]
+            advance(len(names) - len(crops))
+            made = 0
+            for problem in pool.map(_crop, crops):
+                made += not problem
+                problems += [f"{phase}: {problem}"] if problem else []
+                advance(1)
+            counts[f"{phase} pictures"] = made
+    problems += [problem for phase in PHASES for problem in _copy_lists(lists, out, phase)]
+    return Prepared(counts, problems)
+
+
+def count_listed(lists: Path) -> int:
+    """How many pictures the two lists name.
+
+    Raises:
+        InputError: a list is missing.
+    """
+    return sum(len(_read_list(lists / f"{phase}.lst")) for phase in PHASES)
+
+
+def _read_list(path: Path) -> list[str]:
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"{path}: {reason}; it lists a phase's pictures, a name a line") from error
+    return [checked_name(line) for line in lines if line.strip()]
+
+
+def _pictures(raw: Path) -> Iterator[Path]:
+    if not raw.is_dir():
+        raise InputError(f"{raw}: no such folder")
+    for path in sorted(raw.rglob("*")):
+        if path.suffix.lower() in (".jpg", ".jpeg"):
+            yield path
+
+
+def _crop(crop: _Crop) -> str:
+    """Write one picture; what is wrong with it, or ''."""
+    if crop.out.is_file():
+        return ""
+    try:
+        picture = read_picture(crop.raw)
+        if picture.shape[:2] != RAW_SIZE:
+            height, width = picture.shape[:2]
+            return f"{crop.raw}: {height}x{width} pixels (HxW), the raw pictures have 256x256"
+        content = encode_picture(np.ascontiguousarray(picture[:, COLUMNS]), "jpg", JPEG_QUALITY)
+        write_atomic(crop.out, lambda file: file.write(content))
+    except InputError as error:
+        return str(error)
+    except OSError as error:
+        return f"{crop.out}: {error.strerror}"
+    return ""
+
+
+def _copy_lists(lists: Path, out: Path, phase: str) -> Iterator[str]:
+    for pattern in LISTS:
+        name = pattern.format(phase)
+        wanted = out / name
+        if wanted.is_file():
+            continue
+        if (lists / name).is_file():
+            shutil.copyfile(lists / name, wanted)
+        else:
+            yield f"{name} is missing: put it into {out}; it comes with the published code"

@@ -1,0 +1,50 @@
+"""The VGG-19 of the perceptual losses, from torch.hub's cache."""
+
+import torch
+
+from dptn_cli.errors import InputError, MissingDependency
+from dptn_cli.network.checkpoint import check_tensors, read_checkpoint
+from dptn_cli.torchvision_import import import_torchvision
+from dptn_cli.train.losses import Vgg19
+from dptn_cli.weight_files import WeightFile, download
+
+WEIGHTS = WeightFile("vgg19-dcbb9e9d.pth", "https://download.pytorch.org/models/vgg19-dcbb9e9d.pth")
+
+
+def load_vgg() -> Vgg19:
+    """Read the network, fetching its file first where it is missing.
+
+    Raises:
+        InputError: the file is missing and cannot be fetched.
+        ModelError: it is not the published file.
+        MissingDependency: torchvision is not installed.
+    """
+    if not WEIGHTS.path.is_file():
+        _fetch()
+    try:
+        models = import_torchvision().models
+    except ImportError as error:
+        raise MissingDependency(
+            "the perceptual loss", "torchvision", "pip install 'dptn-cli[train]'"
+        ) from error
+    with torch.device("meta"):
+        layers = models.vgg19(weights=None).features
+    content = read_checkpoint(WEIGHTS.path)
+    found = {
+        name.removeprefix("features."): tensor
+        for name, tensor in content.items()
+        if name.startswith("features.") and isinstance(tensor, torch.Tensor)
+    }
+    check_tensors(WEIGHTS.path, found, layers.state_dict())
+    layers.load_state_dict(found, assign=True)
+    return Vgg19(layers)
+
+
+def _fetch() -> None:
+    try:
+        download(WEIGHTS)
+    except InputError as error:
+        raise InputError(
+            f"the perceptual loss needs {WEIGHTS.name}, which is not in {WEIGHTS.path.parent} "
+            f"and cannot be fetched from {WEIGHTS.url}: put it there, or train with --no-perceptual"
+        ) from error

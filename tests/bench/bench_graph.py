@@ -1,0 +1,146 @@
+"""The session beside a plain export and beside PyTorch, on the same pictures, in one run.
+
+    python tests/bench/bench_graph.py [--dataset fashion] [--rounds 5] [--cpu-time]
+
+The published generator with stand-in weights, three ways: the PyTorch loop at batch 1, which is
+what the official test script does; its plain `torch.onnx.export` at batch 1 in onnxruntime as it
+comes; and `Session` on the file of `dptn export`, for distinct pairs and for one source in 16
+poses. None of them decodes the source branch's picture, which only training needs. Rounds
+alternate, so that what else the machine does hits all; ratios are taken within a round.
+--cpu-time gives every way one thread and counts the processor's time instead of the clock's: what
+is left of a comparison on a machine that is busy with other things.
+"""
+
+import argparse
+import contextlib
+import io
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import torch
+from torch import Tensor, nn
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "data"))
+from seeded_weights import official_state_dict
+
+from dptn_cli.export import export
+from dptn_cli.network.checkpoint import load_generator
+from dptn_cli.network.config import FRAMES
+from dptn_cli.network.generator import Generator
+from dptn_cli.network.tensors import keypoint_maps, picture_to_tensor
+from dptn_cli.rates import example_batch
+from dptn_cli.session import Session, cores, read_model
+
+DATA = Path(__file__).parents[1] / "data"
+POSES = 16
+
+
+class PlainTarget(nn.Module):
+    """The official forward pass at test time."""
+
+    def __init__(self, generator: Generator) -> None:
+        super().__init__()
+        self.generator = generator
+
+    def forward(self, image: Tensor, source_maps: Tensor, target_maps: Tensor) -> Tensor:
+        """(1, 3, H, W) in [-1, 1]."""
+        generator = self.generator
+        to_source = generator.features(image, source_maps, source_maps)
+        to_target = generator.features(image, source_maps, target_maps)
+        texture = generator.source_texture(image, to_source)
+        return generator.picture(generator.PTM.decode(to_target, texture))
+
+
+def plain_export(plain: PlainTarget, inputs: tuple[Tensor, ...], path: Path) -> None:
+    """torch.onnx.export as it comes, batch 1."""
+    with contextlib.redirect_stdout(io.StringIO()):
+        torch.onnx.export(
+            plain, inputs, path, dynamo=True, external_data=False, verbose=False,
+            input_names=["image", "source_maps", "target_maps"],
+        )  # fmt: skip
+
+
+def ways(dataset: str, folder: Path, threads: int) -> dict[str, Callable[[], int]]:
+    """Each way by its name: does some pictures, tells how many."""
+    frame = FRAMES[dataset]
+    state = official_state_dict(DATA / "dptn_generator_keys.json")
+    torch.save({name: torch.from_numpy(v) for name, v in state.items()}, folder / "g.pth")
+    loaded = load_generator(folder / "g.pth")
+    export(loaded, frame, folder / "ours.onnx")
+    plain = PlainTarget(loaded.generator).eval()
+    one = example_batch(frame, 1, 1)
+    poses = (torch.from_numpy(pose) for pose in (one.source_poses, one.target_poses))
+    maps = (keypoint_maps(pose, frame.network_size) for pose in poses)
+    inputs = (picture_to_tensor(torch.from_numpy(one.sources)), *maps)
+    plain_export(plain, inputs, folder / "plain.onnx")
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    exported = onnxruntime.InferenceSession(
+        str(folder / "plain.onnx"), options, providers=["CPUExecutionProvider"]
+    )
+    feeds = {
+        entry.name: value.numpy()
+        for entry, value in zip(exported.get_inputs(), inputs, strict=True)
+    }
+    ours = Session(read_model(folder / "ours.onnx"), "cpu", lanes=cores())
+    lanes = threads or ours.lanes
+    pool = ThreadPoolExecutor(lanes)
+
+    def by_session(sources: int, targets: int) -> Callable[[], int]:
+        batches = [example_batch(frame, sources, targets)] * lanes
+        return lambda: sum(map(len, pool.map(ours.run, batches)))
+
+    return {
+        "PyTorch, batch 1": lambda: len(plain(*inputs)),
+        "plain export, batch 1": lambda: len(exported.run(None, feeds)[0]),
+        "dptn, distinct pairs": by_session(4, 4),
+        f"dptn, one source in {POSES} poses": by_session(1, POSES),
+    }
+
+
+def seconds_a_picture(work: Callable[[], int], clock: Callable[[], float]) -> float:
+    """Of as many calls as make eight pictures."""
+    pictures, started_s = 0, clock()
+    while pictures < 8:
+        pictures += work()
+    return (clock() - started_s) / pictures
+
+
+@torch.no_grad()
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--dataset", choices=sorted(FRAMES), default="fashion")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--cpu-time", action="store_true")
+    options = parser.parse_args()
+    clock, threads = (time.process_time, 1) if options.cpu_time else (time.perf_counter, 0)
+    if threads:
+        torch.set_num_threads(threads)
+    with tempfile.TemporaryDirectory() as name:
+        measured = ways(options.dataset, Path(name), threads)
+        rounds = []
+        for _ in range(options.rounds + 1):  # the first warms up
+            rounds.append({way: seconds_a_picture(work, clock) for way, work in measured.items()})
+    pytorch, plain, *_ = measured
+    for way in measured:
+        taken = np.array([one[way] for one in rounds[1:]])
+        beside = [
+            statistics.median(one[other] / one[way] for one in rounds[1:])
+            for other in (pytorch, plain)
+        ]
+        print(
+            f"{way:30} {np.median(taken):.3f} s a picture ({taken.min():.3f} to {taken.max():.3f})"
+            f", {beside[0]:.2f}x PyTorch, {beside[1]:.2f}x the plain export"
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,69 @@
+"""`dptn bench`: every rate is there, from the code that does the work."""
+
+import json
+from pathlib import Path
+
+import pytest
+from support import TINY_FRAME, Folder, dptn
+
+from dptn_cli.bench import draw_pairs
+from dptn_cli.plan import Request, make_job
+from dptn_cli.session import cores, read_model
+
+
+def measured(folder: Folder, *more: object) -> dict[str, object]:
+    result = dptn("bench", "--model", folder.model, "--seconds", 0, "--json", *more)
+    assert result.exit_code == 0, result.stderr
+    assert result.stderr == ""
+    document = json.loads(result.stdout)
+    assert isinstance(document, dict)
+    return document
+
+
+def test_every_part_is_measured(folder: Folder, tmp_path: Path) -> None:
+    out = tmp_path / "new" / "bench.json"
+    found = measured(folder, "--pairs", folder.pairs, "-o", out)
+    assert json.loads(out.read_text()) == found
+    rates = found["session_per_second"]
+    assert isinstance(rates, dict)
+    assert set(rates) == {"1x1", "8x8", "1x8", "1x32"}
+    assert all(rate > 0 for rate in rates.values())
+    assert rates["1x32"] > rates["1x1"], "a shared source is computed once"
+    pipeline = found["pipeline"]
+    assert isinstance(pipeline, dict)
+    assert pipeline["pictures"] == 12
+    expected = pipeline["per_second"] / pipeline["bare_session_per_second"]
+    assert pipeline["ratio"] == pytest.approx(expected, rel=0.01)
+    assert all(0 <= share <= 1 for share in pipeline["waiting"].values())
+    assert (found["provider"], found["precision"], found["cores"]) == ("cpu", "fp32", cores())
+
+
+def test_a_table_without_examples(
+    folder: Folder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = dptn("bench", "--model", folder.model, "--seconds", 0)
+    assert result.exit_code == 0, result.stderr
+    assert "sources x targets 1x32" in result.stdout
+    assert "pipeline : bare session" in result.stdout
+    assert "measuring: decoding and encoding" in result.stderr
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["photos"]
+
+
+def test_drawn_pairs_can_be_transferred(tiny_model: Path, tmp_path: Path) -> None:
+    job = make_job(
+        Request(tmp_path / "o", draw_pairs(tmp_path, TINY_FRAME)), read_model(tiny_model)
+    )
+    items = list(job.items())
+    assert job.planned == len(items) == 240
+    assert len({item.source for item in items[:16]}) == 16
+
+
+def test_unusable_pairs(folder: Folder) -> None:
+    (folder.path / "1.png").write_bytes(b"no picture")
+    result = dptn("bench", "--model", folder.model, "--pairs", folder.pairs, "--seconds", 0)
+    assert result.exit_code == 2
+    assert "cannot be" in result.stderr or "not a picture" in result.stderr
+    result = dptn("bench", "--model", folder.model, "--images", folder.path)
+    assert result.exit_code == 2
+    assert "--images goes with --pairs" in result.stderr

@@ -1,0 +1,186 @@
+"""`dptn prepare`: raw DeepFashion, and pictures of one's own."""
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from support import dptn, pictures
+from typer.testing import Result
+
+from dptn_cli.prepare.deepfashion import published_name
+
+RAW = {
+    "img/WOMEN/Blouses_Shirts/id_00000001/02_1_front.jpg": (
+        "fashionWOMENBlouses_Shirtsid0000000102_1front.jpg"
+    ),
+    "img/MEN/Denim/id_00000080/01_7_additional.jpg": (
+        "fashionMENDenimid0000008001_7additional.jpg"
+    ),
+    "img/WOMEN/Dresses/id_00007162/01_4_full.jpg": "fashionWOMENDressesid0000716201_4full.jpg",
+}
+
+
+def message(result: Result) -> str:
+    assert "Traceback" not in result.stderr
+    return " ".join(result.stderr.split())
+
+
+@pytest.mark.parametrize(("raw", "name"), RAW.items())
+def test_names_are_those_of_the_published_lists(raw: str, name: str) -> None:
+    assert published_name(Path(raw)) == name
+
+
+@pytest.mark.parametrize("raw", ["02_1_front.jpg", "a/b/c/02_1_front.jpg", "MEN/a/b/front.jpg"])
+def test_other_pictures_have_none(raw: str) -> None:
+    assert published_name(Path(raw)) is None
+
+
+class TestDeepFashion:
+    @pytest.fixture
+    def raw(self, tmp_path: Path) -> Path:
+        """Three raw pictures whose columns tell their number, and complete lists."""
+        folder = tmp_path / "raw"
+        columns = np.broadcast_to(np.arange(256, dtype=np.uint8)[None, :, None], (256, 256, 3))
+        for path in RAW:
+            (folder / path).parent.mkdir(parents=True)
+            Image.fromarray(columns).save(folder / path, quality=100)
+        names = list(RAW.values())
+        (folder / "train.lst").write_text("\n".join(names[:2]) + "\n")
+        (folder / "test.lst").write_text(names[2] + "\n")
+        for phase in ("train", "test"):
+            for kind in ("annotation", "pairs"):
+                (folder / f"fasion-resize-{kind}-{phase}.csv").write_text("from,to\n")
+        return folder
+
+    def prepare(self, raw: Path, *more: object) -> Result:
+        return dptn("prepare", "deepfashion", raw, "-o", raw.parent / "data", *more)
+
+    def test_everything(self, raw: Path) -> None:
+        result = self.prepare(raw)
+        assert result.exit_code == 0, result.stderr
+        data = raw.parent / "data"
+        assert [p.name for p in pictures(data / "train")] == sorted(list(RAW.values())[:2])
+        (crop,) = pictures(data / "test")
+        picture = np.asarray(Image.open(crop))
+        assert picture.shape == (256, 176, 3)
+        assert abs(picture[100, :, 0].astype(int) - np.arange(40, 216)).max() <= 3
+        assert (data / "fasion-resize-pairs-train.csv").exists()
+
+    def test_again_keeps_what_is_there(self, raw: Path) -> None:
+        self.prepare(raw)
+        data = raw.parent / "data"
+        before = {path: path.stat().st_mtime_ns for path in pictures(data)}
+        assert self.prepare(raw).exit_code == 0
+        assert {path: path.stat().st_mtime_ns for path in pictures(data)} == before
+
+    def test_what_is_missing_is_said(self, raw: Path) -> None:
+        paths = list(RAW)
+        (raw / paths[0]).unlink()
+        (raw / paths[1]).write_bytes(b"broken")
+        (raw / "fasion-resize-pairs-test.csv").unlink()
+        result = self.prepare(raw)
+        assert result.exit_code == 1
+        text = message(result)
+        assert f"train: {RAW[paths[0]]} is not in" in text
+        assert "01_7_additional.jpg: not a picture" in text
+        assert "fasion-resize-pairs-test.csv is missing" in text
+        assert len(pictures(raw.parent / "data")) == 1
+
+    def test_another_size(self, raw: Path) -> None:
+        Image.new("RGB", (750, 1101)).save(raw / next(iter(RAW)))
+        result = self.prepare(raw)
+        assert result.exit_code == 1
+        assert "1101x750 pixels (HxW), the raw pictures have 256x256" in message(result)
+
+    def test_no_lists(self, raw: Path) -> None:
+        (raw / "train.lst").unlink()
+        result = self.prepare(raw)
+        assert result.exit_code == 2
+        assert "train.lst: No such file" in message(result)
+
+    def test_not_the_data_set(self, raw: Path, tmp_path: Path) -> None:
+        (tmp_path / "empty").mkdir()
+        result = dptn(
+            "prepare", "deepfashion", tmp_path / "empty", "--lists", raw, "-o", tmp_path / "data"
+        )
+        assert result.exit_code == 2
+        assert "none of the 3 listed pictures is there" in message(result)
+
+    def test_a_listed_name_that_leaves_the_folder(self, raw: Path) -> None:
+        (raw / "train.lst").write_text("../../evil.jpg\n")
+        result = self.prepare(raw)
+        assert result.exit_code == 2
+        assert "leaves its folder" in message(result)
+
+
+class TestOwn:
+    @pytest.fixture
+    def photos(self, figures: Path, tmp_path: Path) -> Path:
+        """Two people in three pictures each, named `p0000_0.png` ..., with keypoints."""
+        folder = tmp_path / "photos"
+        folder.mkdir()
+        for path in pictures(figures / "train"):
+            (folder / path.name).write_bytes(path.read_bytes())
+        keypoints = (figures / "fasion-resize-annotation-train.csv").read_text()
+        (folder / "keypoints.csv").write_text(keypoints)
+        return folder
+
+    def prepare(self, photos: Path, *more: object) -> Result:
+        return dptn("prepare", "own", photos, "-o", photos.parent / "data", *more)
+
+    def pairs(self, photos: Path, phase: str) -> list[tuple[str, str]]:
+        with (photos.parent / "data" / f"pairs-{phase}.csv").open() as file:
+            return [(row["from"], row["to"]) for row in csv.DictReader(file)]
+
+    def test_what_it_makes_can_be_trained_on(self, photos: Path, tmp_path: Path) -> None:
+        result = self.prepare(photos)
+        assert result.exit_code == 0, result.stderr
+        train, test = self.pairs(photos, "train"), self.pairs(photos, "test")
+        assert len(train) == len(test) == 6
+        people = [
+            {name.split("_")[0] for pair in phase for name in pair} for phase in (train, test)
+        ]
+        assert not people[0] & people[1], "split by person"
+        trained = dptn(
+            "train", photos.parent / "data", "-o", tmp_path / "run", "--dataset", "mine",
+            "--image-size", "64x48", "--width", "8", "--epochs", "1", "--constant-epochs", "1",
+            "--no-perceptual", "--batch-size", "3", "--workers", "0",
+        )  # fmt: skip
+        assert trained.exit_code == 0, trained.stderr
+
+    def test_identities_from_a_csv(self, photos: Path) -> None:
+        names = [path.name for path in pictures(photos)]
+        rows = [f"{name},{'anna' if i < 4 else 'bert'}" for i, name in enumerate(names)]
+        (photos.parent / "who.csv").write_text("\n".join(["name,identity", *rows]) + "\n")
+        result = self.prepare(photos, "--identities", photos.parent / "who.csv")
+        assert result.exit_code == 0, result.stderr
+        assert sorted(len(self.pairs(photos, phase)) for phase in ("train", "test")) == [2, 12]
+
+    def test_no_test_phase(self, photos: Path) -> None:
+        assert self.prepare(photos, "--test-share", "0").exit_code == 0
+        assert len(self.pairs(photos, "train")) == 12
+        assert not (photos.parent / "data" / "test").exists()
+
+    def test_what_cannot_be_used_is_said(self, photos: Path) -> None:
+        names = [path.name for path in pictures(photos)]
+        (photos / names[0]).write_bytes(b"broken")
+        Image.new("RGB", (30, 30)).save(photos / names[1])
+        result = self.prepare(photos)
+        assert result.exit_code == 1
+        text = message(result)
+        assert f"{names[0]}:" in text
+        assert f"{names[1]}: 30x30, most have 64x48" in text
+        assert f"{names[2]}: the only picture of" in text
+
+    def test_nobody_twice(self, photos: Path) -> None:
+        result = self.prepare(photos, "--identity-pattern", "(.+)")
+        assert result.exit_code == 2
+        assert "nobody is on two usable pictures" in message(result)
+
+    @pytest.mark.parametrize(("pattern", "words"), [("(", "not a regular"), ("p", "has no group")])
+    def test_a_pattern_that_is_none(self, photos: Path, pattern: str, words: str) -> None:
+        result = self.prepare(photos, "--identity-pattern", pattern)
+        assert result.exit_code == 2
+        assert words in message(result)

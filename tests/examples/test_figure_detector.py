@@ -1,0 +1,37 @@
+"""The whole chain for real: figures without keypoints, detection, transfer, pictures."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from support import dptn
+
+ROOT = Path(__file__).parents[2]
+FIGURES = ROOT / "examples" / "figures" / "images"
+NAMES = ("p0000_0.png", "p0003_0.png", "p0004_0.png")
+
+
+def test_figures_without_keypoints_become_pictures(tmp_path: Path) -> None:
+    photos, results = tmp_path / "photos", tmp_path / "results"
+    photos.mkdir()
+    for name in NAMES:
+        shutil.copy(FIGURES / name, photos)
+    detector = ROOT / "models" / "figures-pose.pkl"
+    keypoints = photos / "keypoints.csv"
+    detected = dptn("detect-poses", photos, "-o", keypoints, "--checkpoint", detector)
+    assert detected.exit_code == 0, detected.stderr
+    made = dptn(
+        "transfer", photos, "--poses", photos, "-o", results,
+        "--model", ROOT / "models" / "figures.onnx", "--json",
+    )  # fmt: skip
+    assert made.exit_code == 0, made.stderr
+    assert json.loads(made.stdout)["counts"]["done"] == len(NAMES) ** 2
+    for name in NAMES:
+        stem = name.removesuffix(".png")
+        same = np.asarray(Image.open(results / f"{stem}_2_{stem}_vis.png"), np.float64)
+        truth = np.asarray(Image.open(photos / name), np.float64)
+        assert same.shape == truth.shape
+        # A copy of the source in another pose is 17 levels away on average (models/README.md).
+        assert np.abs(same - truth).mean() < 10

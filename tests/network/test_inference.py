@@ -1,0 +1,60 @@
+"""The rearranged generator is the generator."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+from support import TINY_FRAME, tiny_generator
+
+from dptn_cli.network.blocks import DecoderBlock, OutputBlock
+from dptn_cli.network.inference import InferenceGenerator, LastBlocks, PoseConvolution, _windows
+from dptn_cli.network.tensors import joint_lines, keypoint_maps
+from dptn_cli.records import Frame
+
+
+def poses(count: int, size: tuple[int, int]) -> torch.Tensor:
+    """Joints inside and outside the picture, some missing."""
+    pose = (torch.rand(count, 18, 2) * 1.4 - 0.2) * torch.tensor(size)
+    pose[:, 3] = -1
+    return pose
+
+
+@pytest.mark.parametrize("size", [(64, 48), (32, 64), (24, 24)])
+@pytest.mark.parametrize(("sources", "targets"), [(1, 1), (3, 2), (2, 5)])
+def test_it_gives_the_generators_pictures(
+    size: tuple[int, int], sources: int, targets: int
+) -> None:
+    torch.manual_seed(0)
+    generator = tiny_generator().double()
+    frame = Frame("any", size, size, sigma_px=TINY_FRAME.sigma_px)
+    image = torch.rand(sources, 3, *size, dtype=torch.float64) * 2 - 1
+    source_pose, target_pose = poses(sources, size), poses(targets, size)
+    index = torch.randint(sources, (targets,))
+    with torch.no_grad():
+        maps = [
+            keypoint_maps(pose, size, frame.sigma_px).double()
+            for pose in (source_pose[index], target_pose)
+        ]
+        expected, _ = generator(image[index], *maps)
+        made = InferenceGenerator(generator, frame)(image, source_pose, target_pose, index)
+    # What is left is the maps' rounding to float32, which only the generator sees.
+    torch.testing.assert_close(made, expected, atol=2e-4, rtol=0)
+
+
+def test_the_first_convolution_over_the_poses() -> None:
+    torch.manual_seed(0)
+    weight, size = torch.randn(5, 18, 4, 4), (16, 24)
+    pose = poses(3, size)
+    expected = F.conv2d(keypoint_maps(pose, size), weight, stride=2, padding=1)
+    rows, cols = (line.float() for line in joint_lines(pose, size))
+    made = PoseConvolution(weight)(_windows(rows), _windows(cols))
+    torch.testing.assert_close(made, expected, atol=1e-5, rtol=1e-5)
+
+
+@torch.no_grad()
+def test_the_last_blocks_to_every_border_pixel() -> None:
+    torch.manual_seed(0)
+    block, output = DecoderBlock(6, 4).double(), OutputBlock(4).double()
+    x = torch.randn(2, 6, 5, 7, dtype=torch.float64)
+    made = LastBlocks(block, output)(x)
+    assert made.shape == (2, 3, 10, 14)
+    torch.testing.assert_close(made, output(block(x)), atol=1e-12, rtol=0)

@@ -1,0 +1,89 @@
+"""What the training's tests share: drawn data, quick settings, runs, and a plain step."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from make_figures import main as make_figures
+from support import TINY_CONFIG
+from torch import Tensor, nn
+
+from dptn_cli.network.checkpoint import load_generator
+from dptn_cli.network.tensors import keypoint_maps, picture_to_tensor
+from dptn_cli.records import Frame
+from dptn_cli.train.data import Sample
+from dptn_cli.train.loop import Progress, Trainer, read_data
+from dptn_cli.train.recipe import LossWeights, Pace, TrainConfig
+from dptn_cli.train.run_folder import RunFolder
+from dptn_cli.train.step import connect
+
+FRAME = Frame("figures", image_size=(64, 48), network_size=(64, 48))
+NO_VGG = LossWeights(content=0, style=0)
+CONFIG = TrainConfig(
+    TINY_CONFIG, FRAME, NO_VGG, discriminator_layers=2, batch_size=4, epochs=3, constant_epochs=1
+)
+L1_ONLY = replace(CONFIG, weights=replace(NO_VGG, adversarial=0))
+PACE = Pace(workers=0)
+
+
+def draw_data(path: Path, *, people: int = 2, pictures: int = 3, size: str = "64x48") -> Path:
+    """People in pictures each, every ordered pair of one person; one more person to test on."""
+    make_figures([str(path), "--train-people", str(people), "--test-people", "1", "--pictures",
+                  str(pictures), "--size", size, "--workers", "1"])  # fmt: skip
+    return path
+
+
+def trainer(
+    data: Path, folder: RunFolder, config: TrainConfig = CONFIG, pace: Pace = PACE
+) -> Trainer:
+    return Trainer(
+        read_data(data, config), folder, config, accelerator=connect(config.precision), pace=pace
+    )
+
+
+def train(data: Path, run: Path, config: TrainConfig = CONFIG, pace: Pace = PACE) -> list[Progress]:
+    """A run to its end; its steps."""
+    seen: list[Progress] = []
+    with RunFolder(run) as folder:
+        assert trainer(data, folder, config, pace).train(seen.append)
+    return seen
+
+
+def weights(run: Path, which: str = "last") -> Mapping[str, Tensor]:
+    return load_generator(run / f"generator-{which}.pth").generator.state_dict()
+
+
+def equal(one: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> bool:
+    return one.keys() == other.keys() and all(torch.equal(one[n], other[n]) for n in one)
+
+
+def plain_step(
+    generator: nn.Module,
+    discriminator: nn.Module,
+    optimisers: tuple[torch.optim.Optimizer, torch.optim.Optimizer],
+    sample: Sample,
+    loss_weights: LossWeights,
+) -> None:
+    """A step without the perceptual losses, written as the paper's description reads."""
+    source, target = picture_to_tensor(sample.source), picture_to_tensor(sample.target)
+    source_maps, target_maps = (
+        keypoint_maps(pose, (source.shape[2], source.shape[3]))
+        for pose in (sample.source_pose, sample.target_pose)
+    )
+    made_target, made_source = generator(source, source_maps, target_maps)
+
+    optimisers[1].zero_grad()
+    on_real = ((discriminator(target) - 1) ** 2).mean()
+    on_fake = (discriminator(made_target.detach()) ** 2).mean()
+    (0.5 * (on_real + on_fake)).backward()
+    optimisers[1].step()
+
+    optimisers[0].zero_grad()
+    t = loss_weights.target_share
+    loss = loss_weights.reconstruction * (
+        t * (made_target - target).abs().mean() + (1 - t) * (made_source - source).abs().mean()
+    )
+    loss = loss + loss_weights.adversarial * ((discriminator(made_target) - 1) ** 2).mean()
+    loss.backward()
+    optimisers[0].step()
