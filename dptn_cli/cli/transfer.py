@@ -69,7 +69,7 @@ def transfer(
         Path, typer.Option("-o", "--out", help="Folder for results, manifest.jsonl and run.json.")
     ] = Path("results"),
     pairs: Annotated[
-        Path | None, typer.Option(help="Pair list: a CSV with the columns from,to [and out].")
+        Path | None, typer.Option(help="Pair list: a CSV with the columns from,to and perhaps out.")
     ] = None,
     images: Annotated[
         Path | None, typer.Option(help="Folder of the pair list's pictures; default: its own.")
