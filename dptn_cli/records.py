@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -96,9 +96,8 @@ class Frame:
             raise InputError(f"sigma of {self.sigma_px} pixels: must be between 0 and 1000")
 
 
-@dataclass(frozen=True)
-class Pair:
-    """One row of a pair list.
+class Pair(NamedTuple):
+    """One row of a pair list; a tuple, because lists have millions.
 
     Attributes:
         source: name of the source picture, relative, with forward slashes.

@@ -66,6 +66,18 @@ def test_limit(photos: Path) -> None:
     assert (job.planned, outputs(job)) == (1, ["a_2_b_vis.png"])
 
 
+def test_shards_hold_so_many_items_of_the_list(photos: Path) -> None:
+    pairs = [("a.png", "b.png"), ("b.png", "a.png"), ("sub/c.png", "a.png")]
+    everything = outputs(job_for(photos, *pairs, shard=2))
+    assert everything == ["00000/a_2_b_vis.png", "00000/b_2_a_vis.png", "00001/sub/c_2_a_vis.png"]
+    assert outputs(job_for(photos, *pairs, shard=2, limit=2)) == everything[:2]
+
+
+def test_shards_do_not_hide_that_two_results_have_one_name(photos: Path) -> None:
+    with pytest.raises(InputError, match="would both write a_2_b_vis.png"):
+        job_for(photos, ("a.png", "b.png"), ("a.png", "b.png"), shard=1)
+
+
 def test_pictures_elsewhere_and_keypoints_by_name(photos: Path, tmp_path: Path) -> None:
     elsewhere = tmp_path / "lists"
     elsewhere.mkdir()
@@ -247,6 +259,22 @@ def test_memory_stays_small_for_many_pairs(photos: Path) -> None:
         if peaks[-1] / count < 60:
             break
     assert min(peaks) / count < 60
+
+
+def test_a_list_longer_than_memory_is_meant_for_is_checked_whole(
+    photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first and the last row clash, and a picture in between has no pose."""
+    monkeypatch.setattr("dptn_cli.digests._IN_MEMORY", 300)
+    monkeypatch.setattr("dptn_cli.pair_checks.CHUNK", 100)
+    rows = [("a.png", "b.png", f"{i}.png") for i in range(2000)]
+    rows[1500] = ("a.png", "nobody.png", "1500.png")
+    rows[-1] = ("b.png", "a.png", "0.png")
+    with pytest.raises(InputError, match="2 problems") as raised:
+        job_for(photos, *rows, header="from,to,out")
+    assert raised.value.problems[0] == "no keypoints for nobody.png"
+    assert raised.value.problems[1].startswith("a.png -> b.png and b.png -> a.png would both write")
+    assert job_for(photos, *rows[:1500], header="from,to,out").planned == 1500
 
 
 @pytest.mark.parametrize("name", ["sources", "poses"])
