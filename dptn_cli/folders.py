@@ -16,6 +16,14 @@ class Picture:
     folder: Path
     name: str
 
+    def __hash__(self) -> int:
+        return hash(self.name)  # Paths are slow to hash, and most pictures share their folder.
+
+    @property
+    def key(self) -> tuple[object, ...]:
+        """What tells it from others."""
+        return self.folder, self.name
+
     @property
     def path(self) -> Path:
         """Where it is, proven to be inside its folder."""

@@ -1,7 +1,9 @@
 """`manifest.jsonl`: what became of every item, and so what a next run need not do again.
 
 One JSON object a line, appended once the picture is in place under its final name. The last
-line for an output is the one that holds. A line torn by a kill is dropped at the next start.
+line for an output is the one that holds. What is skipped gets no line: the one of the run that
+made it holds, and a nightly run that finds nothing to do leaves the file as it is. A line torn
+by a kill is dropped at the next start.
 """
 
 import json
@@ -12,6 +14,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
+from dptn_cli.digests import DigestMap
 from dptn_cli.errors import InputError
 from dptn_cli.files import drop_temporary_files
 from dptn_cli.journal import drop_torn_line, lock
@@ -51,15 +54,17 @@ class Manifest:
 
     def holder(self, *, overwrite: bool) -> Callable[[str, str], bool]:
         """Whether an earlier run made a picture (output, fingerprint) and it is still there."""
-        return _holder(self.folder, {} if overwrite else self._made)
+        return _holder(self.folder, DigestMap() if overwrite else self._made)
 
     def append(self, outcome: Outcome) -> Outcome:
-        """Write an outcome's line.
+        """Write an outcome's line; one that was skipped has its line already.
 
         Returns:
             The outcome; or, where the line could not be written (a full disk), the outcome as
             failed, since the next run will not know of the picture.
         """
+        if outcome.status is Status.SKIPPED:
+            return outcome
         line = {
             "output": outcome.output,
             "source": outcome.source,
@@ -102,25 +107,28 @@ def read_manifest(folder: Path) -> Iterator[dict[str, Any]]:
 
 def holder(folder: Path, *, overwrite: bool) -> Callable[[str, str], bool]:
     """Like `Manifest.holder`, without locking or making anything."""
-    return _holder(folder, {} if overwrite else _fingerprints(folder / NAME))
+    return _holder(folder, DigestMap() if overwrite else _fingerprints(folder / NAME))
 
 
-def _holder(folder: Path, made: dict[bytes, str]) -> Callable[[str, str], bool]:
+def _holder(folder: Path, made: DigestMap) -> Callable[[str, str], bool]:
     return lambda output, fingerprint: (
-        made.get(_short(output)) == fingerprint and (folder / output).is_file()
+        made.get(_short(output)) == _short(fingerprint) and (folder / output).is_file()
     )
 
 
-def _fingerprints(path: Path) -> dict[bytes, str]:
-    made: dict[bytes, str] = {}
+def _fingerprints(path: Path) -> DigestMap:
+    """By output, 16 bytes each."""
+    made = DigestMap()
     for entry in read_manifest(path.parent):
         fingerprint = entry.get("fingerprint")
         if entry.get("status") == Status.FAILED or not isinstance(fingerprint, str):
-            made.pop(_short(entry["output"]), None)
+            made.put(_short(entry["output"]), 0)
         else:
-            made[_short(entry["output"])] = fingerprint
+            made.put(_short(entry["output"]), _short(fingerprint))
     return made
 
 
-def _short(output: str) -> bytes:
-    return blake2b(output.encode("utf-8", "surrogatepass"), digest_size=12).digest()
+def _short(text: str) -> int:
+    """64 bits of a text, the same in every process."""
+    short = blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+    return int.from_bytes(short, "little")

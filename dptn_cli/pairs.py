@@ -2,6 +2,7 @@
 
 import csv
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import TextIO
 
@@ -40,18 +41,32 @@ def _rows(path: Path, file: TextIO) -> Iterator[Pair]:
             f"{path}: the column {' and '.join(missing)} is missing (found: {found}); "
             "a pair list is a CSV with the columns from,to"
         )
-    known: list[str] = [name for name in ("from", "to", "out") if name in header]
-    columns = {name: header.index(name) for name in known}
+    source, target = header.index("from"), header.index("to")
+    output = header.index("out") if "out" in header else None
     empty = True
     for row in reader:
-        if any(cell.strip() for cell in row):
+        try:
+            named = checked_name(row[output]) if output is not None and row[output] else None
+            pair: Pair | None = Pair(_checked(row[source]), _checked(row[target]), named)
+        except (IndexError, InputError):
+            pair = _untidy_pair(row, header, where=f"{path}, line {reader.line_num}")
+        if pair:
             empty = False
-            yield _pair(row, columns, where=f"{path}, line {reader.line_num}")
+            yield pair
     if empty:
         raise InputError(f"{path}: the list is empty: it has a header and no pairs")
 
 
-def _pair(row: list[str], columns: dict[str, int], where: str) -> Pair:
+@lru_cache(maxsize=1 << 16)
+def _checked(name: str) -> str:
+    return checked_name(name)
+
+
+def _untidy_pair(row: list[str], header: list[str], where: str) -> Pair | None:
+    """A row with blank or missing cells; None where all are blank, or what is wrong with it."""
+    if not any(cell.strip() for cell in row):
+        return None
+    columns = {name: header.index(name) for name in ("from", "to", "out") if name in header}
     cells = {name: row[i].strip() if i < len(row) else "" for name, i in columns.items()}
     for name in ("from", "to"):
         if not cells[name]:

@@ -71,6 +71,12 @@ class StageSeconds:
     infer: float = 0.0
     write: float = 0.0
 
+    def add(self, other: "StageSeconds") -> None:
+        """Add what another machine or actor spent."""
+        self.read += other.read
+        self.infer += other.infer
+        self.write += other.write
+
     def waiting(self, elapsed_s: float, *, lanes: int, workers: int) -> dict[str, float]:
         """Of a run's time, the share in which the threads of a stage had nothing to do.
 
@@ -170,6 +176,41 @@ def _written(future: Future[tuple[Outcome, float]], stages: StageSeconds) -> Out
     outcome, elapsed_s = future.result()
     stages.write += elapsed_s
     return outcome
+
+
+class ChunkMaker:
+    """Makes chunks of a job from reading to writing, for whoever brings the threads.
+
+    Args:
+        job: whose items they are.
+        session: makes the pictures of a batch.
+        holds: as in `Settings`.
+    """
+
+    def __init__(self, job: Job, session: Runs, holds: Callable[[str, str], bool]) -> None:
+        self._session, self._disk = session, _Disk(job)
+        self._reader = _Reader(job, holds, self._disk)
+
+    def make(self, items: list[Item]) -> tuple[list[Outcome], StageSeconds]:
+        """Make the pictures of a chunk; one outcome an item."""
+        batch = _infer(self._session, self._reader.read(items))
+        stages = StageSeconds(batch.read_s, batch.elapsed_s)
+        outcomes = list(batch.ended)
+        for task, picture in batch.made:
+            outcome, elapsed_s = self._disk.write(task, picture)
+            stages.write += elapsed_s
+            outcomes.append(outcome)
+        return outcomes, stages
+
+
+def chunks_of(job: Job, batch_size: int) -> Iterator[list[Item]]:
+    """The chunks in which `run` makes a job's items."""
+    return _chunks(job.items(), batch_size)
+
+
+def failed_chunk(items: Iterable[Item], reason: str) -> Iterator[Outcome]:
+    """A chunk that was lost as a whole."""
+    return (_failed(item, reason) for item in items)
 
 
 def preview(job: Job, holds: Callable[[str, str], bool]) -> Iterator[Outcome]:

@@ -1,12 +1,9 @@
 """From what the user named to a checked job: everything is looked at before anything starts."""
 
-import os
 import tempfile
-from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
-from hashlib import blake2b
 from itertools import islice, product
 from pathlib import Path, PurePosixPath
 
@@ -17,11 +14,13 @@ from dptn_cli.files import PICTURE_SUFFIXES, checked_name, without_picture_suffi
 from dptn_cli.folders import Picture, find_pictures
 from dptn_cli.images import PUBLISHED_JPEG_QUALITY, Format
 from dptn_cli.keypoints import PoseFiles
+from dptn_cli.pair_checks import PairChecks, Row
 from dptn_cli.pairs import read_pairs
-from dptn_cli.records import JOINTS, MISSING, Fit, FoundPose, Item, Job, Model, Pair, Retarget
+from dptn_cli.records import JOINTS, MISSING, Fit, FoundPose, Item, Job, Model, Retarget
 
 KEYPOINTS_NAME = "keypoints.csv"
 RESULT_SUFFIXES = (".png", ".jpg", ".jpeg")
+NAMES_KEPT = 1 << 16  # of pictures, between one row that names them and the next
 NOBODY = FoundPose("", np.full((JOINTS, 2), MISSING), np.zeros(JOINTS))
 
 
@@ -39,6 +38,7 @@ class Request:
         result_format: of results without a name of their own.
         jpeg_quality: of results in JPEG.
         limit: only the first so many items; None: all.
+        shard: results in numbered subfolders, this many of the list's items in each; None: not.
         fit: how pictures of other sizes become the model's.
         retarget: of target poses to the source person; None: scale with `poses`, else none.
         detected: poses that no file has, by picture; or why there is none.
@@ -53,6 +53,7 @@ class Request:
     result_format: Format = "png"
     jpeg_quality: int = PUBLISHED_JPEG_QUALITY
     limit: int | None = None
+    shard: int | None = None
     fit: Fit = Fit.AUTO
     retarget: Retarget | None = None
     detected: Mapping[Path, FoundPose | str] = field(default_factory=dict)
@@ -106,18 +107,29 @@ class PosePicture(Picture):
 
     files: PoseFiles
 
+    __hash__ = Picture.__hash__
+
+    @property
+    def key(self) -> tuple[object, ...]:
+        """What tells it from others."""
+        return (*super().key, id(self.files))
+
 
 @dataclass(frozen=True)
 class Listing:
     """The pairs to make, readable again and again, and where their pictures and poses are."""
 
-    pairs: Callable[[], Iterator[tuple[Picture, Picture, str]]]
+    pairs: Callable[[], Iterator[Row]]
     pose: Callable[[Picture], FoundPose | str | None]
     target_folders: tuple[Path, ...]
 
 
 def make_job(request: Request, model: Model) -> Job:
-    """Read and check everything.
+    """Read and check everything, in one pass and little memory, however long the list.
+
+    Two pairs that would write one file are found before anything starts, and so are missing
+    pictures and poses: see `pair_checks`. With `shard` too, results must differ in name, so
+    that the subfolders can be emptied into one.
 
     Args:
         request: what was asked for.
@@ -128,19 +140,19 @@ def make_job(request: Request, model: Model) -> Job:
     """
     check_out(request.out)
     listing = _from_pair_list(request) if request.pairs else _from_folders(request)
-    checks = _Checks(listing.pose)
-    for source, target, output in listing.pairs():
-        checks.look_at(source, target, output)
-    checks.finish(listing)
+    checks = PairChecks(listing.pose)
+    checks.look_at(listing.pairs)
     return Job(
         model=model,
         out=request.out,
         jpeg_quality=request.jpeg_quality,
         planned=checks.planned,
-        items=lambda: _items(listing),
+        items=lambda: _items(listing, request.shard),
         missing_sources=tuple(checks.missing),
+        crowds=checks.crowds,
+        crowd_names=tuple(checks.crowd_names),
         target_folders=listing.target_folders,
-        unposed=tuple(checks.unposed),
+        unposed=tuple(picture.folder / picture.name for picture in checks.unposed),
         fit=request.fit,
         retarget=request.retarget or (Retarget.NONE if request.pairs else Retarget.SCALE),
     )
@@ -164,9 +176,9 @@ def check_out(out: Path) -> None:
         raise InputError(f"{out}: {above} cannot be written to: {error.strerror}") from error
 
 
-def _items(listing: Listing) -> Iterator[Item]:
+def _items(listing: Listing, shard: int | None) -> Iterator[Item]:
     pose = lru_cache(maxsize=4096)(listing.pose)
-    for source, target, output in listing.pairs():
+    for number, (source, target, output) in enumerate(listing.pairs()):
         poses = (pose(source), pose(target))
         names = (source.name, target.name)
         reasons = [f"{n}: {p}" for n, p in zip(names, poses, strict=True) if isinstance(p, str)]
@@ -176,7 +188,7 @@ def _items(listing: Listing) -> Iterator[Item]:
         except InputError:
             target_path = None
         yield Item(
-            output=output,
+            output=f"{number // shard:05}/{output}" if shard else output,
             source=source.name,
             target=target.name,
             source_path=source.folder / source.name,
@@ -198,10 +210,14 @@ def _from_pair_list(request: Request) -> Listing:
     beside = listed.parent.resolve()
     poses = Poses(PoseFiles(*request.keypoints), [folder, beside], request.detected)
 
-    def pairs() -> Iterator[tuple[Picture, Picture, str]]:
+    @lru_cache(maxsize=NAMES_KEPT)
+    def picture(name: str) -> Picture:
+        return Picture(folder, name)
+
+    def pairs() -> Iterator[Row]:
         for pair in islice(read_pairs(listed), request.limit):
-            output = _output(pair, request.result_format)
-            yield Picture(folder, pair.source), Picture(folder, pair.target), output
+            output = _output(*pair, request.result_format)
+            yield picture(pair.source), picture(pair.target), output
 
     return Listing(pairs, lambda picture: poses.find(picture, beside), (folder,))
 
@@ -220,10 +236,9 @@ def _from_folders(request: Request) -> Listing:
         own = picture.files.find(picture.name) if isinstance(picture, PosePicture) else None
         return own or poses.find(picture)
 
-    def pairs() -> Iterator[tuple[Picture, Picture, str]]:
+    def pairs() -> Iterator[Row]:
         for source, target in islice(product(sources, targets), request.limit):
-            output = _output(Pair(source.name, target.name), request.result_format)
-            yield source, target, output
+            yield source, target, _output(source.name, target.name, None, request.result_format)
 
     return Listing(pairs, pose, tuple(dict.fromkeys(one.folder for one in targets)))
 
@@ -247,95 +262,20 @@ def _targets(path: Path, out: Path) -> Iterator[Picture]:
             yield PosePicture(folder, checked_name(name), files)
 
 
-def _output(pair: Pair, fmt: Format) -> str:
+def _output(source: str, target: str, output: str | None, fmt: Format) -> str:
     """The result's name: as listed, or the published naming in the source's folder."""
-    if pair.output:
-        has_suffix = PurePosixPath(pair.output).suffix.lower() in RESULT_SUFFIXES
-        return pair.output if has_suffix else f"{pair.output}.{fmt}"
-    source, target = PurePosixPath(pair.source), PurePosixPath(pair.target)
-    return (source.parent / f"{source.stem}_2_{target.stem}_vis.{fmt}").as_posix()
+    if output:
+        has_suffix = PurePosixPath(output).suffix.lower() in RESULT_SUFFIXES
+        return output if has_suffix else f"{output}.{fmt}"
+    return f"{_folder_and_stem(source)}_2_{_stem(target)}_vis.{fmt}"
 
 
-@dataclass
-class _Checks:
-    """What one pass over the pairs finds. Pairs are remembered by eight bytes each."""
-
-    pose: Callable[[Picture], FoundPose | str | None]
-    planned: int = 0
-    missing: list[str] = field(default_factory=list)
-    unposed: list[Path] = field(default_factory=list)
-    _outputs: "array[int]" = field(default_factory=lambda: array("Q"))
-    _seen: set[Picture] = field(default_factory=set)
-    _sources: set[Picture] = field(default_factory=set)
-    _present: int = 0
-    _problems: list[str] = field(default_factory=list)
-
-    def look_at(self, source: Picture, target: Picture, output: str) -> None:
-        self.planned += 1
-        self._outputs.append(_digest(output))
-        for picture in (source, target):
-            if picture not in self._seen:
-                self._seen.add(picture)
-                self._look_at_pose(picture)
-        if source not in self._sources:
-            self._sources.add(source)
-            self._look_at_source(source)
-
-    def _look_at_pose(self, picture: Picture) -> None:
-        try:
-            if self.pose(picture) is None:
-                self._look_for(picture)
-        except InputError as error:
-            self._problems.append(str(error))
-
-    def _look_for(self, picture: Picture) -> None:
-        """Where there are no keypoints, there must be a picture to detect them on."""
-        if picture.path.is_file():
-            self.unposed.append(picture.folder / picture.name)
-        else:
-            self._problems.append(f"no keypoints for {picture.name}")
-
-    def _look_at_source(self, picture: Picture) -> None:
-        try:
-            if os.path.isfile(picture.path):
-                self._present += 1
-            else:
-                self.missing.append(picture.name)
-        except InputError as error:
-            self._problems.append(str(error))
-
-    def finish(self, listing: Listing) -> None:
-        """Raise all that was found, as one error."""
-        problems = self._problems + self._name_clashes(listing)
-        if self.missing and not self._present:
-            problems.append(
-                f"none of the {len(self.missing):,} source pictures is there, "
-                f"{self.missing[0]} for instance"
-            )
-        if len(problems) == 1:
-            raise InputError(problems[0])
-        if problems:
-            raise InputError(f"{len(problems):,} problems, nothing was started:", tuple(problems))
-
-    def _name_clashes(self, listing: Listing) -> list[str]:
-        digests = np.sort(np.frombuffer(self._outputs, np.uint64))
-        repeated = set(digests[1:][digests[1:] == digests[:-1]].tolist())
-        if not repeated:
-            return []
-        first: dict[str, str] = {}
-        clashes = []
-        for source, target, output in listing.pairs():
-            if _digest(output) in repeated:
-                pair = f"{source.name} -> {target.name}"
-                if output in first:
-                    clashes.append(
-                        f"{first[output]} and {pair} would both write {output}; "
-                        "give one another name in a column `out`"
-                    )
-                first.setdefault(output, pair)
-        return clashes
+@lru_cache(maxsize=NAMES_KEPT)
+def _folder_and_stem(name: str) -> str:
+    path = PurePosixPath(name)
+    return (path.parent / path.stem).as_posix()
 
 
-def _digest(output: str) -> int:
-    digest = blake2b(output.encode("utf-8", "surrogatepass"), digest_size=8).digest()
-    return int.from_bytes(digest, "little")
+@lru_cache(maxsize=NAMES_KEPT)
+def _stem(name: str) -> str:
+    return PurePosixPath(name).stem

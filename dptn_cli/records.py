@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -96,9 +96,8 @@ class Frame:
             raise InputError(f"sigma of {self.sigma_px} pixels: must be between 0 and 1000")
 
 
-@dataclass(frozen=True)
-class Pair:
-    """One row of a pair list.
+class Pair(NamedTuple):
+    """One row of a pair list; a tuple, because lists have millions.
 
     Attributes:
         source: name of the source picture, relative, with forward slashes.
@@ -175,12 +174,14 @@ class FoundPose:
         pose: keypoints in that picture; sub-pixel where the finder gives it.
         confidence: (18,) float in 0..1, 0 where the joint is missing; 1 where a file tells none.
         picture_size: of that picture, pixels; None where a file does not tell.
+        people: how many people were found in that picture; this is one of them.
     """
 
     name: str
     pose: Pose
     confidence: npt.NDArray[np.float64]
     picture_size: Size | None = None
+    people: int = 1
 
 
 class Status(StrEnum):
@@ -245,6 +246,8 @@ class Job:
         items: gives the items from the start, each time it is called; they are never in memory
             as a whole.
         missing_sources: source pictures that are not there; their items will fail.
+        crowds: how many pictures have more than one person, of whom one counts.
+        crowd_names: of the first few of these, with the number of people.
         target_folders: where the target pictures lie, if they are there.
         unposed: pictures whose pose no file has, and that are there to detect it on.
         fit: how pictures of other sizes become the model's.
@@ -257,6 +260,8 @@ class Job:
     planned: int
     items: Callable[[], Iterator[Item]]
     missing_sources: tuple[str, ...] = ()
+    crowds: int = 0
+    crowd_names: tuple[str, ...] = ()
     target_folders: tuple[Path, ...] = ()
     unposed: tuple[Path, ...] = ()
     fit: Fit = Fit.AUTO

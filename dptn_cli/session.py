@@ -143,6 +143,7 @@ class Session:
         lanes: inferences that will run at once, from as many threads. On the CPU they share the
             cores: several narrow inferences wait less for each other than the threads of one
             wide one do. 0: a lane for each core, up to `MOST_LANES`; on a GPU, `GPU_LANES`.
+        threads: CPU cores to use; 0: all that this process may use.
 
     Attributes:
         model: the same.
@@ -154,7 +155,9 @@ class Session:
         ModelError: the provider asked for cannot be had, or the file cannot be run.
     """
 
-    def __init__(self, model: Model, provider: Provider = "auto", lanes: int = 0) -> None:
+    def __init__(
+        self, model: Model, provider: Provider = "auto", lanes: int = 0, *, threads: int = 0
+    ) -> None:
         self.model = model
         self.provider, self.fallback = "cpu", ""
         if provider != "cpu":
@@ -166,9 +169,10 @@ class Session:
                 self.fallback = opened
             else:
                 self.provider, self._session = wanted, opened
-        self.lanes = lanes or (min(cores(), MOST_LANES) if self.provider == "cpu" else GPU_LANES)
+        threads = threads or cores()
+        self.lanes = lanes or (min(threads, MOST_LANES) if self.provider == "cpu" else GPU_LANES)
         if self.provider == "cpu":
-            self._session = _open(model, "cpu", threads=max(1, cores() // self.lanes))
+            self._session = _open(model, "cpu", threads=max(1, threads // self.lanes))
         _check_contract(model.path, self._session)
 
     def run(self, batch: Batch) -> npt.NDArray[np.uint8]:

@@ -44,9 +44,12 @@ class WeightFile:
         if self.path.is_file():
             return None
         return (
-            f"the weights {self.name} are missing: put the file into {self.path.parent} "
-            f"(published at {self.url}), or add --download-weights"
+            f"the weights {self.name} are missing: {self.where_to_put()}, or add --download-weights"
         )
+
+    def where_to_put(self) -> str:
+        """What to do where there is no internet."""
+        return f"put the file into {self.path.parent} (published at {self.url})"
 
 
 def hub_folder() -> Path:

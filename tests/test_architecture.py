@@ -17,6 +17,7 @@ LAYERS = [
     {
         "records",
         "scores",
+        "digests",
         "errors",
         "files",
         "cache",
@@ -39,9 +40,9 @@ LAYERS = [
         "network",
         "metrics",
     },
-    {"placing"},
+    {"placing", "pair_checks"},
     {"plan", "pipeline", "export", "detect", "evaluate", "report", "train", "prepare", "rates"},
-    {"run_file", "diagnosis", "bench", "tuning", "calibration"},
+    {"run_file", "diagnosis", "bench", "tuning", "ray_pool", "calibration"},
     {"cli"},
     {"__main__"},
 ]
@@ -57,6 +58,7 @@ ONLY_IN = {
     "lpips": {"metrics"},
     "torch_fidelity": {"metrics"},
     "skimage": {"metrics"},
+    "ray": {"ray_pool"},
 }
 HEAVY = (
     "torch",
@@ -68,6 +70,7 @@ HEAVY = (
     "openpifpaf",
     "skimage",
     "accelerate",
+    "ray",
 )
 
 
@@ -133,4 +136,4 @@ def test_transfer_loads_no_torch() -> None:
     code = "import dptn_cli.plan, dptn_cli.pipeline, dptn_cli.session, dptn_cli.run_file"
     loaded = loaded_after(code)
     assert "onnxruntime" in loaded
-    assert not loaded & {"torch", "onnx", "torchvision", "openpifpaf"}
+    assert not loaded & {"torch", "onnx", "torchvision", "openpifpaf", "ray"}

@@ -46,7 +46,25 @@ def test_the_last_line_holds(tmp_path: Path) -> None:
         manifest.append(outcome(status=Status.FAILED, mark=""))
     assert not holder(tmp_path, overwrite=False)("a.png", "f1")
     with Manifest(tmp_path, "m") as manifest:
-        manifest.append(outcome(status=Status.SKIPPED))
+        manifest.append(outcome())
+    assert holder(tmp_path, overwrite=False)("a.png", "f1")
+
+
+def test_what_is_skipped_keeps_the_line_it_has(tmp_path: Path) -> None:
+    (tmp_path / "a.png").touch()
+    with Manifest(tmp_path, "m") as manifest:
+        manifest.append(outcome())
+    before = (tmp_path / "manifest.jsonl").read_bytes()
+    with Manifest(tmp_path, "m") as manifest:
+        assert manifest.append(outcome(status=Status.SKIPPED)).status is Status.SKIPPED
+    assert (tmp_path / "manifest.jsonl").read_bytes() == before
+    assert holder(tmp_path, overwrite=False)("a.png", "f1")
+
+
+def test_lines_of_older_versions_for_what_was_skipped_hold(tmp_path: Path) -> None:
+    (tmp_path / "a.png").touch()
+    line = {"output": "a.png", "status": "skipped", "fingerprint": "f1"}
+    (tmp_path / "manifest.jsonl").write_text(json.dumps(line) + "\n")
     assert holder(tmp_path, overwrite=False)("a.png", "f1")
 
 

@@ -1,5 +1,6 @@
 """Everything is checked, and everything found is said, before anything starts."""
 
+import json
 import os
 import tracemalloc
 from dataclasses import replace
@@ -64,6 +65,18 @@ def test_results_may_be_named(photos: Path) -> None:
 def test_limit(photos: Path) -> None:
     job = job_for(photos, ("a.png", "b.png"), ("b.png", "a.png"), limit=1)
     assert (job.planned, outputs(job)) == (1, ["a_2_b_vis.png"])
+
+
+def test_shards_hold_so_many_items_of_the_list(photos: Path) -> None:
+    pairs = [("a.png", "b.png"), ("b.png", "a.png"), ("sub/c.png", "a.png")]
+    everything = outputs(job_for(photos, *pairs, shard=2))
+    assert everything == ["00000/a_2_b_vis.png", "00000/b_2_a_vis.png", "00001/sub/c_2_a_vis.png"]
+    assert outputs(job_for(photos, *pairs, shard=2, limit=2)) == everything[:2]
+
+
+def test_shards_do_not_hide_that_two_results_have_one_name(photos: Path) -> None:
+    with pytest.raises(InputError, match="would both write a_2_b_vis.png"):
+        job_for(photos, ("a.png", "b.png"), ("a.png", "b.png"), shard=1)
 
 
 def test_pictures_elsewhere_and_keypoints_by_name(photos: Path, tmp_path: Path) -> None:
@@ -193,6 +206,19 @@ def test_all_problems_at_once(photos: Path) -> None:
         assert part in text
 
 
+def test_pictures_with_several_people_are_told(photos: Path) -> None:
+    def person(size: int) -> dict[str, list[int]]:
+        return {"keypoints": [size * (i % 5) for i in range(51)]}
+
+    (photos / "a.json").write_text(json.dumps([person(2), person(9), person(3)]))
+    (photos / "b.json").write_text(json.dumps([person(4)]))
+    pairs = write_pairs(photos / "pairs.csv", [("a.png", "b.png"), ("b.png", "a.png")])
+    (photos / "keypoints.csv").unlink()
+    files = (photos / "a.json", photos / "b.json")
+    job = make_job(Request(out=photos / "out", pairs=pairs, keypoints=files), MODEL)
+    assert (job.crowds, job.crowd_names) == (1, ("a.png (3)",))
+
+
 def test_some_missing_pictures_are_told_and_left_to_their_items(photos: Path) -> None:
     (photos / "a.png").unlink()
     job = job_for(photos, ("a.png", "b.png"), ("b.png", "a.png"))
@@ -247,6 +273,22 @@ def test_memory_stays_small_for_many_pairs(photos: Path) -> None:
         if peaks[-1] / count < 60:
             break
     assert min(peaks) / count < 60
+
+
+def test_a_list_longer_than_memory_is_meant_for_is_checked_whole(
+    photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first and the last row clash, and a picture in between has no pose."""
+    monkeypatch.setattr("dptn_cli.digests._IN_MEMORY", 300)
+    monkeypatch.setattr("dptn_cli.pair_checks.CHUNK", 100)
+    rows = [("a.png", "b.png", f"{i}.png") for i in range(2000)]
+    rows[1500] = ("a.png", "nobody.png", "1500.png")
+    rows[-1] = ("b.png", "a.png", "0.png")
+    with pytest.raises(InputError, match="2 problems") as raised:
+        job_for(photos, *rows, header="from,to,out")
+    assert raised.value.problems[0] == "no keypoints for nobody.png"
+    assert raised.value.problems[1].startswith("a.png -> b.png and b.png -> a.png would both write")
+    assert job_for(photos, *rows[:1500], header="from,to,out").planned == 1500
 
 
 @pytest.mark.parametrize("name", ["sources", "poses"])

@@ -157,6 +157,38 @@ def test_denormals_are_flushed(tiny_model: Path, monkeypatch: pytest.MonkeyPatch
     assert seen == ["1"]
 
 
+@pytest.mark.parametrize(
+    ("lanes", "threads", "expected"),
+    [
+        (0, 6, (6, 1)),
+        (1, 6, (1, 6)),
+        (2, 5, (2, 2)),
+        (1, 1, (1, 1)),
+        (4, 1, (4, 1)),
+        (0, 0, (3, 1)),
+    ],
+)
+def test_cores_are_shared_by_the_lanes(
+    tiny_model: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    lanes: int,
+    threads: int,
+    expected: tuple[int, int],
+) -> None:
+    """Lanes, and threads in each, where the process may use three cores."""
+    seen = []
+    real = onnxruntime.InferenceSession
+
+    def watched(path: str, options: onnxruntime.SessionOptions, **rest: object) -> object:
+        seen.append(options.intra_op_num_threads)
+        return real(path, options, **rest)
+
+    monkeypatch.setattr(onnxruntime, "InferenceSession", watched)
+    monkeypatch.setattr(session_module, "cores", lambda: 3)
+    session = Session(read_model(tiny_model), "cpu", lanes, threads=threads)
+    assert (session.lanes, *seen) == expected
+
+
 class TestWithoutAGpu:
     """What a machine without a GPU answers; on one with a GPU the driver is hidden."""
 

@@ -25,7 +25,9 @@ def bench(
     ] = None,
     pairs: Annotated[
         Path | None,
-        typer.Option(help="Pair list for the pipeline [examples/figures, else drawn pictures]."),
+        typer.Option(
+            help="Pair list for the pipeline; default: examples/figures, else drawn pictures."
+        ),
     ] = None,
     images: Annotated[
         Path | None, typer.Option(help="Folder of the pair list's pictures; default: its own.")

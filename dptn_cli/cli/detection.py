@@ -1,19 +1,23 @@
 """Poses for `dptn transfer` that no file has: detected once, kept beside the results."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dptn_cli.cli.console import ProgressLine, say
-from dptn_cli.errors import InputError
+from dptn_cli.errors import InputError, MissingDependency
 
 if TYPE_CHECKING:
+    from dptn_cli.detect.job import Request
+    from dptn_cli.detect.record import Entry
+    from dptn_cli.folders import Picture
     from dptn_cli.records import FoundPose
 
 KEYPOINTS_NAME = "keypoints.csv"
 RECORDED_DIGITS = 3
+MOST_NAMED = 3
 
 
 def detect_unposed(
@@ -36,39 +40,86 @@ def detect_unposed(
     Raises:
         InputError: the checkpoint is missing, or `out` has a `keypoints.csv` of another origin.
         MissingDependency: openpifpaf is not installed.
+        KeyboardInterrupt: interrupted; what was found is kept.
     """
-    from dptn_cli.detect import Choice, Detector, find_checkpoint
     from dptn_cli.detect.checkpoint import file_sha256
-    from dptn_cli.detect.job import Request, run, to_do
-    from dptn_cli.detect.record import record_path
+    from dptn_cli.detect.job import to_do
     from dptn_cli.folders import Picture
 
-    request = Request(images=(), out=out / KEYPOINTS_NAME, choice=Choice())
+    request = _request(out)
+    folder = out.resolve()
+    named = {Path(os.path.relpath(path, folder)).as_posix(): path for path in pictures}
+    listed = [Picture(folder, name) for name in named]
+    weights = _weights(checkpoint, pictures)
+    skipped, left = to_do(request, listed, file_sha256(weights))
+    poses: dict[Path, FoundPose | str] = {
+        named[entry.name]: entry.found for entry in skipped if entry.found
+    }
+    if left:
+        _check_installed([named[picture.name] for picture in left])
+        say(f"Detecting the poses on {len(left):,} pictures without keypoints.", quiet=quiet)
+        for entry in _detected(request, listed, weights, quiet=quiet):
+            poses[named[entry.name]] = _as_kept(entry.found) or entry.reason
+    return poses
+
+
+def _request(out: Path) -> "Request":
+    from dptn_cli.detect.job import Request
+    from dptn_cli.detect.record import record_path
+
+    request = Request(images=(), out=out / KEYPOINTS_NAME)
     if request.out.exists() and not record_path(request.out).exists():
         raise InputError(
             f"{request.out} is there, but not from an earlier run: name another results folder"
         )
-    folder = out.resolve()
-    named = {Path(os.path.relpath(path, folder)).as_posix(): path for path in pictures}
-    listed = [Picture(folder, name) for name in named]
-    found = find_checkpoint(checkpoint)
-    if not isinstance(found, Path):
-        some = ", ".join(map(str, pictures[:3]))
-        raise InputError(
-            f"{len(pictures):,} pictures have no keypoints ({some}), and to detect them "
-            f"--detector {checkpoint} is needed: {found.why_missing()}"
-        )
-    skipped, left = to_do(request, listed, file_sha256(found))
-    if not left:
-        return {named[entry.name]: entry.found for entry in skipped if entry.found}
-    say(f"Detecting the poses on {len(left):,} pictures without keypoints.", quiet=quiet)
-    poses: dict[Path, FoundPose | str] = {}
-    line = ProgressLine(len(listed), "detection", quiet=quiet)
-    with line.shown():
-        for entry in run(request, listed, Detector(found, request.choice)):
-            poses[named[entry.name]] = _as_kept(entry.found) or entry.reason
+    return request
+
+
+def _weights(checkpoint: str, pictures: Sequence[Path]) -> Path:
+    """The checkpoint's file."""
+    from dptn_cli.detect import find_checkpoint
+
+    found = find_checkpoint(checkpoint, "--detector")
+    if isinstance(found, Path):
+        return found
+    _check_installed(pictures)
+    raise InputError(
+        f"{_without_keypoints(pictures)}. To detect their poses, {found.name} is needed: "
+        f"{found.where_to_put()}, or run dptn detect-poses with --download-weights once. "
+        "Or give --keypoints"
+    )
+
+
+def _check_installed(pictures: Sequence[Path]) -> None:
+    from dptn_cli.detect.checkpoint import install_commands, is_installed
+
+    if not is_installed():
+        what = f"{_without_keypoints(pictures)}. Detecting their poses"
+        raise MissingDependency(what, "openpifpaf", " && ".join(install_commands()))
+
+
+def _without_keypoints(pictures: Sequence[Path]) -> str:
+    more = ", ..." if len(pictures) > MOST_NAMED else ""
+    some = ", ".join(map(str, pictures[:MOST_NAMED])) + more
+    return f"pictures without keypoints: {len(pictures):,} ({some})"
+
+
+def _detected(
+    request: "Request", pictures: "Sequence[Picture]", weights: Path, *, quiet: bool
+) -> "Iterator[Entry]":
+    from dptn_cli.detect import Detector
+    from dptn_cli.detect.job import run
+    from dptn_cli.interrupt import StopRequest
+
+    detector = Detector(weights, request.choice)
+    line = ProgressLine(len(pictures), "detection", quiet=quiet)
+    with StopRequest() as stop, line.shown():
+        for entry in run(request, pictures, detector, lambda: stop.asked):
+            yield entry
             line.advance()
-    return poses
+    if stop.asked:
+        say("What was found is kept. The same command goes on.", quiet=quiet)
+        raise KeyboardInterrupt
 
 
 def _as_kept(found: "FoundPose | None") -> "FoundPose | None":

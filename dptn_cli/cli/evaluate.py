@@ -50,7 +50,7 @@ def evaluate(
         list[Path], typer.Argument(help="Results folders; several are put side by side.")
     ],
     truth: Annotated[
-        Path | None, typer.Option(help="Folder of the true pictures [as run.json says].")
+        Path | None, typer.Option(help="Folder of the true pictures; default: as run.json says.")
     ] = None,
     real: Annotated[
         Path | None, typer.Option(help="Real pictures for FID and KID; the paper's: training set.")
@@ -59,7 +59,7 @@ def evaluate(
         ProtocolChoice, typer.Option(help="The paper's rules, today's standard, or both.")
     ] = ProtocolChoice.ALL,
     dataset: Annotated[
-        DatasetChoice | None, typer.Option(help="Of the paper protocol [as run.json says].")
+        DatasetChoice | None, typer.Option(help="Of the paper protocol; default: as run.json says.")
     ] = None,
     out: Annotated[
         Path, typer.Option("-o", "--out", help="Folder for report.json, pairs.csv, report.html.")

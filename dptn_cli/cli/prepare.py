@@ -29,7 +29,7 @@ def deepfashion(
     out: Out,
     lists: Annotated[
         Path | None,
-        typer.Option(help="Folder of train.lst, test.lst and the published CSVs [RAW]."),
+        typer.Option(help="Folder of train.lst, test.lst and the published CSVs; default: RAW."),
     ] = None,
     quiet: Quiet = False,
 ) -> ExitCode:
@@ -58,7 +58,7 @@ def own(
     pictures: Annotated[Path, typer.Argument(help="Folder of the pictures, all of one size.")],
     out: Out,
     keypoints: Annotated[
-        list[Path] | None, typer.Option(help="Keypoints [PICTURES/keypoints.csv].")
+        list[Path] | None, typer.Option(help="Keypoints; default: PICTURES/keypoints.csv.")
     ] = None,
     identities: Annotated[
         Path | None, typer.Option(help="Who is on which picture: a CSV with name,identity.")

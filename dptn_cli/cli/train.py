@@ -64,24 +64,24 @@ def train(
         bool, _option("Content and style losses, which need VGG-19's weights.", LOSSES)
     ] = True,
     reconstruction: Annotated[
-        float | None, _option("Weight of L1 [fashion 5, market 2].", LOSSES)
+        float | None, _option("Weight of L1 (fashion 5, market 2).", LOSSES)
     ] = None,
-    content: Annotated[float | None, _option("Weight of the VGG content loss [0.5].", LOSSES)] = (
+    content: Annotated[float | None, _option("Weight of the VGG content loss (0.5).", LOSSES)] = (
         None
     ),
-    style: Annotated[float | None, _option("Weight of the VGG style loss [500].", LOSSES)] = None,
+    style: Annotated[float | None, _option("Weight of the VGG style loss (500).", LOSSES)] = None,
     adversarial: Annotated[
-        float | None, _option("Weight of the critic [fashion 2, market 5]; 0: none.", LOSSES)
+        float | None, _option("Weight of the critic (fashion 2, market 5); 0: none.", LOSSES)
     ] = None,
     target_share: Annotated[
         float | None,
         _option(
-            "Share of the target branch; the rest is the source's [fashion 0.5, market 0.8].",
+            "Share of the target branch; the rest is the source's (fashion 0.5, market 0.8).",
             LOSSES,
         ),
     ] = None,
     discriminator_layers: Annotated[
-        int | None, _option("Of the critic [fashion 4, market 3].", LOSSES)
+        int | None, _option("Of the critic (fashion 4, market 3).", LOSSES)
     ] = None,
     width: Annotated[int, _option("Width of the generator; 64 is the paper's.", RATES)] = 64,
     batch_size: Annotated[int, _option("Pairs a step, over all processes.", RATES)] = 32,

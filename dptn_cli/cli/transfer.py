@@ -3,8 +3,10 @@
 import os
 import time
 from collections import Counter
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -21,10 +23,12 @@ from dptn_cli.cli.options import (
     Verbose,
     parse_batch_size,
 )
-from dptn_cli.errors import ExitCode, InputError
+from dptn_cli.errors import ExitCode, InputError, MissingDependency
 from dptn_cli.files import make_folder
 
 if TYPE_CHECKING:
+    from dptn_cli.manifest import Manifest
+    from dptn_cli.pipeline import Settings, StageSeconds
     from dptn_cli.plan import Request
     from dptn_cli.records import Job, Outcome
 
@@ -65,7 +69,7 @@ def transfer(
         Path, typer.Option("-o", "--out", help="Folder for results, manifest.jsonl and run.json.")
     ] = Path("results"),
     pairs: Annotated[
-        Path | None, typer.Option(help="Pair list: a CSV with the columns from,to [and out].")
+        Path | None, typer.Option(help="Pair list: a CSV with the columns from,to and perhaps out.")
     ] = None,
     images: Annotated[
         Path | None, typer.Option(help="Folder of the pair list's pictures; default: its own.")
@@ -108,16 +112,31 @@ def transfer(
     ] = "shufflenetv2k30",
     provider: ProviderOption = ProviderName.AUTO,
     batch_size: Annotated[
-        str, typer.Option(metavar="auto|N", help="Most pictures at once; auto measures it once.")
+        str,
+        typer.Option(
+            metavar="auto|N",
+            help="Most pictures at once; auto measures it once, and is 8 with --ray.",
+        ),
     ] = "auto",
     workers: Annotated[
         int, typer.Option(min=0, max=256, help="Threads that decode and encode; 0: by the cores.")
     ] = 0,
+    ray: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS",
+            help="A Ray cluster: its address, auto (this node's) or local (one for this run).",
+        ),
+    ] = None,
     result_format: Annotated[
         ResultFormat, typer.Option("--format", help="jpg is what the published code saves.")
     ] = ResultFormat.PNG,
     quality: Annotated[int, typer.Option(min=1, max=100, help="Of JPEG; 75 as published.")] = 75,
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first so many.")] = None,
+    shard: Annotated[
+        int | None,
+        typer.Option(min=1, help="Results in numbered subfolders of at most so many."),
+    ] = None,
     overwrite: Annotated[bool, typer.Option(help="Make everything anew.")] = False,
     dry_run: DryRun = False,
     as_json: Json = False,
@@ -143,6 +162,7 @@ def transfer(
         result_format=result_format.value,
         jpeg_quality=quality,
         limit=limit,
+        shard=shard,
         fit=Fit(fit.value),
         retarget=Retarget(retarget.value) if retarget else None,
     )
@@ -158,7 +178,7 @@ def transfer(
     if dry_run:
         return _preview(job, show, overwrite=overwrite)
     how = _How(provider, wanted, workers or default_workers(), overwrite)
-    return _transfer(job, how, show)
+    return _transfer_on_ray(job, how, ray, show) if ray else _transfer(job, how, show)
 
 
 @dataclass(frozen=True)
@@ -243,11 +263,19 @@ def _preview(job: "Job", show: _Show, *, overwrite: bool) -> ExitCode:
     return _tell({"state": "dry run", "counts": counts}, show, job)
 
 
+@dataclass(frozen=True)
+class _Engine:
+    """What makes the pictures: a session in this process, or the actors of a cluster."""
+
+    make: "Callable[[Settings, StageSeconds], Iterator[Outcome]]"
+    provider: str
+    batch_size: int
+    lanes: int = 1
+
+
 def _transfer(job: "Job", how: _How, show: _Show) -> ExitCode:
-    from dptn_cli.interrupt import StopRequest
     from dptn_cli.manifest import Manifest
-    from dptn_cli.pipeline import Settings, StageSeconds, run
-    from dptn_cli.run_file import RunFile, now
+    from dptn_cli.pipeline import run
     from dptn_cli.session import Session
     from dptn_cli.tuning import best_batch_size
 
@@ -255,20 +283,51 @@ def _transfer(job: "Job", how: _How, show: _Show) -> ExitCode:
     if session.fallback:
         say(f"Running on the CPU: {session.fallback}.", quiet=show.silent)
     batch_size = how.batch_size or best_batch_size(session, job)
+    engine = _Engine(partial(run, job, session), session.provider, batch_size, session.lanes)
     make_folder(job.out)
-    run_file = RunFile(job, session.provider, batch_size, how.workers, now())
+    with Manifest(job.out, job.model.sha256) as manifest:
+        return _make_all(job, engine, manifest, how=how, show=show)
+
+
+def _transfer_on_ray(job: "Job", how: _How, address: str, show: _Show) -> ExitCode:
+    from dptn_cli.manifest import Manifest
+    from dptn_cli.tuning import USUAL
+
+    try:
+        from dptn_cli.ray_pool import RayPool
+    except ImportError as error:
+        raise MissingDependency("--ray", "ray", "pip install 'dptn-cli[ray]'") from error
+    make_folder(job.out)
+    with (
+        Manifest(job.out, job.model.sha256) as manifest,  # first: two jobs must not meet
+        RayPool(job, address, how.provider.value, overwrite=how.overwrite) as pool,
+    ):
+        say(f"{len(pool.actors)} actors on Ray, {pool.provider}.", quiet=show.silent)
+        engine = _Engine(pool.run, pool.provider, how.batch_size or USUAL)
+        return _make_all(job, engine, manifest, how=how, show=show)
+
+
+def _make_all(
+    job: "Job", engine: _Engine, manifest: "Manifest", *, how: _How, show: _Show
+) -> ExitCode:
+    """Take every outcome to the manifest and the console."""
+    from dptn_cli.interrupt import StopRequest
+    from dptn_cli.pipeline import Settings, StageSeconds
+    from dptn_cli.run_file import RunFile, now
+
+    run_file = RunFile(job, engine.provider, engine.batch_size, how.workers, now())
     started_s, stages = time.monotonic(), StageSeconds()
     line = ProgressLine(job.planned, "transfer", quiet=show.silent)
-    with Manifest(job.out, job.model.sha256) as manifest, StopRequest() as stop, line.shown():
+    with StopRequest() as stop, line.shown():
         run_file.start()
         settings = Settings(
-            batch_size=batch_size,
-            lanes=session.lanes,
+            batch_size=engine.batch_size,
+            lanes=engine.lanes,
             workers=how.workers,
             holds=manifest.holder(overwrite=how.overwrite),
             stop=lambda: stop.asked,
         )
-        for outcome in run(job, session, settings, stages):
+        for outcome in engine.make(settings, stages):
             show.count(manifest.append(outcome))
             if show.verbose:
                 say(f"{outcome.status}  {outcome.output}  {outcome.reason}", quiet=show.silent)

@@ -82,8 +82,12 @@ def is_installed() -> bool:
     return importlib.util.find_spec("openpifpaf") is not None
 
 
-def find_checkpoint(checkpoint: str) -> Path | WeightFile:
+def find_checkpoint(checkpoint: str, option: str = "--checkpoint") -> Path | WeightFile:
     """A checkpoint by path, or by the name of a published one.
+
+    Args:
+        checkpoint: as the user gave it.
+        option: where.
 
     Returns:
         Its path; or, where a published file is not in torch.hub's cache, what to fetch.
@@ -98,8 +102,7 @@ def find_checkpoint(checkpoint: str) -> Path | WeightFile:
     if path.is_file():
         return path
     raise InputError(
-        f"--checkpoint {checkpoint}: no such file, and not one of the published "
-        f"{', '.join(PUBLISHED)}"
+        f"{option} {checkpoint}: no such file, and not one of the published {', '.join(PUBLISHED)}"
     )
 
 

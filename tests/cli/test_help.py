@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+import typer
 from support import dptn
 
 from dptn_cli.cli import app
@@ -20,6 +21,12 @@ def test_every_command_has_help_and_is_in_the_readme(name: str) -> None:
     assert result.exit_code == 0
     assert name == "doctor" or "--out" in result.stdout
     assert f"dptn {name}" in README
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_has_no_brackets_which_rich_would_take_for_markup(name: str) -> None:
+    command = typer.main.get_command(app).commands[name]  # type: ignore[attr-defined]
+    assert [p.name for p in command.params if "[" in (getattr(p, "help", None) or "")] == []
 
 
 def test_exit_codes_are_fixed() -> None:

@@ -2,6 +2,10 @@
 
 import json
 import shutil
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -59,3 +63,65 @@ def test_keypoints_of_another_origin_are_not_overwritten(tmp_path: Path) -> None
     assert result.exit_code == 2
     assert "not from an earlier run" in result.stderr
     assert (out / "keypoints.csv").read_text() == "mine"
+
+
+def two_photos(folder: Path) -> Path:
+    folder.mkdir()
+    for name in ("p0000_0.png", "p0001_0.png"):
+        shutil.copy(FIGURES / name, folder / name)
+    return folder
+
+
+def test_a_dry_run_detects_nothing(tmp_path: Path) -> None:
+    photos, out = two_photos(tmp_path / "photos"), tmp_path / "out"
+    command = ("transfer", photos, "--poses", photos, "--model", MODEL, "-o", out, "--dry-run")
+    result = dptn(*command, "--json", "--detector", "not-needed-yet")
+    assert result.exit_code == 0, result.stderr
+    assert json.loads(result.stdout)["counts"]["done"] == 4
+    assert not out.exists()
+
+
+@pytest.mark.parametrize("hidden", ["package", "weights"])
+def test_what_detection_needs_is_told_with_the_pictures(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hidden: str
+) -> None:
+    photos = two_photos(tmp_path / "photos")
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    command = ["transfer", photos, "--poses", photos, "--model", MODEL, "-o", tmp_path / "out"]
+    if hidden == "package":
+        monkeypatch.setitem(sys.modules, "openpifpaf", None)
+        command += ["--detector", DETECTOR]
+    result = dptn(*command)
+    assert result.exit_code == 2
+    assert result.stderr.count("\n") == 1
+    assert str(photos / "p0001_0.png") in result.stderr
+    needed = "openpifpaf==0.13.11" if hidden == "package" else "5fe1c400.pkl is needed"
+    assert needed in result.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_interrupted_detection_goes_on(tmp_path: Path) -> None:
+    photos, out = tmp_path / "photos", tmp_path / "out"
+    photos.mkdir()
+    for number in range(60):
+        shutil.copy(FIGURES / f"p{number % 6:04}_{number % 4}.png", photos / f"{number}.png")
+    pose = two_photos(tmp_path / "pose") / "p0000_0.png"
+    command = [
+        sys.executable, "-m", "dptn_cli", "transfer", photos, "--poses", pose,
+        "--detector", DETECTOR, "--model", MODEL, "-o", out,
+    ]  # fmt: skip
+    process = subprocess.Popen([*map(str, command)], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    record = out / "keypoints.record.jsonl"
+    while process.poll() is None and not (record.is_file() and record.stat().st_size):
+        time.sleep(0.01)
+    process.send_signal(signal.SIGTERM)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130, said
+    assert b"The same command goes on" in said
+    found = len(record.read_text().splitlines())
+    assert 0 < found < 61
+    assert not (out / "manifest.jsonl").exists()
+    again = subprocess.run([*map(str, command)], capture_output=True, timeout=120)
+    assert again.returncode == 0, again.stderr
+    assert len(list(out.glob("*_vis.png"))) == 60
+    assert len(record.read_text().splitlines()) == 61

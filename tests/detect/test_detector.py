@@ -1,6 +1,7 @@
 """Pictures to people: through openpifpaf's own encoder and decoder, and the shipped network."""
 
 from collections.abc import Sequence
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -132,14 +133,17 @@ def errors(detection: Detection, pose: Pose) -> npt.NDArray[np.float64]:
 
 
 def test_the_shipped_detector_finds_figures(tmp_path: Path) -> None:
-    """A few of the held-out figures; `score_detector.py` looks at hundreds."""
-    views = ("front", "back")
-    drawn = {f"{i}.png": draw_figure(i, (256, 176), view=views[i % 2]) for i in range(16)}
+    """Whole figures of 0.6 to 1.6 times the usual size; `score_detector.py` looks at hundreds."""
+    kinds = product((0.6, 1, 1.6), ("front", "back"), range(6))  # light and dark by turns
+    drawn = {
+        f"{i}.png": draw_figure(i, (round(256 * scale), round(176 * scale)), view=view)
+        for i, (scale, view, _) in enumerate(kinds)
+    }
     detections = found({name: picture for name, (picture, _) in drawn.items()}, tmp_path)
     distances = [errors(detections[name], pose) for name, (_, pose) in drawn.items()]
     labelled = sum((pose != -1).all(axis=1).sum() for _, pose in drawn.values())
     assert [detection.people for detection in detections.values()] == [1] * len(drawn)
-    assert sum(map(len, distances)) >= 0.92 * labelled
+    assert sum(map(len, distances)) >= 0.95 * labelled
     assert np.concatenate(distances).mean() < 3
 
 
