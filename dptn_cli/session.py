@@ -3,15 +3,17 @@
 import ctypes
 import hashlib
 import os
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 import onnxruntime as ort
 
+from dptn_cli.binding import BoundSession
 from dptn_cli.errors import InputError, ModelError
+from dptn_cli.onnx_file import metadata_props
+from dptn_cli.providers import EXECUTION_PROVIDERS, provider_options
 from dptn_cli.records import JOINTS, Batch, Frame, Model
 
 Provider: TypeAlias = Literal["auto", "cuda", "tensorrt", "cpu"]
@@ -24,15 +26,8 @@ INPUTS = {
     "target_pose": "tensor(float)",
     "source_index": "tensor(int64)",
 }
-_EXECUTION_PROVIDERS = {
-    "cpu": "CPUExecutionProvider",
-    "cuda": "CUDAExecutionProvider",
-    "tensorrt": "TensorrtExecutionProvider",
-}
 MOST_LANES = 8  # each holds a batch's activations, some 60 MB a picture of 256x256
 GPU_LANES = 2  # one batch is copied while the other runs
-_METADATA_PROPS = 14  # field of ModelProto, onnx.proto3
-_GRAPH = 7
 _FATAL_ONLY = 4
 # y = Identity(x), x of one float32: an ONNX file of opset 13, to open where no model is.
 IDENTITY_GRAPH = bytes.fromhex(
@@ -52,7 +47,7 @@ def read_model(path: Path) -> Model:
     except OSError as error:
         raise ModelError(f"{path}: {error.strerror}") from error
     try:
-        properties = dict(_metadata_props(content))
+        properties = dict(metadata_props(content))
     except ValueError as error:
         raise ModelError(f"{path}: not an ONNX file, or a truncated one") from error
     metadata = {
@@ -82,58 +77,6 @@ def _frame(metadata: dict[str, str]) -> Frame:
     return Frame(metadata["dataset"], sizes[0], sizes[1], float(metadata["sigma"]))
 
 
-def _metadata_props(model: bytes) -> Iterator[tuple[str, str]]:
-    """The metadata_props of a serialised ModelProto, by the protobuf wire format.
-
-    https://protobuf.dev/programming-guides/encoding: tag = field << 3 | type.
-
-    Raises:
-        ValueError: not the bytes of a ModelProto.
-    """
-    fields = list(_fields(memoryview(model)))
-    if _GRAPH not in (number for number, _ in fields):
-        raise ValueError("no graph")
-    for number, value in fields:
-        if number == _METADATA_PROPS and value is not None:
-            entry = {field: text for field, text in _fields(value) if text is not None}
-            yield bytes(entry.get(1, b"")).decode(), bytes(entry.get(2, b"")).decode()
-
-
-def _fields(message: memoryview) -> Iterator[tuple[int, memoryview | None]]:
-    """Each field's number, and its bytes where it is of the length-delimited type."""
-    position = 0
-    while position < len(message):
-        tag, position = _varint(message, position)
-        number, wire_type = tag >> 3, tag & 7
-        value = None
-        if wire_type == 0:
-            _, position = _varint(message, position)
-        elif wire_type == 2:
-            length, position = _varint(message, position)
-            value = message[position : position + length]
-            position += length
-        elif wire_type in (1, 5):
-            position += 8 if wire_type == 1 else 4
-        else:
-            raise ValueError(f"wire type {wire_type}")
-        if position > len(message):
-            raise ValueError("truncated")
-        yield number, value
-
-
-def _varint(message: memoryview, position: int) -> tuple[int, int]:
-    value = 0
-    for shift in range(0, 64, 7):
-        if position >= len(message):
-            raise ValueError("truncated")
-        byte = message[position]
-        position += 1
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return value, position
-    raise ValueError("varint too long")
-
-
 class Session:
     """A model, ready to run.
 
@@ -144,6 +87,7 @@ class Session:
             cores: several narrow inferences wait less for each other than the threads of one
             wide one do. 0: a lane for each core, up to `MOST_LANES`; on a GPU, `GPU_LANES`.
         threads: CPU cores to use; 0: all that this process may use.
+        device: which GPU; without meaning on the CPU.
 
     Attributes:
         model: the same.
@@ -156,13 +100,19 @@ class Session:
     """
 
     def __init__(
-        self, model: Model, provider: Provider = "auto", lanes: int = 0, *, threads: int = 0
+        self,
+        model: Model,
+        provider: Provider = "auto",
+        lanes: int = 0,
+        *,
+        threads: int = 0,
+        device: int = 0,
     ) -> None:
         self.model = model
         self.provider, self.fallback = "cpu", ""
         if provider != "cpu":
             wanted = "cuda" if provider == "auto" else provider
-            opened = _open_on_gpu(model, wanted)
+            opened = _open_on_gpu(model, wanted, device)
             if isinstance(opened, str) and provider != "auto":
                 raise ModelError(f"--provider {provider} cannot be had: {opened}")
             if isinstance(opened, str):
@@ -174,6 +124,9 @@ class Session:
         if self.provider == "cpu":
             self._session = _open(model, "cpu", threads=max(1, threads // self.lanes))
         _check_contract(model.path, self._session)
+        self._bound = None
+        if self.provider != "cpu":
+            self._bound = BoundSession(self._session, "cuda", device_id=device, lanes=self.lanes)
 
     def run(self, batch: Batch) -> npt.NDArray[np.uint8]:
         """Make the batch's pictures.
@@ -185,6 +138,8 @@ class Session:
             ModelError: onnxruntime failed, out of memory for instance.
         """
         try:
+            if self._bound:
+                return self._bound.run(batch)
             (generated,) = self._session.run(["generated"], batch.feeds())
         except Exception as error:  # onnxruntime's own exceptions have no common base.
             raise ModelError(f"inference failed: {_one_line(error)}") from error
@@ -198,16 +153,16 @@ def cores() -> int:
     return os.cpu_count() or 1
 
 
-def _open_on_gpu(model: Model, provider: str) -> "ort.InferenceSession | str":
+def _open_on_gpu(model: Model, provider: str, device: int) -> "ort.InferenceSession | str":
     """A session that really runs on the GPU, or why there can be none."""
-    if problem := _gpu_problem(provider):
+    if problem := _gpu_problem(provider, device):
         return problem
     try:
-        session = _open(model, provider)
+        session = _open(model, provider, device=device)
     except ModelError as error:
         return str(error)
     # Without its libraries onnxruntime takes the CPU, and only the session tells.
-    if session.get_providers()[0] == _EXECUTION_PROVIDERS[provider]:
+    if session.get_providers()[0] == EXECUTION_PROVIDERS[provider]:
         return session
     return (
         f"onnxruntime could not load its {provider} libraries: "
@@ -215,12 +170,15 @@ def _open_on_gpu(model: Model, provider: str) -> "ort.InferenceSession | str":
     )
 
 
-def _gpu_problem(provider: str) -> str:
+def _gpu_problem(provider: str, device: int = 0) -> str:
     """Why a GPU provider cannot work here, as far as can be told before trying it; or ''."""
-    if _EXECUTION_PROVIDERS[provider] not in ort.get_available_providers():
+    if EXECUTION_PROVIDERS[provider] not in ort.get_available_providers():
         return "the installed onnxruntime is built without it (onnxruntime-gpu has it)"
-    if not cuda_devices():
+    devices = cuda_devices()
+    if not devices:
         return "no NVIDIA GPU with a working driver"
+    if device >= devices:
+        return f"no GPU {device}: there are {devices}, counted from 0"
     return ""
 
 
@@ -237,19 +195,18 @@ def cuda_devices() -> int:
     return 0
 
 
-def _open(model: Model, provider: str, threads: int = 0) -> ort.InferenceSession:
+def _open(
+    model: Model, provider: str, *, threads: int = 0, device: int = 0
+) -> ort.InferenceSession:
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = _FATAL_ONLY
     # Softmax over a thousand tokens leaves denormals, which are slow: 1.6x on the CPU.
     options.add_session_config_entry("session.set_denormal_as_zero", "1")
-    providers: list[str | tuple[str, dict[str, Any]]] = [_EXECUTION_PROVIDERS["cpu"]]
     if provider != "cpu":
         ort.preload_dlls()
         ort.set_default_logger_severity(_FATAL_ONLY)
-        providers.insert(0, (_EXECUTION_PROVIDERS["cuda"], {"cudnn_conv_algo_search": "HEURISTIC"}))
-    if provider == "tensorrt":
-        providers.insert(0, _EXECUTION_PROVIDERS["tensorrt"])
+    providers = provider_options(provider, device=device)
     try:
         return ort.InferenceSession(str(model.path), options, providers=providers)
     except Exception as error:  # onnxruntime's own exceptions have no common base.
@@ -266,12 +223,12 @@ def try_provider(name: Literal["cpu", "cuda", "tensorrt"]) -> str:
         options = ort.SessionOptions()
         options.log_severity_level = _FATAL_ONLY
         session = ort.InferenceSession(
-            IDENTITY_GRAPH, options, providers=[_EXECUTION_PROVIDERS[name]]
+            IDENTITY_GRAPH, options, providers=[EXECUTION_PROVIDERS[name]]
         )
         session.run(None, {"x": np.zeros(1, np.float32)})
     except Exception as error:  # onnxruntime's own exceptions have no common base.
         return _one_line(error)
-    if session.get_providers()[0] != _EXECUTION_PROVIDERS[name]:
+    if session.get_providers()[0] != EXECUTION_PROVIDERS[name]:
         return f"onnxruntime could not load its {name} libraries"
     return ""
 

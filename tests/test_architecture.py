@@ -28,6 +28,7 @@ LAYERS = [
         "weight_files",
         "",
     },
+    {"onnx_file", "binding", "providers"},
     {
         "pairs",
         "keypoints",
@@ -50,7 +51,7 @@ ONLY_IN = {
     "typer": {"cli"},
     "rich": {"cli"},
     "openpifpaf": {"detect"},
-    "onnxruntime": {"session", "export", "quantization"},
+    "onnxruntime": {"session", "binding", "export", "quantization"},
     "onnx": {"export", "quantization"},
     "torch": {"network", "export", "train", "detect", "metrics", "torchvision_import"},
     "torchvision": {"network", "train", "detect", "metrics", "torchvision_import"},

@@ -213,7 +213,7 @@ def test_a_provider_that_silently_lands_on_the_cpu(
     tiny_model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With a driver but without CUDA's libraries onnxruntime takes the CPU without an error."""
-    monkeypatch.setattr(session_module, "_gpu_problem", lambda provider: "")
+    monkeypatch.setattr(session_module, "_gpu_problem", lambda *_: "")
     real = onnxruntime.InferenceSession
     monkeypatch.setattr(
         onnxruntime,
