@@ -11,9 +11,10 @@ import numpy.typing as npt
 import onnxruntime as ort
 
 from dptn_cli.binding import BoundSession
+from dptn_cli.cache import cache_folder
 from dptn_cli.errors import InputError, ModelError
 from dptn_cli.onnx_file import metadata_props
-from dptn_cli.providers import EXECUTION_PROVIDERS, provider_options
+from dptn_cli.providers import EXECUTION_PROVIDERS, engine_folder, provider_options
 from dptn_cli.records import JOINTS, Batch, Frame, Model
 
 Provider: TypeAlias = Literal["auto", "cuda", "tensorrt", "cpu"]
@@ -206,8 +207,11 @@ def _open(
     if provider != "cpu":
         ort.preload_dlls()
         ort.set_default_logger_severity(_FATAL_ONLY)
-    providers = provider_options(provider, device=device)
+    cache = cache_folder()
+    providers = provider_options(provider, model, device=device, cache=cache)
     try:
+        if provider == "tensorrt":
+            engine_folder(model, cache).mkdir(parents=True, exist_ok=True)
         return ort.InferenceSession(str(model.path), options, providers=providers)
     except Exception as error:  # onnxruntime's own exceptions have no common base.
         raise ModelError(f"{model.path}: onnxruntime cannot load it: {_one_line(error)}") from error
