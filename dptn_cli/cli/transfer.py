@@ -19,7 +19,7 @@ from dptn_cli.cli.options import (
     Verbose,
     parse_batch_size,
 )
-from dptn_cli.cli.transfer_report import Show, warn_of_missing
+from dptn_cli.cli.transfer_report import Show, warn
 from dptn_cli.cli.transfer_run import How, preview_job, transfer_here, transfer_on_ray
 from dptn_cli.errors import ExitCode, InputError
 
@@ -130,6 +130,10 @@ def transfer(
         int | None,
         typer.Option(min=1, help="Results in numbered subfolders of at most so many."),
     ] = None,
+    grid: Annotated[
+        bool,
+        typer.Option(help="Contact sheets in OUT/grids: source, pose, result, target; 32 a page."),
+    ] = False,
     overwrite: Annotated[bool, typer.Option(help="Make everything anew.")] = False,
     dry_run: DryRun = False,
     as_json: Json = False,
@@ -167,10 +171,10 @@ def transfer(
     if job.unposed and not dry_run:
         found = detect_unposed(job.unposed, out, detector, quiet=show.silent)
         job = make_job(replace(request, detected=found), loaded)
-    warn_of_missing(job, show)
+    warn(job, show)
     if dry_run:
         return preview_job(job, show, overwrite=overwrite)
-    how = How(provider, wanted, workers or default_workers(), overwrite)
+    how = How(provider, wanted, workers or default_workers(), overwrite, grid)
     return transfer_on_ray(job, how, ray, show) if ray else transfer_here(job, how, show)
 
 

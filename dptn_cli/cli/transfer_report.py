@@ -43,8 +43,16 @@ class Show:
             self.failures.append(f"{outcome.output}: {outcome.reason}")
 
 
-def warn_of_missing(job: "Job", show: Show) -> None:
-    """Say which source pictures are not there, before anything starts."""
+def warn(job: "Job", show: Show) -> None:
+    """Say what the user should know before anything starts."""
+    if job.crowds:
+        some = ", ".join(job.crowd_names)
+        more = ", ..." if job.crowds > len(job.crowd_names) else ""
+        say(
+            f"{job.crowds:,} pictures have several people, of whom the largest counts: "
+            f"{some}{more}",
+            quiet=show.silent,
+        )
     if job.missing_sources:
         some = ", ".join(job.missing_sources[:5])
         more = ", ..." if len(job.missing_sources) > 5 else ""

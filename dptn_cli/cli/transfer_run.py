@@ -27,12 +27,14 @@ class How:
         batch_size: most pictures at once; None: `auto`.
         workers: threads that decode and encode.
         overwrite: make everything anew.
+        grid: contact sheets at the end.
     """
 
     provider: ProviderName
     batch_size: int | None
     workers: int
     overwrite: bool
+    grid: bool = False
 
 
 def preview_job(job: "Job", show: Show, *, overwrite: bool) -> ExitCode:
@@ -128,4 +130,30 @@ def _make_all(
             run_file.write(document)
         except InputError as error:  # A full disk must not hide what became of the items.
             say(str(error))
-    return tell(document, show, job)
+    code = tell(document, show, job)
+    return _write_grids(job, show) or code if how.grid and not stop.asked else code
+
+
+def _write_grids(job: "Job", show: Show) -> ExitCode:
+    """Contact sheets of all results that are there, those of earlier runs too."""
+    from dptn_cli.grids import FOLDER, pages_of, write_pages
+    from dptn_cli.interrupt import StopRequest
+    from dptn_cli.manifest import holder
+    from dptn_cli.pipeline import items_in_place
+
+    items = items_in_place(job, holder(job.out, overwrite=False))
+    line = ProgressLine(pages_of(job.planned), "contact sheets", quiet=show.silent)
+    pages = 0
+    try:
+        with StopRequest() as stop, line.shown():
+            for _ in write_pages(job, items):
+                pages += 1
+                line.advance()
+                if stop.asked:
+                    say("Interrupted; the results are all there.", quiet=show.silent)
+                    return ExitCode.INTERRUPTED
+    except InputError as error:
+        say(f"No more contact sheets: {error}")
+        return ExitCode.SOME_FAILED
+    say(f"{pages:,} contact sheets in {job.out / FOLDER}", quiet=show.silent)
+    return ExitCode.DONE

@@ -4,7 +4,7 @@
 batches, `writer` files of pictures. `tasks` is what goes from one to the next.
 """
 
-from dptn_cli.pipeline.loop import ChunkMaker, chunks_of, preview, run
+from dptn_cli.pipeline.loop import ChunkMaker, chunks_of, items_in_place, preview, run
 from dptn_cli.pipeline.settings import Runs, Settings, StageSeconds
 from dptn_cli.pipeline.tasks import failed
 
@@ -15,6 +15,7 @@ __all__ = [
     "StageSeconds",
     "chunks_of",
     "failed",
+    "items_in_place",
     "preview",
     "run",
 ]

@@ -111,6 +111,16 @@ def preview(job: Job, holds: Callable[[str, str], bool]) -> Iterator[Outcome]:
         yield from (outcome_of(task.item, Status.DONE, task=task) for task in read.tasks)
 
 
+def items_in_place(job: Job, holds: Callable[[str, str], bool]) -> Iterator[Item]:
+    """The items whose pictures are there, as the list has them."""
+    reader = Reader(job, holds, Disk(job))
+    items = job.items()
+    while chunk := list(islice(items, WINDOW)):
+        ended = reader.read(chunk).ended
+        there = {outcome.output for outcome in ended if outcome.status is Status.SKIPPED}
+        yield from (item for item in chunk if item.output in there)
+
+
 def _ahead(
     pool: ThreadPoolExecutor, work: Callable[[T], R], inputs: Iterable[T], ahead: int
 ) -> Generator[R]:

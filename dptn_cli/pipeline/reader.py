@@ -98,7 +98,7 @@ class Reader:
             read.tasks += tasks
 
     def _task(self, item: Item, source: Placed, digest: blake2b) -> Task:
-        target_pose = target_placed(item, source, self._job)
+        target_pose = target_placed(item, source, self._job).on_network
         digest.update(target_pose.tobytes())
         if is_jpeg(item.output):
             digest.update(b"jpeg %d" % self._job.jpeg_quality)
