@@ -22,6 +22,7 @@ Row: TypeAlias = tuple[Picture, Picture, str]
 
 CHUNK = 1 << 11  # rows
 MOST_PROBLEMS = 100_000  # found before the pass is given up
+MOST_CROWDS_NAMED = 5
 
 
 @dataclass
@@ -33,12 +34,16 @@ class PairChecks:
         planned: number of pairs.
         missing: names of source pictures that are not there.
         unposed: pictures without a pose, on which one can be detected.
+        crowds: number of pictures with more than one person.
+        crowd_names: of the first few of them.
     """
 
     pose: Callable[[Picture], FoundPose | str | None]
     planned: int = 0
     missing: list[str] = field(default_factory=list)
     unposed: list[Picture] = field(default_factory=list)
+    crowds: int = 0
+    crowd_names: list[str] = field(default_factory=list)
     _seen: DigestSet = field(default_factory=DigestSet)
     _sources: DigestSet = field(default_factory=DigestSet)
     _present: int = 0
@@ -72,10 +77,16 @@ class PairChecks:
 
     def _look_at_pose(self, picture: Picture) -> None:
         try:
-            if self.pose(picture) is None:
+            found = self.pose(picture)
+            if found is None:
                 self._look_for(picture)
         except InputError as error:
             self._problems.append(str(error))
+            return
+        if isinstance(found, FoundPose) and found.people > 1:
+            self.crowds += 1
+            if self.crowds <= MOST_CROWDS_NAMED:
+                self.crowd_names.append(f"{picture.name} ({found.people:,})")
 
     def _look_for(self, picture: Picture) -> None:
         """Where there are no keypoints, there must be a picture to detect them on."""

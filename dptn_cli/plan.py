@@ -149,6 +149,8 @@ def make_job(request: Request, model: Model) -> Job:
         planned=checks.planned,
         items=lambda: _items(listing, request.shard),
         missing_sources=tuple(checks.missing),
+        crowds=checks.crowds,
+        crowd_names=tuple(checks.crowd_names),
         target_folders=listing.target_folders,
         unposed=tuple(picture.folder / picture.name for picture in checks.unposed),
         fit=request.fit,

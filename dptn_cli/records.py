@@ -165,12 +165,14 @@ class FoundPose:
         pose: keypoints in that picture; sub-pixel where the finder gives it.
         confidence: (18,) float in 0..1, 0 where the joint is missing; 1 where a file tells none.
         picture_size: of that picture, pixels; None where a file does not tell.
+        people: how many people were found in that picture; this is one of them.
     """
 
     name: str
     pose: Pose
     confidence: npt.NDArray[np.float64]
     picture_size: Size | None = None
+    people: int = 1
 
 
 class Status(StrEnum):
@@ -235,6 +237,8 @@ class Job:
         items: gives the items from the start, each time it is called; they are never in memory
             as a whole.
         missing_sources: source pictures that are not there; their items will fail.
+        crowds: how many pictures have more than one person, of whom one counts.
+        crowd_names: of the first few of these, with the number of people.
         target_folders: where the target pictures lie, if they are there.
         unposed: pictures whose pose no file has, and that are there to detect it on.
         fit: how pictures of other sizes become the model's.
@@ -247,6 +251,8 @@ class Job:
     planned: int
     items: Callable[[], Iterator[Item]]
     missing_sources: tuple[str, ...] = ()
+    crowds: int = 0
+    crowd_names: tuple[str, ...] = ()
     target_folders: tuple[Path, ...] = ()
     unposed: tuple[Path, ...] = ()
     fit: Fit = Fit.AUTO

@@ -1,5 +1,6 @@
 """Everything is checked, and everything found is said, before anything starts."""
 
+import json
 import os
 import tracemalloc
 from dataclasses import replace
@@ -203,6 +204,19 @@ def test_all_problems_at_once(photos: Path) -> None:
     text = "\n".join(raised.value.problems)
     for part in ("keypoints for 1.png", "for 2.png", "both write b_2_a_vis.png", "(broken.png)"):
         assert part in text
+
+
+def test_pictures_with_several_people_are_told(photos: Path) -> None:
+    def person(size: int) -> dict[str, list[int]]:
+        return {"keypoints": [size * (i % 5) for i in range(51)]}
+
+    (photos / "a.json").write_text(json.dumps([person(2), person(9), person(3)]))
+    (photos / "b.json").write_text(json.dumps([person(4)]))
+    pairs = write_pairs(photos / "pairs.csv", [("a.png", "b.png"), ("b.png", "a.png")])
+    (photos / "keypoints.csv").unlink()
+    files = (photos / "a.json", photos / "b.json")
+    job = make_job(Request(out=photos / "out", pairs=pairs, keypoints=files), MODEL)
+    assert (job.crowds, job.crowd_names) == (1, ("a.png (3)",))
 
 
 def test_some_missing_pictures_are_told_and_left_to_their_items(photos: Path) -> None:

@@ -83,7 +83,7 @@ def choose(name: str, bodies: Sequence[Body], size: Size, choice: Choice) -> Det
     }
     chosen = max(usable, key=ranks.get(choice.person, lambda i: _area(poses[i][0])))
     pose, confidence = poses[chosen]
-    return Detection(name, people, FoundPose(name, pose, confidence, size))
+    return Detection(name, people, FoundPose(name, pose, confidence, size, people))
 
 
 def _box(pose: Pose) -> tuple[Pose, Pose]:

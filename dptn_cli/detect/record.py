@@ -142,4 +142,5 @@ def _found(name: str, values: Mapping[str, Any]) -> FoundPose:
     if pose.shape != (JOINTS, 2) or confidence.shape != (JOINTS,) or not np.isfinite(pose).all():
         raise ValueError("not a pose")
     height, width = values["picture_size"]
-    return FoundPose(name, pose, confidence, (int(height), int(width)))
+    size = (int(height), int(width))
+    return FoundPose(name, pose, confidence, size, int(values["people"]))

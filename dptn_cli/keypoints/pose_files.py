@@ -1,7 +1,7 @@
 """Pose files of every format that is read, recognised by what is in them."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -105,20 +105,13 @@ class PoseFiles:
             _check_same(name, one, one_path, other, other_path)
         return found[0][0] if found else None
 
-    def people_in(self, name: str) -> int:
-        """How many people the files tell of in a picture."""
-        for key in (name, without_picture_suffix(name)):
-            if key in self._json and name not in self._csv:
-                return len(self._json[key].people)
-        return int(name in self._csv)
-
 
 def _largest(name: str, entry: _Entry) -> FoundPose:
     if entry.broken:
         raise InputError(f"{entry.path} ({name}): {entry.broken}")
     if not entry.people:
-        return FoundPose(name, NOBODY, np.zeros(JOINTS))
-    return max(entry.people, key=_covered)
+        return FoundPose(name, NOBODY, np.zeros(JOINTS), people=0)
+    return replace(max(entry.people, key=_covered), people=len(entry.people))
 
 
 def _covered(found: FoundPose) -> float:

@@ -130,7 +130,7 @@ class TestReading:
         found = files.find("a.jpg")
         assert found is not None
         assert np.array_equal(found.pose, pose_of(person(1, 3)))
-        assert files.people_in("a.jpg") == 3
+        assert found.people == 3
 
     @pytest.mark.parametrize("document", [[], {"people": []}, [{"keypoints": [0] * 51}]])
     def test_nobody_found_is_known_and_not_a_gap(self, tmp_path: Path, document: object) -> None:
@@ -141,9 +141,10 @@ class TestReading:
         crowd = {"image_id": 7, "iscrowd": 1, "segmentation": {}}
         annotations = [unlabelled, crowd, *COCO_ANNOTATIONS["annotations"]]
         document = {**COCO_ANNOTATIONS, "annotations": annotations}
-        files = PoseFiles(write(tmp_path / "x.json", document))
-        assert files.people_in("a.jpg") == 1
-        assert np.array_equal(found_in(tmp_path / "x.json"), pose_of(person()))
+        found = PoseFiles(write(tmp_path / "x.json", document)).find("a.jpg")
+        assert found is not None
+        assert found.people == 1
+        assert np.array_equal(found.pose, pose_of(person()))
 
 
 def poses_with_gaps() -> st.SearchStrategy[tuple[Pose, np.ndarray[Any, Any]]]:

@@ -1,0 +1,87 @@
+"""`dptn transfer` on photos of any size, with poses from other crops, by the shipped model."""
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+from support import dptn
+
+from dptn_cli.keypoints import Annotations, PoseFormat, person_crop, write_poses
+from dptn_cli.metrics.ssim import ssim_standard
+from dptn_cli.records import FoundPose, Pose
+
+ROOT = Path(__file__).parents[2]
+FIGURES = ROOT / "examples" / "figures"
+MODEL = ROOT / "models" / "figures.onnx"
+KNOWN = Annotations(FIGURES / "keypoints.csv")
+SIZE = (128, 88)
+
+
+def moved(pose: Pose, scale: float, down: float, across: float) -> Pose:
+    there = (pose != -1).all(axis=1, keepdims=True)
+    return np.where(there, (pose + 0.5) * scale - 0.5 + (down, across), -1)
+
+
+def write(path: Path, poses: dict[str, Pose], size: tuple[int, int]) -> Path:
+    seen = {name: (pose != -1).all(axis=1).astype(float) for name, pose in poses.items()}
+    found = [FoundPose(name, pose, seen[name], size) for name, pose in poses.items()]
+    write_poses(path, found, PoseFormat.COCO)
+    return path
+
+
+def result(folder: Path, sources: Path, poses: Path, *more: object) -> npt.NDArray[np.uint8]:
+    """The one picture that a transfer makes."""
+    made = dptn("transfer", sources, "--poses", poses, "--model", MODEL, "-o", folder, *more)
+    assert made.exit_code == 0, made.stderr
+    (path,) = folder.glob("*_vis.png")
+    return np.asarray(Image.open(path))
+
+
+def test_a_figure_in_a_landscape_photo_is_as_good_as_its_exact_crop(tmp_path: Path) -> None:
+    pose = moved(KNOWN["p0001_0.png"], 7, 200, 300)
+    photo = Image.new("RGB", (1600, 1200), "white")
+    figure = Image.open(FIGURES / "images" / "p0001_0.png").convert("RGB")
+    photo.paste(figure.resize((88 * 7, 128 * 7), Image.Resampling.BICUBIC), (300, 200))
+    target = write(tmp_path / "target.json", {"there.png": KNOWN["p0001_2.png"]}, SIZE)
+
+    landscape = tmp_path / "landscape"
+    landscape.mkdir()
+    photo.save(landscape / "photo.png")
+    keypoints = write(tmp_path / "photo.json", {"photo.png": pose}, (1200, 1600))
+    fitted = result(tmp_path / "fitted", landscape, target, "--keypoints", keypoints,
+                    "--fit", "person")  # fmt: skip
+
+    box = person_crop(pose, SIZE)
+    edges = (box.left, box.top, box.left + box.width, box.top + box.height)
+    left, top, right, bottom = map(round, edges)
+    exact = tmp_path / "exact"
+    exact.mkdir()
+    photo.crop((left, top, right, bottom)).save(exact / "photo.png")
+    cropped = moved(pose, 1, -top, -left)
+    keypoints = write(tmp_path / "exact.json", {"photo.png": cropped}, (bottom - top, right - left))
+    stretched = result(tmp_path / "stretched", exact, target, "--keypoints", keypoints,
+                       "--fit", "stretch")  # fmt: skip
+    assert ssim_standard(fitted, stretched) >= 0.95
+    whole = result(tmp_path / "whole", landscape, target, "--keypoints", tmp_path / "photo.json",
+                   "--fit", "stretch")  # fmt: skip
+    assert ssim_standard(whole, stretched) < 0.9, "a test that any crop would pass"
+
+
+def test_a_pose_drawn_at_half_the_size_gives_the_same_picture(tmp_path: Path) -> None:
+    sources = FIGURES / "images" / "p0000_0.png"
+    poses = {"full": KNOWN["p0001_2.png"], "half": moved(KNOWN["p0001_2.png"], 0.5, 30, 5)}
+    made = {
+        (name, retarget): result(
+            tmp_path / f"{name}-{retarget}", sources,
+            write(tmp_path / f"{name}.json", {"pose.png": pose}, SIZE), "--retarget", retarget,
+            "--keypoints", FIGURES / "keypoints.csv",
+        )
+        for name, pose in poses.items()
+        for retarget in ("scale", "none")
+    }  # fmt: skip
+    assert ssim_standard(made["full", "scale"], made["half", "scale"]) >= 0.98
+    assert ssim_standard(made["full", "none"], made["half", "none"]) < 0.9, (
+        "nothing was to be made good"
+    )
+    assert ssim_standard(made["full", "scale"], made["full", "none"]) > 0.7
