@@ -12,7 +12,7 @@ import io
 import logging
 import math
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,7 +32,8 @@ from dptn_cli.network.checkpoint import LoadedGenerator
 from dptn_cli.network.generator import Generator
 from dptn_cli.network.inference import InferenceGenerator, in_half_precision
 from dptn_cli.network.tensors import keypoint_maps, picture_to_tensor, tensor_to_picture
-from dptn_cli.records import JOINTS, Frame
+from dptn_cli.quantization import Calibration, quantize
+from dptn_cli.records import JOINTS, Batch, Frame
 from dptn_cli.session import FORMAT, PREFIX
 
 OPSET = 20
@@ -40,9 +41,9 @@ TRACED = (2, 3)
 PROVEN = ((3, 5), (1, 1), (1, 4))
 MOST_LEVELS = 1
 MOST_SHARE = 0.01
-LEAST_PSNR_DB = 45.0
+LEAST_PSNR_DB = {"fp16": 45.0, "int8": 35.0}
 
-Precision: TypeAlias = Literal["fp32", "fp16"]
+Precision: TypeAlias = Literal["fp32", "fp16", "int8"]
 
 PUBLISHED_LICENCE = (
     "Weights of the published DPTN checkpoints are under CC BY-NC 4.0: non-commercial use only."
@@ -82,7 +83,12 @@ class ExportedTransfer(nn.Module):
 
 
 def export(
-    loaded: LoadedGenerator, frame: Frame, out: Path, precision: Precision = "fp32"
+    loaded: LoadedGenerator,
+    frame: Frame,
+    out: Path,
+    precision: Precision = "fp32",
+    *,
+    calibration: Calibration | None = None,
 ) -> Proof:
     """Write the ONNX file, if and only if it proves to give PyTorch's pictures.
 
@@ -90,15 +96,24 @@ def export(
         loaded: the generator.
         frame: the pictures it was trained on.
         out: the file; replaced in one step.
-        precision: `fp16` has weights and arithmetic in float16, norms and softmax in float32.
+        precision: `fp16` has weights and arithmetic in float16, norms and softmax in float32;
+            `int8` has the convolutions in integers.
+        calibration: pictures; for `int8`, and needed there.
 
     Raises:
         ModelError: the proof failed, or the exporter did, or `out` cannot be written; what was
             at `out` is untouched.
     """
     metadata = _metadata(loaded, frame, precision)
-    content = _to_onnx(loaded.generator, frame, metadata, precision).SerializeToString()
-    proof = prove(loaded.generator, frame, content)
+    model = _to_onnx(loaded.generator, frame, metadata, precision)
+    examples = [_example(frame, *shape) for shape in PROVEN]
+    if precision == "int8":
+        if calibration is None:
+            raise ValueError("int8 needs pictures to calibrate on")
+        model = quantize(model, calibration.ranges)
+        examples = list(calibration.proof)
+    content = model.SerializeToString()
+    proof = prove(loaded.generator, frame, content, examples)
     _check(proof, precision)
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
@@ -109,11 +124,11 @@ def export(
 
 
 def _check(proof: Proof, precision: Precision) -> None:
-    if precision == "fp16":
-        if proof.psnr_db < LEAST_PSNR_DB:
+    if least_db := LEAST_PSNR_DB.get(precision):
+        if proof.psnr_db < least_db:
             raise ModelError(
-                f"the fp16 pictures are {proof.psnr_db:.1f} dB from PyTorch's in float32; at "
-                f"least {LEAST_PSNR_DB:.0f} dB are wanted. Nothing was written"
+                f"the {precision} pictures are {proof.psnr_db:.1f} dB from PyTorch's in float32; "
+                f"at least {least_db:.0f} dB are wanted. Nothing was written"
             )
     elif proof.largest_levels > MOST_LEVELS or proof.share > MOST_SHARE:
         raise ModelError(
@@ -144,17 +159,18 @@ def _to_onnx(
     generator: Generator, frame: Frame, metadata: Mapping[str, str], precision: Precision
 ) -> onnx.ModelProto:
     transfer = ExportedTransfer(generator, frame, precision).eval()
+    example = _example(frame, *TRACED).feeds()
     sources, targets = torch.export.Dim("S"), torch.export.Dim("T")
     with warnings.catch_warnings(action="ignore"), redirect_stdout(io.StringIO()):
         logging.getLogger("torch.onnx").setLevel(logging.ERROR)
         program = torch.onnx.export(
             transfer,
-            tuple(torch.from_numpy(value) for value in _example(frame, *TRACED).values()),
+            tuple(torch.from_numpy(value) for value in example.values()),
             dynamo=True,
             opset_version=OPSET,
             external_data=False,
             verbose=False,
-            input_names=list(_example(frame, 1, 1)),
+            input_names=list(example),
             output_names=["generated"],
             dynamic_shapes=({0: sources}, {0: sources}, {0: targets}, {0: targets}),
         )
@@ -192,7 +208,7 @@ def _cast(given: str, made: str, to: int) -> onnx.NodeProto:
     return onnx.helper.make_node("Cast", [given], [made], to=to)
 
 
-def _example(frame: Frame, sources: int, targets: int) -> dict[str, npt.NDArray[np.generic]]:
+def _example(frame: Frame, sources: int, targets: int) -> Batch:
     """Random pictures and poses, with missing joints and joints outside, seeded."""
     random = np.random.default_rng(sources * 100 + targets)
     size = np.array(frame.network_size)
@@ -206,26 +222,25 @@ def _example(frame: Frame, sources: int, targets: int) -> dict[str, npt.NDArray[
     # Smooth pictures: noise would exaggerate every rounding difference.
     coarse = random.integers(0, 256, (sources, 8, 8, 3), dtype=np.uint8)
     picture = np.kron(coarse, np.ones((1, -(-size[0] // 8), -(-size[1] // 8), 1), np.uint8))
-    return {
-        "source": np.ascontiguousarray(picture[:, : size[0], : size[1]]),
-        "source_pose": poses(sources),
-        "target_pose": poses(targets),
-        "source_index": random.integers(0, sources, targets),
-    }
+    return Batch(
+        np.ascontiguousarray(picture[:, : size[0], : size[1]]),
+        poses(sources),
+        poses(targets),
+        random.integers(0, sources, targets),
+    )
 
 
 @torch.no_grad()
-def prove(generator: Generator, frame: Frame, content: bytes) -> Proof:
+def prove(generator: Generator, frame: Frame, content: bytes, examples: Sequence[Batch]) -> Proof:
     """Compare a serialised model with the generator, at sizes other than the traced ones.
 
     PyTorch takes the plain path, one source for each target, as training does.
     """
     session = ort.InferenceSession(content, providers=["CPUExecutionProvider"])
     largest, different, values, squares = 0, 0, 0, 0.0
-    for sources, targets in PROVEN:
-        feeds = _example(frame, sources, targets)
-        (found,) = session.run(None, feeds)
-        expected = _plain_pictures(generator, frame, feeds)
+    for example in examples:
+        (found,) = session.run(None, example.feeds())
+        expected = _plain_pictures(generator, frame, example)
         difference = np.abs(np.asarray(found).astype(int) - expected)
         largest = max(largest, int(difference.max()))
         different += int((difference > 0).sum())
@@ -235,14 +250,12 @@ def prove(generator: Generator, frame: Frame, content: bytes) -> Proof:
     return Proof(largest, different / values, psnr_db)
 
 
-def _plain_pictures(
-    generator: Generator, frame: Frame, feeds: Mapping[str, npt.NDArray[np.generic]]
-) -> npt.NDArray[np.uint8]:
-    index = feeds["source_index"]
+def _plain_pictures(generator: Generator, frame: Frame, example: Batch) -> npt.NDArray[np.uint8]:
+    index = example.source_index
     maps = [
         keypoint_maps(torch.from_numpy(pose), frame.network_size, frame.sigma_px)
-        for pose in (feeds["source_pose"][index], feeds["target_pose"])
+        for pose in (example.source_poses[index], example.target_poses)
     ]
-    image = picture_to_tensor(torch.from_numpy(feeds["source"][index]))
+    image = picture_to_tensor(torch.from_numpy(example.sources[index]))
     generated, _ = generator(image, *maps)
     return np.asarray(tensor_to_picture(generated))

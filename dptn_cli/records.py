@@ -155,6 +155,15 @@ class Batch:
     target_poses: npt.NDArray[np.float32]
     source_index: npt.NDArray[np.int64]
 
+    def feeds(self) -> dict[str, npt.NDArray[np.generic]]:
+        """By the names of the graph's inputs."""
+        return {
+            "source": self.sources,
+            "source_pose": self.source_poses,
+            "target_pose": self.target_poses,
+            "source_index": self.source_index,
+        }
+
 
 @dataclass(frozen=True)
 class FoundPose:
@@ -214,7 +223,7 @@ class Model:
         path: the ONNX file.
         sha256: of the file.
         frame: the pictures it was made for.
-        precision: of its arithmetic, `fp32`.
+        precision: of its arithmetic: `fp32`, `fp16` or `int8`.
         metadata: every `dptn.` entry, without the prefix.
     """
 

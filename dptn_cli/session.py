@@ -184,14 +184,8 @@ class Session:
         Raises:
             ModelError: onnxruntime failed, out of memory for instance.
         """
-        feeds = {
-            "source": batch.sources,
-            "source_pose": batch.source_poses,
-            "target_pose": batch.target_poses,
-            "source_index": batch.source_index,
-        }
         try:
-            (generated,) = self._session.run(["generated"], feeds)
+            (generated,) = self._session.run(["generated"], batch.feeds())
         except Exception as error:  # onnxruntime's own exceptions have no common base.
             raise ModelError(f"inference failed: {_one_line(error)}") from error
         return np.asarray(generated)

@@ -92,12 +92,13 @@ def test_market_through_onnx_and_through_pytorch(
 
 
 def test_the_proof_sees_other_weights(tiny_model: Path) -> None:
-    same = prove(tiny_generator(), TINY_FRAME, tiny_model.read_bytes())
+    examples = [example_batch(TINY_FRAME, 3, 5), example_batch(TINY_FRAME, 1, 1)]
+    same = prove(tiny_generator(), TINY_FRAME, tiny_model.read_bytes(), examples)
     assert same.largest_levels <= 1
     other = tiny_generator()
     with torch.no_grad():
         other.get_parameter("decoder2.model.5.weight").mul_(1.05)
-    different = prove(other, TINY_FRAME, tiny_model.read_bytes())
+    different = prove(other, TINY_FRAME, tiny_model.read_bytes(), examples)
     assert different.largest_levels > 1
     assert different.share > 0.01
 

@@ -17,6 +17,7 @@ class PrecisionName(StrEnum):
 
     FP32 = "fp32"
     FP16 = "fp16"
+    INT8 = "int8"
 
 
 @error_boundary
@@ -30,8 +31,18 @@ def export(
         typer.Option(help="fashion or market: the sizes of a published checkpoint."),
     ] = None,
     precision: Annotated[
-        PrecisionName, typer.Option(help="fp16: for GPUs; norms and softmax stay in fp32.")
+        PrecisionName, typer.Option(help="fp16: for GPUs; int8: for CPUs, needs --calibrate.")
     ] = PrecisionName.FP32,
+    calibrate: Annotated[
+        Path | None,
+        typer.Option(help="Pair list of pictures as the model will see them; for int8."),
+    ] = None,
+    images: Annotated[
+        Path | None, typer.Option(help="Folder of --calibrate's pictures; default: its own.")
+    ] = None,
+    keypoints: Annotated[
+        list[Path] | None, typer.Option(help="Pose files of --calibrate's pictures.")
+    ] = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> ExitCode:
@@ -43,6 +54,8 @@ def export(
     except ImportError as error:
         raise MissingDependency("dptn export", error.name or "torch", INSTALL) from error
 
+    if (precision is PrecisionName.INT8) != (calibrate is not None):
+        raise InputError("--precision int8 and --calibrate PAIRS.csv go together")
     if dataset is not None and dataset not in FRAMES:
         raise InputError(f"--dataset {dataset}: it is one of {', '.join(FRAMES)}")
     loaded = load_generator(checkpoint)
@@ -52,12 +65,19 @@ def export(
             f"{checkpoint} is a published checkpoint, which does not tell its sizes: "
             "add --dataset fashion or --dataset market"
         )
-    proof = write_onnx(loaded, frame, out, precision.value)
+    calibration = None
+    if calibrate:
+        from dptn_cli.calibration import read_calibration
+        from dptn_cli.plan import Request
+
+        request = Request(out.parent, calibrate, images, keypoints=tuple(keypoints or ()))
+        calibration = read_calibration(request, frame)
+    proof = write_onnx(loaded, frame, out, precision.value, calibration=calibration)
     size_mb = out.stat().st_size / 1e6
     say(
         f"{out}: {size_mb:.1f} MB, {frame.dataset}, pictures of "
         f"{frame.image_size[0]}x{frame.image_size[1]}. Beside PyTorch: largest difference "
-        f"{proof.largest_levels} level, {proof.share:.2%} of the values differ, "
+        f"{proof.largest_levels} of 255 levels, {proof.share:.2%} of the values differ, "
         f"PSNR {proof.psnr_db:.1f} dB.",
         quiet=quiet or as_json,
     )
