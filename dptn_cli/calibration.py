@@ -54,7 +54,7 @@ def _read(item: Item, job: Job) -> Batch:
     try:
         size = picture_size(item.source_path)
         source = source_placed(item.source_pose, size, frame, job.fit)
-        target_pose = target_placed(item, source, job)
+        target_pose = target_placed(item, source, job).on_network
         picture = decode_picture(item.source_path.read_bytes())
     except InputError as error:
         raise InputError(f"{item.source} -> {item.target}: {error}") from error

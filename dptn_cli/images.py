@@ -12,6 +12,7 @@ import numpy.typing as npt
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from dptn_cli.errors import InputError
+from dptn_cli.files import write_atomic
 from dptn_cli.records import Crop, PictureU8, Size
 
 Format: TypeAlias = Literal["png", "jpg"]
@@ -225,7 +226,9 @@ def _taps(
     return first, second, weight
 
 
-def encode_picture(picture_u8: PictureU8, fmt: Format, quality: int) -> bytes:
+def encode_picture(
+    picture_u8: PictureU8, fmt: Format, quality: int = PUBLISHED_JPEG_QUALITY
+) -> bytes:
     """Encode (H, W, 3) uint8 RGB.
 
     Args:
@@ -240,3 +243,16 @@ def encode_picture(picture_u8: PictureU8, fmt: Format, quality: int) -> bytes:
     else:
         image.save(buffer, "PNG", compress_level=PNG_LEVEL)
     return buffer.getvalue()
+
+
+def write_picture(path: Path, picture_u8: PictureU8) -> None:
+    """Write (H, W, 3) uint8 RGB as a PNG that is never seen half written.
+
+    Raises:
+        InputError: a full disk, for instance.
+    """
+    content = encode_picture(picture_u8, "png")
+    try:
+        write_atomic(path, lambda file: file.write(content))
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written: {error.strerror}") from error

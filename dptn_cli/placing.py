@@ -51,11 +51,8 @@ def source_placed(pose: Pose, size: Size, frame: Frame, fit: Fit) -> Placed:
     return _placed(pose, size, crop_for(pose, size, frame.image_size, fit), frame)
 
 
-def target_placed(item: Item, source: Placed, job: Job) -> npt.NDArray[np.float32]:
+def target_placed(item: Item, source: Placed, job: Job) -> Placed:
     """Bring an item's target pose to the network's grid, as the job says.
-
-    Returns:
-        (18, 2) float32 (y, x), pixels of the network's grid.
 
     Raises:
         InputError: nothing of it is in the picture, or it cannot be fitted.
@@ -65,15 +62,15 @@ def target_placed(item: Item, source: Placed, job: Job) -> npt.NDArray[np.float3
         _check_not_empty(pose, "target")
         pose = retarget(pose, source.pose)
         _check_inside(pose, frame.image_size, "target")
-        return to_network(pose, frame.image_size, frame.network_size)
+        return Placed(None, pose, to_network(pose, frame.image_size, frame.network_size))
     size = _target_size(item)
     if size is None and job.fit is not Fit.STRETCH and _reaches_beyond(pose, frame.image_size):
         around = person_crop(pose, frame.image_size)
-        return _placed(pose, frame.image_size, around, frame).on_network
+        return _placed(pose, frame.image_size, around, frame)
     size = size or frame.image_size
     _check_inside(pose, size, "target")
     crop = crop_for(pose, size, frame.image_size, job.fit)
-    return _placed(pose, size, crop, frame).on_network
+    return _placed(pose, size, crop, frame)
 
 
 def _placed(pose: Pose, size: Size, crop: Crop | None, frame: Frame) -> Placed:

@@ -18,7 +18,7 @@ from ray.exceptions import RayError
 
 from dptn_cli.errors import InputError
 from dptn_cli.manifest import holder
-from dptn_cli.pipeline import ChunkMaker, Settings, StageSeconds, chunks_of, failed_chunk
+from dptn_cli.pipeline import ChunkMaker, Settings, StageSeconds, chunks_of, failed
 from dptn_cli.records import Item, Job, Outcome
 from dptn_cli.session import Provider, Session
 
@@ -110,7 +110,8 @@ def _ended(pending: dict[Any, list[Item]], stages: StageSeconds) -> Iterator[Out
     try:
         outcomes, spent = ray.get(ended)
     except RayError as error:
-        yield from failed_chunk(chunk, f"lost with its actor: {_first_line(error)}")
+        reason = f"lost with its actor: {_first_line(error)}"
+        yield from (failed(item, reason) for item in chunk)
         return
     stages.add(spent)
     yield from outcomes

@@ -8,13 +8,18 @@ from PIL import Image, ImageDraw, ImageFont
 from dptn_cli.records import PictureU8, Size
 
 GAP = 4
+GROUP_GAP = 20
 CAPTION_HEIGHT = 18
+FONT = ImageFont.load_default(11)
 PAPER = (255, 255, 255)
 INK = (40, 40, 40)
 
 
 def contact_sheet(
-    rows: Sequence[Sequence[PictureU8 | None]], captions: Sequence[str], cell: Size
+    rows: Sequence[Sequence[PictureU8 | None]],
+    captions: Sequence[str],
+    cell: Size,
+    labels: Sequence[Sequence[str]] = (),
 ) -> PictureU8:
     """Lay pictures out in rows.
 
@@ -23,32 +28,48 @@ def contact_sheet(
             enlarged to fit its cell, its proportions kept.
         captions: one a column.
         cell: (height, width) of a cell, pixels.
+        labels: for each row the names that stand under it, each under as many columns as the
+            others; what is too long is cut at its beginning.
 
     Returns:
         (H, W, 3) uint8 RGB.
     """
-    height, width = cell
-    sheet = Image.new(
-        "RGB",
-        (
-            len(captions) * (width + GAP) + GAP,
-            CAPTION_HEIGHT + len(rows) * (height + GAP) + GAP,
-        ),
-        PAPER,
-    )
+    groups = max(map(len, labels), default=1)
+    together = len(captions) // groups
+    lefts = [
+        GAP + column * (cell[1] + GAP) + column // together * GROUP_GAP
+        for column in range(len(captions))
+    ]
+    row_height = cell[0] + GAP + (CAPTION_HEIGHT if labels else 0)
+    size = (lefts[-1] + cell[1] + GAP, CAPTION_HEIGHT + len(rows) * row_height + GAP)
+    sheet = Image.new("RGB", size, PAPER)
     draw = ImageDraw.Draw(sheet)
-    font = ImageFont.load_default(11)
-    for column, caption in enumerate(captions):
-        middle = GAP + column * (width + GAP) + width // 2
-        draw.text((middle, CAPTION_HEIGHT // 2 + 1), caption, fill=INK, font=font, anchor="mm")
+    for left, caption in zip(lefts, captions, strict=True):
+        _write(draw, caption, left + cell[1] // 2, CAPTION_HEIGHT // 2 + 1)
     for row, pictures in enumerate(rows):
-        for column, picture in enumerate(pictures):
+        top = CAPTION_HEIGHT + row * row_height
+        for left, picture in zip(lefts, pictures, strict=False):
             if picture is not None:
                 image = _fitted(picture, cell)
-                left = GAP + column * (width + GAP) + (width - image.width) // 2
-                top = CAPTION_HEIGHT + row * (height + GAP) + (height - image.height) // 2
-                sheet.paste(image, (left, top))
+                beside, above = (cell[1] - image.width) // 2, (cell[0] - image.height) // 2
+                sheet.paste(image, (left + beside, top + above))
+        width = together * (cell[1] + GAP)
+        for left, label in zip(lefts[::together], labels[row] if labels else (), strict=False):
+            middle = top + cell[0] + CAPTION_HEIGHT // 2
+            _write(draw, _cut(label, width), left + (width - GAP) // 2, middle)
     return np.asarray(sheet)
+
+
+def _write(draw: ImageDraw.ImageDraw, text: str, x: int, y: int) -> None:
+    draw.text((x, y), text, fill=INK, font=FONT, anchor="mm")
+
+
+def _cut(text: str, width: int) -> str:
+    if FONT.getlength(text) <= width:
+        return text
+    while text and FONT.getlength("…" + text) > width:
+        text = text[1:]
+    return "…" + text
 
 
 def _fitted(picture_u8: PictureU8, cell: Size) -> Image.Image:

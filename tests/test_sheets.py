@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from dptn_cli.sheets import CAPTION_HEIGHT, GAP, contact_sheet
+from dptn_cli.sheets import CAPTION_HEIGHT, GAP, GROUP_GAP, contact_sheet
 
 
 def test_pictures_stand_in_their_cells() -> None:
@@ -19,3 +19,15 @@ def test_a_picture_keeps_its_proportions() -> None:
     sheet = contact_sheet([[wide]], ["wide"], (20, 20))
     column = sheet[CAPTION_HEIGHT : CAPTION_HEIGHT + 20, GAP + 10, 0]
     assert (column == 0).sum() == 5
+
+
+def test_groups_stand_apart_over_their_labels() -> None:
+    dark = np.zeros((20, 40, 3), np.uint8)
+    labels = [["one", "two"], ["a label much longer than its picture"]]
+    sheet = contact_sheet([[dark, dark], [dark]], ["a", "b"], (20, 40), labels)
+    assert sheet.shape[1] == 2 * (40 + GAP) + GAP + GROUP_GAP
+    second = CAPTION_HEIGHT + 20 + GAP + CAPTION_HEIGHT
+    assert (sheet[second : second + 20, GAP : GAP + 40] == 0).all()
+    label = sheet[second + 20 : second + 20 + CAPTION_HEIGHT]
+    assert (label[:, : GAP + 40 + GAP] < 100).any()
+    assert (label[:, GAP + 40 + GAP :] == 255).all(), "cut to its picture's width"

@@ -1,18 +1,14 @@
 """`dptn transfer`."""
 
 import os
-import time
-from collections import Counter
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from enum import StrEnum
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dptn_cli.cli.console import ProgressLine, error_boundary, print_json, say, show_table
+from dptn_cli.cli.console import error_boundary
 from dptn_cli.cli.detection import detect_unposed
 from dptn_cli.cli.options import (
     DryRun,
@@ -23,17 +19,14 @@ from dptn_cli.cli.options import (
     Verbose,
     parse_batch_size,
 )
-from dptn_cli.errors import ExitCode, InputError, MissingDependency
-from dptn_cli.files import make_folder
+from dptn_cli.cli.transfer_report import Show, warn
+from dptn_cli.cli.transfer_run import How, preview_job, transfer_here, transfer_on_ray
+from dptn_cli.errors import ExitCode, InputError
 
 if TYPE_CHECKING:
-    from dptn_cli.manifest import Manifest
-    from dptn_cli.pipeline import Settings, StageSeconds
     from dptn_cli.plan import Request
-    from dptn_cli.records import Job, Outcome
 
 MODEL_VARIABLE = "DPTN_MODEL"
-MOST_FAILURES_SHOWN = 20
 
 
 class ResultFormat(StrEnum):
@@ -137,6 +130,10 @@ def transfer(
         int | None,
         typer.Option(min=1, help="Results in numbered subfolders of at most so many."),
     ] = None,
+    grid: Annotated[
+        bool,
+        typer.Option(help="Contact sheets in OUT/grids: source, pose, result, target; 32 a page."),
+    ] = False,
     overwrite: Annotated[bool, typer.Option(help="Make everything anew.")] = False,
     dry_run: DryRun = False,
     as_json: Json = False,
@@ -170,43 +167,15 @@ def transfer(
     wanted = parse_batch_size(batch_size)
     loaded = read_model(model or default_model())
     job = make_job(request, loaded)
-    show = _Show(quiet=quiet, as_json=as_json, verbose=verbose)
+    show = Show(quiet=quiet, as_json=as_json, verbose=verbose)
     if job.unposed and not dry_run:
         found = detect_unposed(job.unposed, out, detector, quiet=show.silent)
         job = make_job(replace(request, detected=found), loaded)
-    _warn_of_missing(job, show)
+    warn(job, show)
     if dry_run:
-        return _preview(job, show, overwrite=overwrite)
-    how = _How(provider, wanted, workers or default_workers(), overwrite)
-    return _transfer_on_ray(job, how, ray, show) if ray else _transfer(job, how, show)
-
-
-@dataclass(frozen=True)
-class _How:
-    provider: ProviderName
-    batch_size: int | None
-    workers: int
-    overwrite: bool
-
-
-@dataclass
-class _Show:
-    """What to tell the user, and the tally that is told."""
-
-    quiet: bool
-    as_json: bool
-    verbose: bool
-    counts: Counter[str] = field(default_factory=Counter)
-    failures: list[str] = field(default_factory=list)
-
-    @property
-    def silent(self) -> bool:
-        return self.quiet or self.as_json
-
-    def count(self, outcome: "Outcome") -> None:
-        self.counts[outcome.status] += 1
-        if outcome.status == "failed" and len(self.failures) < MOST_FAILURES_SHOWN:
-            self.failures.append(f"{outcome.output}: {outcome.reason}")
+        return preview_job(job, show, overwrite=overwrite)
+    how = How(provider, wanted, workers or default_workers(), overwrite, grid)
+    return transfer_on_ray(job, how, ray, show) if ray else transfer_here(job, how, show)
 
 
 def default_model() -> Path:
@@ -236,135 +205,3 @@ def _check_mode(request: "Request") -> None:
 def default_workers() -> int:
     """Threads that decode and encode, where nobody says."""
     return max(1, min(8, os.cpu_count() or 1))
-
-
-def _warn_of_missing(job: "Job", show: _Show) -> None:
-    if job.missing_sources:
-        some = ", ".join(job.missing_sources[:5])
-        more = ", ..." if len(job.missing_sources) > 5 else ""
-        say(
-            f"{len(job.missing_sources):,} source pictures are missing, their items will fail: "
-            f"{some}{more}",
-            quiet=show.silent,
-        )
-
-
-def _preview(job: "Job", show: _Show, *, overwrite: bool) -> ExitCode:
-    from dptn_cli.manifest import holder
-    from dptn_cli.pipeline import preview
-
-    line = ProgressLine(job.planned, "checking", quiet=show.silent)
-    with line.shown():
-        for outcome in preview(job, holder(job.out, overwrite=overwrite)):
-            show.count(outcome)
-            line.advance()
-    names = ("done", "skipped", "failed")
-    counts = {"planned": job.planned, **{name: show.counts[name] for name in names}}
-    return _tell({"state": "dry run", "counts": counts}, show, job)
-
-
-@dataclass(frozen=True)
-class _Engine:
-    """What makes the pictures: a session in this process, or the actors of a cluster."""
-
-    make: "Callable[[Settings, StageSeconds], Iterator[Outcome]]"
-    provider: str
-    batch_size: int
-    lanes: int = 1
-
-
-def _transfer(job: "Job", how: _How, show: _Show) -> ExitCode:
-    from dptn_cli.manifest import Manifest
-    from dptn_cli.pipeline import run
-    from dptn_cli.session import Session
-    from dptn_cli.tuning import best_batch_size
-
-    session = Session(job.model, how.provider.value)
-    if session.fallback:
-        say(f"Running on the CPU: {session.fallback}.", quiet=show.silent)
-    batch_size = how.batch_size or best_batch_size(session, job)
-    engine = _Engine(partial(run, job, session), session.provider, batch_size, session.lanes)
-    make_folder(job.out)
-    with Manifest(job.out, job.model.sha256) as manifest:
-        return _make_all(job, engine, manifest, how=how, show=show)
-
-
-def _transfer_on_ray(job: "Job", how: _How, address: str, show: _Show) -> ExitCode:
-    from dptn_cli.manifest import Manifest
-    from dptn_cli.tuning import USUAL
-
-    try:
-        from dptn_cli.ray_pool import RayPool
-    except ImportError as error:
-        raise MissingDependency("--ray", "ray", "pip install 'dptn-cli[ray]'") from error
-    make_folder(job.out)
-    with (
-        Manifest(job.out, job.model.sha256) as manifest,  # first: two jobs must not meet
-        RayPool(job, address, how.provider.value, overwrite=how.overwrite) as pool,
-    ):
-        say(f"{len(pool.actors)} actors on Ray, {pool.provider}.", quiet=show.silent)
-        engine = _Engine(pool.run, pool.provider, how.batch_size or USUAL)
-        return _make_all(job, engine, manifest, how=how, show=show)
-
-
-def _make_all(
-    job: "Job", engine: _Engine, manifest: "Manifest", *, how: _How, show: _Show
-) -> ExitCode:
-    """Take every outcome to the manifest and the console."""
-    from dptn_cli.interrupt import StopRequest
-    from dptn_cli.pipeline import Settings, StageSeconds
-    from dptn_cli.run_file import RunFile, now
-
-    run_file = RunFile(job, engine.provider, engine.batch_size, how.workers, now())
-    started_s, stages = time.monotonic(), StageSeconds()
-    line = ProgressLine(job.planned, "transfer", quiet=show.silent)
-    with StopRequest() as stop, line.shown():
-        run_file.start()
-        settings = Settings(
-            batch_size=engine.batch_size,
-            lanes=engine.lanes,
-            workers=how.workers,
-            holds=manifest.holder(overwrite=how.overwrite),
-            stop=lambda: stop.asked,
-        )
-        for outcome in engine.make(settings, stages):
-            show.count(manifest.append(outcome))
-            if show.verbose:
-                say(f"{outcome.status}  {outcome.output}  {outcome.reason}", quiet=show.silent)
-            failed = show.counts["failed"]
-            line.advance(f"{failed:,} failed" if failed else "")
-        elapsed_s = time.monotonic() - started_s
-        document = run_file.finish(show.counts, stages, elapsed_s, interrupted=stop.asked)
-        try:
-            run_file.write(document)
-        except InputError as error:  # A full disk must not hide what became of the items.
-            say(str(error))
-    return _tell(document, show, job)
-
-
-def _tell(document: dict[str, Any], show: _Show, job: "Job") -> ExitCode:
-    """Show how it went; the exit code for it."""
-    counts = document["counts"]
-    if show.as_json:
-        print_json(document)
-    if not show.silent:
-        show_table(_rows(document, job))
-    if show.failures:
-        say("\n".join(["Failed:", *(f"  {failure}" for failure in show.failures)]))
-        if counts["failed"] > len(show.failures):
-            say(f"  and {counts['failed'] - len(show.failures):,} more, in manifest.jsonl")
-    if document["state"] == "interrupted":
-        say("Interrupted; what was done is kept. The same command goes on.", quiet=show.silent)
-        return ExitCode.INTERRUPTED
-    return ExitCode.SOME_FAILED if counts["failed"] else ExitCode.DONE
-
-
-def _rows(document: dict[str, Any], job: "Job") -> dict[str, str]:
-    counts = document["counts"]
-    rows = {name: f"{counts[name]:,}" for name in ("planned", "done", "skipped", "failed")}
-    if document["state"] == "dry run":
-        rows["to do"] = rows.pop("done")
-    else:
-        rows["pictures a second"] = f"{document['pictures_per_second']:.2f}"
-        rows["run on"] = document["provider"]
-    return rows | {"model": str(job.model.path), "results": str(job.out)}

@@ -5,15 +5,13 @@ from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from pathlib import Path
 
-from PIL import Image
-
 from dptn_cli.detect.detector import Detector
 from dptn_cli.detect.people import Choice
 from dptn_cli.detect.record import Entry, Record, read_record, record_path
 from dptn_cli.errors import InputError
-from dptn_cli.files import make_folder, without_picture_suffix, write_atomic
+from dptn_cli.files import make_folder, without_picture_suffix
 from dptn_cli.folders import Picture, find_pictures
-from dptn_cli.images import read_picture
+from dptn_cli.images import read_picture, write_picture
 from dptn_cli.keypoints import PoseFormat, write_poses
 from dptn_cli.records import FoundPose, Status
 from dptn_cli.skeleton import draw_pose_over
@@ -183,8 +181,5 @@ def write_preview(folder: Path, picture: Picture, found: FoundPose) -> Path:
     path = preview_path(folder, found.name)
     drawn = draw_pose_over(read_picture(picture.folder / picture.name), found.pose)
     make_folder(path.parent)
-    try:
-        write_atomic(path, lambda file: Image.fromarray(drawn).save(file, "PNG"))
-    except OSError as error:
-        raise InputError(f"{path}: {error.strerror}") from error
+    write_picture(path, drawn)
     return path

@@ -103,9 +103,9 @@ def _framed(pose: Pose, there: Mask, tallness: float) -> tuple[float, float, flo
     height = (sole - crown) / PERSON_SHARE
     first = crown - TOP_SHARE * height
     # Arms may reach beyond: the crop grows, since a hand outside would be lost.
-    above = first - (pose[there, 0].min() - ROOM * torso)
-    if above > 0:
-        first, height = first - above, height + above
+    above = max(0.0, first - (pose[there, 0].min() - ROOM * torso))
+    below = max(0.0, pose[there, 0].max() + ROOM * torso - (first + height))
+    first, height = first - above, above + height + below
     centre = _trunk_centre(pose, there)
     aside = 2 * (np.abs(pose[there, 1] - centre).max() + ROOM * torso) * tallness - height
     if aside > 0:

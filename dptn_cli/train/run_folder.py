@@ -16,12 +16,12 @@ from pathlib import Path
 from typing import IO, Any, BinaryIO
 
 import torch
-from PIL import Image
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
 from dptn_cli.errors import InputError
 from dptn_cli.files import drop_temporary_files, make_folder, write_atomic
+from dptn_cli.images import write_picture
 from dptn_cli.journal import lock
 from dptn_cli.network.checkpoint import read_checkpoint, save_generator
 from dptn_cli.network.generator import Generator
@@ -123,8 +123,7 @@ class RunFolder:
         if not self._writes:
             return
         make_folder(self.path / "grids")
-        path = self.path / "grids" / f"step-{step:08d}.png"
-        write_atomic(path, lambda file: Image.fromarray(grid_u8).save(file, "PNG"))
+        write_picture(self.path / "grids" / f"step-{step:08d}.png", grid_u8)
         if self._scalars is not None:
             self._scalars.add_image("grid", grid_u8, step, dataformats="HWC")
 

@@ -12,11 +12,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import typer
 from detectors import MODELS, draw_figure
 from PIL import Image
 from support import dptn
 from typer.testing import Result
 
+from dptn_cli.cli import app
+from dptn_cli.detect import DEFAULT_CHECKPOINT, Choice
 from dptn_cli.keypoints import Annotations, PoseFiles
 
 SHIPPED = MODELS / "figures-pose.pkl"
@@ -214,3 +217,10 @@ def test_an_interrupt_keeps_what_was_found(photos: Path) -> None:
     done = [line["picture"] for line in record(photos.parent) if line["status"] == "done"]
     assert 0 < len(done) < 300
     assert set(Annotations(out)) == set(done)
+
+
+def test_the_defaults_are_those_of_the_choice() -> None:
+    command = typer.main.get_command(app).commands["detect-poses"]  # type: ignore[attr-defined]
+    given = {option.name: option.default for option in command.params}
+    assert Choice(given["person"], given["min_joints"], given["threshold"]) == Choice()
+    assert given["checkpoint"] == DEFAULT_CHECKPOINT

@@ -1,5 +1,6 @@
 """`dptn transfer` on photos of any size, with poses from other crops, by the shipped model."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -85,3 +86,29 @@ def test_a_pose_drawn_at_half_the_size_gives_the_same_picture(tmp_path: Path) ->
         "nothing was to be made good"
     )
     assert ssim_standard(made["full", "scale"], made["full", "none"]) > 0.7
+
+
+def test_odd_pictures_fail_by_themselves_and_harm_no_other(tmp_path: Path) -> None:
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    sizes = {"dot": (1, 1), "line": (20_000, 1), "flat": (1, 20_000), "huge": (10_001, 10_000)}
+    poses = {}
+    for name, (height, width) in sizes.items():
+        Image.new("1", (width, height)).save(photos / f"{name}.png")
+        scale = max(height, width, 128) / 128
+        poses[f"{name}.png"] = moved(KNOWN["p0001_0.png"], scale, 0, 0).clip(-1, None)
+    Image.open(FIGURES / "images" / "p0001_0.png").save(photos / "good.png")
+    poses["good.png"] = KNOWN["p0001_0.png"]
+    keypoints = write(tmp_path / "keypoints.json", poses, (20_000, 20_000))
+    target = write(tmp_path / "target.json", {"there.png": KNOWN["p0001_2.png"]}, SIZE)
+    for fit in ("auto", "pad", "stretch"):
+        out = tmp_path / fit
+        made = dptn("transfer", photos, "--poses", target, "--keypoints", keypoints,
+                    "--model", MODEL, "-o", out, "--fit", fit)  # fmt: skip
+        assert made.exit_code == 1, made.stderr
+        ended = {line["source"]: line for line in map(json.loads, (out / "manifest.jsonl").open())}
+        assert ended.keys() == {*(f"{name}.png" for name in sizes), "good.png"}
+        assert ended["good.png"]["status"] == "done"
+        assert ended["huge.png"]["reason"] == "more than 100,000,000 pixels"
+        reasons = {line["reason"] for line in ended.values() if line["status"] == "failed"}
+        assert all(reasons)

@@ -146,3 +146,14 @@ def test_a_missing_openpifpaf_is_told_with_the_commands(monkeypatch: pytest.Monk
         import_openpifpaf()
     assert all(command in str(caught.value) for command in install_commands())
     assert "openpifpaf==0.13.11" in str(caught.value)
+
+
+def test_readme_and_makefile_install_it_alike() -> None:
+    """What to type stands in three places, and all three must work."""
+    root = Path(__file__).parents[2]
+    _, second = install_commands()
+    assert f"    {second}\n" in (root / "README.md").read_text()
+    made = (root / "Makefile").read_text().replace("\\\n", " ").split()
+    options = second.removeprefix("pip install ").split()
+    at = made.index(options[0])
+    assert made[at : at + len(options)] == options

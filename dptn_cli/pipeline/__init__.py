@@ -1,0 +1,21 @@
+"""A checked job to pictures: read ahead, batch by source, run, encode and write.
+
+`loop` holds the stages together: `reader` makes batches of items, `inference` pictures of
+batches, `writer` files of pictures. `tasks` is what goes from one to the next.
+"""
+
+from dptn_cli.pipeline.loop import ChunkMaker, chunks_of, items_in_place, preview, run
+from dptn_cli.pipeline.settings import Runs, Settings, StageSeconds
+from dptn_cli.pipeline.tasks import failed
+
+__all__ = [
+    "ChunkMaker",
+    "Runs",
+    "Settings",
+    "StageSeconds",
+    "chunks_of",
+    "failed",
+    "items_in_place",
+    "preview",
+    "run",
+]

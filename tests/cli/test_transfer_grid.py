@@ -1,0 +1,102 @@
+"""`dptn transfer --grid`: contact sheets of what is there."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from PIL import Image
+from support import TINY_FRAME, Folder, dptn, draw_picture, make_folder
+
+from dptn_cli.sheets import CAPTION_HEIGHT, GAP, GROUP_GAP
+
+HEIGHT, WIDTH = TINY_FRAME.image_size
+
+
+def page(folder: Folder, number: int = 1) -> npt.NDArray[np.uint8]:
+    return np.asarray(Image.open(folder.out / "grids" / f"page-{number:05}.png"))
+
+
+def cell(sheet: npt.NDArray[np.uint8], item: int, column: int) -> npt.NDArray[np.uint8]:
+    top = CAPTION_HEIGHT + item // 4 * (HEIGHT + GAP + CAPTION_HEIGHT)
+    left = GAP + (item % 4 * 4 + column) * (WIDTH + GAP) + item % 4 * GROUP_GAP
+    return sheet[top : top + HEIGHT, left : left + WIDTH]
+
+
+def picture(path: Path) -> npt.NDArray[np.uint8]:
+    return np.asarray(Image.open(path).convert("RGB"))
+
+
+def test_source_pose_result_and_target_stand_side_by_side(folder: Folder) -> None:
+    result = folder.transfer("--grid")
+    assert result.exit_code == 0, result.stderr
+    assert "1 contact sheets" in result.stderr
+    sheet = page(folder)
+    for item, (source, target) in enumerate([(0, 1), (0, 2), (0, 3), (1, 0), (1, 2)]):
+        assert np.array_equal(cell(sheet, item, 0), picture(folder.path / f"{source}.png"))
+        made = picture(folder.out / f"{source}_2_{target}_vis.png")
+        assert np.array_equal(cell(sheet, item, 2), made)
+        assert np.array_equal(cell(sheet, item, 3), picture(folder.path / f"{target}.png"))
+        pose = cell(sheet, item, 1)
+        assert (pose == 0).all(axis=2).mean() > 0.3
+        assert (pose.max(axis=2) > 200).any()
+
+
+def test_pages_of_32_and_none_of_an_earlier_longer_list(tmp_path: Path, tiny_model: Path) -> None:
+    folder = make_folder(tmp_path / "photos", tiny_model, count=7)  # 42 pairs
+    assert folder.transfer("--grid", "--json").exit_code == 0
+    assert page(folder, 1).shape[0] == 8 * (HEIGHT + GAP + CAPTION_HEIGHT) + CAPTION_HEIGHT + GAP
+    assert page(folder, 2).shape[0] == 3 * (HEIGHT + GAP + CAPTION_HEIGHT) + CAPTION_HEIGHT + GAP
+    assert folder.transfer("--grid", "--limit", 3).exit_code == 0
+    assert [path.name for path in (folder.out / "grids").iterdir()] == ["page-00001.png"]
+
+
+def test_what_failed_and_what_is_gone_is_left_out(folder: Folder) -> None:
+    assert folder.transfer().exit_code == 0
+    (folder.path / "0.png").write_bytes(b"no picture any more")
+    (folder.path / "1.png").unlink()
+    assert folder.transfer("--grid").exit_code == 1
+    sheet = page(folder)
+    assert sheet.shape[0] == 2 * (HEIGHT + GAP + CAPTION_HEIGHT) + CAPTION_HEIGHT + GAP
+    assert np.array_equal(cell(sheet, 0, 2), picture(folder.out / "2_2_0_vis.png"))
+    assert (cell(sheet, 0, 3) == 255).all(), "the target picture cannot be read"
+    assert np.array_equal(cell(sheet, 2, 3), picture(folder.path / "3.png"))
+
+
+def test_targets_of_any_size_are_shown_whole(folder: Folder, tmp_path: Path) -> None:
+    """With --retarget scale the target picture has no place in the frame."""
+    poses = tmp_path / "poses"
+    poses.mkdir()
+    draw_picture(5, (HEIGHT, 4 * WIDTH)).save(poses / "wide.png")
+    line = (folder.path / "keypoints.csv").read_text().splitlines()[1].replace("0.png", "wide.png")
+    (poses / "keypoints.csv").write_text(f"name:keypoints_y:keypoints_x\n{line}\n")
+    result = dptn("transfer", folder.path / "0.png", "--poses", poses, "--model", folder.model,
+                  "-o", folder.out, "--grid")  # fmt: skip
+    assert result.exit_code == 0, result.stderr
+    sheet = page(folder)
+    left = GAP + 3 * (WIDTH + GAP)
+    shown = sheet[CAPTION_HEIGHT : CAPTION_HEIGHT + HEIGHT, left : left + WIDTH]
+    borders = shown[[0, 10, -10, -1]].reshape(-1, 3)
+    assert (borders == borders[0]).all(), "padded above and below"
+    assert shown[HEIGHT // 2].std(axis=0).max() > 20
+
+
+def test_a_full_disk_is_told(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("dptn_cli.images.write_atomic", full)
+    result = folder.transfer("--grid")
+    assert result.exit_code == 1
+    assert "page-00001.png: cannot be written: No space left on device" in result.stderr
+    assert len(folder.results()) == 12
+
+
+def test_several_people_in_a_pose_file_are_told(folder: Folder) -> None:
+    people = [{"keypoints": [size * (i % 5) for i in range(51)]} for size in (2, 9)]
+    (folder.path / "keypoints.csv").unlink()
+    for name in "0123":
+        (folder.path / f"{name}.png.predictions.json").write_text(json.dumps(people))
+    result = folder.transfer("--keypoints", folder.path, "--dry-run")
+    assert "4 pictures have several people, of whom the largest counts: 0.png (2)" in result.stderr
