@@ -9,7 +9,6 @@ manifest. An actor that dies is started again by Ray and its chunks are made aga
 import logging
 import socket
 from collections.abc import Iterator
-from dataclasses import replace
 from itertools import cycle
 from typing import Any
 
@@ -72,7 +71,7 @@ class RayPool:
         try:
             _knock(address)
             ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
-            self.actors = _start_actors(_for_actors(job), provider, overwrite=overwrite)
+            self.actors = _start_actors(job.without_items(), provider, overwrite=overwrite)
             self.provider = str(ray.get(self.actors[0].provider.remote()))
         except (RayError, OSError, ValueError) as error:
             ray.shutdown()
@@ -137,16 +136,6 @@ def _start_actors(job: Job, provider: Provider, *, overwrite: bool) -> list[Any]
     )
     count = gpus or max(1, int(resources.get("CPU", 1)))
     return [maker.remote(job, provider, overwrite=overwrite) for _ in range(count)]
-
-
-def _for_actors(job: Job) -> Job:
-    """The job without its list, and with paths that hold in another working folder."""
-    model = replace(job.model, path=job.model.path.resolve())
-    return replace(job, model=model, out=job.out.resolve(), items=_no_items, missing_sources=())
-
-
-def _no_items() -> Iterator[Item]:
-    return iter(())
 
 
 def _first_line(error: Exception) -> str:

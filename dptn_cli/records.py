@@ -5,7 +5,7 @@ Coordinates are (y, x) in pixels, 0 at the centre of the first pixel; a missing 
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
@@ -266,3 +266,14 @@ class Job:
     unposed: tuple[Path, ...] = ()
     fit: Fit = Fit.AUTO
     retarget: Retarget = Retarget.NONE
+
+    def without_items(self) -> "Job":
+        """For another process, in whatever folder that works."""
+        model = replace(self.model, path=self.model.path.resolve())
+        return replace(
+            self, model=model, out=self.out.resolve(), items=_no_items, missing_sources=()
+        )
+
+
+def _no_items() -> Iterator[Item]:
+    return iter(())

@@ -54,7 +54,7 @@ LAYERS = [
         "rates",
         "grids",
     },
-    {"run_file", "diagnosis", "bench", "tuning", "ray_pool", "calibration"},
+    {"run_file", "diagnosis", "bench", "tuning", "device_pool", "ray_pool", "calibration"},
     {"cli"},
     {"__main__"},
 ]

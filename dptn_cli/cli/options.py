@@ -55,3 +55,20 @@ def parse_batch_size(text: str) -> int | None:
     if not re.fullmatch(r"\d{1,4}", text) or not 1 <= int(text) <= 1024:
         raise InputError(f"--batch-size {text}: `auto`, or a number from 1 to 1024")
     return int(text)
+
+
+def parse_devices(text: str | None) -> tuple[int, ...]:
+    """Read numbers of GPUs, as in 0,1; none of them where nothing is given.
+
+    Raises:
+        InputError: anything else, or a device twice.
+    """
+    if text is None:
+        return ()
+    parts = [part.strip() for part in text.split(",")]
+    if not all(re.fullmatch(r"\d{1,3}", part, re.ASCII) for part in parts):
+        raise InputError(f"--devices {text}: numbers with commas are wanted, as in 0,1")
+    devices = tuple(map(int, parts))
+    if len(set(devices)) != len(devices):
+        raise InputError(f"--devices {text}: a device is named twice")
+    return devices

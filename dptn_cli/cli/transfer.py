@@ -18,9 +18,16 @@ from dptn_cli.cli.options import (
     Quiet,
     Verbose,
     parse_batch_size,
+    parse_devices,
 )
 from dptn_cli.cli.transfer_report import Show, warn
-from dptn_cli.cli.transfer_run import How, preview_job, transfer_here, transfer_on_ray
+from dptn_cli.cli.transfer_run import (
+    How,
+    preview_job,
+    transfer_here,
+    transfer_on_devices,
+    transfer_on_ray,
+)
 from dptn_cli.errors import ExitCode, InputError
 
 if TYPE_CHECKING:
@@ -108,12 +115,16 @@ def transfer(
         str,
         typer.Option(
             metavar="auto|N",
-            help="Most pictures at once; auto measures it once, and is 8 with --ray.",
+            help="Most pictures at once; auto measures it once, and is 8 with --devices and --ray.",
         ),
     ] = "auto",
     workers: Annotated[
         int, typer.Option(min=0, max=256, help="Threads that decode and encode; 0: by the cores.")
     ] = 0,
+    devices: Annotated[
+        str | None,
+        typer.Option(metavar="0,1,...", help="GPUs to use, a process for each; default: GPU 0."),
+    ] = None,
     ray: Annotated[
         str | None,
         typer.Option(
@@ -164,7 +175,9 @@ def transfer(
         retarget=Retarget(retarget.value) if retarget else None,
     )
     _check_mode(request)
-    wanted = parse_batch_size(batch_size)
+    wanted, numbers = parse_batch_size(batch_size), parse_devices(devices)
+    if numbers and ray:
+        raise InputError("--devices is for this machine, --ray for a cluster: not both")
     loaded = read_model(model or default_model())
     job = make_job(request, loaded)
     show = Show(quiet=quiet, as_json=as_json, verbose=verbose)
@@ -175,7 +188,11 @@ def transfer(
     if dry_run:
         return preview_job(job, show, overwrite=overwrite)
     how = How(provider, wanted, workers or default_workers(), overwrite, grid)
-    return transfer_on_ray(job, how, ray, show) if ray else transfer_here(job, how, show)
+    if ray:
+        return transfer_on_ray(job, how, ray, show)
+    if numbers:
+        return transfer_on_devices(job, how, numbers, show)
+    return transfer_here(job, how, show)
 
 
 def default_model() -> Path:

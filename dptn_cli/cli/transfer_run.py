@@ -1,7 +1,7 @@
 """A checked transfer job, run: here or on a cluster, its outcomes kept and told."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from dptn_cli.manifest import Manifest
     from dptn_cli.pipeline import Settings, StageSeconds
     from dptn_cli.records import Job, Outcome
+    from dptn_cli.session import Provider
 
 
 @dataclass(frozen=True)
@@ -94,6 +95,25 @@ def transfer_on_ray(job: "Job", how: How, address: str, show: Show) -> ExitCode:
         RayPool(job, address, how.provider.value, overwrite=how.overwrite) as pool,
     ):
         say(f"{len(pool.actors)} actors on Ray, {pool.provider}.", quiet=show.silent)
+        engine = _Engine(pool.run, pool.provider, how.batch_size or USUAL)
+        return _make_all(job, engine, manifest, how=how, show=show)
+
+
+def transfer_on_devices(job: "Job", how: How, devices: Sequence[int], show: Show) -> ExitCode:
+    """Run a job in a process for each device; see `dptn_cli.device_pool`."""
+    from dptn_cli.device_pool import DevicePool
+    from dptn_cli.manifest import Manifest
+    from dptn_cli.tuning import USUAL
+
+    make_folder(job.out)
+    provider: Provider = how.provider.value
+    if provider == "auto":
+        provider = "cuda"  # GPUs are asked for by number: the CPU would be no answer.
+    with (
+        Manifest(job.out, job.model.sha256) as manifest,  # first: two jobs must not meet
+        DevicePool(job, devices, provider, overwrite=how.overwrite) as pool,
+    ):
+        say(f"{len(devices)} processes, {pool.provider}.", quiet=show.silent)
         engine = _Engine(pool.run, pool.provider, how.batch_size or USUAL)
         return _make_all(job, engine, manifest, how=how, show=show)
 
