@@ -5,8 +5,9 @@
 The published generator with stand-in weights, three ways: the PyTorch loop at batch 1, which is
 what the official test script does; its plain `torch.onnx.export` at batch 1 in onnxruntime as it
 comes; and `Session` on the file of `dptn export`, for distinct pairs and for one source in 16
-poses. None of them decodes the source branch's picture, which only training needs. Rounds
-alternate, so that what else the machine does hits all; ratios are taken within a round.
+poses, in float32 and in int8 (whose pictures are worthless with such weights; its speed is that
+of trained ones). None of them decodes the source branch's picture, which only training needs.
+Rounds alternate, so that what else the machine does hits all; ratios are taken within a round.
 --cpu-time gives every way one thread and counts the processor's time instead of the clock's: what
 is left of a comparison on a machine that is busy with other things.
 """
@@ -23,6 +24,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
+import onnx
 import onnxruntime
 import torch
 from torch import Tensor, nn
@@ -35,6 +37,7 @@ from dptn_cli.network.checkpoint import load_generator
 from dptn_cli.network.config import FRAMES
 from dptn_cli.network.generator import Generator
 from dptn_cli.network.tensors import keypoint_maps, picture_to_tensor
+from dptn_cli.quantization import quantize
 from dptn_cli.rates import example_batch
 from dptn_cli.session import Session, cores, read_model
 
@@ -89,19 +92,26 @@ def ways(dataset: str, folder: Path, threads: int) -> dict[str, Callable[[], int
         entry.name: value.numpy()
         for entry, value in zip(exported.get_inputs(), inputs, strict=True)
     }
-    ours = Session(read_model(folder / "ours.onnx"), "cpu", lanes=cores())
+    quantised = quantize(onnx.load(folder / "ours.onnx"), [example_batch(frame, 4, 4)])
+    onnx.save(quantised, folder / "int8.onnx")
+    ours, int8 = (
+        Session(read_model(folder / f"{name}.onnx"), "cpu", lanes=cores())
+        for name in ("ours", "int8")
+    )
     lanes = threads or ours.lanes
     pool = ThreadPoolExecutor(lanes)
 
-    def by_session(sources: int, targets: int) -> Callable[[], int]:
+    def by(session: Session, sources: int, targets: int) -> Callable[[], int]:
         batches = [example_batch(frame, sources, targets)] * lanes
-        return lambda: sum(map(len, pool.map(ours.run, batches)))
+        return lambda: sum(map(len, pool.map(session.run, batches)))
 
     return {
         "PyTorch, batch 1": lambda: len(plain(*inputs)),
         "plain export, batch 1": lambda: len(exported.run(None, feeds)[0]),
-        "dptn, distinct pairs": by_session(4, 4),
-        f"dptn, one source in {POSES} poses": by_session(1, POSES),
+        "dptn, distinct pairs": by(ours, 4, 4),
+        f"dptn, one source in {POSES} poses": by(ours, 1, POSES),
+        "int8, distinct pairs": by(int8, 4, 4),
+        f"int8, one source in {POSES} poses": by(int8, 1, POSES),
     }
 
 
