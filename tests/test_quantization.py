@@ -53,7 +53,8 @@ class TestTheShippedModel:
         weights = {w.name: w for w in graph.initializer}
         convolutions = [node for node in graph.node if node.op_type == "Conv"]
         in_float = [node for node in convolutions if node.input[1] in weights]
-        assert [weights[node.input[1]].dims[0] for node in in_float] == [3]
+        rgb_in_four_phases = [3 * 4] * 4
+        assert [weights[node.input[1]].dims[0] for node in in_float] == rgb_in_four_phases
         for node in convolutions:
             if node not in in_float:
                 assert [maker[name] for name in node.input[:2]] == ["DequantizeLinear"] * 2
