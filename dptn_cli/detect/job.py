@@ -12,7 +12,7 @@ from dptn_cli.errors import InputError
 from dptn_cli.files import make_folder, without_picture_suffix
 from dptn_cli.folders import Picture, find_pictures
 from dptn_cli.images import read_picture, write_picture
-from dptn_cli.keypoints import PoseFormat, write_poses
+from dptn_cli.keypoints import PoseFormat, drop_openpose, write_poses
 from dptn_cli.records import FoundPose, Status
 from dptn_cli.skeleton import draw_pose_over
 
@@ -130,6 +130,8 @@ def run(
                 record.append(entry)
             if entry.found:
                 found[entry.name] = entry.found
+            elif request.pose_format is PoseFormat.OPENPOSE:
+                drop_openpose(request.out, entry.name)
             yield entry
             if stop():
                 break

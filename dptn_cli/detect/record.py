@@ -47,8 +47,12 @@ class Entry:
 
 
 def record_path(out: Path) -> Path:
-    """Where the record of a pose file, or of a folder of them, is kept."""
-    return out.with_name(out.stem + SUFFIX)
+    """Where the record of a pose file, or of a folder of them, is kept: `k.csv.record.jsonl`.
+
+    It has the whole name before it, so that `k.json` is not taken for what made `k.csv`.
+    """
+    named = out if out.name.strip(".") else out.resolve()  # `.` and `..` have no name
+    return named.parent / (named.name + SUFFIX)
 
 
 class Record:

@@ -36,13 +36,30 @@ def write_poses(path: Path, poses: Sequence[FoundPose], pose_format: PoseFormat)
     """
     if pose_format is PoseFormat.OPENPOSE:
         for name, people in _by_file(poses).items():
-            file = path / f"{name}_keypoints.json"
+            file = _openpose_file(path, name)
             make_folder(file.parent)
             _write(file, _json(people_of(people)))
         return
     make_folder(path.parent)
     coco = pose_format is PoseFormat.COCO
     _write(path, _json(annotations_of(poses)) if coco else _csv(poses))
+
+
+def drop_openpose(folder: Path, name: str) -> None:
+    """Remove the file of a picture from an OpenPose folder, if there is one.
+
+    Raises:
+        InputError: it cannot be removed.
+    """
+    file = _openpose_file(folder, without_picture_suffix(checked_name(name)))
+    try:
+        file.unlink(missing_ok=True)
+    except OSError as error:
+        raise InputError(f"{file}: cannot be removed: {error.strerror}") from error
+
+
+def _openpose_file(folder: Path, stem: str) -> Path:
+    return folder / f"{stem}_keypoints.json"
 
 
 def _csv(poses: Sequence[FoundPose]) -> bytes:

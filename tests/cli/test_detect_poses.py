@@ -41,7 +41,7 @@ def detect(images: Path, *more: object, checkpoint: Path = SHIPPED) -> Result:
 
 
 def record(folder: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in (folder / "keypoints.record.jsonl").open()]
+    return [json.loads(line) for line in (folder / "keypoints.csv.record.jsonl").open()]
 
 
 def test_a_folder_becomes_an_annotation_csv(photos: Path) -> None:
@@ -98,7 +98,7 @@ def test_what_a_pose_depends_on_makes_it_anew(photos: Path) -> None:
 
 def test_a_torn_record_is_read_as_far_as_it_goes(photos: Path) -> None:
     detect(photos)
-    path = photos.parent / "keypoints.record.jsonl"
+    path = photos.parent / "keypoints.csv.record.jsonl"
     path.write_bytes(path.read_bytes()[:-40])
     counts = json.loads(detect(photos, "--json").stdout)["counts"]
     assert (counts["done"], counts["skipped"]) == (1, 2)
@@ -143,6 +143,36 @@ def test_a_pose_file_that_is_not_ours_is_left_alone(photos: Path) -> None:
     assert "add --overwrite" in result.stderr
     assert own.read_text() == "name:keypoints_y:keypoints_x\n"
     assert detect(photos, "--overwrite").exit_code == 0
+
+
+def test_a_file_that_differs_in_its_suffix_alone_is_not_ours(photos: Path) -> None:
+    assert detect(photos).exit_code == 0
+    own = photos.parent / "keypoints.json"
+    own.write_text("mine")
+    result = detect(photos, "-o", own, "--format", "coco")
+    assert result.exit_code == 2
+    assert "add --overwrite" in result.stderr
+    assert own.read_text() == "mine"
+
+
+def test_the_current_folder_has_a_record_beside_it(
+    photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (photos.parent / "poses").mkdir()
+    monkeypatch.chdir(photos.parent / "poses")
+    assert detect(photos, "-o", ".", "--format", "openpose", "--overwrite").exit_code == 0
+    assert (photos.parent / "poses.record.jsonl").is_file()
+    assert Path("a_keypoints.json").is_file()
+
+
+def test_openpose_keeps_no_pose_of_a_picture_that_shows_nobody_now(photos: Path) -> None:
+    poses = photos.parent / "poses"
+    arguments = (photos, "-o", poses, "--format", "openpose")
+    assert detect(*arguments).exit_code == 0
+    Image.new("RGB", (88, 128), "white").save(photos / "more" / "a.png")
+    assert detect(*arguments).exit_code == 1
+    names = sorted(path.relative_to(poses).as_posix() for path in poses.rglob("*.json"))
+    assert names == ["a_keypoints.json", "b_keypoints.json"]
 
 
 def test_what_one_file_cannot_hold_stops_the_run(photos: Path, tmp_path: Path) -> None:
@@ -207,7 +237,7 @@ def test_an_interrupt_keeps_what_was_found(photos: Path) -> None:
         "--checkpoint", SHIPPED, "--batch-size", "2",
     ]  # fmt: skip
     process = subprocess.Popen([*map(str, command)], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    lines = photos.parent / "keypoints.record.jsonl"
+    lines = photos.parent / "keypoints.csv.record.jsonl"
     while process.poll() is None and not (lines.is_file() and lines.stat().st_size):
         time.sleep(0.02)
     process.send_signal(signal.SIGINT)
