@@ -20,6 +20,7 @@ from typer.testing import Result
 
 from dptn_cli.cli import app
 from dptn_cli.detect import DEFAULT_CHECKPOINT, Choice
+from dptn_cli.interrupt import StopRequest
 from dptn_cli.keypoints import Annotations, PoseFiles
 
 SHIPPED = MODELS / "figures-pose.pkl"
@@ -104,10 +105,10 @@ def test_a_torn_record_is_read_as_far_as_it_goes(photos: Path) -> None:
     assert (counts["done"], counts["skipped"]) == (1, 2)
 
 
-@pytest.mark.parametrize("pose_format", ["coco", "openpose"])
+@pytest.mark.parametrize("pose_format", ["coco", "coco-results", "openpose", "openpifpaf"])
 def test_other_formats(photos: Path, pose_format: str) -> None:
     detect(photos)
-    other = photos.parent / ("poses.json" if pose_format == "coco" else "poses")
+    other = photos.parent / ("poses.json" if pose_format.startswith("coco") else "poses")
     assert detect(photos, "-o", other, "--format", pose_format).exit_code == 0
     csv, read = PoseFiles(photos.parent / "keypoints.csv"), PoseFiles(other)
     for name in ("a.png", "b.png", "more/a.png"):
@@ -165,14 +166,55 @@ def test_the_current_folder_has_a_record_beside_it(
     assert Path("a_keypoints.json").is_file()
 
 
-def test_openpose_keeps_no_pose_of_a_picture_that_shows_nobody_now(photos: Path) -> None:
+@pytest.mark.parametrize("pose_format", ["openpose", "openpifpaf"])
+def test_no_file_stays_of_a_picture_that_shows_nobody_now(photos: Path, pose_format: str) -> None:
     poses = photos.parent / "poses"
-    arguments = (photos, "-o", poses, "--format", "openpose")
+    arguments = (photos, "-o", poses, "--format", pose_format)
     assert detect(*arguments).exit_code == 0
     Image.new("RGB", (88, 128), "white").save(photos / "more" / "a.png")
     assert detect(*arguments).exit_code == 1
     names = sorted(path.relative_to(poses).as_posix() for path in poses.rglob("*.json"))
-    assert names == ["a_keypoints.json", "b_keypoints.json"]
+    assert [name[:2] for name in names] in (["a_", "b_"], ["a.", "b."])
+
+
+def test_a_run_over_other_pictures_adds_to_the_file(photos: Path) -> None:
+    out = photos.parent / "keypoints.csv"
+    detect(photos)
+    everything = out.read_text()
+    Image.new("RGB", (88, 128), "white").save(photos / "more" / "nobody.png")
+    assert detect(photos / "more").exit_code == 1
+    assert list(Annotations(out)) == ["a.png", "b.png", "more/a.png"], "its a.png is that one now"
+    detect(photos, "--limit", "1")
+    assert out.read_text() == everything
+    Image.new("RGB", (88, 128), "white").save(photos / "b.png")
+    assert detect(photos, "--limit", "2").exit_code == 1
+    assert list(Annotations(out)) == ["a.png", "more/a.png"], "nobody is on b.png any more"
+    detect(photos, "--limit", "1", "--overwrite")
+    assert list(Annotations(out)) == ["a.png"]
+    assert len(record(photos.parent)) == 1
+
+
+def test_a_name_of_an_earlier_run_that_the_format_cannot_hold(photos: Path) -> None:
+    out = photos.parent / "keypoints.csv"
+    draw_figure(0, (128, 88))[0].save(photos.parent / "a:b.png")
+    assert detect(photos.parent / "a:b.png", "-o", out, "--format", "coco").exit_code == 0
+    assert detect(photos, "-o", out).exit_code == 0
+    assert list(Annotations(out)) == ["a.png", "b.png", "more/a.png"]
+
+
+def test_an_interrupt_leaves_out_the_old_pose_of_a_changed_picture(
+    photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    detect(photos)
+    draw_figure(9, (256, 176))[0].save(photos / "b.png")
+
+    def at_once(stop: StopRequest) -> StopRequest:
+        stop.asked = True
+        return stop
+
+    monkeypatch.setattr(StopRequest, "__enter__", at_once)
+    assert detect(photos).exit_code == 130
+    assert list(Annotations(photos.parent / "keypoints.csv")) == ["a.png", "more/a.png"]
 
 
 def test_what_one_file_cannot_hold_stops_the_run(photos: Path, tmp_path: Path) -> None:
