@@ -93,9 +93,7 @@ def prepare_own(
     """
     folder = pictures.resolve()
     usable, problems = _usable(folder, poses, identities)
-    people: dict[str, list[str]] = {}
-    for name in usable:
-        people.setdefault(identities[name], []).append(name)
+    people = _by_person(usable, identities)
     alone = [person for person, names in people.items() if len(names) < 2]
     problems += [f"{people[person][0]}: the only picture of {person}" for person in alone]
     pairs = {person: names for person, names in people.items() if len(names) > 1}
@@ -107,6 +105,13 @@ def prepare_own(
     for phase, groups in split.items():
         counts |= _write_phase(folder, poses, groups, out, phase)
     return Prepared(counts, problems, ready=True)
+
+
+def _by_person(names: Iterable[str], identities: Mapping[str, str]) -> dict[str, list[str]]:
+    people: dict[str, list[str]] = {}
+    for name in names:
+        people.setdefault(identities[name], []).append(name)
+    return people
 
 
 def _usable(
