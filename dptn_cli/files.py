@@ -15,6 +15,8 @@ PICTURE_SUFFIXES = frozenset(
 )
 # What nearly all names are; the rest is looked at in full, which takes ten times as long.
 _PLAIN_NAME = re.compile(r"(?:[\w-][\w.-]*/)*[\w-][\w.-]*")
+MOST_PART_BYTES = 255  # of a file's or folder's name, in the usual file systems
+MOST_NAME_BYTES = 2048  # half of what Linux takes as a path: the folder needs some
 
 
 def checked_name(name: str) -> str:
@@ -23,9 +25,11 @@ def checked_name(name: str) -> str:
     Links are another matter: see `inside`.
 
     Raises:
-        InputError: an absolute path, a drive, a `..`, or characters that no file name has.
+        InputError: an absolute path, a drive, a `..`, characters that no file name has, or more
+            of them than a file system takes.
     """
     if _PLAIN_NAME.fullmatch(name):
+        check_length(name)
         return name
     plain = name.strip().replace("\\", "/")
     parts = PurePosixPath(plain).parts
@@ -33,7 +37,29 @@ def checked_name(name: str) -> str:
         raise InputError(f"{name!r} is not a file name")
     if plain.startswith("/") or ".." in parts or PureWindowsPath(plain).drive:
         raise InputError(f"{name!r} leaves its folder: only names inside it are allowed")
-    return "/".join(parts)
+    cleaned = "/".join(parts)
+    check_length(cleaned)
+    return cleaned
+
+
+def check_length(name: str) -> None:
+    """Make sure that a file system can hold a name, which costs most names one comparison.
+
+    Raises:
+        InputError: a part of it, or the whole, is too long, or it cannot be encoded.
+    """
+    if len(name) <= MOST_PART_BYTES and name.isascii():
+        return
+    try:
+        encoded = os.fsencode(name)
+    except UnicodeEncodeError as error:
+        raise InputError(f"{name!r} is not a file name") from error
+    longest = max(map(len, encoded.split(b"/")))
+    if longest > MOST_PART_BYTES or len(encoded) > MOST_NAME_BYTES:
+        raise InputError(
+            f"{name[:40]!r}... is too long for a file name: {longest} bytes between slashes, "
+            f"{len(encoded)} in all, where {MOST_PART_BYTES} and {MOST_NAME_BYTES} are allowed"
+        )
 
 
 def without_picture_suffix(name: str) -> str:

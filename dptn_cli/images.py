@@ -24,6 +24,9 @@ MOST_PIXELS = 100_000_000
 DECODERS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "PPM")
 
 Image.MAX_IMAGE_PIXELS = MOST_PIXELS
+# Odd EXIF data, for instance: the picture is read or refused. Once for the whole process, as
+# what changes the filters for a while changes them for every thread.
+warnings.filterwarnings("ignore", module=r"PIL\.")
 Image.init()  # Registers the decoders now, not in the first thread that meets a WebP.
 
 
@@ -38,11 +41,10 @@ def decode_picture(data: bytes) -> Image.Image:
     if not data:
         raise InputError("the file is empty")
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            warnings.simplefilter("ignore", UserWarning)
-            with Image.open(io.BytesIO(data), formats=DECODERS) as image:
-                return _rgb(ImageOps.exif_transpose(image))
+        with Image.open(io.BytesIO(data), formats=DECODERS) as image:
+            if image.width * image.height > MOST_PIXELS:
+                raise Image.DecompressionBombError  # as Pillow does from twice as many on
+            return _rgb(ImageOps.exif_transpose(image))
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise InputError(f"more than {MOST_PIXELS:,} pixels") from error
     except UnidentifiedImageError as error:
@@ -90,10 +92,7 @@ def picture_size(path: Path) -> Size:
         InputError: not a picture.
     """
     try:
-        with (
-            warnings.catch_warnings(action="ignore"),
-            Image.open(path, formats=DECODERS) as image,
-        ):
+        with Image.open(path, formats=DECODERS) as image:
             sideways = image.getexif().get(0x0112, 1) in (5, 6, 7, 8)
             return (image.width, image.height) if sideways else (image.height, image.width)
     except Exception as error:

@@ -5,6 +5,7 @@ bytes in memory. No check is put off, however long the list.
 """
 
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
@@ -14,6 +15,7 @@ import numpy as np
 
 from dptn_cli.digests import DigestSet, RepeatFinder, digest
 from dptn_cli.errors import InputError
+from dptn_cli.files import check_length
 from dptn_cli.folders import Picture
 from dptn_cli.records import FoundPose
 
@@ -23,6 +25,8 @@ Row: TypeAlias = tuple[Picture, Picture, str]
 CHUNK = 1 << 11  # rows
 MOST_PROBLEMS = 100_000  # found before the pass is given up
 MOST_CROWDS_NAMED = 5
+GRIDS_FOLDER = "grids"  # of contact sheets, which are overwritten and removed
+_CONTACT_SHEET = re.compile(rf"{GRIDS_FOLDER}/page-\d+\.png", re.IGNORECASE)
 
 
 @dataclass
@@ -60,6 +64,7 @@ class PairChecks:
             while chunk := list(islice(reading, CHUNK)):
                 self.planned += len(chunk)
                 outputs.add(np.array([digest(row[2]) for row in chunk], np.uint64))
+                self._look_at_outputs(chunk)
                 self._look_at_pictures(chunk)
                 if len(self._problems) >= MOST_PROBLEMS:
                     self._problems.append("the rest of the list was not looked at")
@@ -68,6 +73,18 @@ class PairChecks:
         if repeated:
             self._problems += _name_clashes(rows(), repeated)
         self._finish()
+
+    def _look_at_outputs(self, chunk: list[Row]) -> None:
+        for _, _, output in chunk:
+            try:
+                check_length(output)
+            except InputError as error:
+                self._problems.append(f"a result's name {error}")
+            if output[0] in "gG" and _CONTACT_SHEET.fullmatch(output):
+                self._problems.append(
+                    f"{output} is the name of a contact sheet (`--grid`); "
+                    "give the result another name in the column `out`"
+                )
 
     def _look_at_pictures(self, chunk: list[Row]) -> None:
         for picture in _new(self._seen, (picture for row in chunk for picture in row[:2])):

@@ -47,18 +47,30 @@ def contact_sheet(
     draw = ImageDraw.Draw(sheet)
     for left, caption in zip(lefts, captions, strict=True):
         _write(draw, caption, left + cell[1] // 2, CAPTION_HEIGHT // 2 + 1)
+    width = together * (cell[1] + GAP)
     for row, pictures in enumerate(rows):
         top = CAPTION_HEIGHT + row * row_height
-        for left, picture in zip(lefts, pictures, strict=False):
-            if picture is not None:
-                image = _fitted(picture, cell)
-                beside, above = (cell[1] - image.width) // 2, (cell[0] - image.height) // 2
-                sheet.paste(image, (left + beside, top + above))
-        width = together * (cell[1] + GAP)
+        _paste(sheet, pictures, lefts=lefts, top=top, cell=cell)
         for left, label in zip(lefts[::together], labels[row] if labels else (), strict=False):
             middle = top + cell[0] + CAPTION_HEIGHT // 2
             _write(draw, _cut(label, width), left + (width - GAP) // 2, middle)
     return np.asarray(sheet)
+
+
+def _paste(
+    sheet: Image.Image,
+    pictures: Sequence[PictureU8 | None],
+    *,
+    lefts: Sequence[int],
+    top: int,
+    cell: Size,
+) -> None:
+    """Put a row's pictures into the middle of their cells, which begin at `lefts` and `top`."""
+    for left, picture in zip(lefts, pictures, strict=False):
+        if picture is not None:
+            image = _fitted(picture, cell)
+            beside, above = (cell[1] - image.width) // 2, (cell[0] - image.height) // 2
+            sheet.paste(image, (left + beside, top + above))
 
 
 def _write(draw: ImageDraw.ImageDraw, text: str, x: int, y: int) -> None:

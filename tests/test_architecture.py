@@ -86,6 +86,9 @@ HEAVY = (
 )
 
 
+LONGEST_FUNCTION = 40  # lines; a command's options are as many as they are
+
+
 def part(module: str) -> str:
     """`dptn_cli.network.blocks` -> `network`."""
     return (module.split(".") + [""])[1]
@@ -149,3 +152,14 @@ def test_transfer_loads_no_torch() -> None:
     loaded = loaded_after(code)
     assert "onnxruntime" in loaded
     assert not loaded & {"torch", "onnx", "torchvision", "openpifpaf", "ray"}
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda p: p.relative_to(PACKAGE).as_posix())
+def test_functions_are_short(path: Path) -> None:
+    functions = (n for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.FunctionDef))
+    lines = {
+        one.name: (one.end_lineno or one.lineno) - one.lineno + 1
+        for one in functions
+        if "error_boundary" not in map(ast.unparse, one.decorator_list)
+    }
+    assert {name: count for name, count in lines.items() if count > LONGEST_FUNCTION} == {}

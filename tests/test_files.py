@@ -25,6 +25,23 @@ def test_ordinary_names(name: str) -> None:
     assert checked_name(name) == name.removeprefix("./")
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["a" * 256, f"sub/{'a' * 252}.png", "ä" * 128, f"a b/{'ä' * 128}", "a/" * 1024 + "a", "\ud800"],
+)
+def test_names_that_no_file_system_holds(name: str) -> None:
+    with pytest.raises(InputError, match="file name"):
+        checked_name(name)
+
+
+@pytest.mark.parametrize("name", ["a" * 255, f"{'a' * 200}/{'b' * 255}", "ä" * 127, "a b" * 85])
+def test_names_just_short_enough(name: str, tmp_path: Path) -> None:
+    path = tmp_path / checked_name(name)
+    path.parent.mkdir(exist_ok=True)
+    path.touch()
+    assert checked_name(name.replace("/", "\\")) == name
+
+
 def test_links_that_lead_out(tmp_path: Path) -> None:
     folder = (tmp_path / "folder").resolve()
     folder.mkdir()

@@ -1,4 +1,9 @@
 import io
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -100,11 +105,57 @@ def test_broken_files(data: bytes, message: str) -> None:
         decode_picture(data)
 
 
+@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
 @pytest.mark.parametrize("side", [10_001, 30_000])
 def test_a_decompression_bomb(side: int) -> None:
     header = encoded(solid("1", 0, (side, side)))
     with pytest.raises(InputError, match="more than 100,000,000 pixels"):
         decode_picture(header)
+
+
+def test_the_filters_of_warnings_are_left_to_other_threads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two threads that change and restore them leave those of the one for good."""
+    (tmp_path / "a.png").write_bytes(encoded(solid("RGB", RED)))
+    before, opened, seen = list(warnings.filters), Image.open, []
+
+    def look(*arguments: Any, **options: Any) -> Image.Image:
+        seen.append(list(warnings.filters))
+        return opened(*arguments, **options)
+
+    monkeypatch.setattr(Image, "open", look)
+    images.picture_size(tmp_path / "a.png")
+    images.read_picture(tmp_path / "a.png")
+    assert seen == [before, before]
+
+
+def test_what_pillow_warns_of_does_not_reach_the_user(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x010E] = "a description that is cut"
+    torn = exif.tobytes()[:-20]
+    (tmp_path / "torn_exif.jpg").write_bytes(encoded(solid("RGB", RED), "JPEG", exif=torn))
+    (tmp_path / "bomb.png").write_bytes(encoded(solid("1", 0, (10_001, 10_000))))
+    code = (
+        "import sys, pathlib\n"
+        "from dptn_cli.images import picture_size, decode_picture\n"
+        "for path in map(pathlib.Path, sys.argv[1:]):\n"
+        "    print(picture_size(path))\n"
+        "    try:\n"
+        "        print(decode_picture(path.read_bytes()).size)\n"
+        "    except Exception as error:\n"
+        "        print(error)\n"
+    )
+    files = [str(tmp_path / name) for name in ("torn_exif.jpg", "bomb.png")]
+    result = subprocess.run(
+        [sys.executable, "-c", code, *files], capture_output=True, text=True, check=True
+    )
+    assert result.stdout.splitlines() == [
+        "(4, 6)", "(6, 4)", "(10000, 10001)", "more than 100,000,000 pixels",
+    ]  # fmt: skip
+    assert result.stderr == ""
+    with pytest.warns(UserWarning, match="Truncated"), Image.open(files[0]) as image:
+        image.getexif()
 
 
 @given(st.binary(max_size=200), st.integers(0, 400))

@@ -188,6 +188,36 @@ def test_problems(photos: Path, pairs: list[tuple[str, str]], message: str) -> N
         job_for(photos, *pairs)
 
 
+@pytest.mark.parametrize("name", ["grids/page-00001.png", "Grids/Page-7.PNG"])
+def test_a_result_is_no_contact_sheet(photos: Path, name: str) -> None:
+    """`--grid` would overwrite it, now or in a later run."""
+    with pytest.raises(InputError, match=rf"{name} is the name of a contact sheet"):
+        job_for(photos, ("a.png", "b.png", name), header="from,to,out")
+    job = job_for(photos, ("a.png", "b.png", "grids/page-a.png"), header="from,to,out")
+    assert outputs(job) == ["grids/page-a.png"]
+
+
+def test_names_too_long_for_a_file(photos: Path, tmp_path: Path) -> None:
+    long = "a" * 300 + ".png"
+    with pytest.raises(
+        InputError, match=r"pairs.csv, line 2: 'a{40}'\.\.\. is too long for a file"
+    ):
+        job_for(photos, ("a.png", long))
+    people = [{"file_name": long, "keypoints": list(range(51))}]
+    (tmp_path / "poses.json").write_text(json.dumps(people))
+    request = Request(out=tmp_path / "out", sources=(photos,), poses=(tmp_path / "poses.json",))
+    with pytest.raises(InputError, match="is too long for a file"):
+        make_job(request, MODEL)
+
+
+def test_a_result_named_after_two_long_names(photos: Path) -> None:
+    names = [letter * 200 for letter in "xy"]
+    write_annotations(photos / "keypoints.csv", {n: draw_pose(0) for n in (*names, "a.png")})
+    (photos / names[0]).touch()
+    with pytest.raises(InputError, match="a result's name 'x{40}'... is too long for a file"):
+        job_for(photos, (names[0], names[1]))
+
+
 def test_pairs_of_different_folders_may_clash(photos: Path) -> None:
     write_annotations(photos / "keypoints.csv", {n: draw_pose(0) for n in ("a.png", "1/b", "2/b")})
     with pytest.raises(InputError, match="a.png -> 1/b and a.png -> 2/b would both write"):

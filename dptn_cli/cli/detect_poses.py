@@ -34,7 +34,9 @@ class FormatName(StrEnum):
 
     CSV = "csv"
     COCO = "coco"
+    COCO_RESULTS = "coco-results"
     OPENPOSE = "openpose"
+    OPENPIFPAF = "openpifpaf"
 
 
 @error_boundary
@@ -43,7 +45,8 @@ def detect_poses(
         list[Path], typer.Argument(help="Pictures, folders (recursive) and patterns.")
     ],
     out: Annotated[
-        Path, typer.Option("-o", "--out", help="The pose file; for openpose a folder.")
+        Path,
+        typer.Option("-o", "--out", help="The pose file; for openpose and openpifpaf a folder."),
     ] = Path("keypoints.csv"),
     pose_format: Annotated[
         FormatName, typer.Option("--format", help="csv is what the other commands read first.")
@@ -71,7 +74,9 @@ def detect_poses(
     ] = None,
     batch_size: Annotated[int, typer.Option(min=1, max=1024, help="Most pictures at once.")] = 8,
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first so many.")] = None,
-    overwrite: Annotated[bool, typer.Option(help="Find everything anew.")] = False,
+    overwrite: Annotated[
+        bool, typer.Option(help="Find everything anew; forget earlier runs.")
+    ] = False,
     dry_run: DryRun = False,
     as_json: Json = False,
     quiet: Quiet = False,
@@ -79,7 +84,8 @@ def detect_poses(
 ) -> ExitCode:
     """Find people's poses on pictures with openpifpaf, and write a pose file.
 
-    Run the same command again to go on: what is found is kept, what failed is tried again.
+    Run the same command again to go on: what is found is kept, what failed is tried again. A run
+    over other pictures adds their poses to the same file.
     Exit code: 0 all done, 1 some failed, 2 nothing started, 130 interrupted.
     """
     from dptn_cli.detect import Choice

@@ -1,7 +1,7 @@
 """Poses for `dptn transfer` that no file has: detected once, kept beside the results."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -52,15 +52,12 @@ def detect_unposed(
     listed = [Picture(folder, name) for name in named]
     weights = _weights(checkpoint, pictures)
     skipped, left = to_do(request, listed, file_sha256(weights))
-    poses: dict[Path, FoundPose | str] = {
-        named[entry.name]: entry.found for entry in skipped if entry.found
-    }
+    entries: Iterable[Entry] = skipped
     if left:
         _check_installed([named[picture.name] for picture in left])
         say(f"Detecting the poses on {len(left):,} pictures without keypoints.", quiet=quiet)
-        for entry in _detected(request, listed, weights, quiet=quiet):
-            poses[named[entry.name]] = _as_kept(entry.found) or entry.reason
-    return poses
+        entries = _detected(request, listed, weights, quiet=quiet)  # those of earlier runs too
+    return {named[entry.name]: _as_kept(entry.found) or entry.reason for entry in entries}
 
 
 def _request(out: Path) -> "Request":

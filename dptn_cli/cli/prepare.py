@@ -89,11 +89,15 @@ def own(
 
 
 def _tell(prepared: "Prepared", out: Path, *, quiet: bool) -> ExitCode:
+    """Show how it went; problems are told with --quiet too, like all that makes the code 1."""
     if not quiet:
         show_table({name: f"{count:,}" for name, count in prepared.counts.items()})
     for problem in prepared.problems[:MOST_SHOWN]:
-        say(f"  {problem}", quiet=quiet)
+        say(f"  {problem}")
     if len(prepared.problems) > MOST_SHOWN:
-        say(f"  and {len(prepared.problems) - MOST_SHOWN:,} more", quiet=quiet)
-    say(f"{out}: ready for `dptn train`", quiet=quiet)
+        say(f"  and {len(prepared.problems) - MOST_SHOWN:,} more")
+    if prepared.ready:
+        say(f"{out}: ready for `dptn train`", quiet=quiet)
+    else:
+        say(f"{out}: not ready for `dptn train`, which needs pictures and both lists to train on")
     return ExitCode.SOME_FAILED if prepared.problems else ExitCode.DONE

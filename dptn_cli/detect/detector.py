@@ -134,23 +134,35 @@ class Detector:
         return _Prepared(name, path, _padded(fitted), (image.height, image.width), scale_xy)
 
     def _run(self, batch: Sequence[_Prepared]) -> Iterator[Detection]:
-        import torch
-
-        pictures = np.stack([one.padded_u8 for one in batch]).astype(np.float32) / 255
-        normalised = ((pictures - MEAN) / DEVIATION).transpose(0, 3, 1, 2)
+        """The detections of a batch; where it fails, of each picture by itself."""
         try:
-            answers = self._decoder.batch(
-                self._model,
-                torch.from_numpy(np.ascontiguousarray(normalised)),
-                device=torch.device(self.device),
-            )
+            answers = self._decoded(batch)
         except (RuntimeError, MemoryError) as error:  # the GPU's memory is full, for instance
-            reason = f"detection failed: {' '.join(str(error).split())[:200]}"
-            yield from (Detection(one.name, reason=reason) for one in batch)
+            if len(batch) == 1:
+                reason = f"detection failed: {' '.join(str(error).split())[:200]}"
+                yield Detection(batch[0].name, reason=reason)
+                return
+            answers = None
+        if answers is None:  # outside of `except`, where the failed batch would be kept alive
+            for one in batch:
+                yield from self._run([one])
             return
         for one, annotations in zip(batch, answers, strict=True):
             bodies = [_body(annotation, one) for annotation in annotations]
             yield choose(one.name, bodies, one.size, self.choice)
+
+    def _decoded(self, batch: Sequence[_Prepared]) -> Sequence[Any]:
+        """The people on each picture, as openpifpaf gives them."""
+        import torch
+
+        pictures = np.stack([one.padded_u8 for one in batch]).astype(np.float32) / 255
+        normalised = ((pictures - MEAN) / DEVIATION).transpose(0, 3, 1, 2)
+        people: Sequence[Any] = self._decoder.batch(
+            self._model,
+            torch.from_numpy(np.ascontiguousarray(normalised)),
+            device=torch.device(self.device),
+        )
+        return people
 
 
 def _set_up_decoding(openpifpaf: Any, threshold: float) -> None:

@@ -1,6 +1,6 @@
 """`dptn detect-poses`: from what the user named to a pose file, picture by picture."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from pathlib import Path
@@ -12,7 +12,7 @@ from dptn_cli.errors import InputError
 from dptn_cli.files import make_folder, without_picture_suffix
 from dptn_cli.folders import Picture, find_pictures
 from dptn_cli.images import read_picture, write_picture
-from dptn_cli.keypoints import PoseFormat, write_poses
+from dptn_cli.keypoints import PoseFormat, drop_pose_file, write_poses
 from dptn_cli.records import FoundPose, Status
 from dptn_cli.skeleton import draw_pose_over
 
@@ -26,12 +26,12 @@ class Request:
 
     Attributes:
         images: pictures, folders of pictures, patterns.
-        out: the pose file; for OpenPose a folder.
+        out: the pose file; a folder for formats with a file a picture.
         pose_format: of it.
         choice: whose pose counts.
         preview: folder for pictures with the skeleton on them; or None.
         limit: only the first so many pictures; None: all.
-        overwrite: find everything anew.
+        overwrite: find everything anew, and forget what earlier runs found.
     """
 
     images: tuple[Path, ...]
@@ -83,13 +83,17 @@ def _clashes(request: Request, pictures: Sequence[Picture]) -> list[str]:
 
 
 def _unholdable(request: Request, pictures: Sequence[Picture]) -> list[str]:
-    if request.pose_format is not PoseFormat.CSV:
-        return []
     return [
         f"{picture.name!r}: an annotation CSV cannot hold this name; rename it"
         for picture in pictures
-        if ":" in picture.name or any(ord(char) < 32 for char in picture.name)
+        if not _holds(request, picture.name)
     ]
+
+
+def _holds(request: Request, name: str) -> bool:
+    """Whether the pose file can tell of a picture of this name."""
+    odd = ":" in name or any(ord(char) < 32 for char in name)
+    return not odd or request.pose_format is not PoseFormat.CSV
 
 
 def to_do(
@@ -116,26 +120,48 @@ def run(
 ) -> Iterator[Entry]:
     """Find the poses, and write them at the end, or when `stop` says so.
 
+    A file of poses holds those of earlier runs too, but for pictures of this run that have none
+    now; in a folder with a file a picture, those of earlier runs are there already.
+
     Yields:
         What became of each picture, as it is recorded; on a stop, not of all.
 
     Raises:
         InputError: the record or the pose file cannot be written.
     """
-    with Record(request.out, detector.sha256) as record:
+    with Record(request.out, detector.sha256, anew=request.overwrite) as record:
         skipped, left = to_do(request, pictures, detector.sha256)
-        found: dict[str, FoundPose] = {}
+        outdated = {picture.name for picture in left}
         for entry in _entries(request, skipped, left, detector):
             if entry.status != Status.SKIPPED:
                 record.append(entry)
             if entry.found:
-                found[entry.name] = entry.found
+                outdated.discard(entry.name)
+            elif request.pose_format.by_picture:
+                drop_pose_file(request.out, entry.name, request.pose_format)
             yield entry
             if stop():
                 break
-        names = dict.fromkeys(picture.name for picture in pictures)
-        poses = [found[name] for name in names if name in found]
-        write_poses(request.out, poses, request.pose_format)
+        write_poses(request.out, _poses(request, pictures, outdated), request.pose_format)
+
+
+def _poses(
+    request: Request, pictures: Sequence[Picture], outdated: Collection[str]
+) -> list[FoundPose]:
+    """What the record has for the pose file, by name.
+
+    Args:
+        request: whose output it is.
+        pictures: of this run.
+        outdated: names of those whose pose in the record, if any, is not theirs any more.
+    """
+    listed = {picture.name for picture in pictures}
+    poses = []
+    for name, entry in sorted(read_record(request.out).items()):
+        wanted = name in listed or not request.pose_format.by_picture
+        if entry.found and wanted and name not in outdated and _holds(request, name):
+            poses.append(entry.found)
+    return poses
 
 
 def _entries(

@@ -47,8 +47,12 @@ class Entry:
 
 
 def record_path(out: Path) -> Path:
-    """Where the record of a pose file, or of a folder of them, is kept."""
-    return out.with_name(out.stem + SUFFIX)
+    """Where the record of a pose file, or of a folder of them, is kept: `k.csv.record.jsonl`.
+
+    It has the whole name before it, so that `k.json` is not taken for what made `k.csv`.
+    """
+    named = out if out.name.strip(".") else out.resolve()  # `.` and `..` have no name
+    return named.parent / (named.name + SUFFIX)
 
 
 class Record:
@@ -57,17 +61,20 @@ class Record:
     Args:
         out: the pose file or folder that it belongs to.
         checkpoint_sha256: written into every line.
+        anew: forget what earlier runs have written.
 
     Raises:
         InputError: another run holds it, or it cannot be read or written.
     """
 
-    def __init__(self, out: Path, checkpoint_sha256: str) -> None:
+    def __init__(self, out: Path, checkpoint_sha256: str, *, anew: bool = False) -> None:
         self.path, self._checkpoint = record_path(out), checkpoint_sha256
         make_folder(self.path.parent)
         try:
             self._file = self.path.open("ab", buffering=0)
             lock(self._file, self.path, "dptn detect-poses")
+            if anew:
+                self._file.truncate(0)
             drop_torn_line(self.path)
         except OSError as error:
             raise InputError(f"{self.path}: {error.strerror}") from error

@@ -15,7 +15,7 @@ from dptn_cli.keypoints.joints import (
     to_coco,
 )
 from dptn_cli.keypoints.pose_files import PoseFiles
-from dptn_cli.keypoints.pose_writer import PoseFormat, write_poses
+from dptn_cli.keypoints.pose_writer import PoseFormat, drop_pose_file, write_poses
 from dptn_cli.keypoints.retarget import retarget
 
 __all__ = [
@@ -26,6 +26,7 @@ __all__ = [
     "PoseFiles",
     "PoseFormat",
     "crop_for",
+    "drop_pose_file",
     "format_pose",
     "from_coco",
     "joints_in_frame",

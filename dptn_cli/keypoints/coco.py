@@ -10,10 +10,12 @@ from typing import Any
 import numpy as np
 
 from dptn_cli.errors import InputError
+from dptn_cli.files import without_picture_suffix
 from dptn_cli.keypoints.joints import COCO_JOINTS, COCO_NAMES, from_coco, to_coco
 from dptn_cli.keypoints.json_file import PeopleByPicture, found_pose, kind_of, size_of, triples
 from dptn_cli.records import FoundPose, Size
 
+LEAST_WRITTEN = 0.001  # a smaller confidence would be written as the 0 of a missing joint
 DIGITS_OF_ID = 12  # COCO names picture 139 000000000139.jpg
 # Limbs by joint number from 1, in COCO's own order.
 SKELETON = (
@@ -124,6 +126,37 @@ def annotations_of(poses: Sequence[FoundPose]) -> dict[str, Any]:
         "skeleton": [list(limb) for limb in SKELETON],
     }
     return {"images": images, "annotations": annotations, "categories": [category]}
+
+
+def results_of(poses: Sequence[FoundPose]) -> list[dict[str, Any]]:
+    """A result file of these people; v is the confidence.
+
+    A picture that is named as COCO's are has its number for `image_id`, any other its name.
+    """
+    results = []
+    for found in poses:
+        stem = without_picture_suffix(found.name)
+        of_coco = stem.isascii() and stem.isdigit() and len(stem) == DIGITS_OF_ID
+        image_id = int(stem) if of_coco else found.name
+        results.append({"image_id": image_id, "file_name": found.name, **_scored(found)})
+    return results
+
+
+def predictions_of(poses: Sequence[FoundPose]) -> list[dict[str, Any]]:
+    """The people of one picture, as openpifpaf's `--json-output` has them."""
+    return [_scored(found) for found in poses]
+
+
+def _scored(found: FoundPose) -> dict[str, Any]:
+    joints_xyv, person = to_coco(found.pose, found.confidence), _person(found)
+    there = joints_xyv[:, 2] > 0
+    joints_xyv[there, 2] = np.maximum(joints_xyv[there, 2], LEAST_WRITTEN)
+    return {
+        "category_id": person["category_id"],
+        "keypoints": [_short(value) for value in joints_xyv.ravel()],
+        "bbox": person["bbox"],
+        "score": person["score"],
+    }
 
 
 def _image(number: int, found: FoundPose) -> dict[str, Any]:

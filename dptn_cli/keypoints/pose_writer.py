@@ -9,7 +9,7 @@ from typing import Any, BinaryIO
 from dptn_cli.errors import InputError
 from dptn_cli.files import checked_name, make_folder, without_picture_suffix, write_atomic
 from dptn_cli.keypoints.annotation_csv import HEADER, format_pose
-from dptn_cli.keypoints.coco import annotations_of
+from dptn_cli.keypoints.coco import annotations_of, predictions_of, results_of
 from dptn_cli.keypoints.openpose import people_of
 from dptn_cli.records import FoundPose
 
@@ -19,30 +19,61 @@ class PoseFormat(StrEnum):
 
     CSV = "csv"
     COCO = "coco"
+    COCO_RESULTS = "coco-results"
     OPENPOSE = "openpose"
+    OPENPIFPAF = "openpifpaf"
+
+    @property
+    def by_picture(self) -> bool:
+        """Whether it is a folder with a file for each picture."""
+        return self in (PoseFormat.OPENPOSE, PoseFormat.OPENPIFPAF)
 
 
 def write_poses(path: Path, poses: Sequence[FoundPose], pose_format: PoseFormat) -> None:
     """Write poses; a file is seen whole or not at all.
 
     Args:
-        path: the file; for OpenPose the folder, which gets a file for each picture.
+        path: the file; for formats with a file for each picture, the folder.
         poses: people of one picture follow each other or not; the CSV holds one a picture.
-        pose_format: csv keeps the neck and no confidence, coco neither (the neck is found
-            again between the shoulders), openpose both.
+        pose_format: csv keeps the neck and no confidence; coco neither (the neck is found again
+            between the shoulders), coco-results and openpifpaf the confidence; openpose both.
 
     Raises:
         InputError: a name that the format cannot hold, or a file that cannot be written.
     """
-    if pose_format is PoseFormat.OPENPOSE:
-        for name, people in _by_file(poses).items():
-            file = path / f"{name}_keypoints.json"
+    if pose_format.by_picture:
+        as_json = people_of if pose_format is PoseFormat.OPENPOSE else predictions_of
+        for file, people in _by_file(path, poses, pose_format).items():
             make_folder(file.parent)
-            _write(file, _json(people_of(people)))
+            _write(file, _json(as_json(people)))
         return
     make_folder(path.parent)
-    coco = pose_format is PoseFormat.COCO
-    _write(path, _json(annotations_of(poses)) if coco else _csv(poses))
+    if pose_format is PoseFormat.CSV:
+        _write(path, _csv(poses))
+    else:
+        coco = pose_format is PoseFormat.COCO
+        _write(path, _json(annotations_of(poses) if coco else results_of(poses)))
+
+
+def drop_pose_file(folder: Path, name: str, pose_format: PoseFormat) -> None:
+    """Remove the file of a picture from a folder of such, if there is one.
+
+    Raises:
+        InputError: it cannot be removed.
+    """
+    file = _file_of(folder, name, pose_format)
+    try:
+        file.unlink(missing_ok=True)
+    except OSError as error:
+        raise InputError(f"{file}: cannot be removed: {error.strerror}") from error
+
+
+def _file_of(folder: Path, name: str, pose_format: PoseFormat) -> Path:
+    """A picture's file, named as the tool names it whose format it is."""
+    name = checked_name(name)
+    if pose_format is PoseFormat.OPENPOSE:
+        return folder / f"{without_picture_suffix(name)}_keypoints.json"
+    return folder / f"{name}.predictions.json"
 
 
 def _csv(poses: Sequence[FoundPose]) -> bytes:
@@ -58,11 +89,13 @@ def _csv(poses: Sequence[FoundPose]) -> bytes:
     return ("\n".join(lines) + "\n").encode()
 
 
-def _by_file(poses: Sequence[FoundPose]) -> dict[str, list[FoundPose]]:
-    """The people of each picture, by its name without suffix."""
-    files: dict[str, list[FoundPose]] = {}
+def _by_file(
+    folder: Path, poses: Sequence[FoundPose], pose_format: PoseFormat
+) -> dict[Path, list[FoundPose]]:
+    """The people of each picture, by its file."""
+    files: dict[Path, list[FoundPose]] = {}
     for found in poses:
-        people = files.setdefault(without_picture_suffix(checked_name(found.name)), [])
+        people = files.setdefault(_file_of(folder, found.name, pose_format), [])
         if people and people[0].name != found.name:
             raise InputError(
                 f"{people[0].name} and {found.name} would share an OpenPose file; "
@@ -72,7 +105,7 @@ def _by_file(poses: Sequence[FoundPose]) -> dict[str, list[FoundPose]]:
     return files
 
 
-def _json(document: dict[str, Any]) -> bytes:
+def _json(document: dict[str, Any] | list[dict[str, Any]]) -> bytes:
     return (json.dumps(document) + "\n").encode()
 
 

@@ -6,8 +6,7 @@ slashes, the underscores of the item and those after the view's number left out.
 """
 
 import re
-import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +15,8 @@ import numpy as np
 
 from dptn_cli.errors import InputError
 from dptn_cli.files import checked_name, make_folder, write_atomic
-from dptn_cli.images import encode_picture, read_picture
+from dptn_cli.images import encode_picture, picture_size, read_picture
+from dptn_cli.prepare.copies import copy_file
 from dptn_cli.prepare.report import Prepared
 
 PHASES = ("train", "test")
@@ -29,8 +29,9 @@ _VIEW = re.compile(r"(\d+)_(.+)\.(jpe?g)", re.IGNORECASE)
 
 @dataclass(frozen=True)
 class _Crop:
-    name: str
-    raw: Path
+    """A picture to make; `raws` is where it was found, in several folders perhaps."""
+
+    raws: Sequence[Path]
     out: Path
 
 
@@ -52,28 +53,61 @@ def prepare_deepfashion(
     """Crop every listed picture to columns 40 to 215 and copy the lists beside them.
 
     Args:
-        raw: folder with the 256x256 pictures, in the folders they came in.
+        raw: folder with the 256x256 pictures, in the folders they came in; larger ones of the
+            same names (`img_highres/`) may be there too.
         lists: folder of `train.lst` and `test.lst`, and of the annotation and pair CSVs.
         out: gets `train/`, `test/` and the CSVs; pictures that are there already stay.
         workers: threads.
         advance: is told the number of listed pictures looked at.
 
     Raises:
-        InputError: a list is missing, or not one listed picture is in `raw`.
+        InputError: a list is missing, not one listed picture is in `raw`, or none can be used.
     """
     listed = {phase: _read_list(lists / f"{phase}.lst") for phase in PHASES}
-    found = {name: path for path in _pictures(raw) if (name := published_name(path))}
+    found = _by_name(raw)
     if not any(name in found for names in listed.values() for name in names):
         raise InputError(
             f"{raw}: none of the {sum(map(len, listed.values())):,} listed pictures is there; "
             "the In-shop pictures are wanted, as WOMEN/Dresses/id_00000002/02_1_front.jpg"
         )
-    counts, problems = {}, []
+    counts, problems = _crop_all(listed, found, out, workers=workers, advance=advance)
+    if not any(counts.values()):
+        raise InputError(f"{out}: not one picture could be made:", tuple(problems))
+    problems += [problem for phase in PHASES for problem in _copy_lists(lists, out, phase)]
+    for_training = [(out / pattern.format("train")).is_file() for pattern in LISTS]
+    ready = all(for_training) and counts["train pictures"] > 0
+    return Prepared(counts, problems, ready)
+
+
+def _by_name(raw: Path) -> dict[str, list[Path]]:
+    """Where the raw pictures are, by the names that the lists give them."""
+    found: dict[str, list[Path]] = {}
+    for path in _pictures(raw):
+        if name := published_name(path):
+            found.setdefault(name, []).append(path)
+    return found
+
+
+def _crop_all(
+    listed: Mapping[str, Sequence[str]],
+    found: Mapping[str, Sequence[Path]],
+    out: Path,
+    *,
+    workers: int,
+    advance: Callable[[int], None],
+) -> tuple[dict[str, int], list[str]]:
+    """How many pictures of each phase are there in the end, and what is wrong with the others."""
+    counts: dict[str, int] = {}
+    problems: list[str] = []
     with ThreadPoolExecutor(workers) as pool:
         for phase, names in listed.items():
             make_folder(out / phase)
-            crops = [_Crop(n, found[n], out / phase / n) for n in names if n in found]
-            problems += [f"{phase}: {name} is not in {raw}" for name in names if name not in found]
+            crops = [_Crop(found[n], out / phase / n) for n in names if n in found]
+            problems += [
+                f"{phase}: {name} is not among the raw pictures"
+                for name in names
+                if name not in found
+            ]
             advance(len(names) - len(crops))
             made = 0
             for problem in pool.map(_crop, crops):
@@ -81,8 +115,7 @@ def prepare_deepfashion(
                 problems += [f"{phase}: {problem}"] if problem else []
                 advance(1)
             counts[f"{phase} pictures"] = made
-    problems += [problem for phase in PHASES for problem in _copy_lists(lists, out, phase)]
-    return Prepared(counts, problems)
+    return counts, problems
 
 
 def count_listed(lists: Path) -> int:
@@ -115,11 +148,12 @@ def _crop(crop: _Crop) -> str:
     """Write one picture; what is wrong with it, or ''."""
     if crop.out.is_file():
         return ""
+    raw = _of_raw_size(crop.raws)
     try:
-        picture = read_picture(crop.raw)
+        picture = read_picture(raw)
         if picture.shape[:2] != RAW_SIZE:
             height, width = picture.shape[:2]
-            return f"{crop.raw}: {height}x{width} pixels (HxW), the raw pictures have 256x256"
+            return f"{raw}: {height}x{width} pixels (HxW), the raw pictures have 256x256"
         content = encode_picture(np.ascontiguousarray(picture[:, COLUMNS]), "jpg", JPEG_QUALITY)
         write_atomic(crop.out, lambda file: file.write(content))
     except InputError as error:
@@ -129,13 +163,25 @@ def _crop(crop: _Crop) -> str:
     return ""
 
 
+def _of_raw_size(paths: Sequence[Path]) -> Path:
+    """The first of the size that is cropped; the first of all where none is."""
+    for path in paths if len(paths) > 1 else ():
+        try:
+            if picture_size(path) == RAW_SIZE:
+                return path
+        except InputError:
+            continue
+    return paths[0]
+
+
 def _copy_lists(lists: Path, out: Path, phase: str) -> Iterator[str]:
+    """Copy a phase's lists, and tell what is missing or cannot be copied."""
     for pattern in LISTS:
         name = pattern.format(phase)
-        wanted = out / name
-        if wanted.is_file():
-            continue
         if (lists / name).is_file():
-            shutil.copyfile(lists / name, wanted)
-        else:
+            try:
+                copy_file(lists / name, out / name)
+            except InputError as error:
+                yield str(error)
+        elif not (out / name).is_file():
             yield f"{name} is missing: put it into {out}; it comes with the published code"

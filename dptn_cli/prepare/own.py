@@ -1,22 +1,28 @@
 """Pictures of one's own: who is on which, and so which pairs there are to learn from."""
 
 import csv
+import io
 import itertools
 import random
 import re
-import shutil
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
-from pathlib import Path, PurePosixPath
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import BinaryIO, TypeAlias
 
 from dptn_cli.errors import InputError
-from dptn_cli.files import checked_name, inside, make_folder
+from dptn_cli.files import TEMPORARY_PREFIX, checked_name, inside
 from dptn_cli.images import picture_size
 from dptn_cli.keypoints import Annotations, format_pose
+from dptn_cli.prepare.copies import copy_file, write_file
 from dptn_cli.prepare.report import Prepared
 from dptn_cli.records import Size
 
 HEADER = "name:keypoints_y:keypoints_x"
+PHASES = ("train", "test")
+
+Groups: TypeAlias = Sequence[Sequence[str]]
+"""Names of pictures, by person."""
 
 
 def identities_of(names: Iterable[str], pattern: str) -> dict[str, str]:
@@ -82,29 +88,30 @@ def prepare_own(
         seed: of the split.
 
     Raises:
-        InputError: nothing to make a pair of.
+        InputError: nothing to make a pair of, `out` holds another preparation or the pictures
+            themselves, or a file cannot be read or written.
     """
     folder = pictures.resolve()
     usable, problems = _usable(folder, poses, identities)
-    people: dict[str, list[str]] = {}
-    for name in usable:
-        people.setdefault(identities[name], []).append(name)
+    people = _by_person(usable, identities)
     alone = [person for person, names in people.items() if len(names) < 2]
     problems += [f"{people[person][0]}: the only picture of {person}" for person in alone]
     pairs = {person: names for person, names in people.items() if len(names) > 1}
     if not pairs:
         raise InputError(f"{pictures}: nobody is on two usable pictures: {'; '.join(problems[:3])}")
-    test = _test_people(sorted(pairs), test_share, seed)
+    split = _split(pairs, test_share, seed)
+    _check_out(out, folder, split)
     counts: dict[str, int] = {}
-    for phase in ("train", "test"):
-        groups = [
-            names
-            for person, names in sorted(pairs.items())
-            if (person in test) == (phase == "test")
-        ]
-        if groups:
-            counts |= _write_phase(folder, poses, groups, out, phase)
-    return Prepared(counts, problems)
+    for phase, groups in split.items():
+        counts |= _write_phase(folder, poses, groups, out, phase)
+    return Prepared(counts, problems, ready=True)
+
+
+def _by_person(names: Iterable[str], identities: Mapping[str, str]) -> dict[str, list[str]]:
+    people: dict[str, list[str]] = {}
+    for name in names:
+        people.setdefault(identities[name], []).append(name)
+    return people
 
 
 def _usable(
@@ -115,6 +122,8 @@ def _usable(
     sizes: dict[str, Size] = {}
     for name in sorted(identities):
         try:
+            if (plain := checked_name(name)) != name:
+                raise InputError(f"must be written as {plain}")
             if name not in poses:
                 raise InputError("no keypoints")
             if not (poses[name] >= 0).any():
@@ -132,38 +141,70 @@ def _usable(
     return [name for name in sizes if name not in set(odd)], problems
 
 
+def _split(people: Mapping[str, Sequence[str]], test_share: float, seed: int) -> dict[str, Groups]:
+    """The pictures of each person, by phase; a phase without people is left out."""
+    test = _test_people(sorted(people), test_share, seed)
+    split = {
+        phase: [people[one] for one in sorted(people) if (one in test) == (phase == "test")]
+        for phase in PHASES
+    }
+    return {phase: groups for phase, groups in split.items() if groups}
+
+
 def _test_people(people: list[str], share: float, seed: int) -> set[str]:
+    """At least one for testing, where a share is asked for, and one for training."""
     shuffled = random.Random(seed).sample(people, len(people))
-    count = round(share * len(people))
-    if share > 0 and len(people) > 1:
-        count = min(max(count, 1), len(people) - 1)
-    return set(shuffled[:count])
+    wanted = max(round(share * len(people)), share > 0)
+    return set(shuffled[: min(wanted, len(people) - 1)])
+
+
+def _check_out(out: Path, folder: Path, split: Mapping[str, Groups]) -> None:
+    """Refuse what would be left of another preparation: its people might be in both phases."""
+    if any(folder.is_relative_to((out / phase).resolve()) for phase in PHASES):
+        raise InputError(f"{out}: the pictures themselves are in it; name another folder")
+    ours = {out / name for phase in split for name in _lists(phase)}
+    for phase, groups in split.items():
+        ours.update(out / phase / name for names in groups for name in names)
+    for path in _prepared_files(out):
+        if path not in ours and not path.name.startswith(TEMPORARY_PREFIX):
+            raise InputError(
+                f"{path}: left from another preparation; remove {out}, or name another folder"
+            )
+
+
+def _prepared_files(out: Path) -> Iterator[Path]:
+    """All that `dptn train` might find in a folder."""
+    for phase in PHASES:
+        for pattern in (f"{phase}/**/*", *(f"*{name}" for name in _lists(phase))):
+            yield from (path for path in out.glob(pattern) if not path.is_dir())
+
+
+def _lists(phase: str) -> tuple[str, str]:
+    return f"annotation-{phase}.csv", f"pairs-{phase}.csv"
 
 
 def _write_phase(
-    folder: Path, poses: Annotations, groups: list[list[str]], out: Path, phase: str
+    folder: Path, poses: Annotations, groups: Groups, out: Path, phase: str
 ) -> dict[str, int]:
     names = [name for group in groups for name in group]
     for name in names:
-        copy = out / phase / PurePosixPath(name)
-        make_folder(copy.parent)
-        shutil.copyfile(folder / name, copy)
-    rows = [f"{format_pose(name, poses[name])}\n" for name in names]
-    (out / f"annotation-{phase}.csv").write_text("".join([f"{HEADER}\n", *rows]), encoding="utf-8")
-    pairs = 0
-    with (out / f"pairs-{phase}.csv").open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(("from", "to"))
-        for pair in _pairs(groups):
-            writer.writerow(pair)
-            pairs += 1
+        copy_file(folder / name, out / phase / name)
+    rows = [HEADER, *(format_pose(name, poses[name]) for name in names)]
+    annotations, pairs = (out / name for name in _lists(phase))
+    write_file(annotations, lambda file: file.write(("\n".join(rows) + "\n").encode()))
+    write_file(pairs, lambda file: _write_pairs(file, groups))
     return {
         f"{phase} people": len(groups),
         f"{phase} pictures": len(names),
-        f"{phase} pairs": pairs,
+        f"{phase} pairs": sum(len(group) * (len(group) - 1) for group in groups),
     }
 
 
-def _pairs(groups: list[list[str]]) -> Iterator[tuple[str, str]]:
+def _write_pairs(file: BinaryIO, groups: Groups) -> None:
+    """All ordered pairs of two pictures of one person."""
+    text = io.TextIOWrapper(file, encoding="utf-8", newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(("from", "to"))
     for names in groups:
-        yield from itertools.permutations(names, 2)
+        writer.writerows(itertools.permutations(names, 2))
+    text.detach()

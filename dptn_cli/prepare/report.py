@@ -11,7 +11,9 @@ class Prepared:
     Attributes:
         counts: by what is counted, in the order to show them.
         problems: one line for each thing that is missing or could not be used.
+        ready: all that `dptn train` asks for is there.
     """
 
     counts: Mapping[str, int]
     problems: Sequence[str]
+    ready: bool

@@ -20,6 +20,7 @@ from typer.testing import Result
 
 from dptn_cli.cli import app
 from dptn_cli.detect import DEFAULT_CHECKPOINT, Choice
+from dptn_cli.interrupt import StopRequest
 from dptn_cli.keypoints import Annotations, PoseFiles
 
 SHIPPED = MODELS / "figures-pose.pkl"
@@ -41,7 +42,7 @@ def detect(images: Path, *more: object, checkpoint: Path = SHIPPED) -> Result:
 
 
 def record(folder: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in (folder / "keypoints.record.jsonl").open()]
+    return [json.loads(line) for line in (folder / "keypoints.csv.record.jsonl").open()]
 
 
 def test_a_folder_becomes_an_annotation_csv(photos: Path) -> None:
@@ -98,16 +99,16 @@ def test_what_a_pose_depends_on_makes_it_anew(photos: Path) -> None:
 
 def test_a_torn_record_is_read_as_far_as_it_goes(photos: Path) -> None:
     detect(photos)
-    path = photos.parent / "keypoints.record.jsonl"
+    path = photos.parent / "keypoints.csv.record.jsonl"
     path.write_bytes(path.read_bytes()[:-40])
     counts = json.loads(detect(photos, "--json").stdout)["counts"]
     assert (counts["done"], counts["skipped"]) == (1, 2)
 
 
-@pytest.mark.parametrize("pose_format", ["coco", "openpose"])
+@pytest.mark.parametrize("pose_format", ["coco", "coco-results", "openpose", "openpifpaf"])
 def test_other_formats(photos: Path, pose_format: str) -> None:
     detect(photos)
-    other = photos.parent / ("poses.json" if pose_format == "coco" else "poses")
+    other = photos.parent / ("poses.json" if pose_format.startswith("coco") else "poses")
     assert detect(photos, "-o", other, "--format", pose_format).exit_code == 0
     csv, read = PoseFiles(photos.parent / "keypoints.csv"), PoseFiles(other)
     for name in ("a.png", "b.png", "more/a.png"):
@@ -143,6 +144,77 @@ def test_a_pose_file_that_is_not_ours_is_left_alone(photos: Path) -> None:
     assert "add --overwrite" in result.stderr
     assert own.read_text() == "name:keypoints_y:keypoints_x\n"
     assert detect(photos, "--overwrite").exit_code == 0
+
+
+def test_a_file_that_differs_in_its_suffix_alone_is_not_ours(photos: Path) -> None:
+    assert detect(photos).exit_code == 0
+    own = photos.parent / "keypoints.json"
+    own.write_text("mine")
+    result = detect(photos, "-o", own, "--format", "coco")
+    assert result.exit_code == 2
+    assert "add --overwrite" in result.stderr
+    assert own.read_text() == "mine"
+
+
+def test_the_current_folder_has_a_record_beside_it(
+    photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (photos.parent / "poses").mkdir()
+    monkeypatch.chdir(photos.parent / "poses")
+    assert detect(photos, "-o", ".", "--format", "openpose", "--overwrite").exit_code == 0
+    assert (photos.parent / "poses.record.jsonl").is_file()
+    assert Path("a_keypoints.json").is_file()
+
+
+@pytest.mark.parametrize("pose_format", ["openpose", "openpifpaf"])
+def test_no_file_stays_of_a_picture_that_shows_nobody_now(photos: Path, pose_format: str) -> None:
+    poses = photos.parent / "poses"
+    arguments = (photos, "-o", poses, "--format", pose_format)
+    assert detect(*arguments).exit_code == 0
+    Image.new("RGB", (88, 128), "white").save(photos / "more" / "a.png")
+    assert detect(*arguments).exit_code == 1
+    names = sorted(path.relative_to(poses).as_posix() for path in poses.rglob("*.json"))
+    assert [name[:2] for name in names] in (["a_", "b_"], ["a.", "b."])
+
+
+def test_a_run_over_other_pictures_adds_to_the_file(photos: Path) -> None:
+    out = photos.parent / "keypoints.csv"
+    detect(photos)
+    everything = out.read_text()
+    Image.new("RGB", (88, 128), "white").save(photos / "more" / "nobody.png")
+    assert detect(photos / "more").exit_code == 1
+    assert list(Annotations(out)) == ["a.png", "b.png", "more/a.png"], "its a.png is that one now"
+    detect(photos, "--limit", "1")
+    assert out.read_text() == everything
+    Image.new("RGB", (88, 128), "white").save(photos / "b.png")
+    assert detect(photos, "--limit", "2").exit_code == 1
+    assert list(Annotations(out)) == ["a.png", "more/a.png"], "nobody is on b.png any more"
+    detect(photos, "--limit", "1", "--overwrite")
+    assert list(Annotations(out)) == ["a.png"]
+    assert len(record(photos.parent)) == 1
+
+
+def test_a_name_of_an_earlier_run_that_the_format_cannot_hold(photos: Path) -> None:
+    out = photos.parent / "keypoints.csv"
+    draw_figure(0, (128, 88))[0].save(photos.parent / "a:b.png")
+    assert detect(photos.parent / "a:b.png", "-o", out, "--format", "coco").exit_code == 0
+    assert detect(photos, "-o", out).exit_code == 0
+    assert list(Annotations(out)) == ["a.png", "b.png", "more/a.png"]
+
+
+def test_an_interrupt_leaves_out_the_old_pose_of_a_changed_picture(
+    photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    detect(photos)
+    draw_figure(9, (256, 176))[0].save(photos / "b.png")
+
+    def at_once(stop: StopRequest) -> StopRequest:
+        stop.asked = True
+        return stop
+
+    monkeypatch.setattr(StopRequest, "__enter__", at_once)
+    assert detect(photos).exit_code == 130
+    assert list(Annotations(photos.parent / "keypoints.csv")) == ["a.png", "more/a.png"]
 
 
 def test_what_one_file_cannot_hold_stops_the_run(photos: Path, tmp_path: Path) -> None:
@@ -207,7 +279,7 @@ def test_an_interrupt_keeps_what_was_found(photos: Path) -> None:
         "--checkpoint", SHIPPED, "--batch-size", "2",
     ]  # fmt: skip
     process = subprocess.Popen([*map(str, command)], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    lines = photos.parent / "keypoints.record.jsonl"
+    lines = photos.parent / "keypoints.csv.record.jsonl"
     while process.poll() is None and not (lines.is_file() and lines.stat().st_size):
         time.sleep(0.02)
     process.send_signal(signal.SIGINT)

@@ -9,6 +9,7 @@ from PIL import Image
 from support import dptn, pictures
 from typer.testing import Result
 
+from dptn_cli.files import write_atomic
 from dptn_cli.prepare.deepfashion import published_name
 
 RAW = {
@@ -25,6 +26,10 @@ RAW = {
 def message(result: Result) -> str:
     assert "Traceback" not in result.stderr
     return " ".join(result.stderr.split())
+
+
+def full_disk(*_: object) -> None:
+    raise OSError(28, "No space left on device")
 
 
 @pytest.mark.parametrize(("raw", "name"), RAW.items())
@@ -83,7 +88,7 @@ class TestDeepFashion:
         result = self.prepare(raw)
         assert result.exit_code == 1
         text = message(result)
-        assert f"train: {RAW[paths[0]]} is not in" in text
+        assert f"train: {RAW[paths[0]]} is not among" in text
         assert "01_7_additional.jpg: not a picture" in text
         assert "fasion-resize-pairs-test.csv is missing" in text
         assert len(pictures(raw.parent / "data")) == 1
@@ -93,6 +98,46 @@ class TestDeepFashion:
         result = self.prepare(raw)
         assert result.exit_code == 1
         assert "1101x750 pixels (HxW), the raw pictures have 256x256" in message(result)
+
+    def test_nothing_to_make_is_no_success(self, raw: Path) -> None:
+        for path in RAW:
+            (raw / path).write_bytes(b"broken")
+        result = self.prepare(raw)
+        assert result.exit_code == 2
+        assert "not one picture could be made" in message(result)
+        assert "01_7_additional.jpg: not a picture" in message(result)
+
+    def test_without_lists_it_is_not_ready(self, raw: Path) -> None:
+        (raw / "fasion-resize-pairs-train.csv").unlink()
+        result = self.prepare(raw, "--quiet")
+        assert result.exit_code == 1
+        assert "fasion-resize-pairs-train.csv is missing" in message(result)
+        assert "not ready for `dptn train`" in message(result)
+        assert result.stdout == ""
+
+    def test_larger_pictures_beside_the_raw_ones(self, raw: Path) -> None:
+        for path in RAW:
+            large = raw / path.replace("img/", "img_highres/")
+            large.parent.mkdir(parents=True)
+            Image.new("RGB", (750, 1101)).save(large)
+        result = self.prepare(raw)
+        assert result.exit_code == 0, result.stderr
+        assert len(pictures(raw.parent / "data")) == 3
+
+    def test_half_a_list_is_copied_anew(self, raw: Path) -> None:
+        name = "fasion-resize-pairs-train.csv"
+        (raw / name).write_text("from,to\na,b\n")
+        (raw.parent / "data").mkdir()
+        (raw.parent / "data" / name).write_text("from,t")
+        assert self.prepare(raw).exit_code == 0
+        assert (raw.parent / "data" / name).read_text() == "from,to\na,b\n"
+
+    def test_a_list_that_cannot_be_copied(self, raw: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("dptn_cli.prepare.copies.write_atomic", full_disk)
+        result = self.prepare(raw)
+        assert result.exit_code == 1
+        assert "train.csv: cannot be written: No space left" in message(result)
+        assert "not ready" in message(result)
 
     def test_no_lists(self, raw: Path) -> None:
         (raw / "train.lst").unlink()
@@ -162,6 +207,66 @@ class TestOwn:
         assert self.prepare(photos, "--test-share", "0").exit_code == 0
         assert len(self.pairs(photos, "train")) == 12
         assert not (photos.parent / "data" / "test").exists()
+
+    def test_again_is_the_same(self, photos: Path) -> None:
+        def files() -> dict[Path, bytes]:
+            return {p: p.read_bytes() for p in data.rglob("*") if p.is_file()}
+
+        data = photos.parent / "data"
+        assert self.prepare(photos).exit_code == 0
+        before = files()
+        (data / "pairs-train.csv").unlink()
+        next(path for path in pictures(data)).unlink()
+        assert self.prepare(photos).exit_code == 0
+        assert files() == before
+
+    def test_nobody_of_an_earlier_split_stays(self, photos: Path) -> None:
+        assert self.prepare(photos).exit_code == 0
+        before = sorted((photos.parent / "data").rglob("*"))
+        result = self.prepare(photos, "--test-share", "0")
+        assert result.exit_code == 2
+        assert "left from another preparation; remove" in message(result)
+        assert sorted((photos.parent / "data").rglob("*")) == before
+        assert len(self.pairs(photos, "train")) == 6
+
+    def test_lists_of_another_preparation(self, photos: Path) -> None:
+        (photos.parent / "data").mkdir()
+        (photos.parent / "data" / "fasion-resize-pairs-train.csv").touch()
+        result = self.prepare(photos)
+        assert result.exit_code == 2
+        assert "fasion-resize-pairs-train.csv: left from another" in message(result)
+
+    @pytest.mark.parametrize("share", ["0", "0.5"])
+    def test_not_onto_the_pictures_themselves(self, photos: Path, share: str) -> None:
+        inside = photos.rename(photos.parent / "train")
+        result = dptn("prepare", "own", inside, "-o", inside.parent, "--test-share", share)
+        assert result.exit_code == 2
+        assert "the pictures themselves are in it" in message(result)
+
+    def test_one_person_is_for_training(self, photos: Path) -> None:
+        result = self.prepare(photos, "--identity-pattern", "(p)", "--test-share", "0.9")
+        assert result.exit_code == 0, result.stderr
+        assert len(self.pairs(photos, "train")) == 30
+
+    @pytest.mark.parametrize("failing", ["p0000_1.png", "annotation-train.csv", "pairs-train.csv"])
+    def test_a_full_disk(self, photos: Path, monkeypatch: pytest.MonkeyPatch, failing: str) -> None:
+        def write(path: Path, content: object) -> None:
+            full_disk() if path.name == failing else write_atomic(path, content)  # type: ignore
+
+        monkeypatch.setattr("dptn_cli.prepare.copies.write_atomic", write)
+        result = self.prepare(photos, "--test-share", "0")
+        assert result.exit_code == 2
+        assert f"{failing}: cannot be written: No space left" in message(result)
+        assert not list((photos.parent / "data").rglob(failing))
+
+    def test_names_that_would_be_copied_elsewhere(self, photos: Path) -> None:
+        keypoints = (photos / "keypoints.csv").read_text()
+        name = f"../{photos.name}/p0000_0.png"
+        (photos / "keypoints.csv").write_text(keypoints.replace("p0000_0.png", name))
+        result = self.prepare(photos, "--identity-pattern", "(p.*)_")
+        assert result.exit_code == 1
+        assert "leaves its folder" in message(result)
+        assert {p.parent.name for p in photos.parent.rglob("p*.png")} == {"photos", "train", "test"}
 
     def test_what_cannot_be_used_is_said(self, photos: Path) -> None:
         names = [path.name for path in pictures(photos)]

@@ -111,7 +111,7 @@ def test_an_interrupted_detection_goes_on(tmp_path: Path) -> None:
         "--detector", DETECTOR, "--model", MODEL, "-o", out,
     ]  # fmt: skip
     process = subprocess.Popen([*map(str, command)], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    record = out / "keypoints.record.jsonl"
+    record = out / "keypoints.csv.record.jsonl"
     while process.poll() is None and not (record.is_file() and record.stat().st_size):
         time.sleep(0.01)
     process.send_signal(signal.SIGTERM)

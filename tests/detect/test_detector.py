@@ -169,6 +169,36 @@ def test_a_result_does_not_depend_on_the_batch(tmp_path: Path) -> None:
         assert np.abs(one.pose - other.pose).max() < 0.02
 
 
+class LittleMemory(torch.nn.Module):
+    """A network that fails on more than one picture at once, and on bright ones."""
+
+    def __init__(self, network: Any) -> None:
+        super().__init__()
+        self.network, self.head_metas = network, network.head_metas
+        self.batches: list[int] = []
+
+    def forward(self, pictures: torch.Tensor) -> Any:
+        self.batches.append(len(pictures))
+        if len(pictures) > 1 or pictures.mean() > 2:
+            raise torch.OutOfMemoryError("CUDA out of memory.\nTried to allocate 2 GiB")
+        return self.network(pictures)
+
+
+def test_a_batch_too_large_for_the_memory_is_run_one_by_one(tmp_path: Path) -> None:
+    pictures = {f"{i}.png": draw_figure(i, (256, 176))[0] for i in range(3)}
+    pictures["white.png"] = Image.new("RGB", (176, 256), "white")
+    for name, picture in pictures.items():
+        picture.save(tmp_path / name)
+    detector = Detector(SHIPPED, batch_size=4)
+    little = LittleMemory(detector._model)  # noqa: SLF001
+    detector._model = little  # noqa: SLF001
+    detections = {d.name: d for d in detector.detect((n, tmp_path / n) for n in pictures)}
+    assert little.batches == [4, 1, 1, 1, 1]
+    assert {name for name, one in detections.items() if one.found is None} == {"white.png"}
+    reason = "detection failed: CUDA out of memory. Tried to allocate 2 GiB"
+    assert detections["white.png"].reason == reason
+
+
 def test_sideways_and_grey_pictures_are_read_as_people_see_them(tmp_path: Path) -> None:
     picture, pose = draw_figure(3, (256, 176))
     exif = Image.Exif()

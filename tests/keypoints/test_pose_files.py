@@ -177,7 +177,7 @@ def test_each_format_round_trips(
     assert found is not None
     np.testing.assert_allclose(found.pose, pose, atol=0.002)
     assert np.array_equal(found.pose == -1, pose == -1)
-    if pose_format is PoseFormat.OPENPOSE:
+    if pose_format not in (PoseFormat.CSV, PoseFormat.COCO):
         np.testing.assert_allclose(found.confidence, confidence, atol=0.001)
 
 
@@ -193,6 +193,12 @@ def test_left_stays_left(tmp_path: Path, pose_format: PoseFormat) -> None:
     elif pose_format is PoseFormat.OPENPOSE:
         document = json.loads((tmp_path / "poses" / "a_keypoints.json").read_text())
         x, y = document["people"][0]["pose_keypoints_2d"][3 * 7 : 3 * 7 + 2]
+    elif pose_format in (PoseFormat.COCO_RESULTS, PoseFormat.OPENPIFPAF):
+        one = pose_format is PoseFormat.COCO_RESULTS
+        file = tmp_path / "poses" if one else tmp_path / "poses" / "a.jpg.predictions.json"
+        (written,) = json.loads(file.read_text())
+        at = COCO_NAMES.index("left wrist") * 3
+        x, y = written["keypoints"][at : at + 2]
     else:
         _, ys, xs = (tmp_path / "poses").read_text().splitlines()[1].split(":")
         y, x = json.loads(ys)[7], json.loads(xs)[7]
@@ -356,6 +362,18 @@ def test_no_json_breaks_the_reader(
 
 
 class TestWriting:
+    def test_results_have_cocos_numbers_for_its_own_pictures(self, tmp_path: Path) -> None:
+        names = ["000000000139.jpg", "139.jpg", "sub/000000000139.jpg"]
+        poses = [FoundPose(name, pose_of(person(i)), np.ones(18)) for i, name in enumerate(names)]
+        write_poses(tmp_path / "r.json", poses, PoseFormat.COCO_RESULTS)
+        written = json.loads((tmp_path / "r.json").read_text())
+        assert [entry["image_id"] for entry in written] == [139, *names[1:]]
+        files = PoseFiles(tmp_path / "r.json")
+        for found in poses:
+            same = files.find(found.name)
+            assert same is not None
+            np.testing.assert_allclose(same.pose, found.pose, atol=0.002)
+
     def test_a_name_that_the_csv_cannot_hold(self, tmp_path: Path) -> None:
         for name in ("a:b.jpg", "a\nb.jpg"):
             with pytest.raises(InputError, match="cannot hold this name"):
