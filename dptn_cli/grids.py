@@ -87,7 +87,7 @@ class _Images:
             source = source_placed(item.source_pose, size, frame, self._job.fit)
             target = target_placed(item, source, self._job)
             shown = self._read(item.source_path, source.crop)
-        except InputError:  # Gone since the result was made.
+        except (InputError, OSError):  # Gone since the result was made.
             return None, None, self._result(item), None
         pose = draw_pose(target.pose, frame.image_size)
         return shown, pose, self._result(item), self._target(item, target)
@@ -107,7 +107,7 @@ class _Images:
             if self._job.retarget is Retarget.SCALE:  # which leaves no place for it in the frame
                 crop = crop_for(item.target_pose, picture_size(path), frame.image_size, Fit.PAD)
             return self._read(path, crop)
-        except InputError:
+        except (InputError, OSError):
             return None
 
     def _read_anew(self, path: Path, crop: Crop | None) -> PictureU8:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dptn_cli.cli.console import error_boundary
-from dptn_cli.cli.detection import detect_unposed
+from dptn_cli.cli.detection import check_local, detect_unposed
 from dptn_cli.cli.options import (
     DryRun,
     Json,
@@ -29,11 +29,13 @@ from dptn_cli.cli.transfer_run import (
     transfer_on_ray,
 )
 from dptn_cli.errors import ExitCode, InputError
+from dptn_cli.locations import locate
 
 if TYPE_CHECKING:
     from dptn_cli.plan import Request
 
 MODEL_VARIABLE = "DPTN_MODEL"
+PATH_OR_URL = "PATH|URL"
 
 
 class ResultFormat(StrEnum):
@@ -62,27 +64,45 @@ class RetargetName(StrEnum):
 @error_boundary
 def transfer(
     sources: Annotated[
-        list[Path] | None,
-        typer.Argument(help="Pictures and folders of pictures, for --poses."),
+        list[str] | None,
+        typer.Argument(
+            metavar="[SOURCES]...", help="Pictures and folders of pictures, for --poses."
+        ),
     ] = None,
     out: Annotated[
-        Path, typer.Option("-o", "--out", help="Folder for results, manifest.jsonl and run.json.")
-    ] = Path("results"),
+        str,
+        typer.Option(
+            "-o",
+            "--out",
+            metavar=PATH_OR_URL,
+            help="Folder for results, manifest.jsonl and run.json.",
+        ),
+    ] = "results",
     pairs: Annotated[
-        Path | None, typer.Option(help="Pair list: a CSV with the columns from,to and perhaps out.")
+        str | None,
+        typer.Option(
+            metavar=PATH_OR_URL, help="Pair list: a CSV with the columns from,to and perhaps out."
+        ),
     ] = None,
     images: Annotated[
-        Path | None, typer.Option(help="Folder of the pair list's pictures; default: its own.")
+        str | None,
+        typer.Option(
+            metavar=PATH_OR_URL, help="Folder of the pair list's pictures; default: its own."
+        ),
     ] = None,
     poses: Annotated[
-        list[Path] | None,
-        typer.Option(help="Every source in every one of these: pictures, pose files, folders."),
+        list[str] | None,
+        typer.Option(
+            metavar=PATH_OR_URL,
+            help="Every source in every one of these: pictures, pose files, folders.",
+        ),
     ] = None,
     keypoints: Annotated[
-        list[Path] | None,
+        list[str] | None,
         typer.Option(
+            metavar=PATH_OR_URL,
             help="Pose file (annotation CSV, COCO, openpifpaf or OpenPose JSON) or a folder of "
-            "them; keypoints.csv beside pictures is read by itself."
+            "them; keypoints.csv beside pictures is read by itself.",
         ),
     ] = None,
     model: Annotated[
@@ -161,12 +181,12 @@ def transfer(
     from dptn_cli.session import read_model
 
     request = Request(
-        out=out,
-        pairs=pairs,
-        images=images,
-        sources=tuple(sources or ()),
-        poses=tuple(poses or ()),
-        keypoints=tuple(keypoints or ()),
+        out=locate(out),
+        pairs=locate(pairs) if pairs else None,
+        images=locate(images) if images else None,
+        sources=tuple(map(locate, sources or ())),
+        poses=tuple(map(locate, poses or ())),
+        keypoints=tuple(map(locate, keypoints or ())),
         result_format=result_format.value,
         jpeg_quality=quality,
         limit=limit,
@@ -181,8 +201,10 @@ def transfer(
     loaded = read_model(model or default_model())
     job = make_job(request, loaded)
     show = Show(quiet=quiet, as_json=as_json, verbose=verbose)
+    if job.unposed:
+        check_local(job.unposed, request.out)
     if job.unposed and not dry_run:
-        found = detect_unposed(job.unposed, out, detector, quiet=show.silent)
+        found = detect_unposed(job.unposed, request.out, detector, quiet=show.silent)
         job = make_job(replace(request, detected=found), loaded)
     warn(job, show)
     if dry_run:

@@ -146,11 +146,14 @@ def _make_all(
             line.advance(f"{failed:,} failed" if failed else "")
         elapsed_s = time.monotonic() - started_s
         document = run_file.finish(show.counts, stages, elapsed_s, interrupted=stop.asked)
-        try:
-            run_file.write(document)
-        except InputError as error:  # A full disk must not hide what became of the items.
-            say(str(error))
-    code = tell(document, show, job)
+        unkept = False
+        for keep in (partial(run_file.write, document), manifest.publish):
+            try:
+                keep()
+            except InputError as error:  # A full disk must not hide what became of the items.
+                say(str(error))
+                unkept = True
+    code = tell(document, show, job) or (ExitCode.SOME_FAILED if unkept else ExitCode.DONE)
     return _write_grids(job, show) or code if how.grid and not stop.asked else code
 
 
