@@ -36,7 +36,7 @@ def read_bytes(path: Path, most: int | None = None) -> bytes:
     if not is_remote(path):
         with path.open("rb") as file:
             return file.read(-1 if most is None else most)
-    with _as_a_disk():
+    with _as_a_disk(path):
         part = {} if most is None else {"start": 0, "end": most}
         content: bytes = _file_system(path).cat_file(name_in_store(path), **part)
         return content
@@ -54,7 +54,7 @@ def open_bytes(path: Path) -> BinaryIO:
         return path.open("rb")
     fetched: Any = tempfile.SpooledTemporaryFile(IN_MEMORY)  # noqa: SIM115 - the caller's
     try:
-        with _as_a_disk(), _file_system(path).open(name_in_store(path), "rb") as file:
+        with _as_a_disk(path), _file_system(path).open(name_in_store(path), "rb") as file:
             shutil.copyfileobj(file, fetched, CHUNK)
     except BaseException:
         fetched.close()
@@ -91,7 +91,7 @@ def is_folder(path: Path) -> bool:
 
 def _kind(path: Path) -> str | None:
     try:
-        with _as_a_disk():
+        with _as_a_disk(path):
             return str(_file_system(path).info(name_in_store(path))["type"])
     except FileNotFoundError:
         return None
@@ -107,7 +107,7 @@ def names_in(folder: Path) -> Iterator[str]:
     """
     files, top = _file_system(folder), name_in_store(folder)
     try:
-        with _as_a_disk():
+        with _as_a_disk(folder):
             for below, _, found in files.walk(top, on_error="raise", detail=True):
                 start = below.rstrip("/")[len(top) :].lstrip("/")
                 names = [name for name in found if name]
@@ -134,7 +134,7 @@ def put_file(path: Path, local: Path) -> None:
 
 def _put(path: Path, write: Callable[[Any, str], object]) -> None:
     files, name = _file_system(path), name_in_store(path)
-    with _as_a_disk():
+    with _as_a_disk(path):
         if protocol_of(path) in PUT_WHOLE:
             write(files, name)
             return
@@ -156,7 +156,7 @@ def remove(path: Path) -> None:
     Raises:
         OSError: it cannot be removed.
     """
-    with _as_a_disk():
+    with _as_a_disk(path):
         _file_system(path).rm_file(name_in_store(path))
 
 
@@ -180,7 +180,7 @@ def _file_system(path: Path) -> Any:
 
 
 @contextmanager
-def _as_a_disk() -> Iterator[None]:
+def _as_a_disk(path: Path) -> Iterator[None]:
     """Turn what a store raises into an `OSError` that has a number and a text."""
     try:
         yield
@@ -189,6 +189,7 @@ def _as_a_disk() -> Iterator[None]:
             raise
         kinds = ((FileNotFoundError, errno.ENOENT), (PermissionError, errno.EACCES))
         number = next((n for kind, n in kinds if isinstance(error, kind)), errno.EIO)
-        text = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        plain = number == errno.ENOENT or not str(error).strip()
-        raise OSError(number, os.strerror(number) if plain else text) from error
+        text = (str(error).strip().splitlines() or [""])[0]
+        if not text or name_in_store(path) in text:  # Some tell the name and nothing else.
+            text = os.strerror(number)
+        raise OSError(number, text) from error

@@ -106,19 +106,18 @@ def test_what_a_killed_run_was_writing_is_removed(disk: Path, tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("raised", "number", "text"),
     [
-        (FileNotFoundError("bucket/a"), errno.ENOENT, "No such file or directory"),
+        (FileNotFoundError("/bucket/a"), errno.ENOENT, "No such file or directory"),
+        (FileNotFoundError("no such bucket"), errno.ENOENT, "no such bucket"),
         (PermissionError("Forbidden"), errno.EACCES, "Forbidden"),
         (RuntimeError("no route\nto the host"), errno.EIO, "no route"),
         (TimeoutError(), errno.EIO, "Input/output error"),
     ],
 )
 def test_whatever_a_store_raises_is_told_as_of_a_disk(
-    bucket: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    raised: Exception,
-    number: int,
-    text: str,
+    monkeypatch: pytest.MonkeyPatch, raised: Exception, number: int, text: str
 ) -> None:
+    bucket = locate("memory://bucket")
+
     def refuse(*_: object, **__: object) -> None:
         raise raised
 
