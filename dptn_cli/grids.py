@@ -11,10 +11,12 @@ from dptn_cli.errors import InputError
 from dptn_cli.files import inside, make_folder
 from dptn_cli.images import crop_to_network, picture_size, read_picture, write_picture
 from dptn_cli.keypoints import crop_for
+from dptn_cli.locations import is_remote
 from dptn_cli.placing import Placed, source_placed, target_placed
 from dptn_cli.records import Crop, Fit, Item, Job, PictureU8, Retarget
 from dptn_cli.sheets import contact_sheet
 from dptn_cli.skeleton import draw_pose
+from dptn_cli.stores import names_in, remove
 
 FOLDER = "grids"
 ITEMS_PER_PAGE = 32
@@ -54,9 +56,20 @@ def write_pages(job: Job, items: Iterable[Item]) -> Iterator[Path]:
         rows, names = [images.row(item) for item in page], [item.output for item in page]
         write_picture(path, _page(rows, names, job))
         yield path
-    for path in folder.glob("page-*.png"):
-        if path.stem.removeprefix("page-").isdecimal() and int(path.stem[5:]) > number:
-            path.unlink(missing_ok=True)
+    _drop_further_pages(folder, number)
+
+
+def _drop_further_pages(folder: Path, last: int) -> None:
+    """Remove the pages after the last, and nothing else."""
+    try:
+        remote = is_remote(folder)
+        names = names_in(folder) if remote else (path.name for path in folder.glob("page-*.png"))
+        for name in list(names):
+            number = name.removeprefix("page-").removesuffix(".png")
+            if name == f"page-{number}.png" and number.isdecimal() and int(number) > last:
+                remove(folder / name)
+    except OSError as error:
+        raise InputError(f"{folder}: {error.strerror}") from error
 
 
 def _page(rows: Sequence[Sequence[PictureU8 | None]], names: Sequence[str], job: Job) -> PictureU8:

@@ -158,6 +158,7 @@ def make_job(request: Request, model: Model) -> Job:
         unposed=tuple(map(_place, checks.unposed)),
         fit=request.fit,
         retarget=request.retarget or (Retarget.NONE if request.pairs else Retarget.SCALE),
+        remote=any(map(is_remote, (request.out, *request.sources, *listing.target_folders))),
     )
 
 

@@ -17,7 +17,14 @@ from ray.exceptions import RayError
 
 from dptn_cli.errors import InputError
 from dptn_cli.manifest import holder
-from dptn_cli.pipeline import ChunkMaker, Settings, StageSeconds, chunks_of, failed
+from dptn_cli.pipeline import (
+    REMOTE_WORKERS,
+    ChunkMaker,
+    Settings,
+    StageSeconds,
+    chunks_of,
+    failed,
+)
 from dptn_cli.records import Item, Job, Outcome
 from dptn_cli.session import Provider, Session
 
@@ -91,12 +98,13 @@ class RayPool:
             stages: is added to.
         """
         pending: dict[Any, list[Item]] = {}
+        most = (_at_once(self._job) + WAITING) * len(self.actors)
         actors = cycle(self.actors)
         for chunk in chunks_of(self._job, settings.batch_size):
             if settings.stop():
                 break
             pending[next(actors).make.remote(chunk)] = chunk
-            if len(pending) >= (AT_ONCE + WAITING) * len(self.actors):
+            if len(pending) >= most:
                 yield from _ended(pending, stages)
         while pending:
             yield from _ended(pending, stages)
@@ -132,10 +140,14 @@ def _start_actors(job: Job, provider: Provider, *, overwrite: bool) -> list[Any]
         num_cpus=1,
         max_restarts=-1,
         max_task_retries=MOST_RETRIES,
-        max_concurrency=AT_ONCE,
+        max_concurrency=_at_once(job),
     )
     count = gpus or max(1, int(resources.get("CPU", 1)))
     return [maker.remote(job, provider, overwrite=overwrite) for _ in range(count)]
+
+
+def _at_once(job: Job) -> int:
+    return REMOTE_WORKERS // 2 if job.remote else AT_ONCE
 
 
 def _first_line(error: Exception) -> str:

@@ -151,12 +151,15 @@ def _put(path: Path, write: Callable[[Any, str], object]) -> None:
 
 
 def remove(path: Path) -> None:
-    """Remove a remote file.
+    """Remove a file, if it is there.
 
     Raises:
         OSError: it cannot be removed.
     """
-    with _as_a_disk(path):
+    if not is_remote(path):
+        path.unlink(missing_ok=True)
+        return
+    with suppress(FileNotFoundError), _as_a_disk(path):
         _file_system(path).rm_file(name_in_store(path))
 
 
@@ -170,8 +173,7 @@ def drop_temporary(folder: Path) -> None:
         return
     for name in list(names_in(folder)):
         if name.rpartition("/")[2].startswith(TEMPORARY_PREFIX):
-            with suppress(FileNotFoundError):
-                remove(folder / name)
+            remove(folder / name)
 
 
 def _file_system(path: Path) -> Any:

@@ -139,7 +139,12 @@ def transfer(
         ),
     ] = "auto",
     workers: Annotated[
-        int, typer.Option(min=0, max=256, help="Threads that decode and encode; 0: by the cores.")
+        int,
+        typer.Option(
+            min=0,
+            max=256,
+            help="Threads that read, decode, encode and write; 0: by the cores, 32 with URLs.",
+        ),
     ] = 0,
     devices: Annotated[
         str | None,
@@ -209,7 +214,7 @@ def transfer(
     warn(job, show)
     if dry_run:
         return preview_job(job, show, overwrite=overwrite)
-    how = How(provider, wanted, workers or default_workers(), overwrite, grid)
+    how = How(provider, wanted, workers or default_workers(remote=job.remote), overwrite, grid)
     if ray:
         return transfer_on_ray(job, how, ray, show)
     if numbers:
@@ -241,6 +246,10 @@ def _check_mode(request: "Request") -> None:
         raise InputError("--images goes with --pairs")
 
 
-def default_workers() -> int:
+def default_workers(*, remote: bool = False) -> int:
     """Threads that decode and encode, where nobody says."""
+    from dptn_cli.pipeline import REMOTE_WORKERS
+
+    if remote:
+        return REMOTE_WORKERS
     return max(1, min(8, os.cpu_count() or 1))

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -275,6 +276,28 @@ class TestWrongUse:
             assert result.exit_code == 2
             assert "pictures without keypoints: 4 (memory://" in result.stderr
             assert "detected on local pictures only" in result.stderr
+
+
+def test_many_files_are_waited_for_at_once(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
+    waiting, most = Counter[str](), Counter[str]()
+
+    def slowly(name: str) -> Any:
+        kept = getattr(MemoryFileSystem, name)
+
+        def call(self: MemoryFileSystem, *more: Any, **named: Any) -> Any:
+            waiting[name] += 1
+            most[name] = max(most[name], waiting[name])
+            time.sleep(0.05)
+            waiting[name] -= 1
+            return kept(self, *more, **named)
+
+        return call
+
+    for name in ("cat_file", "pipe_file"):
+        monkeypatch.setattr(MemoryFileSystem, name, slowly(name))
+    assert bucket.counts("--batch-size", 1)["done"] == 12
+    assert most["cat_file"] >= 8
+    assert most["pipe_file"] >= 3
 
 
 def test_the_manifest_is_copied_while_the_run_goes_on(
