@@ -33,6 +33,11 @@ class Picture:
         """Where it is, proven to be inside its folder."""
         return inside(self.folder, self.name)
 
+    @property
+    def place(self) -> Path:
+        """Likewise, where that has been proven before: again only where it costs little."""
+        return self.path if is_remote(self.folder) else self.folder / self.name
+
 
 class Present:
     """Which pictures are there: on a disk looked up, in a remote folder by its inventory."""

@@ -62,8 +62,8 @@ class Manifest:
     def __enter__(self) -> "Manifest":
         return self
 
-    def __exit__(self, *_: object) -> None:
-        if self._copy:
+    def __exit__(self, kind: object = None, *_: object) -> None:
+        if self._copy and kind is not KeyboardInterrupt:  # which is to end at once
             with suppress(OSError):  # `publish` tells of it, where there is somebody to tell.
                 self._copy.send()
         self._file.close()

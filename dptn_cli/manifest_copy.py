@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from dptn_cli.cache import cache_folder
+from dptn_cli.files import make_folder
 from dptn_cli.locations import digest_of
 from dptn_cli.stores import open_bytes, put_file
 
@@ -30,11 +31,14 @@ class ManifestCopy:
 
     Attributes:
         here: the manifest itself, on this machine.
+
+    Raises:
+        InputError: the cache folder cannot be written to.
     """
 
     def __init__(self, at: Path) -> None:
         self._at, self.here = at, kept_here(at)
-        self.here.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(self.here.parent)
         self._sent, self._next_s = -1, 0.0
 
     def take_over(self) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import islice, product
+from operator import attrgetter
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -97,7 +98,7 @@ class Poses:
         for files in (self._named, *beside):
             if files is not None and (found := files.find(picture.name)):
                 return found
-        return self._detected.get(_place(picture))
+        return self._detected.get(picture.place)
 
 
 @dataclass(frozen=True)
@@ -155,7 +156,7 @@ def make_job(request: Request, model: Model) -> Job:
         crowds=checks.crowds,
         crowd_names=tuple(checks.crowd_names),
         target_folders=listing.target_folders,
-        unposed=tuple(map(_place, checks.unposed)),
+        unposed=tuple(picture.place for picture in checks.unposed),
         fit=request.fit,
         retarget=request.retarget or (Retarget.NONE if request.pairs else Retarget.SCALE),
         remote=any(map(is_remote, (request.out, *request.sources, *listing.target_folders))),
@@ -186,7 +187,7 @@ def check_out(out: Path) -> None:
 
 def _items(listing: Listing, shard: int | None) -> Iterator[Item]:
     pose = lru_cache(maxsize=4096)(listing.pose)
-    place = lru_cache(maxsize=4096)(_place)
+    place = lru_cache(maxsize=4096)(attrgetter("place"))
     for number, (source, target, output) in enumerate(listing.pairs()):
         poses = (pose(source), pose(target))
         names = (source.name, target.name)
@@ -208,11 +209,6 @@ def _items(listing: Listing, shard: int | None) -> Iterator[Item]:
             unusable="; ".join(dict.fromkeys(reasons)),
             undetected=None in poses,
         )
-
-
-def _place(picture: Picture) -> Path:
-    """Where a picture is that was looked at before; proven again where that costs little."""
-    return picture.path if is_remote(picture.folder) else picture.folder / picture.name
 
 
 def _from_pair_list(request: Request) -> Listing:

@@ -1,7 +1,7 @@
 """The same job on a Ray cluster: actors that hold sessions, fed by the one process that plans.
 
 Chunks of items, names and poses, go to the actors; outcomes come back; pictures never travel:
-they are read from and written to a path that all nodes share. The driver alone writes the
+they are read from and written to a path that all nodes share, or a URL. The driver alone writes the
 manifest. An actor that dies is started again by Ray and its chunks are made again, up to
 `MOST_RETRIES` times; results are put in place whole, so making one twice does no harm.
 """
@@ -60,7 +60,8 @@ class RayPool:
     """Actors of a cluster, ready to make the chunks of one job.
 
     Args:
-        job: as `plan.make_job` checked it; its paths must be the same on every node.
+        job: as `plan.make_job` checked it; its paths must be the same on every node, its URLs
+            open to each.
         address: of a running cluster; `auto`: the one of this node; `local`: one started here.
         provider: of the actors' sessions.
         overwrite: make everything anew.

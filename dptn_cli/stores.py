@@ -20,9 +20,7 @@ from dptn_cli.locations import is_remote, name_in_store, protocol_of
 
 TEMPORARY_PREFIX = ".dptn-"
 # Object stores: what is put there is seen whole or not at all, and a move would be a copy.
-PUT_WHOLE = frozenset(
-    {"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "oss", "oci", "ocilake", "memory"}
-)
+PUT_WHOLE = frozenset({"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "oss", "oci", "memory"})
 IN_MEMORY = 8 << 20  # bytes of a file that is read; the rest goes to a temporary file
 CHUNK = 1 << 20
 

@@ -65,9 +65,7 @@ class RetargetName(StrEnum):
 def transfer(
     sources: Annotated[
         list[str] | None,
-        typer.Argument(
-            metavar="[SOURCES]...", help="Pictures and folders of pictures, for --poses."
-        ),
+        typer.Argument(help="Pictures and folders of pictures, for --poses."),
     ] = None,
     out: Annotated[
         str,
@@ -247,7 +245,7 @@ def _check_mode(request: "Request") -> None:
 
 
 def default_workers(*, remote: bool = False) -> int:
-    """Threads that decode and encode, where nobody says."""
+    """Threads that read, decode, encode and write, where nobody says."""
     from dptn_cli.pipeline import REMOTE_WORKERS
 
     if remote:

@@ -19,7 +19,8 @@ from support import Folder, dptn, make_folder, write_pairs
 from typer.testing import Result
 
 from dptn_cli import manifest_copy, stores
-from dptn_cli.manifest import read_manifest
+from dptn_cli.locations import locate
+from dptn_cli.manifest import Manifest, read_manifest
 
 
 @dataclass(frozen=True)
@@ -163,9 +164,6 @@ class TestAnotherMachine:
         assert {line["output"] for line in bucket.manifest()} == set(bucket.results())
 
     def test_is_refused_only_on_this_one(self, bucket: Bucket) -> None:
-        from dptn_cli.locations import locate
-        from dptn_cli.manifest import Manifest
-
         with Manifest(locate(f"{bucket.url}/out"), "m"):
             result = bucket.transfer()
         assert result.exit_code == 2
@@ -316,8 +314,9 @@ def test_the_manifest_is_copied_while_the_run_goes_on(
     assert lines == list(range(13))
 
 
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_nothing_is_lost_after_a_kill(
-    tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
 ) -> None:
     monkeypatch.setenv("DPTN_CACHE", str(tmp_path / "cache"))
     photos = make_folder(tmp_path / "photos", tiny_model, count=12)
@@ -331,13 +330,13 @@ def test_nothing_is_lost_after_a_kill(
         assert running.poll() is None
         assert time.monotonic() < deadline
         time.sleep(0.02)
-    running.send_signal(signal.SIGKILL)
-    running.wait()
-    from dptn_cli.locations import locate
-
+    running.send_signal(number)
+    assert running.wait() == (130 if number == signal.SIGTERM else -signal.SIGKILL)
     told = {entry["output"] for entry in read_manifest(locate(f"file://{photos.out}"))}
     there = set(photos.results())
     assert told <= there
+    if number == signal.SIGTERM:
+        assert {line["output"] for line in photos.manifest()} == told == there
     assert len(there) - len(told) <= 40, "told soon after they are in place"
     kept = {name: (photos.out / name).stat().st_mtime_ns for name in told}
     assert photos.transfer("-o", f"file://{photos.out}", "-q").exit_code == 0
