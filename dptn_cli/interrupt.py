@@ -27,5 +27,6 @@ class StopRequest:
 
 
 def ignore_interrupt(_worker: int = 0) -> None:
-    """In a worker process: leave Ctrl-C, which reaches the whole group, to the parent."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """In a worker process: leave what reaches the whole group, Ctrl-C or a stop, to the parent."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)

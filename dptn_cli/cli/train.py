@@ -1,8 +1,6 @@
 """`dptn train`."""
 
-import hashlib
 import os
-from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,13 +8,19 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dptn_cli.cli.console import ProgressLine, error_boundary, say
-from dptn_cli.cli.options import Quiet, parse_size
-from dptn_cli.errors import ExitCode, InputError, MissingDependency
+from dptn_cli.cli.options import Quiet
+from dptn_cli.cli.train_settings import (
+    frame_of,
+    loss_weights,
+    name_of_start,
+    published_layers,
+    starting_checkpoints,
+)
+from dptn_cli.errors import ExitCode, MissingDependency
 
 if TYPE_CHECKING:
-    from dptn_cli.records import Frame
     from dptn_cli.train.loop import Progress, Trainer
-    from dptn_cli.train.recipe import LossWeights, Pace, TrainConfig
+    from dptn_cli.train.recipe import Pace, TrainConfig
 
 INSTALL = "pip install 'dptn-cli[train]'"
 DATA, LOSSES, RATES, PACE = "Data", "Losses", "Optimisation", "Keeping"
@@ -81,18 +85,23 @@ def train(
         ),
     ] = None,
     discriminator_layers: Annotated[
-        int | None, _option("Of the critic (fashion 4, market 3).", LOSSES)
+        int | None, _option("Of the critic (fashion 4, market 3).", LOSSES, min=2, max=4)
     ] = None,
     width: Annotated[int, _option("Width of the generator; 64 is the paper's.", RATES)] = 64,
     batch_size: Annotated[int, _option("Pairs a step, over all processes.", RATES)] = 32,
     epochs: Annotated[int, _option("Passes over the pair list.", RATES)] = 200,
     constant_epochs: Annotated[
-        int, _option("Epochs at the full rate, before it falls linearly.", RATES)
+        int,
+        _option(
+            "Epochs at the full rate, before it falls linearly; not below --epochs: never.", RATES
+        ),
     ] = 100,
     learning_rate: Annotated[float, _option("Adam's, of the generator.", RATES)] = 2e-4,
     discriminator_rate: Annotated[
         float, _option("The critic's rate, as a share of the generator's.", RATES)
     ] = 0.1,
+    beta1: Annotated[float, _option("Adam's, of both networks.", RATES)] = 0.5,
+    beta2: Annotated[float, _option("Likewise.", RATES)] = 0.999,
     ema_decay: Annotated[
         float, _option("Of the generator's moving average, which is exported; 0: none.", RATES)
     ] = 0.999,
@@ -135,7 +144,7 @@ def train(
     except ImportError as error:
         raise MissingDependency("dptn train", error.name or "torch", INSTALL) from error
 
-    weights = _weights(
+    weights = loss_weights(
         dataset,
         perceptual=perceptual,
         given={
@@ -146,21 +155,24 @@ def train(
             "target_share": target_share,
         },
     )
-    start = _start({"generator": initialisation, "discriminator": discriminator_initialisation})
+    start = starting_checkpoints(
+        {"generator": initialisation, "discriminator": discriminator_initialisation}
+    )
     config = TrainConfig(
         generator=GeneratorConfig(width=width, feed_forward=4 * width),
-        frame=_frame(dataset, image_size, network_size),
+        frame=frame_of(dataset, image_size, network_size),
         weights=weights,
-        discriminator_layers=discriminator_layers or _published_layers(dataset),
+        discriminator_layers=discriminator_layers or published_layers(dataset),
         batch_size=batch_size,
         epochs=epochs,
         constant_epochs=constant_epochs,
         learning_rate=learning_rate,
         discriminator_rate=discriminator_rate,
+        betas=(beta1, beta2),
         ema_decay=ema_decay,
         precision=precision.value,
-        initialisation=_named(initialisation, start.get("generator")),
-        discriminator_initialisation=_named(
+        initialisation=name_of_start(initialisation, start.get("generator")),
+        discriminator_initialisation=name_of_start(
             discriminator_initialisation, start.get("discriminator")
         ),
         flip=flip,
@@ -189,7 +201,8 @@ def _train(
     quiet: bool,
 ) -> ExitCode:
     try:
-        from dptn_cli.train.loop import Trainer, read_data
+        from dptn_cli.train.data import read_data
+        from dptn_cli.train.loop import Trainer
         from dptn_cli.train.run_folder import RunFolder
         from dptn_cli.train.step import connect
         from dptn_cli.train.vgg import load_vgg
@@ -198,11 +211,11 @@ def _train(
 
     accelerator = connect(config.precision)
     quiet = quiet or not accelerator.is_main_process
-    with accelerator.main_process_first():  # It fetches the weights; the others find them.
+    with accelerator.local_main_process_first():  # It fetches the weights; the others find them.
         vgg = load_vgg() if config.weights.perceptual else None
     with RunFolder(out, writes=accelerator.is_main_process) as folder:
         trainer = Trainer(
-            read_data(data, config, skip_missing=skip_missing),
+            read_data(data, config.frame, skip_missing=skip_missing),
             folder,
             config,
             accelerator=accelerator,
@@ -214,6 +227,9 @@ def _train(
         line = ProgressLine(trainer.steps, "training", quiet=quiet, done=trainer.step)
         with line.shown():
             complete = trainer.train(lambda progress: line.advance(detail=_detail(progress)))
+    if trainer.unreadable:
+        some = "; ".join(sorted(trainer.unreadable)[:5])
+        say(f"{len(trainer.unreadable):,} test pairs could not be read: {some}", quiet=quiet)
     say(f"{out}: step {trainer.step:,} of {trainer.steps:,}", quiet=quiet)
     return ExitCode.DONE if complete else ExitCode.INTERRUPTED
 
@@ -247,56 +263,3 @@ def _detail(progress: "Progress") -> str:
         f"{progress.samples_per_s:.1f} samples/s  epoch {progress.epoch + 1}  "
         f"rate {progress.rates[0]:.2g}  {losses}"
     )
-
-
-def _frame(dataset: str, image_size: str | None, network_size: str | None) -> "Frame":
-    from dptn_cli.network.config import FRAMES
-    from dptn_cli.records import Frame
-
-    if image_size:
-        on_disk = parse_size(image_size)
-        return Frame(dataset, on_disk, parse_size(network_size) if network_size else on_disk)
-    if dataset in FRAMES:
-        return FRAMES[dataset]
-    raise InputError(f"--dataset {dataset}: fashion or market, or give --image-size")
-
-
-def _weights(dataset: str, given: dict[str, float | None], *, perceptual: bool) -> "LossWeights":
-    """The data set's published weights, with what was given in their place."""
-    from dptn_cli.train.recipe import PUBLISHED_WEIGHTS, LossWeights
-
-    weights = PUBLISHED_WEIGHTS.get(dataset, LossWeights())
-    if not perceptual:
-        weights = replace(weights, content=0.0, style=0.0)
-    return replace(weights, **{name: value for name, value in given.items() if value is not None})
-
-
-def _published_layers(dataset: str) -> int:
-    from dptn_cli.train.recipe import PUBLISHED_DISCRIMINATOR_LAYERS
-
-    return PUBLISHED_DISCRIMINATOR_LAYERS.get(dataset, 4)
-
-
-def _start(initialisations: dict[str, str]) -> dict[str, Path]:
-    """The checkpoints among the answers to --init and --init-discriminator.
-
-    Raises:
-        InputError: neither a checkpoint nor a word that is known.
-    """
-    words = {"generator": ("published", "torch"), "discriminator": ("torch", "orthogonal")}
-    paths = {}
-    for network, answer in initialisations.items():
-        if answer in words[network]:
-            continue
-        if not Path(answer).is_file():
-            options = " or ".join(words[network])
-            raise InputError(f"{answer}: no such checkpoint to start from, and not {options}")
-        paths[network] = Path(answer)
-    return paths
-
-
-def _named(initialisation: str, checkpoint: Path | None) -> str:
-    """What the run's settings keep of where its weights came from."""
-    if checkpoint is None:
-        return initialisation
-    return f"sha256 {hashlib.sha256(checkpoint.read_bytes()).hexdigest()[:16]}"

@@ -32,5 +32,13 @@ def initialise_kernels(network: nn.Module) -> None:
             kernel = getattr(module, "weight_orig", module.weight)
             assert isinstance(kernel, Tensor)
             nn.init.orthogonal_(kernel, gain=GAIN)
-            if module.bias is not None:
-                nn.init.zeros_(module.bias)
+    zero_biases(network)
+
+
+def zero_biases(network: nn.Module) -> None:
+    """Set the biases of convolutions and linear layers to 0."""
+    for module in network.modules():
+        if not isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
+            continue
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)

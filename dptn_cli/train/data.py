@@ -178,6 +178,33 @@ class PairDataset(Dataset[Sample]):
 
 
 @dataclass(frozen=True)
+class TrainData:
+    """What a run learns from.
+
+    Attributes:
+        train: its pairs.
+        test: those that validations look at; None where the data has no test phase.
+    """
+
+    train: PairDataset
+    test: PairDataset | None
+
+
+def read_data(data: Path, frame: Frame, *, skip_missing: bool = False) -> TrainData:
+    """Read and check a folder in the published layout.
+
+    Raises:
+        InputError: as `PairDataset`.
+    """
+    train, *test = (
+        PairDataset(find_phase(data, phase), frame, skip_missing=skip_missing)
+        for phase in ("train", "test")
+        if phase == "train" or (data / phase).is_dir()
+    )
+    return TrainData(train, test[0] if test else None)
+
+
+@dataclass(frozen=True)
 class BatchOrder:
     """Which pairs each step takes.
 

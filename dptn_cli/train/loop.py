@@ -1,7 +1,8 @@
 """The training loop, stoppable and resumable at any step."""
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -13,10 +14,11 @@ from torch.utils.data import DataLoader
 
 from dptn_cli.errors import InputError, ModelError
 from dptn_cli.interrupt import StopRequest, ignore_interrupt
-from dptn_cli.train.data import BatchOrder, PairDataset, Sample, find_phase
+from dptn_cli.train.data import BatchOrder, PairDataset, Sample, TrainData
 from dptn_cli.train.losses import Vgg19
 from dptn_cli.train.recipe import Pace, TrainConfig
 from dptn_cli.train.run_folder import LAST, RunFolder
+from dptn_cli.train.same_run import check_place, check_settings, list_digest
 from dptn_cli.train.step import Learner
 from dptn_cli.train.validation import Scores, grid, spread, validate
 
@@ -52,33 +54,6 @@ class Progress:
         }
 
 
-@dataclass(frozen=True)
-class TrainData:
-    """What a run learns from.
-
-    Attributes:
-        train: its pairs.
-        test: those that validations look at; None where the data has no test phase.
-    """
-
-    train: PairDataset
-    test: PairDataset | None
-
-
-def read_data(data: Path, config: TrainConfig, *, skip_missing: bool = False) -> TrainData:
-    """Read and check a folder in the published layout.
-
-    Raises:
-        InputError: as `PairDataset`.
-    """
-    train, *test = (
-        PairDataset(find_phase(data, phase), config.frame, skip_missing=skip_missing)
-        for phase in ("train", "test")
-        if phase == "train" or (data / phase).is_dir()
-    )
-    return TrainData(train, test[0] if test else None)
-
-
 class Trainer:
     """One run: its place in the pair list, and what it leaves in its folder.
 
@@ -94,10 +69,11 @@ class Trainer:
     Attributes:
         step: steps made.
         steps: steps in all.
+        unreadable: what to say of test pictures that validations had to leave out.
 
     Raises:
-        InputError: a batch that the processes cannot share, or the run folder of another
-            configuration.
+        InputError: a batch that the processes cannot share, the run folder of another
+            configuration, or one that not all processes see.
         ModelError: the run's checkpoint cannot be read.
     """
 
@@ -125,12 +101,15 @@ class Trainer:
         self.steps = self.order.steps_per_epoch * config.epochs
         self.step = 0
         self.best: dict[str, float] = {}
+        self.unreadable: set[str] = set()
         state = folder.read_state()
         if state is not None:
-            _check_config(folder.path / LAST, state.get("config"), asdict(config))
+            check_settings(folder.path / LAST, state.get("config"), self._settings())
         self.learner = Learner(config, accelerator, vgg, start if state is None else None)
+        self._owed = False
         if state is not None:
             self._resume(state)
+        check_place(accelerator, folder.path, self.step)
         folder.go_on_from(self.step)
 
     def train(self, report: Callable[[Progress], None]) -> bool:
@@ -143,21 +122,28 @@ class Trainer:
             Whether the run is complete.
 
         Raises:
-            InputError: a picture cannot be read; the state is saved first.
-            ModelError: a loss is not finite; the last checkpoint is kept as it was.
+            InputError: a picture cannot be read, and the state is saved first; or a process
+                that decodes was killed.
+            ModelError: a loss or a weight is not finite; the last checkpoint is kept as it was.
         """
         started_s, first = time.monotonic(), self.step
-        with StopRequest() as stop:
+        with StopRequest() as stop, _told_of_killed_decoders(self.folder.path):
+            if self._owed:
+                self._look()
             for sample in self._samples():
                 losses = self._train_step(self._readable(sample))
                 elapsed_s = time.monotonic() - started_s
                 pairs = (self.step - first) * self.config.batch_size
                 progress = self._progress(losses, pairs / max(elapsed_s, 1e-9))
                 report(progress)
-                if self._anywhere(stop.asked):
+                self._log(progress)
+                if self.step < self.steps and self._anywhere(stop.asked):
+                    self._owed = True  # There may be no time left to validate.
                     self.save()
                     return False
-                self._keep(progress)
+                self._look()
+                if self.step % self.pace.save_every == 0:
+                    self.save()
         self.save()
         return True
 
@@ -215,32 +201,36 @@ class Trainer:
         rates = (rate, rate * self.config.discriminator_rate)
         return Progress(self.step, self.steps, epoch, rates, losses, samples_per_s)
 
-    def _keep(self, progress: Progress) -> None:
-        """What is due after a step: metrics, a validation, a grid, a checkpoint."""
-        step, pace, test = self.step, self.pace, self.data.test
+    def _due(self, every: int) -> bool:
+        return self.step % every == 0 or self.step == self.steps
 
-        def due(every: int) -> bool:
-            return step % every == 0 or step == self.steps
+    def _log(self, progress: Progress) -> None:
+        if self._due(self.pace.log_every):
+            self.folder.log(self.step, progress.values())
 
-        if due(pace.log_every):
-            self.folder.log(step, progress.values())
-        if test is not None and due(pace.validate_every):
+    def _look(self) -> None:
+        """Validate, and draw a grid, where it is due after this step."""
+        test, self._owed = self.data.test, False
+        if test is not None and self._due(self.pace.validate_every):
             self._validate(test)
-        if due(pace.grid_every) and self._accelerator.is_main_process:
-            self.folder.write_grid(step, grid(self.learner.average, test or self.data.train))
-        if step % pace.save_every == 0:
-            self.save()
+        if self._due(self.pace.grid_every) and self._accelerator.is_main_process:
+            drawn = grid(self.learner.average, test or self.data.train)
+            if drawn is not None:
+                self.folder.write_grid(self.step, drawn)
 
     def _validate(self, pairs: PairDataset) -> None:
         """Score the average; keep it where it is the best so far, by SSIM."""
         accelerator, average = self._accelerator, self.learner.average
         rows = spread(range(len(pairs)), self.pace.validation_pairs)
         own = rows[accelerator.process_index :: accelerator.num_processes]
-        scores = validate(average, pairs, own, self.config.batch_size)
+        scores, problems = validate(average, pairs, own, self.config.batch_size)
+        self.unreadable |= set(problems)
         sums = torch.tensor(list(asdict(scores).values()), device=accelerator.device)
         sums = cast(Tensor, accelerator.reduce(sums, "sum"))
         means = Scores(*sums.tolist()).means()
         self.folder.log(self.step, {f"validation/{name}": value for name, value in means.items()})
+        if "ssim" not in means:
+            return
         if means["ssim"] > self.best.get("ssim", -1.0):
             self.best = {"step": self.step, **means}
             self.folder.save_generator("best", average, self.config.frame)
@@ -248,46 +238,49 @@ class Trainer:
     def save(self) -> None:
         """Write the whole state, and the networks by themselves."""
         learner, frame = self.learner, self.config.frame
-        head = {"config": asdict(self.config), "step": self.step, "best": self.best}
+        if not learner.finite():
+            raise ModelError(
+                f"step {self.step}: the weights are not finite any more; the checkpoint before it "
+                f"in {self.folder.path} is kept; a lower --learning-rate may help"
+            )
+        head = {
+            "config": self._settings(),
+            "step": self.step,
+            "best": self.best,
+            "owed": self._owed,
+        }
         self.folder.save_state(head | learner.state())
         self.folder.save_generator("last", learner.average, frame)
         self.folder.save_generator("last-raw", learner.generator, frame)
         if learner.discriminator is not None:
             self.folder.save_discriminator(learner.discriminator.state_dict())
 
+    def _settings(self) -> dict[str, Any]:
+        """All that decides what the run makes."""
+        return asdict(self.config) | {"training list": list_digest(self.data.train.pairs)}
+
     def _resume(self, state: Mapping[str, Any]) -> None:
         path = self.folder.path / LAST
         self.learner.load_state(path, state)
         try:
             self.step, self.best = int(state["step"]), dict(state["best"])
+            self._owed = bool(state.get("owed"))
         except (KeyError, TypeError, ValueError) as error:
             raise ModelError(f"{path}: not a whole checkpoint of `dptn train`: {error}") from error
 
 
-def _check_config(path: Path, found: Any, wanted: dict[str, Any]) -> None:
-    """Raise an InputError that names the settings in which two runs differ."""
-    here, there = _settings(wanted), _settings(found if isinstance(found, dict) else {})
-    differing = [
-        f"{name} {there.get(name, 'unknown')} there, {here.get(name, 'unknown')} asked for"
-        for name in sorted(here.keys() | there.keys())
-        if here.get(name) != there.get(name)
-    ]
-    if differing:
+@contextmanager
+def _told_of_killed_decoders(folder: Path) -> Iterator[None]:
+    """A RuntimeError is raised anywhere in a step when a process that decodes has died."""
+    try:
+        yield
+    except RuntimeError as error:
+        if "DataLoader worker" not in str(error):
+            raise
         raise InputError(
-            f"{path.parent} belongs to a run with other settings ({'; '.join(differing)}); "
-            "name another folder, or give the same settings"
-        )
-
-
-def _settings(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """A nested configuration, flat, with dotted names."""
-    flat: dict[str, Any] = {}
-    for name, value in config.items():
-        if isinstance(value, dict):
-            flat |= _settings(value, f"{prefix}{name}.")
-        else:
-            flat[f"{prefix}{name}"] = tuple(value) if isinstance(value, list) else value
-    return flat
+            "a process that decodes pictures was killed, perhaps for want of memory: fewer "
+            f"--workers need less; the same command goes on from the last checkpoint in {folder}"
+        ) from error
 
 
 def _as_it_is(sample: Any) -> Any:

@@ -49,6 +49,7 @@ PUBLISHED_WEIGHTS = {
     "market": LossWeights(reconstruction=2.0, adversarial=5.0, target_share=0.8),
 }
 PUBLISHED_DISCRIMINATOR_LAYERS = {"fashion": 4, "market": 3}
+MOST_SEEDS = 1 << 32
 
 
 @dataclass(frozen=True)
@@ -107,10 +108,14 @@ class TrainConfig:
                              f"{self.ema_decay}")  # fmt: skip
         if not 2 <= self.discriminator_layers <= 4:
             raise InputError(f"a discriminator has 2 to 4 layers, not {self.discriminator_layers}")
+        if not 0 <= self.seed < MOST_SEEDS:
+            raise InputError(f"a seed is at least 0 and below {MOST_SEEDS:,}, not {self.seed:,}")
+        if not all(0 <= beta < 1 for beta in self.betas):
+            raise InputError(f"Adam's betas are at least 0 and below 1, not {self.betas}")
 
     def rate(self, epoch: int) -> float:
         """The generator's learning rate in an epoch, counted from 0, as published."""
-        decay_epochs = self.epochs - self.constant_epochs + 1
+        decay_epochs = max(1, self.epochs - self.constant_epochs + 1)
         return self.learning_rate * (1 - max(0, epoch + 1 - self.constant_epochs) / decay_epochs)
 
 
@@ -122,7 +127,7 @@ class Pace:
         save_every: steps between two checkpoints.
         log_every: steps between two lines of metrics.
         grid_every: steps between two picture grids.
-        validate_every: steps between two validations; each ends an epoch's worth of waiting.
+        validate_every: steps between two validations.
         validation_pairs: how many test pairs a validation looks at, spread over the list.
         workers: processes that decode pictures, for each training process.
     """

@@ -11,6 +11,7 @@ grids/step-00001000.png  what the generator makes of fixed pairs
 """
 
 import json
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import IO, Any, BinaryIO
@@ -74,20 +75,33 @@ class RunFolder:
         return read_checkpoint(path) if path.exists() else None
 
     def go_on_from(self, step: int) -> None:
-        """Open the metrics, without the lines of steps that will be made again."""
+        """Open the metrics, without the lines of steps that will be made again.
+
+        Raises:
+            InputError: they cannot be read or written.
+        """
         if not self._writes:
             return
         path = self.path / METRICS
-        if path.exists():
-            lines = path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)
-            kept = "".join(line for line in lines if _step(line) <= step)
-            write_atomic(path, lambda file: file.write(kept.encode()))
-        self._log = path.open("a", encoding="utf-8")
+        try:
+            if path.exists():
+                lines = path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)
+                kept = "".join(line for line in lines if _step(line) <= step)
+                write_atomic(path, lambda file: file.write(kept.encode()))
+            self._log = path.open("a", encoding="utf-8")
+        except OSError as error:
+            raise InputError(f"{path}: {error.strerror}") from error
         self._scalars = SummaryWriter(str(self.path / "tensorboard"), purge_step=step + 1)
 
     def save_state(self, state: Mapping[str, Any]) -> None:
-        """Write the checkpoint; the one before stays until the new one is whole."""
-        self._write(LAST, lambda file: torch.save(dict(state), file))
+        """Write the checkpoint; the one before stays until the new one is whole on the disk."""
+
+        def write(file: BinaryIO) -> None:
+            torch.save(dict(state), file)
+            file.flush()
+            os.fsync(file.fileno())  # A power failure must not cost days of training.
+
+        self._write(LAST, write)
 
     def save_discriminator(self, tensors: Mapping[str, Tensor]) -> None:
         """Write the critic's tensors, as the published `*_net_D.pth` holds them."""
@@ -112,8 +126,11 @@ class RunFolder:
     def log(self, step: int, values: Mapping[str, float]) -> None:
         """One line of metrics, and a scalar for each value; `group/name` becomes a group."""
         if self._log is not None:
-            self._log.write(json.dumps({"step": step, **values}) + "\n")
-            self._log.flush()
+            try:
+                self._log.write(json.dumps({"step": step, **values}) + "\n")
+                self._log.flush()
+            except OSError as error:
+                raise InputError(f"{self.path / METRICS}: {error.strerror}") from error
         if self._scalars is not None:
             for name, value in values.items():
                 self._scalars.add_scalar(name, value, step)

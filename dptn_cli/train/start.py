@@ -16,7 +16,7 @@ from dptn_cli.network.checkpoint import (
 )
 from dptn_cli.network.discriminator import Discriminator
 from dptn_cli.network.generator import Generator
-from dptn_cli.network.initial import initialise_generator, initialise_kernels
+from dptn_cli.network.initial import initialise_generator, initialise_kernels, zero_biases
 from dptn_cli.train.recipe import TrainConfig
 
 
@@ -75,4 +75,6 @@ def _discriminator(config: TrainConfig, path: Path | None) -> Discriminator | No
         discriminator.load_state_dict(found)
     elif config.discriminator_initialisation == "orthogonal":
         initialise_kernels(discriminator)
+    else:  # The published run meant orthogonal kernels too, and set a tensor that is not used.
+        zero_biases(discriminator)
     return discriminator.train()

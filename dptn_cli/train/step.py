@@ -179,6 +179,12 @@ class Learner:
         current: list[Tensor] = list(self.generator.parameters())
         torch._foreach_lerp_(averages, current, 1 - decay)
 
+    def finite(self) -> bool:
+        """Whether every weight is a number."""
+        networks = (self.generator, self.average, self.discriminator)
+        weights = [w for network in networks if network is not None for w in network.parameters()]
+        return all(bool(weight.isfinite().all()) for weight in weights)
+
     def state(self) -> dict[str, Any]:
         """All that going on needs."""
         state: dict[str, Any] = {
@@ -206,9 +212,9 @@ class Learner:
             for name, network in networks.items():
                 check_tensors(path, state[name], network.state_dict())
                 network.load_state_dict(state[name])
-            self._optimiser.load_state_dict(state["optimiser"])
+            _load_adam(self._optimiser, state["optimiser"])
             if self.discriminator is not None:
-                self._critic_optimiser.load_state_dict(state["discriminator_optimiser"])
+                _load_adam(self._critic_optimiser, state["discriminator_optimiser"])
             if self._accelerator.scaler is not None:
                 self._accelerator.scaler.load_state_dict(state["scaler"])
         except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -228,3 +234,17 @@ def _prepare(accelerator: Accelerator) -> Callable[[Any], Any]:
 
 def _adam(network: nn.Module, config: TrainConfig) -> torch.optim.Adam:
     return torch.optim.Adam(network.parameters(), lr=config.learning_rate, betas=config.betas)
+
+
+def _load_adam(optimiser: Any, state: Any) -> None:
+    """Take over an optimiser's state.
+
+    Raises:
+        ValueError: it has moments of other shapes than the weights, or none of some.
+    """
+    optimiser.load_state_dict(state)
+    for group in optimiser.param_groups:
+        for weight in group["params"]:
+            kept = optimiser.state.get(weight, {})
+            if any(kept[name].shape != weight.shape for name in ("exp_avg", "exp_avg_sq") if kept):
+                raise ValueError("an optimiser of other weights")

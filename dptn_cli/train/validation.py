@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from dptn_cli.errors import InputError
 from dptn_cli.images import fit_to_disk, read_picture
 from dptn_cli.metrics.pixel import l1, psnr, to_unit
 from dptn_cli.metrics.ssim import ssim_standard
@@ -42,7 +43,9 @@ class Scores:
     l1: float
 
     def means(self) -> dict[str, float]:
-        """SSIM, PSNR and L1, each a mean over the pairs."""
+        """SSIM, PSNR and L1, each a mean over the pairs; nothing where there are none."""
+        if not self.pairs:
+            return {}
         return {name: getattr(self, name) / self.pairs for name in ("ssim", "psnr", "l1")}
 
 
@@ -54,16 +57,44 @@ def spread(items: Sequence[T], most: int) -> list[T]:
 
 def validate(
     generator: Generator, pairs: PairDataset, rows: Sequence[int], batch_size: int
-) -> Scores:
-    """Score generated targets against the true pictures, at their size on disk."""
-    sums = np.zeros(4)
+) -> tuple[Scores, list[str]]:
+    """Score generated targets against the true pictures, at their size on disk.
+
+    Returns:
+        The scores of what could be read, and what to say of the rest.
+    """
+    sums, problems = np.zeros(4), []
     for start in range(0, len(rows), batch_size):
-        chunk = rows[start : start + batch_size]
-        made, _ = generate(generator, pairs.batch([Draw(row) for row in chunk]), pairs.frame)
+        chunk, sample, broken = _readable(pairs, rows[start : start + batch_size])
+        problems += broken
+        if sample is None:
+            continue
+        made, _ = generate(generator, sample, pairs.frame)
         for row, picture in zip(chunk, made, strict=True):
             truth = read_picture(pairs.folder / pairs.pairs[row].target)
             sums += (1, *_scores(fit_to_disk(picture, pairs.frame.image_size), truth))
-    return Scores(*sums.tolist())
+    return Scores(*sums.tolist()), problems
+
+
+def _readable(
+    pairs: PairDataset, rows: Sequence[int]
+) -> tuple[Sequence[int], Sample | None, list[str]]:
+    """The rows whose pictures can be read, as a batch, and why the others cannot."""
+    try:
+        return rows, pairs.batch([Draw(row) for row in rows]), []
+    except InputError:
+        problems = {row: problem for row in rows if (problem := _problem(pairs, row))}
+    good = [row for row in rows if row not in problems]
+    sample = pairs.batch([Draw(row) for row in good]) if good else None
+    return good, sample, list(problems.values())
+
+
+def _problem(pairs: PairDataset, row: int) -> str:
+    try:
+        pairs.batch([Draw(row)])
+    except InputError as error:
+        return str(error)
+    return ""
 
 
 def _scores(made: PictureU8, truth: PictureU8) -> tuple[float, float, float]:
@@ -92,10 +123,15 @@ def _pictures(tensor: Tensor) -> Sequence[PictureU8]:
     return list(tensor_to_picture(tensor).cpu().numpy())
 
 
-def grid(generator: Generator, pairs: PairDataset) -> PictureU8:
-    """A contact sheet of fixed pairs: what goes in, what should and what does come out."""
-    rows = spread(range(len(pairs)), GRID_PAIRS)
-    sample = pairs.batch([Draw(row) for row in rows])
+def grid(generator: Generator, pairs: PairDataset) -> PictureU8 | None:
+    """A contact sheet of fixed pairs: what goes in, what should and what does come out.
+
+    Returns:
+        None where none of their pictures can be read.
+    """
+    rows, sample, _ = _readable(pairs, spread(range(len(pairs)), GRID_PAIRS))
+    if sample is None:
+        return None
     made_targets, made_sources = generate(generator, sample, pairs.frame)
     size = pairs.frame.image_size
     sheet_rows = []

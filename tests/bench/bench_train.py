@@ -30,8 +30,8 @@ from dptn_cli.network.config import GeneratorConfig
 from dptn_cli.network.discriminator import Discriminator
 from dptn_cli.network.generator import Generator
 from dptn_cli.records import Frame
-from dptn_cli.train.data import PairDataset, find_phase
-from dptn_cli.train.loop import Trainer, read_data
+from dptn_cli.train.data import PairDataset, find_phase, read_data
+from dptn_cli.train.loop import Trainer
 from dptn_cli.train.recipe import LossWeights, Pace, TrainConfig
 from dptn_cli.train.run_folder import RunFolder
 from dptn_cli.train.step import connect
@@ -119,7 +119,7 @@ def trainer_s(data: Path, run: Path, config: TrainConfig, steps: int, workers: i
     times: list[float] = []
     with RunFolder(run) as folder:
         trainer = Trainer(
-            read_data(data, config),
+            read_data(data, config.frame),
             folder,
             config,
             accelerator=connect(config.precision),

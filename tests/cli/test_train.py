@@ -1,6 +1,7 @@
 """`dptn train` as a user runs it."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -174,15 +175,15 @@ def test_it_stops_at_sigterm_and_goes_on(figures: Path, tmp_path: Path) -> None:
     command = [
         sys.executable, "-m", "dptn_cli", "train", str(figures), "-o", str(run), *SMALL,
         "--batch-size", "1", "--epochs", "40", "--save-every", "2", "--no-perceptual",
-        "--workers", "1",
+        "--workers", "2",
     ]  # fmt: skip
-    process = subprocess.Popen(command, stderr=subprocess.PIPE)
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, start_new_session=True)
     deadline = time.monotonic() + 120
     while not (run / "checkpoint-last.pth").exists():
         assert process.poll() is None
         assert time.monotonic() < deadline
         time.sleep(0.05)
-    process.send_signal(signal.SIGTERM)
+    os.killpg(process.pid, signal.SIGTERM)  # as a batch system does, decoders included
     _, stderr = process.communicate(timeout=60)
     assert process.returncode == 130, stderr
     assert b"Traceback" not in stderr

@@ -1,8 +1,10 @@
 """The training loop: it learns, it stops, it goes on as if it had never stopped."""
 
 import json
+import multiprocessing
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -19,9 +21,11 @@ from training import CONFIG, FRAME, L1_ONLY, PACE, draw_data, equal, train, trai
 from dptn_cli.errors import InputError, ModelError
 from dptn_cli.network.checkpoint import load_generator
 from dptn_cli.network.config import GeneratorConfig
-from dptn_cli.train.loop import Progress, read_data
+from dptn_cli.train.data import read_data
+from dptn_cli.train.loop import Progress
 from dptn_cli.train.recipe import TrainConfig
 from dptn_cli.train.run_folder import RunFolder
+from dptn_cli.train.same_run import check_place
 
 
 def metrics(run: Path) -> list[dict[str, Any]]:
@@ -74,7 +78,8 @@ def test_eight_figures_are_learned_by_heart(tmp_path: Path) -> None:
 
 def test_stopped_and_resumed_is_never_stopped(figures: Path, tmp_path: Path) -> None:
     config = replace(CONFIG, flip=True)
-    train(figures, tmp_path / "whole", config)
+    pace = replace(PACE, log_every=2, validate_every=2, grid_every=2, validation_pairs=3)
+    train(figures, tmp_path / "whole", config, pace)
     stop_at = random.randint(1, 8)
 
     def stop(progress: Progress) -> None:
@@ -82,17 +87,34 @@ def test_stopped_and_resumed_is_never_stopped(figures: Path, tmp_path: Path) -> 
             signal.raise_signal(signal.SIGTERM)
 
     with RunFolder(tmp_path / "parts") as folder:
-        first = trainer(figures, folder, config)
+        first = trainer(figures, folder, config, pace)
         assert not first.train(stop)
         assert first.step == stop_at
-    seen = train(figures, tmp_path / "parts", config)
+    seen = train(figures, tmp_path / "parts", config, pace)
     assert [p.step for p in seen] == list(range(stop_at + 1, 10))
-    for which in ("last", "last-raw"):
+    for which in ("last", "last-raw", "best"):
         assert equal(weights(tmp_path / "whole", which), weights(tmp_path / "parts", which)), (
             stop_at
         )
     critics = [torch.load(tmp_path / run / "discriminator-last.pth") for run in ("whole", "parts")]
     assert equal(*critics), stop_at
+    told = [[{**line, "samples_per_s": 0} for line in metrics(tmp_path / run)]
+            for run in ("whole", "parts")]  # fmt: skip
+    assert told[0] == told[1], stop_at
+    grids = [sorted(p.name for p in (tmp_path / run / "grids").iterdir())
+             for run in ("whole", "parts")]  # fmt: skip
+    assert grids[0] == grids[1], stop_at
+
+
+def test_a_stop_at_the_last_step_is_the_end(figures: Path, tmp_path: Path) -> None:
+    def stop(progress: Progress) -> None:
+        if progress.step == progress.steps:
+            signal.raise_signal(signal.SIGTERM)
+
+    with RunFolder(tmp_path / "run") as folder:
+        assert trainer(figures, folder, replace(L1_ONLY, epochs=1)).train(stop)
+    assert (tmp_path / "run" / "generator-best.pth").is_file()
+    assert metrics(tmp_path / "run")
 
 
 def test_what_a_killed_run_logged_too_much_is_dropped(figures: Path, tmp_path: Path) -> None:
@@ -118,6 +140,41 @@ def test_a_run_folder_of_other_settings(figures: Path, tmp_path: Path) -> None:
         trainer(figures, folder, other)
     assert "other settings (learning_rate 0.0002 there, 0.001 asked for)" in str(error.value)
     assert (tmp_path / "run" / "checkpoint-last.pth").read_bytes() == before
+
+
+def test_a_run_folder_of_another_pair_list(figures: Path, tmp_path: Path) -> None:
+    train(figures, tmp_path / "run", replace(L1_ONLY, epochs=1))
+    shutil.copytree(figures, tmp_path / "data")
+    (listed,) = (tmp_path / "data").glob("*pairs-train.csv")
+    header, first, *rest = listed.read_text().splitlines(keepends=True)
+    listed.write_text("".join([header, *rest, first]))
+    with RunFolder(tmp_path / "run") as folder, pytest.raises(InputError, match="training list"):
+        trainer(tmp_path / "data", folder, replace(L1_ONLY, epochs=1))
+
+
+def test_an_optimiser_of_other_weights(figures: Path, tmp_path: Path) -> None:
+    config = replace(L1_ONLY, epochs=1)
+    train(figures, tmp_path / "run", config)
+    path = tmp_path / "run" / "checkpoint-last.pth"
+    state = torch.load(path, weights_only=True)
+    state["optimiser"]["state"][0]["exp_avg"] = torch.zeros(3)
+    torch.save(state, path)
+    with RunFolder(tmp_path / "run") as folder, pytest.raises(ModelError, match="other weights"):
+        trainer(figures, folder, config)
+
+
+def test_machines_that_do_not_share_the_run_folder() -> None:
+    class Two:
+        """An Accelerator of two processes, of which the other goes on after step 4."""
+
+        device = torch.device("cpu")
+
+        def gather(self, here: torch.Tensor) -> torch.Tensor:
+            return torch.cat([torch.tensor([4]), here])
+
+    check_place(Two(), Path("run"), 4)
+    with pytest.raises(InputError, match=r"\[0, 4\].*share"):
+        check_place(Two(), Path("run"), 0)
 
 
 @pytest.mark.parametrize("content", [b"", b"not a checkpoint", b"PK\x03\x04 torn"])
@@ -164,6 +221,56 @@ def test_a_loss_that_is_not_finite_keeps_the_last_checkpoint(figures: Path, tmp_
     assert all(value.isfinite().all() for value in state["generator"].values())
 
 
+def test_weights_that_are_not_finite_are_never_saved(figures: Path, tmp_path: Path) -> None:
+    """A finite loss can have an infinite gradient, which shows in the next step's loss."""
+    run = tmp_path / "run"
+    with RunFolder(run) as folder:
+        it = trainer(figures, folder, replace(L1_ONLY, epochs=4), replace(PACE, save_every=2))
+
+        def poison(progress: Progress) -> None:
+            if progress.step == 4:
+                with torch.no_grad():
+                    next(it.learner.generator.parameters()).fill_(float("inf"))
+
+        with pytest.raises(ModelError, match=r"step 4: the weights are not finite.*is kept"):
+            it.train(poison)
+    state = torch.load(run / "checkpoint-last.pth", weights_only=True)
+    assert state["step"] == 2
+    assert all(value.isfinite().all() for value in state["generator"].values())
+
+
+@pytest.mark.parametrize("broken", [1, 3])
+def test_broken_test_pictures_are_left_out_and_told(
+    figures: Path, tmp_path: Path, broken: int
+) -> None:
+    shutil.copytree(figures, tmp_path / "data")
+    with RunFolder(tmp_path / "run") as folder:
+        it = trainer(tmp_path / "data", folder, replace(L1_ONLY, epochs=1))
+        victims = sorted((tmp_path / "data" / "test").iterdir())[:broken]
+        for victim in victims:
+            victim.write_bytes(victim.read_bytes()[:500])
+        assert it.train(lambda _: None)
+    assert it.unreadable
+    told = {victim.name for victim in victims if victim.name in "".join(it.unreadable)}
+    assert told == {victim.name for victim in victims[:broken]}
+    scores = [line for line in metrics(tmp_path / "run") if "validation/ssim" in line]
+    assert len(scores) == (1 if broken == 1 else 0)
+    assert (tmp_path / "run" / "grids").is_dir() == (broken == 1)
+
+
+def test_a_decoder_that_is_killed_costs_no_traceback(figures: Path, tmp_path: Path) -> None:
+    with RunFolder(tmp_path / "run") as folder:
+        it = trainer(figures, folder, replace(L1_ONLY, batch_size=1), replace(PACE, workers=1))
+
+        def kill(progress: Progress) -> None:
+            (decoder,) = multiprocessing.active_children()
+            decoder.kill()
+            decoder.join()
+
+        with pytest.raises(InputError, match="fewer --workers"):
+            it.train(kill)
+
+
 def test_a_picture_that_breaks_during_the_run(figures: Path, tmp_path: Path) -> None:
     subprocess.run(["cp", "-r", str(figures), str(tmp_path / "data")], check=True)
     config = replace(L1_ONLY, batch_size=1)
@@ -181,7 +288,7 @@ def test_a_picture_that_breaks_during_the_run(figures: Path, tmp_path: Path) -> 
 def test_no_test_phase_means_no_validation(figures: Path, tmp_path: Path) -> None:
     subprocess.run(["cp", "-r", str(figures), str(tmp_path / "data")], check=True)
     subprocess.run(["rm", "-r", str(tmp_path / "data" / "test")], check=True)
-    assert read_data(tmp_path / "data", CONFIG).test is None
+    assert read_data(tmp_path / "data", CONFIG.frame).test is None
     train(tmp_path / "data", tmp_path / "run", replace(L1_ONLY, epochs=1))
     assert not (tmp_path / "run" / "generator-best.pth").exists()
     assert (tmp_path / "run" / "grids" / "step-00000003.png").exists()
@@ -202,6 +309,11 @@ def test_the_published_schedule() -> None:
 def test_settings_that_no_run_can_have(wrong: dict[str, Any]) -> None:
     with pytest.raises(InputError):
         replace(CONFIG, **wrong)
+
+
+def test_fewer_epochs_than_constant_ones() -> None:
+    config = replace(CONFIG, epochs=99, constant_epochs=100)
+    assert {config.rate(epoch) for epoch in range(99)} == {config.learning_rate}
 
 
 class TestTwoProcesses:

@@ -9,8 +9,7 @@ import torch
 from training import CONFIG, L1_ONLY, equal, plain_step
 
 from dptn_cli.errors import ModelError
-from dptn_cli.train.data import Draw, Sample
-from dptn_cli.train.loop import read_data
+from dptn_cli.train.data import Draw, Sample, read_data
 from dptn_cli.train.losses import Branches, branch_terms
 from dptn_cli.train.step import Learner, connect
 
@@ -19,7 +18,7 @@ RATES = (2e-4, 2e-5)
 
 @pytest.fixture(scope="module")
 def sample(figures: Path) -> Sample:
-    return read_data(figures, CONFIG).train.batch([Draw(row) for row in range(4)])
+    return read_data(figures, CONFIG.frame).train.batch([Draw(row) for row in range(4)])
 
 
 @pytest.fixture

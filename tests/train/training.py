@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from dptn_cli.network.checkpoint import load_generator
 from dptn_cli.network.tensors import keypoint_maps, picture_to_tensor
 from dptn_cli.records import Frame
-from dptn_cli.train.data import Sample
-from dptn_cli.train.loop import Progress, Trainer, read_data
+from dptn_cli.train.data import Sample, read_data
+from dptn_cli.train.loop import Progress, Trainer
 from dptn_cli.train.recipe import LossWeights, Pace, TrainConfig
 from dptn_cli.train.run_folder import RunFolder
 from dptn_cli.train.step import connect
@@ -38,7 +38,11 @@ def trainer(
     data: Path, folder: RunFolder, config: TrainConfig = CONFIG, pace: Pace = PACE
 ) -> Trainer:
     return Trainer(
-        read_data(data, config), folder, config, accelerator=connect(config.precision), pace=pace
+        read_data(data, config.frame),
+        folder,
+        config,
+        accelerator=connect(config.precision),
+        pace=pace,
     )
 
 
