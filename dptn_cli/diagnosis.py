@@ -13,7 +13,7 @@ from dptn_cli.errors import DptnError
 from dptn_cli.metrics.weights import INSTALL as INSTALL_METRICS
 from dptn_cli.metrics.weights import NETWORKS
 from dptn_cli.session import cuda_devices, runtime_version, try_provider
-from dptn_cli.weight_files import WeightFile
+from dptn_cli.weight_files import VGG19, WeightFile
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,8 @@ class Fact:
 
 def examine() -> list[Fact]:
     """Look at everything; takes some seconds where torch is installed."""
-    return [*_basics(), *_providers(), *_torch(), *_pose(), *_metrics()]
+    parts = (_basics, _providers, _torch, _training, _pose, _metrics, _clusters)
+    return [fact for part in parts for fact in part()]
 
 
 def _basics() -> Iterator[Fact]:
@@ -63,6 +64,23 @@ def _torch() -> Iterator[Fact]:
     yield Fact("torch", True, version)
 
 
+def _training() -> Iterator[Fact]:
+    yield _package("accelerate", "dptn train", "train")
+    yield _weights("VGG-19", VGG19, "dptn train fetches it, and --no-perceptual goes without")
+
+
+def _clusters() -> Iterator[Fact]:
+    yield _package("ray", "dptn transfer --ray", "ray")
+
+
+def _package(name: str, user: str, extra: str) -> Fact:
+    version = _version(name)
+    if version is None:
+        mend = f"pip install 'dptn-cli[{extra}]'"
+        return Fact(name, False, f"not installed; {user} needs it", mend)
+    return Fact(name, True, version)
+
+
 def _pose() -> Iterator[Fact]:
     try:
         import_openpifpaf()
@@ -73,7 +91,7 @@ def _pose() -> Iterator[Fact]:
             " && ".join(install_commands()),
         )  # fmt: skip
     weights = PUBLISHED[DEFAULT_CHECKPOINT]
-    yield _weights(f"checkpoint {DEFAULT_CHECKPOINT}", weights, "dptn detect-poses")
+    yield _weights(f"checkpoint {DEFAULT_CHECKPOINT}", weights, _download_by("dptn detect-poses"))
 
 
 def _metrics() -> Iterator[Fact]:
@@ -82,16 +100,18 @@ def _metrics() -> Iterator[Fact]:
         if missing:
             yield Fact(needs.title, False, f"not installed: {', '.join(missing)}", INSTALL_METRICS)
         else:
-            yield _weights(needs.title, needs.weights, "dptn evaluate")
+            yield _weights(needs.title, needs.weights, _download_by("dptn evaluate"))
 
 
-def _weights(name: str, weights: WeightFile, command: str) -> Fact:
+def _download_by(command: str) -> str:
+    return f"add --download-weights to {command}"
+
+
+def _weights(name: str, weights: WeightFile, what_to_do: str) -> Fact:
     if weights.path.is_file():
         return Fact(name, True, str(weights.path))
-    return Fact(
-        name, False, f"{weights.path} is missing",
-        f"add --download-weights to {command}, or fetch {weights.url}",
-    )  # fmt: skip
+    mend = f"{what_to_do}, or fetch {weights.url}"
+    return Fact(name, False, f"{weights.path} is missing", mend)
 
 
 def _version(package: str) -> str | None:

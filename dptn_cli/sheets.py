@@ -1,5 +1,6 @@
 """Contact sheets: rows of pictures under captions, to look at many results at once."""
 
+import unicodedata
 from collections.abc import Sequence
 
 import numpy as np
@@ -61,7 +62,15 @@ def contact_sheet(
 
 
 def _write(draw: ImageDraw.ImageDraw, text: str, x: int, y: int) -> None:
+    """Write a name; of letters that Pillow's own font lacks, what stands for them in ASCII."""
+    text = "".join(char if char in "…" else _plain(char) for char in text)
     draw.text((x, y), text, fill=INK, font=FONT, anchor="mm")
+
+
+def _plain(char: str) -> str:
+    return unicodedata.normalize("NFKD", char).encode("ascii", "ignore").decode() or (
+        "" if unicodedata.combining(char) else "?"
+    )
 
 
 def _cut(text: str, width: int) -> str:

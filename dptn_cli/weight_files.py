@@ -52,6 +52,9 @@ class WeightFile:
         return f"put the file into {self.path.parent} (published at {self.url})"
 
 
+VGG19 = WeightFile("vgg19-dcbb9e9d.pth", "https://download.pytorch.org/models/vgg19-dcbb9e9d.pth")
+
+
 def hub_folder() -> Path:
     """torch.hub's folder of checkpoints, by torch's own rules."""
     cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"

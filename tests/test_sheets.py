@@ -31,3 +31,10 @@ def test_groups_stand_apart_over_their_labels() -> None:
     label = sheet[second + 20 : second + 20 + CAPTION_HEIGHT]
     assert (label[:, : GAP + 40 + GAP] < 100).any()
     assert (label[:, GAP + 40 + GAP :] == 255).all(), "cut to its picture's width"
+
+
+def test_letters_that_the_font_lacks_have_a_stand_in() -> None:
+    dark = np.zeros((20, 90, 3), np.uint8)
+    for one, other in (("Änne Größe", "Anne Gro?e"), ("A\u0308nne", "Anne"), ("人", "?")):
+        sheet, wanted = (contact_sheet([[dark]], [name], (20, 90)) for name in (one, other))
+        assert np.array_equal(sheet, wanted)

@@ -15,6 +15,7 @@ from dptn_cli.cli import (
     train,
     transfer,
 )
+from dptn_cli.cli.options import ListOptions
 
 app = typer.Typer(
     name="dptn",
@@ -48,5 +49,5 @@ for command in (
     doctor.doctor,
     bench.bench,
 ):
-    app.command()(command)
+    app.command(cls=ListOptions)(command)
 app.add_typer(prepare.app, name="prepare")

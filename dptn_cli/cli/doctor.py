@@ -1,7 +1,6 @@
 """`dptn doctor`."""
 
 from rich.markup import escape
-from rich.table import Table
 
 from dptn_cli.cli.console import error_boundary, print_json, results
 from dptn_cli.cli.options import Json
@@ -24,11 +23,14 @@ def doctor(as_json: Json = False) -> ExitCode:
             }
         )
         return ExitCode.DONE
-    table = Table("", "what", box=None)
-    table.add_column("found, and how to mend what is missing", overflow="fold")
     for one in facts:
-        mark = "[green]yes[/]" if one.works else "[yellow]no[/]"
-        mend = f"\n[bold]{escape(one.mend)}[/]" if one.mend else ""
-        table.add_row(mark, one.name, escape(one.found) + mend)
-    results.print(table)
+        mark = "[green]yes[/]" if one.works else "[yellow]no [/]"
+        # Not a table, which would break commands and addresses where they cannot be copied.
+        _print(f"{mark}  [bold]{escape(one.name)}[/]  {escape(one.found)}")
+        if one.mend:
+            _print(f"     {escape(one.mend)}")
     return ExitCode.DONE
+
+
+def _print(line: str) -> None:
+    results.print(line, soft_wrap=True, highlight=False)

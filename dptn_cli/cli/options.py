@@ -5,6 +5,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from typer.core import TyperCommand
 
 from dptn_cli.errors import InputError
 
@@ -30,6 +31,33 @@ DryRun = Annotated[
 ProviderOption = Annotated[
     ProviderName, typer.Option("--provider", help="Where to run; auto: CUDA if it works, else CPU.")
 ]
+
+
+class ListOptions(TyperCommand):
+    """A command whose options that may be repeated take all words up to the next option.
+
+    A shell puts several words where `*.png` stands; they belong to the option before them.
+    """
+
+    def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:  # type: ignore[override]
+        """Repeat the option's name before each of its words."""
+        lists = {
+            name
+            for parameter in self.params
+            if parameter.param_type_name == "option" and parameter.multiple
+            for name in parameter.opts
+        }
+        spread: list[str] = []
+        option = ""
+        for at, word in enumerate(args):
+            if word == "--":
+                return list(super().parse_args(ctx, spread + args[at:]))
+            if word.startswith("-"):
+                option = word if word in lists else ""
+            elif option and spread[-1] != option:
+                spread.append(option)
+            spread.append(word)
+        return list(super().parse_args(ctx, spread))
 
 
 def parse_size(text: str) -> "Size":

@@ -82,10 +82,8 @@ def tell(document: dict[str, Any], show: Show, job: "Job") -> ExitCode:
 
 def _rows(document: dict[str, Any], job: "Job") -> dict[str, str]:
     counts = document["counts"]
-    rows = {name: f"{counts[name]:,}" for name in ("planned", "done", "skipped", "failed")}
-    if document["state"] == "dry run":
-        rows["to do"] = rows.pop("done")
-    else:
+    rows = {name.replace("_", " "): f"{count:,}" for name, count in counts.items()}
+    if document["state"] != "dry run":
         rows["pictures a second"] = f"{document['pictures_per_second']:.2f}"
         rows["run on"] = document["provider"]
     return rows | {"model": str(job.model.path), "results": str(job.out)}

@@ -50,6 +50,7 @@ def preview_job(job: "Job", show: Show, *, overwrite: bool) -> ExitCode:
             line.advance()
     names = ("done", "skipped", "failed")
     counts = {"planned": job.planned, **{name: show.counts[name] for name in names}}
+    counts["to_do"] = counts.pop("done")
     return tell({"state": "dry run", "counts": counts}, show, job)
 
 
@@ -183,5 +184,8 @@ def _write_grids(job: "Job", show: Show) -> ExitCode:
     except InputError as error:
         say(f"No more contact sheets: {error}")
         return ExitCode.SOME_FAILED
-    say(f"{pages:,} contact sheets in {job.out / FOLDER}", quiet=show.silent)
+    say(
+        f"{pages:,} contact {'sheet' if pages == 1 else 'sheets'} in {job.out / FOLDER}",
+        quiet=show.silent,
+    )
     return ExitCode.DONE

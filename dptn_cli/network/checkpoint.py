@@ -127,6 +127,11 @@ def published_to_own_names(path: Path, tensors: Mapping[str, Any]) -> dict[str, 
     """
     state: dict[str, Tensor] = {}
     for published, tensor in tensors.items():
+        if published == "config" and isinstance(tensor, dict):
+            raise ModelError(
+                f"{path}: this is what `dptn train` goes on from; the generator is in "
+                "generator-last.pth or generator-best.pth beside it"
+            )
         if not isinstance(tensor, Tensor):
             raise ModelError(f"{path}: {published!r} is a {type(tensor).__name__}, not a tensor")
         name = published.removeprefix("module.")

@@ -6,9 +6,7 @@ from dptn_cli.errors import InputError, MissingDependency
 from dptn_cli.network.checkpoint import check_tensors, read_checkpoint
 from dptn_cli.torchvision_import import import_torchvision
 from dptn_cli.train.losses import Vgg19
-from dptn_cli.weight_files import WeightFile, download
-
-WEIGHTS = WeightFile("vgg19-dcbb9e9d.pth", "https://download.pytorch.org/models/vgg19-dcbb9e9d.pth")
+from dptn_cli.weight_files import VGG19, download
 
 
 def load_vgg() -> Vgg19:
@@ -19,7 +17,7 @@ def load_vgg() -> Vgg19:
         ModelError: it is not the published file.
         MissingDependency: torchvision is not installed.
     """
-    if not WEIGHTS.path.is_file():
+    if not VGG19.path.is_file():
         _fetch()
     try:
         models = import_torchvision().models
@@ -29,22 +27,22 @@ def load_vgg() -> Vgg19:
         ) from error
     with torch.device("meta"):
         layers = models.vgg19(weights=None).features
-    content = read_checkpoint(WEIGHTS.path)
+    content = read_checkpoint(VGG19.path)
     found = {
         name.removeprefix("features."): tensor
         for name, tensor in content.items()
         if name.startswith("features.") and isinstance(tensor, torch.Tensor)
     }
-    check_tensors(WEIGHTS.path, found, layers.state_dict())
+    check_tensors(VGG19.path, found, layers.state_dict())
     layers.load_state_dict(found, assign=True)
     return Vgg19(layers)
 
 
 def _fetch() -> None:
     try:
-        download(WEIGHTS)
+        download(VGG19)
     except InputError as error:
         raise InputError(
-            f"the perceptual loss needs {WEIGHTS.name}, which is not in {WEIGHTS.path.parent} "
-            f"and cannot be fetched from {WEIGHTS.url}: put it there, or train with --no-perceptual"
+            f"the perceptual loss needs {VGG19.name}, which is not in {VGG19.path.parent} "
+            f"and cannot be fetched from {VGG19.url}: put it there, or train with --no-perceptual"
         ) from error

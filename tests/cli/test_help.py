@@ -7,7 +7,8 @@ import typer
 from support import dptn
 
 from dptn_cli.cli import app
-from dptn_cli.errors import ExitCode
+from dptn_cli.errors import ExitCode, InputError
+from dptn_cli.plan import Request
 
 README = (Path(__file__).parents[2] / "README.md").read_text()
 COMMANDS = sorted(
@@ -56,3 +57,26 @@ def test_a_defect_is_no_partial_failure(monkeypatch: pytest.MonkeyPatch) -> None
     assert result.exit_code == 70
     assert "unforeseen" in result.stderr
     assert "defect of dptn" in result.stderr
+
+
+@pytest.mark.parametrize(
+    "order", ["a.png b.png --poses 1.png 2.png", "--poses 1.png 2.png -q -- a.png b.png"]
+)
+def test_an_option_takes_what_the_shell_puts_after_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, order: str
+) -> None:
+    """`--poses *.png` is several words; none of them may become a source."""
+    seen = []
+
+    def look(request: Request, *_: object) -> None:
+        seen.append((request.sources, request.poses))
+        raise InputError("far enough")
+
+    monkeypatch.setattr("dptn_cli.plan.make_job", look)
+    model = Path(__file__).parents[2] / "models" / "figures.onnx"
+    assert dptn("transfer", "--model", model, *order.split()).exit_code == 2
+    (given,) = seen
+    assert [[path.name for path in paths] for paths in given] == [
+        ["a.png", "b.png"],
+        ["1.png", "2.png"],
+    ]

@@ -77,7 +77,7 @@ def test_a_dry_run_detects_nothing(tmp_path: Path) -> None:
     command = ("transfer", photos, "--poses", photos, "--model", MODEL, "-o", out, "--dry-run")
     result = dptn(*command, "--json", "--detector", "not-needed-yet")
     assert result.exit_code == 0, result.stderr
-    assert json.loads(result.stdout)["counts"]["done"] == 4
+    assert json.loads(result.stdout)["counts"]["to_do"] == 4
     assert not out.exists()
 
 

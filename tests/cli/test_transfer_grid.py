@@ -31,7 +31,7 @@ def picture(path: Path) -> npt.NDArray[np.uint8]:
 def test_source_pose_result_and_target_stand_side_by_side(folder: Folder) -> None:
     result = folder.transfer("--grid")
     assert result.exit_code == 0, result.stderr
-    assert "1 contact sheets" in result.stderr
+    assert "1 contact sheet in" in result.stderr
     sheet = page(folder)
     for item, (source, target) in enumerate([(0, 1), (0, 2), (0, 3), (1, 0), (1, 2)]):
         assert np.array_equal(cell(sheet, item, 0), picture(folder.path / f"{source}.png"))

@@ -145,3 +145,9 @@ def test_a_checkpoint_cannot_run_code(tmp_path: Path, by: str) -> None:
     with pytest.raises(ModelError, match="not a PyTorch checkpoint"):
         load_generator(path)
     assert not trace.exists()
+
+
+def test_a_runs_own_checkpoint_is_told_from_a_generator(tmp_path: Path) -> None:
+    torch.save({"config": {}, "step": 3}, tmp_path / "checkpoint-last.pth")
+    with pytest.raises(ModelError, match="generator-last.pth"):
+        load_generator(tmp_path / "checkpoint-last.pth")
