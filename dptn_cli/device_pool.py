@@ -20,7 +20,14 @@ from typing import Any
 from dptn_cli.errors import DptnError, ExitCode, InputError
 from dptn_cli.interrupt import ignore_interrupt
 from dptn_cli.manifest import holder
-from dptn_cli.pipeline import ChunkMaker, Settings, StageSeconds, chunks_of, failed
+from dptn_cli.pipeline import (
+    REMOTE_WORKERS,
+    ChunkMaker,
+    Settings,
+    StageSeconds,
+    chunks_of,
+    failed,
+)
 from dptn_cli.records import Item, Job, Outcome
 from dptn_cli.session import Provider, Session, cores
 
@@ -202,7 +209,8 @@ def _serve(connection: Connection, work: Work) -> None:
         connection.send(("", str(error), 0))
         return
     maker = ChunkMaker(work.job, session, holder(work.job.out, overwrite=work.overwrite))
-    at_once, sending = session.lanes + BESIDE_INFERENCE, Lock()
+    beside = REMOTE_WORKERS // 2 if work.job.remote else BESIDE_INFERENCE
+    at_once, sending = session.lanes + beside, Lock()
 
     def make(number: int, items: list[Item]) -> None:
         try:

@@ -116,6 +116,10 @@ class DigestSet:
             self._known = merged
         return np.asarray(new)
 
+    def __contains__(self, one: int) -> bool:
+        at = int(np.searchsorted(self._known, np.uint64(one)))
+        return at < len(self._known) and int(self._known[at]) == one
+
 
 class DigestMap:
     """From digests to digests, 16 bytes an entry; what was put last for a key holds."""

@@ -1,5 +1,6 @@
 """Names from strangers, and files that are never seen half written."""
 
+import io
 import os
 import re
 import tempfile
@@ -8,8 +9,9 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import BinaryIO
 
 from dptn_cli.errors import InputError
+from dptn_cli.locations import LOCAL_PROTOCOLS, is_remote, name_in_store, protocol_of
+from dptn_cli.stores import TEMPORARY_PREFIX, drop_temporary, put_bytes
 
-TEMPORARY_PREFIX = ".dptn-"
 PICTURE_SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".ppm"}
 )
@@ -79,13 +81,33 @@ def inside(folder: Path, name: str) -> Path:
     Raises:
         InputError: a link leads out of the folder, or in circles.
     """
+    if is_remote(folder):
+        return _inside_remote(folder, name)
     path = folder / name
+    _follow_links(str(path), name, str(folder))
+    return path
+
+
+def _follow_links(path: str, name: str, folder: str) -> None:
     try:
         real = os.path.realpath(path)
     except (OSError, ValueError) as error:
         raise InputError(f"{name!r}: {error}") from error
-    if os.path.commonpath([real, folder]) != str(folder):
+    if os.path.commonpath([real, folder]) != folder:
         raise InputError(f"{name!r} leads out of {folder} through a link")
+
+
+def _inside_remote(folder: Path, name: str) -> Path:
+    """Object stores have no links; those of a server (`sftp://`) are the server's to refuse."""
+    try:
+        path = folder / checked_name(name)
+        stays = name_in_store(path) == f"{name_in_store(folder)}/{name}"
+    except ValueError:  # A name that is the URL of another store.
+        stays = False
+    if not stays:
+        raise InputError(f"{name!r} leaves its folder: only names inside it are allowed")
+    if protocol_of(folder) in LOCAL_PROTOCOLS:
+        _follow_links(name_in_store(path), name, os.path.realpath(name_in_store(folder)))
     return path
 
 
@@ -95,12 +117,17 @@ def write_atomic(path: Path, write: Callable[[BinaryIO], object]) -> None:
     Whoever looks at `path` sees the old file, the whole new one, or none.
 
     Args:
-        path: the final name; its folder must exist.
-        write: is given the open temporary file.
+        path: the final name; its folder must exist, but for what is remote.
+        write: is given the open temporary file; of what is remote, memory.
 
     Raises:
         OSError: the disk is full, the folder cannot be written; nothing is left behind.
     """
+    if is_remote(path):
+        content = io.BytesIO()
+        write(content)
+        put_bytes(path, content.getvalue())
+        return
     handle, temporary = tempfile.mkstemp(prefix=TEMPORARY_PREFIX, dir=path.parent)
     try:
         with os.fdopen(handle, "wb") as file:
@@ -114,6 +141,9 @@ def write_atomic(path: Path, write: Callable[[BinaryIO], object]) -> None:
 
 def drop_temporary_files(folder: Path) -> None:
     """Remove what a killed process was writing; only for the holder of the folder's lock."""
+    if is_remote(folder):
+        drop_temporary(folder)
+        return
     for parent, _, names in os.walk(folder):
         for name in names:
             if name.startswith(TEMPORARY_PREFIX):
@@ -121,11 +151,13 @@ def drop_temporary_files(folder: Path) -> None:
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder and those above it.
+    """Make a folder and those above it; what is remote makes its own, for what is put there.
 
     Raises:
         InputError: it cannot be made.
     """
+    if is_remote(folder):
+        return
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

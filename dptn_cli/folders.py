@@ -1,12 +1,16 @@
 """Pictures by folder and name, and finding them where the user points."""
 
 import glob
-from collections.abc import Iterable, Iterator
+import os
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from dptn_cli.errors import InputError
 from dptn_cli.files import PICTURE_SUFFIXES, inside
+from dptn_cli.inventory import Inventory
+from dptn_cli.locations import is_remote, name_below
+from dptn_cli.stores import is_file, is_folder, names_in
 
 
 @dataclass(frozen=True)
@@ -29,6 +33,42 @@ class Picture:
         """Where it is, proven to be inside its folder."""
         return inside(self.folder, self.name)
 
+    @property
+    def place(self) -> Path:
+        """Likewise, where that has been proven before: again only where it costs little."""
+        return self.path if is_remote(self.folder) else self.folder / self.name
+
+
+class Present:
+    """Which pictures are there: on a disk looked up, in a remote folder by its inventory."""
+
+    def __init__(self) -> None:
+        self._remote: dict[Path, Inventory] = {}
+
+    def has(self, picture: Picture) -> bool:
+        """Whether a picture is there.
+
+        Raises:
+            InputError: a link leads out of its folder, or a store does not tell.
+        """
+        folder = picture.folder
+        if not is_remote(folder):
+            return os.path.isfile(picture.path)
+        if folder not in self._remote:
+            self._remote[folder] = Inventory(folder)
+        try:
+            return self._remote[folder].has(picture.name)
+        except OSError as error:
+            raise InputError(f"{folder}: {error.strerror}") from error
+
+
+def looked_at(question: Callable[[Path], bool], path: Path) -> bool:
+    """Ask `stores.is_file` or the like; InputError where a store does not tell."""
+    try:
+        return question(path)
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror}") from error
+
 
 def find_pictures(paths: Iterable[Path], besides: Path | None = None) -> Iterator[Picture]:
     """The pictures among files and, recursively, in folders.
@@ -38,26 +78,42 @@ def find_pictures(paths: Iterable[Path], besides: Path | None = None) -> Iterato
         besides: a folder of results, whose pictures do not count.
 
     Raises:
-        InputError: there is no such file or folder, or a pattern matches none.
+        InputError: there is no such file or folder, a store does not tell, or a pattern matches
+            none.
     """
     results = besides.resolve() if besides else None
     for path in _expanded(paths):
-        if path.is_dir():
-            folder = path.resolve()
-            for found in sorted(folder.rglob("*")):
-                wanted = found.suffix.lower() in PICTURE_SUFFIXES and found.is_file()
-                if wanted and not (results and found.is_relative_to(results)):
-                    yield Picture(folder, found.relative_to(folder).as_posix())
-        elif path.is_file():
-            yield Picture(path.parent.resolve(), path.name)
-        else:
-            raise InputError(f"{path}: no such file or folder")
+        try:
+            if is_folder(path):
+                inner = _remote_pictures if is_remote(path) else _local_pictures
+                yield from inner(path.resolve(), results)
+            elif is_file(path):
+                yield Picture(path.parent.resolve(), path.name)
+            else:
+                raise InputError(f"{path}: no such file or folder")
+        except OSError as error:
+            raise InputError(f"{path}: {error.strerror}") from error
+
+
+def _local_pictures(folder: Path, results: Path | None) -> Iterator[Picture]:
+    for found in sorted(folder.rglob("*")):
+        wanted = found.suffix.lower() in PICTURE_SUFFIXES and found.is_file()
+        if wanted and not (results and not is_remote(results) and found.is_relative_to(results)):
+            yield Picture(folder, found.relative_to(folder).as_posix())
+
+
+def _remote_pictures(folder: Path, results: Path | None) -> Iterator[Picture]:
+    own = name_below(folder, results) if results else None
+    for name in sorted(names_in(folder)):
+        wanted = PurePosixPath(name).suffix.lower() in PICTURE_SUFFIXES
+        if wanted and not (own and name.startswith(f"{own}/")):
+            yield Picture(folder, name)
 
 
 def _expanded(paths: Iterable[Path]) -> Iterator[Path]:
     """The paths, with what matches a pattern in its place."""
     for path in paths:
-        if path.exists() or not glob.has_magic(str(path)):
+        if is_remote(path) or path.exists() or not glob.has_magic(str(path)):
             yield path
             continue
         found = sorted(glob.glob(str(path), recursive=True))

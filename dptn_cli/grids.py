@@ -11,11 +11,13 @@ from dptn_cli.errors import InputError
 from dptn_cli.files import inside, make_folder
 from dptn_cli.images import crop_to_network, picture_size, read_picture, write_picture
 from dptn_cli.keypoints import crop_for
+from dptn_cli.locations import is_remote
 from dptn_cli.pair_checks import GRIDS_FOLDER
 from dptn_cli.placing import Placed, source_placed, target_placed
 from dptn_cli.records import Crop, Fit, Item, Job, PictureU8, Retarget
 from dptn_cli.sheets import contact_sheet
 from dptn_cli.skeleton import draw_pose
+from dptn_cli.stores import names_in, remove
 
 FOLDER = GRIDS_FOLDER
 ITEMS_PER_PAGE = 32
@@ -55,9 +57,20 @@ def write_pages(job: Job, items: Iterable[Item]) -> Iterator[Path]:
         rows, names = [images.row(item) for item in page], [item.output for item in page]
         write_picture(path, _page(rows, names, job))
         yield path
-    for path in folder.glob("page-*.png"):
-        if path.stem.removeprefix("page-").isdecimal() and int(path.stem[5:]) > number:
-            path.unlink(missing_ok=True)
+    _drop_further_pages(folder, number)
+
+
+def _drop_further_pages(folder: Path, last: int) -> None:
+    """Remove the pages after the last, and nothing else."""
+    try:
+        remote = is_remote(folder)
+        names = names_in(folder) if remote else (path.name for path in folder.glob("page-*.png"))
+        for name in list(names):
+            number = name.removeprefix("page-").removesuffix(".png")
+            if name == f"page-{number}.png" and number.isdecimal() and int(number) > last:
+                remove(folder / name)
+    except OSError as error:
+        raise InputError(f"{folder}: {error.strerror}") from error
 
 
 def _page(rows: Sequence[Sequence[PictureU8 | None]], names: Sequence[str], job: Job) -> PictureU8:
@@ -88,7 +101,7 @@ class _Images:
             source = source_placed(item.source_pose, size, frame, self._job.fit)
             target = target_placed(item, source, self._job)
             shown = self._read(item.source_path, source.crop)
-        except InputError:  # Gone since the result was made.
+        except (InputError, OSError):  # Gone since the result was made.
             return None, None, self._result(item), None
         pose = draw_pose(target.pose, frame.image_size)
         return shown, pose, self._result(item), self._target(item, target)
@@ -108,7 +121,7 @@ class _Images:
             if self._job.retarget is Retarget.SCALE:  # which leaves no place for it in the frame
                 crop = crop_for(item.target_pose, picture_size(path), frame.image_size, Fit.PAD)
             return self._read(path, crop)
-        except InputError:
+        except (InputError, OSError):
             return None
 
     def _read_anew(self, path: Path, crop: Crop | None) -> PictureU8:

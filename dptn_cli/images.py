@@ -1,11 +1,12 @@
 """Pictures: decoding what strangers send, fitting to the network's size, encoding results."""
 
+import errno
 import io
 import math
 import warnings
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import BinaryIO, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -13,11 +14,14 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from dptn_cli.errors import InputError
 from dptn_cli.files import write_atomic
+from dptn_cli.locations import is_remote
 from dptn_cli.records import Crop, PictureU8, Size
+from dptn_cli.stores import read_bytes
 
 Format: TypeAlias = Literal["png", "jpg"]
 
 PUBLISHED_JPEG_QUALITY = 75
+HEADER_BYTES = 128 << 10  # of a remote picture, in which its size is told nearly always
 PNG_LEVEL = 4  # half the time of the usual 6, for files 3 % larger
 MOST_PIXELS = 100_000_000
 # No decoder that runs another program (EPS) or that few pictures need.
@@ -78,7 +82,7 @@ def read_picture(path: Path) -> PictureU8:
         InputError: it cannot be read or is not a picture; the message names the file.
     """
     try:
-        return np.asarray(decode_picture(path.read_bytes()))
+        return np.asarray(decode_picture(read_bytes(path)))
     except OSError as error:
         raise InputError(f"{path}: {error.strerror}") from error
     except InputError as error:
@@ -89,14 +93,43 @@ def picture_size(path: Path) -> Size:
     """(height, width) of a picture as it stands upright, from its header alone.
 
     Raises:
+        InputError: not a picture, or not there.
+        OSError: a store does not give it.
+    """
+    try:
+        return _remote_size(path) if is_remote(path) else _upright_size(path)
+    except Exception as error:
+        if is_remote(path) and isinstance(error, OSError) and error.errno != errno.ENOENT:
+            raise
+        raise InputError(f"{path}: not a picture that can be read") from error
+
+
+def _remote_size(path: Path) -> Size:
+    start = read_bytes(path, HEADER_BYTES)
+    try:
+        return size_of(start)
+    except InputError:  # The header may be longer, if there is more of it.
+        if len(start) < HEADER_BYTES:
+            raise
+        return size_of(read_bytes(path))
+
+
+def size_of(data: bytes) -> Size:
+    """Like `picture_size`, of a file's content.
+
+    Raises:
         InputError: not a picture.
     """
     try:
-        with Image.open(path, formats=DECODERS) as image:
-            sideways = image.getexif().get(0x0112, 1) in (5, 6, 7, 8)
-            return (image.width, image.height) if sideways else (image.height, image.width)
+        return _upright_size(io.BytesIO(data))
     except Exception as error:
-        raise InputError(f"{path}: not a picture that can be read") from error
+        raise InputError("not a picture that can be read") from error
+
+
+def _upright_size(file: Path | BinaryIO) -> Size:
+    with Image.open(file, formats=DECODERS) as image:
+        sideways = image.getexif().get(0x0112, 1) in (5, 6, 7, 8)
+        return (image.width, image.height) if sideways else (image.height, image.width)
 
 
 def fit_to_network(image: Image.Image, network_size: Size) -> PictureU8:

@@ -9,6 +9,7 @@ by a kill is dropped at the next start.
 import json
 import os
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from hashlib import blake2b
 from pathlib import Path
@@ -17,7 +18,10 @@ from typing import Any
 from dptn_cli.digests import DigestMap
 from dptn_cli.errors import InputError
 from dptn_cli.files import drop_temporary_files
+from dptn_cli.inventory import Inventory
 from dptn_cli.journal import drop_torn_line, lock
+from dptn_cli.locations import is_remote
+from dptn_cli.manifest_copy import ManifestCopy, known_lines
 from dptn_cli.records import Outcome, Status
 
 NAME = "manifest.jsonl"
@@ -37,20 +41,47 @@ class Manifest:
     def __init__(self, folder: Path, model_sha256: str) -> None:
         self.folder, self._model = folder, model_sha256
         path = folder / NAME
+        self._copy: ManifestCopy | None = None
         try:
-            self._file = path.open("ab", buffering=0)
+            here = path
+            if is_remote(folder):
+                self._copy = ManifestCopy(path)
+                here = self._copy.here
+            self._file = here.open("ab", buffering=0)
             lock(self._file, folder, "dptn transfer")
-            self._size = drop_torn_line(path)
+            drop_torn_line(here)
+            if self._copy:
+                self._copy.take_over()
+                self._copy.send()
+            self._size = here.stat().st_size
             drop_temporary_files(folder)
-            self._made = _fingerprints(path)
+            self._made = _fingerprints(_entries(_lines(here)))
         except OSError as error:
             raise InputError(f"{path}: {error.strerror}") from error
 
     def __enter__(self) -> "Manifest":
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: object = None, *_: object) -> None:
+        if self._copy and kind is not KeyboardInterrupt:  # which is to end at once
+            with suppress(OSError):  # `publish` tells of it, where there is somebody to tell.
+                self._copy.send()
         self._file.close()
+
+    def publish(self) -> None:
+        """Put the manifest beside the results, where it is kept elsewhere.
+
+        Raises:
+            InputError: the store does not take it; this machine goes on all the same.
+        """
+        if self._copy:
+            try:
+                self._copy.send()
+            except OSError as error:
+                raise InputError(
+                    f"{self.folder / NAME}: cannot be written: {error.strerror}; it is kept in "
+                    f"{self._copy.here}"
+                ) from error
 
     def holder(self, *, overwrite: bool) -> Callable[[str, str], bool]:
         """Whether an earlier run made a picture (output, fingerprint) and it is still there."""
@@ -84,6 +115,9 @@ class Manifest:
             reason = f"the manifest cannot be written: {error.strerror}"
             return replace(outcome, status=Status.FAILED, reason=reason)
         self._size += len(content)
+        if self._copy and self._copy.is_due:
+            with suppress(OSError):  # There is a next time.
+                self._copy.send()
         return outcome
 
     def _truncate(self) -> None:
@@ -92,34 +126,55 @@ class Manifest:
 
 
 def read_manifest(folder: Path) -> Iterator[dict[str, Any]]:
-    """The lines of a results folder's manifest, oldest first; broken lines are passed over."""
+    """The lines of a results folder's manifest, oldest first; broken lines are passed over.
+
+    Raises:
+        OSError: it cannot be read.
+    """
     path = folder / NAME
+    yield from _entries(known_lines(path) if is_remote(folder) else _lines(path))
+
+
+def _lines(path: Path) -> Iterator[bytes]:
     if path.is_file():
-        with path.open(encoding="utf-8", errors="surrogateescape") as file:
-            for line in file:
-                try:
-                    entry = json.loads(line)
-                except (ValueError, RecursionError):
-                    continue
-                if isinstance(entry, dict) and isinstance(entry.get("output"), str):
-                    yield entry
+        with path.open("rb") as file:
+            yield from file
+
+
+def _entries(lines: Iterator[bytes]) -> Iterator[dict[str, Any]]:
+    for line in lines:
+        try:
+            entry = json.loads(line.decode("utf-8", "surrogateescape"))
+        except (ValueError, RecursionError):
+            continue
+        if isinstance(entry, dict) and isinstance(entry.get("output"), str):
+            yield entry
 
 
 def holder(folder: Path, *, overwrite: bool) -> Callable[[str, str], bool]:
     """Like `Manifest.holder`, without locking or making anything."""
-    return _holder(folder, DigestMap() if overwrite else _fingerprints(folder / NAME))
+    try:
+        made = DigestMap() if overwrite else _fingerprints(read_manifest(folder))
+    except OSError as error:
+        raise InputError(f"{folder / NAME}: {error.strerror}") from error
+    return _holder(folder, made)
 
 
 def _holder(folder: Path, made: DigestMap) -> Callable[[str, str], bool]:
+    there = Inventory(folder) if is_remote(folder) else None
+
+    def is_there(output: str) -> bool:
+        return there.has(output) if there else (folder / output).is_file()
+
     return lambda output, fingerprint: (
-        made.get(_short(output)) == _short(fingerprint) and (folder / output).is_file()
+        made.get(_short(output)) == _short(fingerprint) and is_there(output)
     )
 
 
-def _fingerprints(path: Path) -> DigestMap:
+def _fingerprints(entries: Iterator[dict[str, Any]]) -> DigestMap:
     """By output, 16 bytes each."""
     made = DigestMap()
-    for entry in read_manifest(path.parent):
+    for entry in entries:
         fingerprint = entry.get("fingerprint")
         if entry.get("status") == Status.FAILED or not isinstance(fingerprint, str):
             made.put(_short(entry["output"]), 0)

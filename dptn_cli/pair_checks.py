@@ -4,7 +4,6 @@ A name of a result takes eight bytes, on disk from a million on; a distinct pict
 bytes in memory. No check is put off, however long the list.
 """
 
-import os
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -35,6 +34,7 @@ class PairChecks:
 
     Attributes:
         pose: looks up the pose of a picture; None where nothing is known of it.
+        is_there: whether a picture is there.
         planned: number of pairs.
         missing: names of source pictures that are not there.
         unposed: pictures without a pose, on which one can be detected.
@@ -43,6 +43,7 @@ class PairChecks:
     """
 
     pose: Callable[[Picture], FoundPose | str | None]
+    is_there: Callable[[Picture], bool]
     planned: int = 0
     missing: list[str] = field(default_factory=list)
     unposed: list[Picture] = field(default_factory=list)
@@ -107,14 +108,14 @@ class PairChecks:
 
     def _look_for(self, picture: Picture) -> None:
         """Where there are no keypoints, there must be a picture to detect them on."""
-        if picture.path.is_file():
+        if self.is_there(picture):
             self.unposed.append(picture)
         else:
             self._problems.append(f"no keypoints for {picture.name}")
 
     def _look_at_source(self, picture: Picture) -> None:
         try:
-            if os.path.isfile(picture.path):
+            if self.is_there(picture):
                 self._present += 1
             else:
                 self.missing.append(picture.name)

@@ -4,11 +4,12 @@ import csv
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
-from typing import TextIO
+from typing import IO
 
 from dptn_cli.errors import InputError
 from dptn_cli.files import checked_name
 from dptn_cli.records import Pair
+from dptn_cli.stores import open_text
 
 
 def read_pairs(path: Path) -> Iterator[Pair]:
@@ -22,7 +23,7 @@ def read_pairs(path: Path) -> Iterator[Pair]:
             empty or leave their folder; the message names the line.
     """
     try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
+        with open_text(path, encoding="utf-8-sig", newline="") as file:
             yield from _rows(path, file)
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: not a CSV in UTF-8: {error.reason}") from error
@@ -32,7 +33,7 @@ def read_pairs(path: Path) -> Iterator[Pair]:
         raise InputError(f"{path}: not a CSV: {error}") from error
 
 
-def _rows(path: Path, file: TextIO) -> Iterator[Pair]:
+def _rows(path: Path, file: IO[str]) -> Iterator[Pair]:
     reader = csv.reader(file)
     header = [name.strip() for name in next(reader, [])]
     if missing := [name for name in ("from", "to") if name not in header]:

@@ -5,18 +5,21 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import islice, product
+from operator import attrgetter
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 
 from dptn_cli.errors import InputError
 from dptn_cli.files import PICTURE_SUFFIXES, checked_name, without_picture_suffix
-from dptn_cli.folders import Picture, find_pictures
+from dptn_cli.folders import Picture, Present, find_pictures, looked_at
 from dptn_cli.images import PUBLISHED_JPEG_QUALITY, Format
 from dptn_cli.keypoints import PoseFiles
+from dptn_cli.locations import is_remote
 from dptn_cli.pair_checks import PairChecks, Row
 from dptn_cli.pairs import read_pairs
 from dptn_cli.records import JOINTS, MISSING, Fit, FoundPose, Item, Job, Model, Retarget
+from dptn_cli.stores import is_file, is_folder, names_in
 
 KEYPOINTS_NAME = "keypoints.csv"
 RESULT_SUFFIXES = (".png", ".jpg", ".jpeg")
@@ -78,7 +81,7 @@ class Poses:
         self._beside = {
             folder: PoseFiles(folder / KEYPOINTS_NAME)
             for folder in dict.fromkeys(folders)
-            if (folder / KEYPOINTS_NAME).is_file()
+            if looked_at(is_file, folder / KEYPOINTS_NAME)
         }
 
     def find(self, picture: Picture, *others: Path) -> FoundPose | str | None:
@@ -95,7 +98,7 @@ class Poses:
         for files in (self._named, *beside):
             if files is not None and (found := files.find(picture.name)):
                 return found
-        return self._detected.get(picture.folder / picture.name)
+        return self._detected.get(picture.place)
 
 
 @dataclass(frozen=True)
@@ -121,6 +124,7 @@ class Listing:
 
     pairs: Callable[[], Iterator[Row]]
     pose: Callable[[Picture], FoundPose | str | None]
+    present: Present
     target_folders: tuple[Path, ...]
 
 
@@ -140,7 +144,7 @@ def make_job(request: Request, model: Model) -> Job:
     """
     check_out(request.out)
     listing = _from_pair_list(request) if request.pairs else _from_folders(request)
-    checks = PairChecks(listing.pose)
+    checks = PairChecks(listing.pose, listing.present.has)
     checks.look_at(listing.pairs)
     return Job(
         model=model,
@@ -152,9 +156,10 @@ def make_job(request: Request, model: Model) -> Job:
         crowds=checks.crowds,
         crowd_names=tuple(checks.crowd_names),
         target_folders=listing.target_folders,
-        unposed=tuple(picture.folder / picture.name for picture in checks.unposed),
+        unposed=tuple(picture.place for picture in checks.unposed),
         fit=request.fit,
         retarget=request.retarget or (Retarget.NONE if request.pairs else Retarget.SCALE),
+        remote=any(map(is_remote, (request.out, *request.sources, *listing.target_folders))),
     )
 
 
@@ -164,6 +169,10 @@ def check_out(out: Path) -> None:
     Raises:
         InputError: `out`, or what stands above it, is a file or cannot be written to.
     """
+    if is_remote(out):
+        if looked_at(is_file, out):
+            raise InputError(f"{out}: cannot hold results, because it is a file")
+        return  # run.json, put there first, tells whether it can be written to.
     above = out
     while not above.exists() and above != above.parent:
         above = above.parent
@@ -178,20 +187,21 @@ def check_out(out: Path) -> None:
 
 def _items(listing: Listing, shard: int | None) -> Iterator[Item]:
     pose = lru_cache(maxsize=4096)(listing.pose)
+    place = lru_cache(maxsize=4096)(attrgetter("place"))
     for number, (source, target, output) in enumerate(listing.pairs()):
         poses = (pose(source), pose(target))
         names = (source.name, target.name)
         reasons = [f"{n}: {p}" for n, p in zip(names, poses, strict=True) if isinstance(p, str)]
         source_found, target_found = (p if isinstance(p, FoundPose) else NOBODY for p in poses)
         try:
-            target_path = target.path if target.path.is_file() else None
+            target_path = place(target) if listing.present.has(target) else None
         except InputError:
             target_path = None
         yield Item(
             output=f"{number // shard:05}/{output}" if shard else output,
             source=source.name,
             target=target.name,
-            source_path=source.folder / source.name,
+            source_path=place(source),
             target_path=target_path,
             source_pose=source_found.pose,
             target_pose=target_found.pose,
@@ -205,7 +215,7 @@ def _from_pair_list(request: Request) -> Listing:
     listed = request.pairs
     assert listed is not None
     folder = (request.images or listed.parent).resolve()
-    if not folder.is_dir():
+    if not looked_at(is_folder, folder):
         raise InputError(f"{folder}: no such folder of pictures")
     beside = listed.parent.resolve()
     poses = Poses(PoseFiles(*request.keypoints), [folder, beside], request.detected)
@@ -219,7 +229,7 @@ def _from_pair_list(request: Request) -> Listing:
             output = _output(*pair, request.result_format)
             yield picture(pair.source), picture(pair.target), output
 
-    return Listing(pairs, lambda picture: poses.find(picture, beside), (folder,))
+    return Listing(pairs, lambda picture: poses.find(picture, beside), Present(), (folder,))
 
 
 def _from_folders(request: Request) -> Listing:
@@ -240,18 +250,18 @@ def _from_folders(request: Request) -> Listing:
         for source, target in islice(product(sources, targets), request.limit):
             yield source, target, _output(source.name, target.name, None, request.result_format)
 
-    return Listing(pairs, pose, tuple(dict.fromkeys(one.folder for one in targets)))
+    return Listing(pairs, pose, Present(), tuple(dict.fromkeys(one.folder for one in targets)))
 
 
 def _targets(path: Path, out: Path) -> Iterator[Picture]:
     """What one of --poses stands for: pictures, and the names in pose files."""
     folder, is_picture = path.resolve(), path.suffix.lower() in PICTURE_SUFFIXES
     pictures: list[Picture] = []
-    if path.is_file() and not is_picture:
+    if looked_at(is_file, path) and not is_picture:
         folder = folder.parent
     else:
         pictures = list(find_pictures([path], besides=out))
-        if not path.is_dir() or (pictures and not any(path.rglob("*.json"))):
+        if not looked_at(is_folder, path) or (pictures and not _has_json(path)):
             yield from pictures
             return
     files = PoseFiles(path)
@@ -260,6 +270,12 @@ def _targets(path: Path, out: Path) -> Iterator[Picture]:
     for name in files.names():
         if name not in known:
             yield PosePicture(folder, checked_name(name), files)
+
+
+def _has_json(folder: Path) -> bool:
+    if is_remote(folder):
+        return any(name.endswith(".json") for name in names_in(folder))
+    return any(folder.rglob("*.json"))
 
 
 def _output(source: str, target: str, output: str | None, fmt: Format) -> str:

@@ -1,7 +1,7 @@
 """The same job on a Ray cluster: actors that hold sessions, fed by the one process that plans.
 
 Chunks of items, names and poses, go to the actors; outcomes come back; pictures never travel:
-they are read from and written to a path that all nodes share. The driver alone writes the
+they are read from and written to a path that all nodes share, or a URL. The driver alone writes the
 manifest. An actor that dies is started again by Ray and its chunks are made again, up to
 `MOST_RETRIES` times; results are put in place whole, so making one twice does no harm.
 """
@@ -17,7 +17,14 @@ from ray.exceptions import RayError
 
 from dptn_cli.errors import InputError
 from dptn_cli.manifest import holder
-from dptn_cli.pipeline import ChunkMaker, Settings, StageSeconds, chunks_of, failed
+from dptn_cli.pipeline import (
+    REMOTE_WORKERS,
+    ChunkMaker,
+    Settings,
+    StageSeconds,
+    chunks_of,
+    failed,
+)
 from dptn_cli.records import Item, Job, Outcome
 from dptn_cli.session import Provider, Session
 
@@ -53,7 +60,8 @@ class RayPool:
     """Actors of a cluster, ready to make the chunks of one job.
 
     Args:
-        job: as `plan.make_job` checked it; its paths must be the same on every node.
+        job: as `plan.make_job` checked it; its paths must be the same on every node, its URLs
+            open to each.
         address: of a running cluster; `auto`: the one of this node; `local`: one started here.
         provider: of the actors' sessions.
         overwrite: make everything anew.
@@ -91,12 +99,13 @@ class RayPool:
             stages: is added to.
         """
         pending: dict[Any, list[Item]] = {}
+        most = (_at_once(self._job) + WAITING) * len(self.actors)
         actors = cycle(self.actors)
         for chunk in chunks_of(self._job, settings.batch_size):
             if settings.stop():
                 break
             pending[next(actors).make.remote(chunk)] = chunk
-            if len(pending) >= (AT_ONCE + WAITING) * len(self.actors):
+            if len(pending) >= most:
                 yield from _ended(pending, stages)
         while pending:
             yield from _ended(pending, stages)
@@ -132,10 +141,14 @@ def _start_actors(job: Job, provider: Provider, *, overwrite: bool) -> list[Any]
         num_cpus=1,
         max_restarts=-1,
         max_task_retries=MOST_RETRIES,
-        max_concurrency=AT_ONCE,
+        max_concurrency=_at_once(job),
     )
     count = gpus or max(1, int(resources.get("CPU", 1)))
     return [maker.remote(job, provider, overwrite=overwrite) for _ in range(count)]
+
+
+def _at_once(job: Job) -> int:
+    return REMOTE_WORKERS // 2 if job.remote else AT_ONCE
 
 
 def _first_line(error: Exception) -> str:

@@ -252,6 +252,7 @@ class Job:
         unposed: pictures whose pose no file has, and that are there to detect it on.
         fit: how pictures of other sizes become the model's.
         retarget: whether target poses are brought to the source person's size.
+        remote: whether pictures or results are behind a URL, where each is waited for.
     """
 
     model: Model
@@ -266,6 +267,7 @@ class Job:
     unposed: tuple[Path, ...] = ()
     fit: Fit = Fit.AUTO
     retarget: Retarget = Retarget.NONE
+    remote: bool = False
 
     def without_items(self) -> "Job":
         """For another process, in whatever folder that works."""

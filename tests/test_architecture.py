@@ -21,6 +21,10 @@ LAYERS = [
         "errors",
         "files",
         "cache",
+        "inventory",
+        "locations",
+        "manifest_copy",
+        "stores",
         "folders",
         "journal",
         "interrupt",
@@ -71,6 +75,7 @@ ONLY_IN = {
     "torch_fidelity": {"metrics"},
     "skimage": {"metrics"},
     "ray": {"ray_pool"},
+    "upath": {"locations"},
 }
 HEAVY = (
     "torch",
@@ -83,6 +88,8 @@ HEAVY = (
     "skimage",
     "accelerate",
     "ray",
+    "fsspec",
+    "upath",
 )
 
 
@@ -151,7 +158,7 @@ def test_transfer_loads_no_torch() -> None:
     code = "import dptn_cli.plan, dptn_cli.pipeline, dptn_cli.session, dptn_cli.run_file"
     loaded = loaded_after(code)
     assert "onnxruntime" in loaded
-    assert not loaded & {"torch", "onnx", "torchvision", "openpifpaf", "ray"}
+    assert not loaded & {"torch", "onnx", "torchvision", "openpifpaf", "ray", "upath", "fsspec"}
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda p: p.relative_to(PACKAGE).as_posix())

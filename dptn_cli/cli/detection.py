@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from dptn_cli.cli.console import ProgressLine, say
 from dptn_cli.errors import InputError, MissingDependency
+from dptn_cli.locations import is_remote
 
 if TYPE_CHECKING:
     from dptn_cli.detect.job import Request
@@ -58,6 +59,19 @@ def detect_unposed(
         say(f"Detecting the poses on {len(left):,} pictures without keypoints.", quiet=quiet)
         entries = _detected(request, listed, weights, quiet=quiet)  # those of earlier runs too
     return {named[entry.name]: _as_kept(entry.found) or entry.reason for entry in entries}
+
+
+def check_local(pictures: Sequence[Path], out: Path) -> None:
+    """Make sure that poses can be detected where the pictures and the results are.
+
+    Raises:
+        InputError: some of it is behind a URL.
+    """
+    if any(map(is_remote, (*pictures, out))):
+        raise InputError(
+            f"{_without_keypoints(pictures)}. Poses are detected on local pictures only, and kept "
+            "beside local results: run dptn detect-poses on a copy, and give --keypoints"
+        )
 
 
 def _request(out: Path) -> "Request":

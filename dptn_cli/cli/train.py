@@ -227,10 +227,7 @@ def _train(
         line = ProgressLine(trainer.steps, "training", quiet=quiet, done=trainer.step)
         with line.shown():
             complete = trainer.train(lambda progress: line.advance(detail=_detail(progress)))
-    if trainer.unreadable:
-        some = "; ".join(sorted(trainer.unreadable)[:5])
-        say(f"{len(trainer.unreadable):,} test pairs could not be read: {some}", quiet=quiet)
-    say(f"{out}: step {trainer.step:,} of {trainer.steps:,}", quiet=quiet)
+    _tell_end(trainer, out, quiet=quiet)
     return ExitCode.DONE if complete else ExitCode.INTERRUPTED
 
 
@@ -250,6 +247,13 @@ def _tell_start(trainer: "Trainer", processes: int, device: str, *, quiet: bool)
         say("No test/ in the data: no validation, and no generator-best.pth.", quiet=quiet)
     if trainer.step:
         say(f"Going on after step {trainer.step:,}.", quiet=quiet)
+
+
+def _tell_end(trainer: "Trainer", out: Path, *, quiet: bool) -> None:
+    if trainer.unreadable:
+        some = "; ".join(sorted(trainer.unreadable)[:5])
+        say(f"{len(trainer.unreadable):,} test pairs could not be read: {some}", quiet=quiet)
+    say(f"{out}: step {trainer.step:,} of {trainer.steps:,}", quiet=quiet)
 
 
 def _detail(progress: "Progress") -> str:

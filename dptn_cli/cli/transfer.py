@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dptn_cli.cli.console import error_boundary
-from dptn_cli.cli.detection import detect_unposed
+from dptn_cli.cli.detection import check_local, detect_unposed
 from dptn_cli.cli.options import (
     DryRun,
     Json,
@@ -29,11 +29,13 @@ from dptn_cli.cli.transfer_run import (
     transfer_on_ray,
 )
 from dptn_cli.errors import ExitCode, InputError
+from dptn_cli.locations import locate
 
 if TYPE_CHECKING:
     from dptn_cli.plan import Request
 
 MODEL_VARIABLE = "DPTN_MODEL"
+PATH_OR_URL = "PATH|URL"
 
 
 class ResultFormat(StrEnum):
@@ -62,27 +64,43 @@ class RetargetName(StrEnum):
 @error_boundary
 def transfer(
     sources: Annotated[
-        list[Path] | None,
+        list[str] | None,
         typer.Argument(help="Pictures and folders of pictures, for --poses."),
     ] = None,
     out: Annotated[
-        Path, typer.Option("-o", "--out", help="Folder for results, manifest.jsonl and run.json.")
-    ] = Path("results"),
+        str,
+        typer.Option(
+            "-o",
+            "--out",
+            metavar=PATH_OR_URL,
+            help="Folder for results, manifest.jsonl and run.json.",
+        ),
+    ] = "results",
     pairs: Annotated[
-        Path | None, typer.Option(help="Pair list: a CSV with the columns from,to and perhaps out.")
+        str | None,
+        typer.Option(
+            metavar=PATH_OR_URL, help="Pair list: a CSV with the columns from,to and perhaps out."
+        ),
     ] = None,
     images: Annotated[
-        Path | None, typer.Option(help="Folder of the pair list's pictures; default: its own.")
+        str | None,
+        typer.Option(
+            metavar=PATH_OR_URL, help="Folder of the pair list's pictures; default: its own."
+        ),
     ] = None,
     poses: Annotated[
-        list[Path] | None,
-        typer.Option(help="Every source in every one of these: pictures, pose files, folders."),
+        list[str] | None,
+        typer.Option(
+            metavar=PATH_OR_URL,
+            help="Every source in every one of these: pictures, pose files, folders.",
+        ),
     ] = None,
     keypoints: Annotated[
-        list[Path] | None,
+        list[str] | None,
         typer.Option(
+            metavar=PATH_OR_URL,
             help="Pose file (annotation CSV, COCO, openpifpaf or OpenPose JSON) or a folder of "
-            "them; keypoints.csv beside pictures is read by itself."
+            "them; keypoints.csv beside pictures is read by itself.",
         ),
     ] = None,
     model: Annotated[
@@ -119,7 +137,12 @@ def transfer(
         ),
     ] = "auto",
     workers: Annotated[
-        int, typer.Option(min=0, max=256, help="Threads that decode and encode; 0: by the cores.")
+        int,
+        typer.Option(
+            min=0,
+            max=256,
+            help="Threads that read, decode, encode and write; 0: by the cores, 32 with URLs.",
+        ),
     ] = 0,
     devices: Annotated[
         str | None,
@@ -161,12 +184,12 @@ def transfer(
     from dptn_cli.session import read_model
 
     request = Request(
-        out=out,
-        pairs=pairs,
-        images=images,
-        sources=tuple(sources or ()),
-        poses=tuple(poses or ()),
-        keypoints=tuple(keypoints or ()),
+        out=locate(out),
+        pairs=locate(pairs) if pairs else None,
+        images=locate(images) if images else None,
+        sources=tuple(map(locate, sources or ())),
+        poses=tuple(map(locate, poses or ())),
+        keypoints=tuple(map(locate, keypoints or ())),
         result_format=result_format.value,
         jpeg_quality=quality,
         limit=limit,
@@ -181,13 +204,15 @@ def transfer(
     loaded = read_model(model or default_model())
     job = make_job(request, loaded)
     show = Show(quiet=quiet, as_json=as_json, verbose=verbose)
+    if job.unposed:
+        check_local(job.unposed, request.out)
     if job.unposed and not dry_run:
-        found = detect_unposed(job.unposed, out, detector, quiet=show.silent)
+        found = detect_unposed(job.unposed, request.out, detector, quiet=show.silent)
         job = make_job(replace(request, detected=found), loaded)
     warn(job, show)
     if dry_run:
         return preview_job(job, show, overwrite=overwrite)
-    how = How(provider, wanted, workers or default_workers(), overwrite, grid)
+    how = How(provider, wanted, workers or default_workers(remote=job.remote), overwrite, grid)
     if ray:
         return transfer_on_ray(job, how, ray, show)
     if numbers:
@@ -219,6 +244,10 @@ def _check_mode(request: "Request") -> None:
         raise InputError("--images goes with --pairs")
 
 
-def default_workers() -> int:
-    """Threads that decode and encode, where nobody says."""
+def default_workers(*, remote: bool = False) -> int:
+    """Threads that read, decode, encode and write, where nobody says."""
+    from dptn_cli.pipeline import REMOTE_WORKERS
+
+    if remote:
+        return REMOTE_WORKERS
     return max(1, min(8, os.cpu_count() or 1))

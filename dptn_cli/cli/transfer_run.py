@@ -147,12 +147,20 @@ def _make_all(
             line.advance(f"{failed:,} failed" if failed else "")
         elapsed_s = time.monotonic() - started_s
         document = run_file.finish(show.counts, stages, elapsed_s, interrupted=stop.asked)
-        try:
-            run_file.write(document)
-        except InputError as error:  # A full disk must not hide what became of the items.
-            say(str(error))
-    code = tell(document, show, job)
+        _kept(partial(run_file.write, document))
+        published = _kept(manifest.publish)
+    code = tell(document, show, job) or (ExitCode.DONE if published else ExitCode.SOME_FAILED)
     return _write_grids(job, show) or code if how.grid and not stop.asked else code
+
+
+def _kept(keep: Callable[[], None]) -> bool:
+    """Whether something could be written: a full disk must not hide what became of the items."""
+    try:
+        keep()
+    except InputError as error:
+        say(str(error))
+        return False
+    return True
 
 
 def _write_grids(job: "Job", show: Show) -> ExitCode:

@@ -9,10 +9,11 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from dptn_cli.errors import InputError
-from dptn_cli.files import PICTURE_SUFFIXES, TEMPORARY_PREFIX, checked_name
+from dptn_cli.files import PICTURE_SUFFIXES, checked_name
 from dptn_cli.manifest import read_manifest
 from dptn_cli.records import Status
 from dptn_cli.scores import PicturePair, Problem
+from dptn_cli.stores import TEMPORARY_PREFIX
 
 RUN_FILE = "run.json"
 # `A_2_B_vis`: A may hold a `_2_`, B is what stands after the last one and before the first `_vis`.

@@ -9,6 +9,7 @@ import numpy as np
 from dptn_cli.errors import InputError
 from dptn_cli.keypoints.numbers import finite_numbers
 from dptn_cli.records import JOINTS, MISSING, Pose
+from dptn_cli.stores import open_text
 
 HEADER = ["name", "keypoints_y", "keypoints_x"]
 LONGEST_LINE = 100_000
@@ -73,7 +74,7 @@ class Annotations(Mapping[str, Pose]):
 def _lines(path: Path) -> Iterator[tuple[int, str]]:
     """The numbered lines of an annotation CSV, after its header."""
     try:
-        with path.open(encoding="utf-8-sig") as file:
+        with open_text(path, encoding="utf-8-sig") as file:
             header = file.readline(LONGEST_LINE)
             if [cell.strip() for cell in header.split(":")] != HEADER:
                 raise InputError(

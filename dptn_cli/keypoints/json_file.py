@@ -12,6 +12,7 @@ from dptn_cli.errors import InputError
 from dptn_cli.keypoints.joints import Confidence
 from dptn_cli.keypoints.numbers import finite_numbers
 from dptn_cli.records import FoundPose, Pose, Size
+from dptn_cli.stores import read_bytes
 
 MOST_BYTES = 256 << 20  # COCO's largest keypoint file has 239 MB
 MOST_CONTAINERS = 4_000_000
@@ -48,8 +49,7 @@ def load_json(path: Path) -> Any:
         InputError: it cannot be read, is too large, or is not JSON.
     """
     try:
-        with path.open("rb") as file:
-            data = file.read(MOST_BYTES + 1)
+        data = read_bytes(path, MOST_BYTES + 1)
     except OSError as error:
         raise InputError(f"{path}: {error.strerror}") from error
     if len(data) > MOST_BYTES:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 
@@ -11,7 +11,9 @@ from dptn_cli.files import without_picture_suffix
 from dptn_cli.keypoints import coco, openpose
 from dptn_cli.keypoints.annotation_csv import HEADER, Annotations
 from dptn_cli.keypoints.json_file import PeopleByPicture, kind_of, load_json
+from dptn_cli.locations import is_remote
 from dptn_cli.records import JOINTS, MISSING, FoundPose
+from dptn_cli.stores import is_folder, names_in, read_bytes
 
 KNOWN = (
     f"an annotation CSV ({':'.join(HEADER)}), COCO keypoint JSON (images and annotations, or a "
@@ -132,12 +134,21 @@ def _check_same(
 
 def _files_of(path: Path) -> Iterator[tuple[Path, str]]:
     """The files that a path stands for, each with the picture that its own name tells of."""
-    if not path.is_dir():
-        yield path, _picture_of(path.name)
-        return
-    files = sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
-    for file in files:
-        yield file, _picture_of(file.relative_to(path).as_posix())
+    try:
+        if not is_folder(path):
+            yield path, _picture_of(path.name)
+            return
+        for name in _names_in(path):
+            yield path / name, _picture_of(name)
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror}") from error
+
+
+def _names_in(folder: Path) -> list[str]:
+    if is_remote(folder):
+        return sorted(n for n in names_in(folder) if PurePosixPath(n).suffix.lower() in SUFFIXES)
+    files = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
+    return [file.relative_to(folder).as_posix() for file in files]
 
 
 def _picture_of(name: str) -> str:
@@ -163,8 +174,7 @@ def _is_annotation_csv(path: Path) -> bool:
 
 def _start(path: Path) -> bytes:
     try:
-        with path.open("rb") as file:
-            return file.read(1024)
+        return read_bytes(path, 1024)
     except OSError as error:
         raise InputError(f"{path}: {error.strerror}") from error
 

@@ -5,10 +5,11 @@ batches, `writer` files of pictures. `tasks` is what goes from one to the next.
 """
 
 from dptn_cli.pipeline.loop import ChunkMaker, chunks_of, items_in_place, preview, run
-from dptn_cli.pipeline.settings import Runs, Settings, StageSeconds
+from dptn_cli.pipeline.settings import REMOTE_WORKERS, Runs, Settings, StageSeconds
 from dptn_cli.pipeline.tasks import failed
 
 __all__ = [
+    "REMOTE_WORKERS",
     "ChunkMaker",
     "Runs",
     "Settings",

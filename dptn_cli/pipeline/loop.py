@@ -46,7 +46,8 @@ def run(
     ):
         chunks = chunks_of(job, settings.batch_size)
         reader = Reader(job, settings.holds, disk)
-        reads = _ahead(pool, reader.read, chunks, READ_AHEAD + settings.lanes)
+        most_read = max(READ_AHEAD + settings.lanes, settings.workers // 2 if job.remote else 0)
+        reads = _ahead(pool, reader.read, chunks, most_read)
         wanted = takewhile(lambda _: not settings.stop(), reads)
         for batch in _ahead(lanes, partial(infer, session), wanted, settings.lanes):
             stages.read += batch.read_s

@@ -9,11 +9,12 @@ import numpy as np
 import numpy.typing as npt
 
 from dptn_cli.errors import InputError
-from dptn_cli.images import crop_to_network, decode_picture, picture_size
+from dptn_cli.images import crop_to_network, decode_picture, size_of
 from dptn_cli.pipeline.tasks import Task, failed, outcome_of, reason_of
 from dptn_cli.pipeline.writer import Disk, is_jpeg
 from dptn_cli.placing import Placed, source_placed, target_placed
 from dptn_cli.records import Batch, Item, Job, Outcome, PictureU8, Size, Status
+from dptn_cli.stores import read_bytes
 
 
 @dataclass
@@ -71,9 +72,9 @@ class Reader:
     def _read_source(self, group: list[Item], read: ReadChunk) -> None:
         if self._disk.full:
             raise InputError(f"not made: {self._disk.full}")
-        data = group[0].source_path.read_bytes()
+        data = read_bytes(group[0].source_path)
         frame = self._job.model.frame
-        size = _header_size(group[0]) or frame.image_size
+        size = _header_size(data) or frame.image_size
         source = source_placed(group[0].source_pose, size, frame, self._job.fit)
         common = blake2b(data, digest_size=16)
         common.update(self._job.model.sha256.encode() + source.on_network.tobytes())
@@ -83,8 +84,8 @@ class Reader:
         for item in group:
             try:
                 task = self._task(item, source, common.copy())
-            except InputError as error:
-                read.ended.append(failed(item, str(error)))
+            except (InputError, OSError) as error:
+                read.ended.append(failed(item, reason_of(error)))
                 continue
             if self._holds(item.output, task.fingerprint):
                 read.ended.append(outcome_of(item, Status.SKIPPED, "made before", task))
@@ -105,8 +106,8 @@ class Reader:
         return Task(item, digest.hexdigest(), target_pose)
 
 
-def _header_size(item: Item) -> Size | None:
+def _header_size(data: bytes) -> Size | None:
     try:
-        return picture_size(item.source_path)
+        return size_of(data)
     except InputError:
         return None  # Decoding will say what is wrong with it.

@@ -9,6 +9,9 @@ import numpy.typing as npt
 
 from dptn_cli.records import Batch
 
+REMOTE_WORKERS = 32
+"""Threads that read and write behind URLs, where they wait rather than work."""
+
 
 class Runs(Protocol):
     """What makes the pictures of a batch: `dptn_cli.session.Session`, or a stand-in."""

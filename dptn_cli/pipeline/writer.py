@@ -8,6 +8,7 @@ from pathlib import PurePosixPath
 from dptn_cli.errors import InputError
 from dptn_cli.files import inside, write_atomic
 from dptn_cli.images import Format, encode_picture, fit_to_disk
+from dptn_cli.locations import is_remote
 from dptn_cli.pipeline.tasks import Task, failed, outcome_of, reason_of
 from dptn_cli.records import Job, Outcome, PictureU8, Status
 
@@ -33,7 +34,8 @@ class Disk:
             fmt: Format = "jpg" if is_jpeg(item.output) else "png"
             content = encode_picture(picture, fmt, self._job.jpeg_quality)
             path = inside(self._out, item.output)
-            path.parent.mkdir(parents=True, exist_ok=True)
+            if not is_remote(path):
+                path.parent.mkdir(parents=True, exist_ok=True)
             write_atomic(path, lambda file: file.write(content))
         except (OSError, InputError) as error:
             if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
