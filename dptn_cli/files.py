@@ -17,6 +17,9 @@ PICTURE_SUFFIXES = frozenset(
 )
 # What nearly all names are; the rest is looked at in full, which takes ten times as long.
 _PLAIN_NAME = re.compile(r"(?:[\w-][\w.-]*/)*[\w-][\w.-]*")
+MANIFEST_NAME = "manifest.jsonl"  # tells a folder of results
+GRIDS_FOLDER = "grids"  # in it, of contact sheets, which are overwritten and removed
+_CONTACT_SHEET = re.compile(rf"{GRIDS_FOLDER}/page-\d+\.png", re.IGNORECASE)
 MOST_PART_BYTES = 255  # of a file's or folder's name, in the usual file systems
 MOST_NAME_BYTES = 2048  # half of what Linux takes as a path: the folder needs some
 
@@ -42,6 +45,11 @@ def checked_name(name: str) -> str:
     cleaned = "/".join(parts)
     check_length(cleaned)
     return cleaned
+
+
+def is_contact_sheet(name: str) -> bool:
+    """Whether a name in a folder of results is a contact sheet's."""
+    return _CONTACT_SHEET.fullmatch(name) is not None
 
 
 def check_length(name: str) -> None:

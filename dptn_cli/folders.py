@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from dptn_cli.errors import InputError
-from dptn_cli.files import PICTURE_SUFFIXES, inside
+from dptn_cli.files import MANIFEST_NAME, PICTURE_SUFFIXES, inside
 from dptn_cli.inventory import Inventory
 from dptn_cli.locations import is_remote, name_below
 from dptn_cli.stores import is_file, is_folder, names_in
@@ -75,7 +75,8 @@ def find_pictures(paths: Iterable[Path], besides: Path | None = None) -> Iterato
 
     Args:
         paths: files, folders, and patterns (`*`, `**`, `?`, `[…]`) that the shell left alone.
-        besides: a folder of results, whose pictures do not count.
+        besides: a folder of results, whose pictures do not count; nor do those of other results
+            below a folder, known by their manifest.
 
     Raises:
         InputError: there is no such file or folder, a store does not tell, or a pattern matches
@@ -96,10 +97,14 @@ def find_pictures(paths: Iterable[Path], besides: Path | None = None) -> Iterato
 
 
 def _local_pictures(folder: Path, results: Path | None) -> Iterator[Picture]:
-    for found in sorted(folder.rglob("*")):
-        wanted = found.suffix.lower() in PICTURE_SUFFIXES and found.is_file()
-        if wanted and not (results and not is_remote(results) and found.is_relative_to(results)):
-            yield Picture(folder, found.relative_to(folder).as_posix())
+    found = sorted(folder.rglob("*"))
+    made = {path.parent for path in found if path.name == MANIFEST_NAME} - {folder}
+    if results and not is_remote(results):
+        made.add(results)
+    for path in found:
+        wanted = path.suffix.lower() in PICTURE_SUFFIXES and path.is_file()
+        if wanted and not made.intersection(path.parents):
+            yield Picture(folder, path.relative_to(folder).as_posix())
 
 
 def _remote_pictures(folder: Path, results: Path | None) -> Iterator[Picture]:

@@ -8,18 +8,16 @@ from pathlib import Path
 from PIL import Image
 
 from dptn_cli.errors import InputError
-from dptn_cli.files import inside, make_folder
+from dptn_cli.files import GRIDS_FOLDER, inside, make_folder
 from dptn_cli.images import crop_to_network, picture_size, read_picture, write_picture
 from dptn_cli.keypoints import crop_for
 from dptn_cli.locations import is_remote
-from dptn_cli.pair_checks import GRIDS_FOLDER
 from dptn_cli.placing import Placed, source_placed, target_placed
 from dptn_cli.records import Crop, Fit, Item, Job, PictureU8, Retarget
 from dptn_cli.sheets import contact_sheet
 from dptn_cli.skeleton import draw_pose
 from dptn_cli.stores import names_in, remove
 
-FOLDER = GRIDS_FOLDER
 ITEMS_PER_PAGE = 32
 ACROSS = 4
 COLUMNS = ("source", "pose", "result", "target")
@@ -47,7 +45,7 @@ def write_pages(job: Job, items: Iterable[Item]) -> Iterator[Path]:
     Raises:
         InputError: a page cannot be written.
     """
-    folder = job.out / FOLDER
+    folder = job.out / GRIDS_FOLDER
     make_folder(folder)
     images = _Images(job)
     items, number = iter(items), 0

@@ -17,14 +17,12 @@ from typing import Any
 
 from dptn_cli.digests import DigestMap
 from dptn_cli.errors import InputError
-from dptn_cli.files import drop_temporary_files
+from dptn_cli.files import MANIFEST_NAME, drop_temporary_files
 from dptn_cli.inventory import Inventory
 from dptn_cli.journal import drop_torn_line, lock
 from dptn_cli.locations import is_remote
 from dptn_cli.manifest_copy import ManifestCopy, known_lines
 from dptn_cli.records import Outcome, Status
-
-NAME = "manifest.jsonl"
 
 
 class Manifest:
@@ -40,7 +38,7 @@ class Manifest:
 
     def __init__(self, folder: Path, model_sha256: str) -> None:
         self.folder, self._model = folder, model_sha256
-        path = folder / NAME
+        path = folder / MANIFEST_NAME
         self._copy: ManifestCopy | None = None
         try:
             here = path
@@ -79,8 +77,8 @@ class Manifest:
                 self._copy.send()
             except OSError as error:
                 raise InputError(
-                    f"{self.folder / NAME}: cannot be written: {error.strerror}; it is kept in "
-                    f"{self._copy.here}"
+                    f"{self.folder / MANIFEST_NAME}: cannot be written: {error.strerror}; it is "
+                    f"kept in {self._copy.here}"
                 ) from error
 
     def holder(self, *, overwrite: bool) -> Callable[[str, str], bool]:
@@ -131,7 +129,7 @@ def read_manifest(folder: Path) -> Iterator[dict[str, Any]]:
     Raises:
         OSError: it cannot be read.
     """
-    path = folder / NAME
+    path = folder / MANIFEST_NAME
     yield from _entries(known_lines(path) if is_remote(folder) else _lines(path))
 
 
@@ -156,7 +154,7 @@ def holder(folder: Path, *, overwrite: bool) -> Callable[[str, str], bool]:
     try:
         made = DigestMap() if overwrite else _fingerprints(read_manifest(folder))
     except OSError as error:
-        raise InputError(f"{folder / NAME}: {error.strerror}") from error
+        raise InputError(f"{folder / MANIFEST_NAME}: {error.strerror}") from error
     return _holder(folder, made)
 
 

@@ -4,7 +4,6 @@ A name of a result takes eight bytes, on disk from a million on; a distinct pict
 bytes in memory. No check is put off, however long the list.
 """
 
-import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
@@ -14,7 +13,7 @@ import numpy as np
 
 from dptn_cli.digests import DigestSet, RepeatFinder, digest
 from dptn_cli.errors import InputError
-from dptn_cli.files import check_length
+from dptn_cli.files import check_length, is_contact_sheet
 from dptn_cli.folders import Picture
 from dptn_cli.records import FoundPose
 
@@ -24,8 +23,6 @@ Row: TypeAlias = tuple[Picture, Picture, str]
 CHUNK = 1 << 11  # rows
 MOST_PROBLEMS = 100_000  # found before the pass is given up
 MOST_CROWDS_NAMED = 5
-GRIDS_FOLDER = "grids"  # of contact sheets, which are overwritten and removed
-_CONTACT_SHEET = re.compile(rf"{GRIDS_FOLDER}/page-\d+\.png", re.IGNORECASE)
 
 
 @dataclass
@@ -81,7 +78,7 @@ class PairChecks:
                 check_length(output)
             except InputError as error:
                 self._problems.append(f"a result's name {error}")
-            if output[0] in "gG" and _CONTACT_SHEET.fullmatch(output):
+            if output[0] in "gG" and is_contact_sheet(output):
                 self._problems.append(
                     f"{output} is the name of a contact sheet (`--grid`); "
                     "give the result another name in the column `out`"
@@ -150,10 +147,12 @@ def _name_clashes(rows: Iterator[Row], repeated: set[int]) -> list[str]:
     for source, target, output in rows:
         if digest(output) in repeated:
             pair = f"{source.name} -> {target.name}"
+            if first.get(output) == pair:  # of two folders, or the same row twice
+                pair = f"{source.folder / source.name} -> {target.folder / target.name}"
             if output in first:
                 clashes.append(
-                    f"{first[output]} and {pair} would both write {output}; "
-                    "give one another name in a column `out`"
+                    f"{first[output]} and {pair} would both write {output}; a pair list can give "
+                    "one another name in a column `out`"
                 )
             first.setdefault(output, pair)
             if len(clashes) >= MOST_PROBLEMS:

@@ -45,3 +45,13 @@ def test_a_name_with_brackets_is_no_pattern(photos: Path) -> None:
 def test_what_is_not_there_is_an_error(photos: Path) -> None:
     with pytest.raises(InputError, match="no such file or folder"):
         names(photos / "nowhere")
+
+
+def test_results_of_earlier_runs_are_no_pictures_to_start_from(tmp_path: Path) -> None:
+    for name in ("a.png", "earlier/b.png", "earlier/deep/c.png", "other/d.png"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "earlier" / "manifest.jsonl").touch()
+    assert [one.name for one in find_pictures([tmp_path])] == ["a.png", "other/d.png"]
+    asked_for = [one.name for one in find_pictures([tmp_path / "earlier"])]
+    assert asked_for == ["b.png", "deep/c.png"], "a folder that is named is meant"

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,31 @@ if TYPE_CHECKING:
 KEYPOINTS_NAME = "keypoints.csv"
 RECORDED_DIGITS = 3
 MOST_NAMED = 3
+
+
+def tried_before(pictures: Sequence[Path]) -> dict[Path, str]:
+    """Why `dptn detect-poses` found no pose on some pictures, by its record beside them.
+
+    Args:
+        pictures: absolute paths. One that has changed since does not count.
+    """
+    from dptn_cli.detect.record import read_failures, record_path
+
+    @cache
+    def failures(folder: Path) -> tuple[float, dict[str, str]]:
+        poses = folder / KEYPOINTS_NAME
+        record = record_path(poses)
+        return (record.stat().st_mtime, read_failures(poses)) if record.is_file() else (0.0, {})
+
+    tried = {}
+    for path in pictures:
+        for folder in path.parents:
+            recorded_s, reasons = failures(folder)
+            reason = reasons.get(path.relative_to(folder).as_posix())
+            if reason and path.stat().st_mtime <= recorded_s:
+                tried[path] = f"{reason} (by dptn detect-poses; --detector tries again)"
+                break
+    return tried
 
 
 def detect_unposed(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dptn_cli.cli.console import error_boundary
-from dptn_cli.cli.detection import check_local, detect_unposed
+from dptn_cli.cli.detection import check_local, detect_unposed, tried_before
 from dptn_cli.cli.options import (
     DryRun,
     Json,
@@ -33,8 +33,10 @@ from dptn_cli.locations import locate
 
 if TYPE_CHECKING:
     from dptn_cli.plan import Request
+    from dptn_cli.records import FoundPose, Job
 
 MODEL_VARIABLE = "DPTN_MODEL"
+DEFAULT_DETECTOR = "shufflenetv2k30"
 PATH_OR_URL = "PATH|URL"
 
 
@@ -122,12 +124,12 @@ def transfer(
         ),
     ] = None,
     detector: Annotated[
-        str,
+        str | None,
         typer.Option(
             help="openpifpaf checkpoint, file or name, for pictures without keypoints; what it "
-            "finds is kept in keypoints.csv beside the results."
+            f"finds is kept in keypoints.csv beside the results; default: {DEFAULT_DETECTOR}."
         ),
-    ] = "shufflenetv2k30",
+    ] = None,
     provider: ProviderOption = ProviderName.AUTO,
     batch_size: Annotated[
         str,
@@ -205,9 +207,7 @@ def transfer(
     job = make_job(request, loaded)
     show = Show(quiet=quiet, as_json=as_json, verbose=verbose)
     if job.unposed:
-        check_local(job.unposed, request.out)
-    if job.unposed and not dry_run:
-        found = detect_unposed(job.unposed, request.out, detector, quiet=show.silent)
+        found = _find_poses(job, request.out, detector, dry_run=dry_run, quiet=show.silent)
         job = make_job(replace(request, detected=found), loaded)
     warn(job, show)
     if dry_run:
@@ -218,6 +218,20 @@ def transfer(
     if numbers:
         return transfer_on_devices(job, how, numbers, show)
     return transfer_here(job, how, show)
+
+
+def _find_poses(
+    job: "Job", out: Path, detector: str | None, *, dry_run: bool, quiet: bool
+) -> "dict[Path, FoundPose | str]":
+    """Poses for pictures that no file has, or why there are none; a dry run detects nothing."""
+    check_local(job.unposed, out)
+    found: dict[Path, FoundPose | str] = {}
+    if detector is None:
+        found |= tried_before(job.unposed)
+    left = [picture for picture in job.unposed if picture not in found]
+    if left and not dry_run:
+        found |= detect_unposed(left, out, detector or DEFAULT_DETECTOR, quiet=quiet)
+    return found
 
 
 def default_model() -> Path:

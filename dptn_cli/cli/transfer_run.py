@@ -165,7 +165,8 @@ def _kept(keep: Callable[[], None]) -> bool:
 
 def _write_grids(job: "Job", show: Show) -> ExitCode:
     """Contact sheets of all results that are there, those of earlier runs too."""
-    from dptn_cli.grids import FOLDER, pages_of, write_pages
+    from dptn_cli.files import GRIDS_FOLDER
+    from dptn_cli.grids import pages_of, write_pages
     from dptn_cli.interrupt import StopRequest
     from dptn_cli.manifest import holder
     from dptn_cli.pipeline import items_in_place
@@ -185,7 +186,7 @@ def _write_grids(job: "Job", show: Show) -> ExitCode:
         say(f"No more contact sheets: {error}")
         return ExitCode.SOME_FAILED
     say(
-        f"{pages:,} contact {'sheet' if pages == 1 else 'sheets'} in {job.out / FOLDER}",
+        f"{pages:,} contact {'sheet' if pages == 1 else 'sheets'} in {job.out / GRIDS_FOLDER}",
         quiet=show.silent,
     )
     return ExitCode.DONE

@@ -58,6 +58,8 @@ def list_pictures(request: Request) -> list[Picture]:
         raise InputError(problems[0])
     if problems:
         raise InputError(f"{len(problems):,} problems, nothing was started:", tuple(problems))
+    if request.preview and request.preview.exists() and not request.preview.is_dir():
+        raise InputError(f"{request.preview}: cannot hold previews, because it is a file")
     if request.out.exists() and not record_path(request.out).exists() and not request.overwrite:
         raise InputError(
             f"{request.out} is there, but not from `dptn detect-poses`, whose record would stand "

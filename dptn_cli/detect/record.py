@@ -101,6 +101,15 @@ class Record:
 
 def read_record(out: Path) -> dict[str, Entry]:
     """The poses that earlier runs found, by picture; broken lines are passed over."""
+    return {name: one for name, one in _last(out).items() if one.status == Status.DONE}
+
+
+def read_failures(out: Path) -> dict[str, str]:
+    """Why earlier runs found no pose, by picture."""
+    return {name: one.reason for name, one in _last(out).items() if one.status == Status.FAILED}
+
+
+def _last(out: Path) -> dict[str, Entry]:
     made: dict[str, Entry] = {}
     try:
         with record_path(out).open(encoding="utf-8", errors="replace") as file:
@@ -112,7 +121,7 @@ def read_record(out: Path) -> dict[str, Entry]:
         return {}
     except OSError as error:
         raise InputError(f"{record_path(out)}: {error.strerror}") from error
-    return {name: entry for name, entry in made.items() if entry.status == Status.DONE}
+    return made
 
 
 def _line(entry: Entry, checkpoint_sha256: str) -> dict[str, Any]:

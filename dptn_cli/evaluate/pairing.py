@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from dptn_cli.errors import InputError
-from dptn_cli.files import PICTURE_SUFFIXES, checked_name
+from dptn_cli.files import PICTURE_SUFFIXES, checked_name, is_contact_sheet
 from dptn_cli.manifest import read_manifest
 from dptn_cli.records import Status
 from dptn_cli.scores import PicturePair, Problem
@@ -49,7 +49,7 @@ def list_pictures(folder: Path) -> list[str]:
     """
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder")
-    found = sorted(_walk(folder))
+    found = sorted(name for name in _walk(folder) if not is_contact_sheet(name))
     if not found:
         raise InputError(f"{folder}: no picture in this folder")
     return found

@@ -19,6 +19,7 @@ from support import dptn
 from typer.testing import Result
 
 from dptn_cli.cli import app
+from dptn_cli.cli.transfer import DEFAULT_DETECTOR
 from dptn_cli.detect import DEFAULT_CHECKPOINT, Choice
 from dptn_cli.interrupt import StopRequest
 from dptn_cli.keypoints import Annotations, PoseFiles
@@ -295,4 +296,11 @@ def test_the_defaults_are_those_of_the_choice() -> None:
     command = typer.main.get_command(app).commands["detect-poses"]  # type: ignore[attr-defined]
     given = {option.name: option.default for option in command.params}
     assert Choice(given["person"], given["min_joints"], given["threshold"]) == Choice()
-    assert given["checkpoint"] == DEFAULT_CHECKPOINT
+    assert given["checkpoint"] == DEFAULT_DETECTOR == DEFAULT_CHECKPOINT
+
+
+def test_previews_need_a_folder(photos: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    result = detect(photos, "--preview", tmp_path / "file")
+    assert result.exit_code == 2
+    assert "cannot hold previews, because it is a file" in result.stderr

@@ -1,6 +1,7 @@
 """`dptn transfer` on pictures without keypoints, with the shipped detector."""
 
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -125,3 +126,26 @@ def test_an_interrupted_detection_goes_on(tmp_path: Path) -> None:
     assert again.returncode == 0, again.stderr
     assert len(list(out.glob("*_vis.png"))) == 60
     assert len(record.read_text().splitlines()) == 61
+
+
+def test_where_detect_poses_found_nobody_only_those_items_fail(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The README's order of commands, with no checkpoint by name."""
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    photos, out = two_photos(tmp_path / "photos"), tmp_path / "out"
+    nobody = photos / "nobody.png"
+    Image.fromarray(np.full((128, 88, 3), 255, np.uint8)).save(nobody)
+    found = dptn("detect-poses", photos, "-o", photos / "keypoints.csv", "--checkpoint", DETECTOR)
+    assert found.exit_code == 1
+    command = ("transfer", photos, "--poses", photos / "p0000_0.png", "--model", MODEL, "-o", out)
+    for more in (("--dry-run",), ()):
+        result = dptn(*command, *more)
+        assert result.exit_code == 1, result.stderr
+        assert "nobody.png: no person found (by dptn detect-poses" in result.stderr
+    assert len(list(out.glob("*_vis.png"))) == 2
+    shutil.copy(FIGURES / "p0001_1.png", nobody)
+    os.utime(nobody, (time.time() + 60,) * 2)
+    changed = dptn(*command)
+    assert changed.exit_code == 2, "a changed picture was not looked at"
+    assert "nobody.png" in changed.stderr

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 from support import TINY_FRAME, Folder, dptn, draw_picture, make_folder
 
+from dptn_cli.evaluate.pairing import list_pictures
 from dptn_cli.sheets import CAPTION_HEIGHT, GAP, GROUP_GAP
 
 HEIGHT, WIDTH = TINY_FRAME.image_size
@@ -100,3 +101,8 @@ def test_several_people_in_a_pose_file_are_told(folder: Folder) -> None:
         (folder.path / f"{name}.png.predictions.json").write_text(json.dumps(people))
     result = folder.transfer("--keypoints", folder.path, "--dry-run")
     assert "4 pictures have several people, of whom the largest counts: 0.png (2)" in result.stderr
+
+
+def test_contact_sheets_are_no_results_to_evaluate(folder: Folder) -> None:
+    assert folder.transfer("--grid").exit_code == 0
+    assert len(list_pictures(folder.out)) == 12
