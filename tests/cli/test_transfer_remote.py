@@ -92,7 +92,7 @@ def test_the_same_pictures_as_with_local_files(bucket: Bucket, folder: Folder) -
 def test_what_is_done_is_skipped_and_what_failed_tried_again(bucket: Bucket) -> None:
     bucket.write("photos/2.png", b"broken")
     assert bucket.counts() == {"planned": 12, "done": 9, "skipped": 0, "failed": 3}
-    assert bucket.counts("--dry-run") == {"planned": 12, "done": 0, "skipped": 9, "failed": 3}
+    assert bucket.counts("--dry-run") == {"planned": 12, "to_do": 0, "skipped": 9, "failed": 3}
     assert bucket.counts() == {"planned": 12, "done": 0, "skipped": 9, "failed": 3}
     fsspec.filesystem("memory").rm(f"{bucket.url}/out/0_2_1_vis.png")
     assert bucket.counts("--limit", 3) == {"planned": 3, "done": 1, "skipped": 2, "failed": 0}
