@@ -8,45 +8,21 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageDraw
+from PIL import Image
 
 from dptn_cli.keypoints import Annotations
 from dptn_cli.records import MISSING
 from dptn_cli.records import Pose as PoseArray
+from dptn_cli.skeleton import draw_pose
 
 HERE = Path(__file__).parent
 ENLARGED = 2
 GAP = 6
-# OpenPose's limbs by joint number, neck outwards.
-LIMBS = (
-    (1, 2), (2, 3), (3, 4), (1, 5), (5, 6), (6, 7), (1, 8), (8, 9), (9, 10),
-    (1, 11), (11, 12), (12, 13), (1, 0), (0, 14), (14, 16), (0, 15), (15, 17),
-)  # fmt: skip
 SHOWN = (
     "0000_0 0000_2", "0004_0 0004_3", "0002_3 0002_0",
     "0005_1 0005_0", "0003_0 0003_2", "0001_1 0001_2",
 )  # fmt: skip
 COLUMNS = 2
-
-
-def limb_colour(index: int) -> tuple[int, int, int]:
-    """A colour of the wheel for each limb."""
-    wheel = Image.new("HSV", (1, 1), (index * 255 // len(LIMBS), 220, 225)).convert("RGB")
-    pixel = wheel.getpixel((0, 0))
-    assert isinstance(pixel, tuple)
-    return int(pixel[0]), int(pixel[1]), int(pixel[2])
-
-
-def skeleton(pose: PoseArray, size: tuple[int, int]) -> Image.Image:
-    """The pose as limbs on black; `size` is (width, height)."""
-    image = Image.new("RGB", size, (24, 24, 30))
-    pen = ImageDraw.Draw(image)
-    points = [None if y == MISSING else (x * ENLARGED, y * ENLARGED) for y, x in pose]
-    for index, (a, b) in enumerate(LIMBS):
-        start, end = points[a], points[b]
-        if start and end:
-            pen.line([start, end], fill=limb_colour(index), width=5)
-    return image
 
 
 def row(results: Path, source: str, target: str, pose: PoseArray) -> npt.NDArray[np.uint8]:
@@ -59,7 +35,8 @@ def row(results: Path, source: str, target: str, pose: PoseArray) -> npt.NDArray
     pictures = [Image.open(path).convert("RGB") for path in paths]
     size = (pictures[0].width * ENLARGED, pictures[0].height * ENLARGED)
     large = [picture.resize(size, Image.Resampling.BICUBIC) for picture in pictures]
-    large.insert(1, skeleton(pose, size))
+    enlarged = np.where(pose == MISSING, MISSING, pose * ENLARGED)
+    large.insert(1, Image.fromarray(draw_pose(enlarged, size[::-1])))
     return side_by_side([np.asarray(picture) for picture in large], GAP)
 
 

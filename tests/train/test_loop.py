@@ -203,39 +203,31 @@ def test_two_runs_in_one_folder(tmp_path: Path) -> None:
         RunFolder(tmp_path / "run")
 
 
-def test_a_loss_that_is_not_finite_keeps_the_last_checkpoint(figures: Path, tmp_path: Path) -> None:
-    config = replace(L1_ONLY, epochs=4)
+@pytest.mark.parametrize(
+    ("save_every", "message", "kept"),
+    [
+        (3, r"step 5: a loss is not finite.*--learning-rate", 3),
+        # A finite loss can have an infinite gradient, which only the next step's loss shows.
+        (2, r"step 4: the weights are not finite.*is kept", 2),
+    ],
+)
+def test_what_is_not_finite_keeps_the_last_checkpoint(
+    figures: Path, tmp_path: Path, save_every: int, message: str, kept: int
+) -> None:
     run = tmp_path / "run"
     with RunFolder(run) as folder:
-        it = trainer(figures, folder, config, replace(PACE, save_every=3))
+        pace = replace(PACE, save_every=save_every)
+        it = trainer(figures, folder, replace(L1_ONLY, epochs=4), pace)
 
         def poison(progress: Progress) -> None:
             if progress.step == 4:
                 with torch.no_grad():
                     next(it.learner.generator.parameters()).fill_(float("inf"))
 
-        with pytest.raises(ModelError, match=r"step 5: a loss is not finite.*--learning-rate"):
+        with pytest.raises(ModelError, match=message):
             it.train(poison)
     state = torch.load(run / "checkpoint-last.pth", weights_only=True)
-    assert state["step"] == 3
-    assert all(value.isfinite().all() for value in state["generator"].values())
-
-
-def test_weights_that_are_not_finite_are_never_saved(figures: Path, tmp_path: Path) -> None:
-    """A finite loss can have an infinite gradient, which shows in the next step's loss."""
-    run = tmp_path / "run"
-    with RunFolder(run) as folder:
-        it = trainer(figures, folder, replace(L1_ONLY, epochs=4), replace(PACE, save_every=2))
-
-        def poison(progress: Progress) -> None:
-            if progress.step == 4:
-                with torch.no_grad():
-                    next(it.learner.generator.parameters()).fill_(float("inf"))
-
-        with pytest.raises(ModelError, match=r"step 4: the weights are not finite.*is kept"):
-            it.train(poison)
-    state = torch.load(run / "checkpoint-last.pth", weights_only=True)
-    assert state["step"] == 2
+    assert state["step"] == kept
     assert all(value.isfinite().all() for value in state["generator"].values())
 
 
