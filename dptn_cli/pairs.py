@@ -26,7 +26,9 @@ def read_pairs(path: Path) -> Iterator[Pair]:
         with open_text(path, encoding="utf-8-sig", newline="") as file:
             yield from _rows(path, file)
     except UnicodeDecodeError as error:
-        raise InputError(f"{path}: not a CSV in UTF-8: {error.reason}") from error
+        raise InputError(
+            f"{path}: not a CSV in UTF-8 ({error.reason}); save it in that encoding"
+        ) from error
     except OSError as error:
         raise InputError(f"{path}: {error.strerror}") from error
     except csv.Error as error:
@@ -41,6 +43,7 @@ def _rows(path: Path, file: IO[str]) -> Iterator[Pair]:
         raise InputError(
             f"{path}: the column {' and '.join(missing)} is missing (found: {found}); "
             "a pair list is a CSV with the columns from,to"
+            + (", with commas, not semicolons" if ";" in found else "")
         )
     source, target = header.index("from"), header.index("to")
     output = header.index("out") if "out" in header else None

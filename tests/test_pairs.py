@@ -50,6 +50,8 @@ def test_names_of_results(tmp_path: Path) -> None:
         ("from,to,out\na,b,../c.png\n", "leaves its folder"),
         ("from,to\na,b\x00\n", "not a"),
         (b"from,to\n\xff\xfe,b\n", "not a CSV in UTF-8"),
+        ("from,to\na,b\n".encode("utf-16"), "save it in that encoding"),
+        ("from;to\na;b\n", "with commas, not semicolons"),
         ("from,to\n" + "a" * 200_000 + ",b\n", "not a CSV: field larger"),
     ],
 )
