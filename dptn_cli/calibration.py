@@ -39,8 +39,8 @@ def read_calibration(request: Request, frame: Frame) -> Calibration:
     if min(len(ranges), len(proof)) < FEWEST_EACH:
         raise InputError(
             f"{request.pairs}: {len(ranges)} pairs to calibrate on and {len(proof)}, of other "
-            f"sources, to prove it on: at least {FEWEST_EACH} each are needed, with keypoints, which "
-            "--keypoints or a keypoints.csv beside them give"
+            f"sources, to prove it on: at least {FEWEST_EACH} each are needed, with keypoints, "
+            "which --keypoints or a keypoints.csv beside them give"
         )
     return Calibration(*(tuple(_read(item, job) for item in part) for part in (ranges, proof)))
 
