@@ -172,6 +172,19 @@ def make_folder(folder: Path) -> None:
         raise InputError(f"{folder}: cannot be made: {error.strerror}") from error
 
 
+def write_file(path: Path, write: Callable[[BinaryIO], object]) -> None:
+    """Make a file's folder and write it as `write_atomic` does, for whom a line is enough.
+
+    Raises:
+        InputError: it cannot be written; a full disk, for instance.
+    """
+    make_folder(path.parent)
+    try:
+        write_atomic(path, write)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written: {error.strerror}") from error
+
+
 def _umask() -> int:
     """The process's umask, read once: reading it means setting it, which threads would see."""
     return _UMASK

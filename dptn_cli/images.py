@@ -13,7 +13,7 @@ import numpy.typing as npt
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from dptn_cli.errors import InputError
-from dptn_cli.files import write_atomic
+from dptn_cli.files import write_file
 from dptn_cli.locations import is_remote
 from dptn_cli.records import Crop, PictureU8, Size
 from dptn_cli.stores import read_bytes
@@ -284,7 +284,4 @@ def write_picture(path: Path, picture_u8: PictureU8) -> None:
         InputError: a full disk, for instance.
     """
     content = encode_picture(picture_u8, "png")
-    try:
-        write_atomic(path, lambda file: file.write(content))
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written: {error.strerror}") from error
+    write_file(path, lambda file: file.write(content))

@@ -40,8 +40,8 @@ def main(
     """Pose transfer with DPTN: a photo of a person and a pose in, the person in that pose out."""
 
 
+app.command(cls=ListOptions)(transfer.transfer)  # its sources would take the words in silence
 for command in (
-    transfer.transfer,
     detect_poses.detect_poses,
     export.export,
     evaluate.evaluate,
@@ -49,5 +49,5 @@ for command in (
     doctor.doctor,
     bench.bench,
 ):
-    app.command(cls=ListOptions)(command)
+    app.command()(command)
 app.add_typer(prepare.app, name="prepare")

@@ -127,11 +127,7 @@ def _rows(document: dict[str, Any]) -> dict[str, str]:
 def _write(out: Path, document: dict[str, Any]) -> None:
     import json
 
-    from dptn_cli.files import make_folder, write_atomic
+    from dptn_cli.files import write_file
 
-    make_folder(out.parent)
     content = (json.dumps(document, indent=2) + "\n").encode()
-    try:
-        write_atomic(out, lambda file: file.write(content))
-    except OSError as error:
-        raise InputError(f"{out}: cannot be written: {error.strerror}") from error
+    write_file(out, lambda file: file.write(content))

@@ -9,7 +9,7 @@ from dptn_cli.detect.detector import Detector
 from dptn_cli.detect.people import Choice
 from dptn_cli.detect.record import Entry, Record, read_record, record_path
 from dptn_cli.errors import InputError
-from dptn_cli.files import make_folder, without_picture_suffix
+from dptn_cli.files import without_picture_suffix
 from dptn_cli.folders import Picture, find_pictures
 from dptn_cli.images import read_picture, write_picture
 from dptn_cli.keypoints import PoseFormat, drop_pose_file, write_poses
@@ -208,6 +208,5 @@ def write_preview(folder: Path, picture: Picture, found: FoundPose) -> Path:
     """
     path = preview_path(folder, found.name)
     drawn = draw_pose_over(read_picture(picture.folder / picture.name), found.pose)
-    make_folder(path.parent)
     write_picture(path, drawn)
     return path

@@ -4,10 +4,10 @@ import json
 from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from dptn_cli.errors import InputError
-from dptn_cli.files import checked_name, make_folder, without_picture_suffix, write_atomic
+from dptn_cli.files import checked_name, without_picture_suffix, write_file
 from dptn_cli.keypoints.annotation_csv import HEADER, format_pose
 from dptn_cli.keypoints.coco import annotations_of, predictions_of, results_of
 from dptn_cli.keypoints.openpose import people_of
@@ -44,10 +44,8 @@ def write_poses(path: Path, poses: Sequence[FoundPose], pose_format: PoseFormat)
     if pose_format.by_picture:
         as_json = people_of if pose_format is PoseFormat.OPENPOSE else predictions_of
         for file, people in _by_file(path, poses, pose_format).items():
-            make_folder(file.parent)
             _write(file, _json(as_json(people)))
         return
-    make_folder(path.parent)
     if pose_format is PoseFormat.CSV:
         _write(path, _csv(poses))
     else:
@@ -110,10 +108,4 @@ def _json(document: dict[str, Any] | list[dict[str, Any]]) -> bytes:
 
 
 def _write(path: Path, content: bytes) -> None:
-    def write(file: BinaryIO) -> None:
-        file.write(content)
-
-    try:
-        write_atomic(path, write)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written: {error.strerror}") from error
+    write_file(path, lambda file: file.write(content))

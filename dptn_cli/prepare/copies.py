@@ -1,11 +1,9 @@
 """Files of a preparation: written whole, with errors that name the file."""
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import BinaryIO
 
 from dptn_cli.errors import InputError
-from dptn_cli.files import make_folder, write_atomic
+from dptn_cli.files import write_file
 
 
 def copy_file(source: Path, copy: Path) -> None:
@@ -21,16 +19,3 @@ def copy_file(source: Path, copy: Path) -> None:
         raise InputError(f"{error.filename or source}: {error.strerror}") from error
     if not same:
         write_file(copy, lambda file: file.write(content))
-
-
-def write_file(path: Path, write: Callable[[BinaryIO], object]) -> None:
-    """Write a file that is never seen half written, and make its folder.
-
-    Raises:
-        InputError: it cannot be written; a full disk, for instance.
-    """
-    make_folder(path.parent)
-    try:
-        write_atomic(path, write)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written: {error.strerror}") from error

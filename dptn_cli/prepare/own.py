@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import BinaryIO, TypeAlias
 
 from dptn_cli.errors import InputError
-from dptn_cli.files import checked_name, inside
+from dptn_cli.files import checked_name, inside, write_file
 from dptn_cli.images import picture_size
 from dptn_cli.keypoints import Annotations, format_pose
-from dptn_cli.prepare.copies import copy_file, write_file
+from dptn_cli.prepare.copies import copy_file
 from dptn_cli.prepare.report import Prepared
 from dptn_cli.records import Size
 from dptn_cli.stores import TEMPORARY_PREFIX

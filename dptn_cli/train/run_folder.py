@@ -139,7 +139,6 @@ class RunFolder:
         """Keep a picture grid."""
         if not self._writes:
             return
-        make_folder(self.path / "grids")
         write_picture(self.path / "grids" / f"step-{step:08d}.png", grid_u8)
         if self._scalars is not None:
             self._scalars.add_image("grid", grid_u8, step, dataformats="HWC")

@@ -133,7 +133,7 @@ class TestDeepFashion:
         assert (raw.parent / "data" / name).read_text() == "from,to\na,b\n"
 
     def test_a_list_that_cannot_be_copied(self, raw: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("dptn_cli.prepare.copies.write_atomic", full_disk)
+        monkeypatch.setattr("dptn_cli.files.write_atomic", full_disk)
         result = self.prepare(raw)
         assert result.exit_code == 1
         assert "train.csv: cannot be written: No space left" in message(result)
@@ -253,7 +253,7 @@ class TestOwn:
         def write(path: Path, content: object) -> None:
             full_disk() if path.name == failing else write_atomic(path, content)  # type: ignore
 
-        monkeypatch.setattr("dptn_cli.prepare.copies.write_atomic", write)
+        monkeypatch.setattr("dptn_cli.files.write_atomic", write)
         result = self.prepare(photos, "--test-share", "0")
         assert result.exit_code == 2
         assert f"{failing}: cannot be written: No space left" in message(result)

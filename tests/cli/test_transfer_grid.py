@@ -87,7 +87,7 @@ def test_a_full_disk_is_told(folder: Folder, monkeypatch: pytest.MonkeyPatch) ->
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("dptn_cli.images.write_atomic", full)
+    monkeypatch.setattr("dptn_cli.files.write_atomic", full)
     result = folder.transfer("--grid")
     assert result.exit_code == 1
     assert "page-00001.png: cannot be written: No space left on device" in result.stderr
