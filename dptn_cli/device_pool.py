@@ -8,25 +8,26 @@ process that dies costs its chunks another attempt in one that lives.
 import multiprocessing
 import os
 import traceback
-from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from threading import Lock
-from typing import Any
+from typing import Any, cast
 
 from dptn_cli.errors import DptnError, ExitCode, InputError
 from dptn_cli.interrupt import ignore_interrupt
 from dptn_cli.manifest import holder
 from dptn_cli.pipeline import (
     REMOTE_WORKERS,
+    Answer,
     ChunkMaker,
+    Dispatch,
+    Loss,
     Settings,
     StageSeconds,
-    chunks_of,
-    failed,
+    Worker,
 )
 from dptn_cli.records import Item, Job, Outcome
 from dptn_cli.session import Provider, Session, cores
@@ -35,6 +36,7 @@ MOST_ATTEMPTS = 2  # at a chunk whose process died
 BESIDE_INFERENCE = 2  # chunks being read or written while a process's lanes infer
 WAITING = 2  # further chunks at a process, so that it never waits for the parent
 END_S = 10.0
+POLL_S = 1.0
 
 
 @dataclass(frozen=True)
@@ -56,21 +58,12 @@ class Work:
     device: int
 
 
-@dataclass
-class _Chunk:
-    items: list[Item]
-    attempts: int = 0
-
-
-@dataclass
-class _Worker:
+class _Process(Worker):
     """The parent's side of a process: how to reach it, and what it was given."""
 
-    device: int
-    process: Any
-    connection: Connection
-    most: int = 0
-    given: dict[int, _Chunk] = field(default_factory=dict)
+    def __init__(self, device: int, process: Any, connection: Connection) -> None:
+        super().__init__()
+        self.device, self.process, self.connection = device, process, connection
 
 
 class DevicePool:
@@ -95,7 +88,7 @@ class DevicePool:
     ) -> None:
         self._job, self._number = job, 0
         threads = max(1, cores() // len(devices))
-        self.workers: list[_Worker] = []
+        self.workers: list[_Process] = []
         try:
             for device in devices:
                 work = Work(job.without_items(), provider, overwrite, threads, device)
@@ -122,75 +115,49 @@ class DevicePool:
                 worker.process.join()
 
     def run(self, settings: Settings, stages: StageSeconds) -> Iterator[Outcome]:
-        """Make every picture of the job: as `pipeline.run`, in the same chunks.
+        """Make every picture of the job; see `Dispatch.run`."""
+        yield from Dispatch(self._job, self, most_attempts=MOST_ATTEMPTS).run(settings, stages)
 
-        Args:
-            settings: `lanes`, `workers` and `holds` are the processes' own.
-            stages: is added to.
-        """
-        fresh = (_Chunk(items) for items in chunks_of(self._job, settings.batch_size))
-        again: deque[_Chunk] = deque()
-        while True:
-            stopped = settings.stop()
-            while (worker := self._idlest()) and (
-                chunk := again.popleft() if again else None if stopped else next(fresh, None)
-            ):
-                self._give(worker, chunk)
-            if not any(worker.given for worker in self.workers):
-                break
-            yield from self._ended(again, stages)
-        if not stopped:  # Chunks that are left have no process to make them.
-            for chunk in (*again, *fresh):
-                yield from (failed(item, "no process is left to make it") for item in chunk.items)
+    @property
+    def is_lost(self) -> bool:
+        """Whether no process is left."""
+        return not any(worker.most for worker in self.workers)
 
-    def _idlest(self) -> _Worker | None:
-        idle = [one for one in self.workers if len(one.given) < one.most]
-        return min(idle, key=lambda one: len(one.given), default=None)
-
-    def _give(self, worker: _Worker, chunk: _Chunk) -> None:
+    def give(self, worker: Worker, items: list[Item]) -> int:
+        """Send a chunk to a process."""
         self._number += 1
-        chunk.attempts += 1
-        worker.given[self._number] = chunk
         with suppress(OSError):  # It has died, which waiting for its answer will show.
-            worker.connection.send((self._number, chunk.items))
+            cast(_Process, worker).connection.send((self._number, items))
+        return self._number
 
-    def _ended(self, again: deque[_Chunk], stages: StageSeconds) -> Iterator[Outcome]:
-        """Wait for a process to answer, or to die: its chunks go to `again`, or fail."""
+    def news(self) -> Iterator[Answer | Loss]:
+        """Wait for processes to answer, or to die."""
         busy = {worker.connection: worker for worker in self.workers if worker.given}
-        for connection in wait(list(busy)):
-            worker = busy[connection]  # type: ignore[index]
+        for connection in wait(list(busy), POLL_S):
+            worker = busy[cast(Connection, connection)]
             try:
                 number, outcomes, spent = worker.connection.recv()
             except (EOFError, OSError):
-                yield from self._lost(worker, again)
-                continue
-            del worker.given[number]
-            stages.add(spent)
-            yield from outcomes
-
-    def _lost(self, worker: _Worker, again: deque[_Chunk]) -> Iterator[Outcome]:
-        worker.process.join(END_S)
-        code = worker.process.exitcode
-        chunks, worker.given, worker.most = list(worker.given.values()), {}, 0
-        for chunk in chunks:
-            if chunk.attempts < MOST_ATTEMPTS:
-                again.append(chunk)
-                continue
-            reason = f"lost with the process of device {worker.device}, exit code {code}"
-            yield from (failed(item, reason) for item in chunk.items)
+                worker.most = 0
+                worker.process.join(END_S)
+                code = worker.process.exitcode
+                lost = f"lost with the process of device {worker.device}, exit code {code}"
+                yield Loss(worker, lost)
+            else:
+                yield Answer(worker, number, outcomes, spent)
 
 
-def _started(work: Work) -> _Worker:
+def _started(work: Work) -> _Process:
     # Not forked: CUDA does not survive that.
     context = multiprocessing.get_context("spawn")
     here, there = context.Pipe()
     process = context.Process(target=_serve, args=(there, work), daemon=True)
     process.start()
     there.close()  # Else a process that dies would not be noticed.
-    return _Worker(work.device, process, here)
+    return _Process(work.device, process, here)
 
 
-def _greeting(worker: _Worker) -> str:
+def _greeting(worker: _Process) -> str:
     try:
         provider, problem, worker.most = worker.connection.recv()
     except (EOFError, OSError) as error:

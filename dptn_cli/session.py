@@ -89,6 +89,7 @@ class Session:
             wide one do. 0: a lane for each core, up to `MOST_LANES`; on a GPU, `GPU_LANES`.
         threads: CPU cores to use; 0: all that this process may use.
         device: which GPU; without meaning on the CPU.
+        content: of the model's file, where that may not be on this machine.
 
     Attributes:
         model: the same.
@@ -108,12 +109,13 @@ class Session:
         *,
         threads: int = 0,
         device: int = 0,
+        content: bytes = b"",
     ) -> None:
-        self.model = model
+        self.model, file = model, content or str(model.path)
         self.provider, self.fallback = "cpu", ""
         if provider != "cpu":
             wanted = "cuda" if provider == "auto" else provider
-            opened = _open_on_gpu(model, wanted, device)
+            opened = _open_on_gpu(model, file, wanted, device)
             if isinstance(opened, str) and provider != "auto":
                 raise ModelError(f"--provider {provider} cannot be had: {opened}")
             if isinstance(opened, str):
@@ -123,7 +125,7 @@ class Session:
         threads = threads or cores()
         self.lanes = lanes or (min(threads, MOST_LANES) if self.provider == "cpu" else GPU_LANES)
         if self.provider == "cpu":
-            self._session = _open(model, "cpu", threads=max(1, threads // self.lanes))
+            self._session = _open(model, file, "cpu", threads=max(1, threads // self.lanes))
         _check_contract(model.path, self._session)
         self._bound = None
         if self.provider != "cpu":
@@ -154,12 +156,14 @@ def cores() -> int:
     return os.cpu_count() or 1
 
 
-def _open_on_gpu(model: Model, provider: str, device: int) -> "ort.InferenceSession | str":
+def _open_on_gpu(
+    model: Model, file: str | bytes, provider: str, device: int
+) -> ort.InferenceSession | str:
     """A session that really runs on the GPU, or why there can be none."""
     if problem := _gpu_problem(provider, device):
         return problem
     try:
-        session = _open(model, provider, device=device)
+        session = _open(model, file, provider, device=device)
     except ModelError as error:
         return str(error)
     # Without its libraries onnxruntime takes the CPU, and only the session tells.
@@ -197,7 +201,7 @@ def cuda_devices() -> int:
 
 
 def _open(
-    model: Model, provider: str, *, threads: int = 0, device: int = 0
+    model: Model, file: str | bytes, provider: str, *, threads: int = 0, device: int = 0
 ) -> ort.InferenceSession:
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
@@ -212,7 +216,7 @@ def _open(
     try:
         if provider == "tensorrt":
             engine_folder(model, cache).mkdir(parents=True, exist_ok=True)
-        return ort.InferenceSession(str(model.path), options, providers=providers)
+        return ort.InferenceSession(file, options, providers=providers)
     except Exception as error:  # onnxruntime's own exceptions have no common base.
         raise ModelError(f"{model.path}: onnxruntime cannot load it: {_one_line(error)}") from error
 

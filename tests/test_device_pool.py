@@ -75,7 +75,7 @@ def test_where_all_have_died_every_item_still_ends(job: Job) -> None:
         outcomes = list(pool.run(Settings(batch_size=2), StageSeconds()))
     assert len({outcome.output for outcome in outcomes}) == len(outcomes) == 30
     assert {outcome.status for outcome in outcomes} == {Status.FAILED}
-    assert {outcome.reason for outcome in outcomes} == {"no process is left to make it"}
+    assert {outcome.reason for outcome in outcomes} == {"nobody is left to make it"}
 
 
 def test_what_kills_too_often_fails_alone(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,10 @@ import ray
 from ray.cluster_utils import Cluster
 from support import Folder, make_folder
 
-from dptn_cli.pipeline import Settings, StageSeconds
+from dptn_cli import ray_pool
+from dptn_cli.errors import InputError
+from dptn_cli.pipeline import Answer, Loss, Settings, StageSeconds
+from dptn_cli.pipeline.dispatch import Chunk
 from dptn_cli.plan import Request, make_job
 from dptn_cli.ray_pool import RayPool
 from dptn_cli.records import Job, Status
@@ -71,39 +75,123 @@ class TestActors:
         photos.out.mkdir()
         return make_job(Request(out=photos.out, pairs=photos.pairs), read_model(photos.model))
 
-    def test_an_actor_that_dies_costs_a_retry(
+    def test_one_that_dies_costs_an_attempt_and_comes_back(
         self, photos: Folder, job: Job, tmp_path: Path, cluster: str
     ) -> None:
+        model = tmp_path / "gone.onnx"
+        model.write_bytes(photos.model.read_bytes())
+        job = replace(job, model=read_model(model))
         with RayPool(job, cluster, "cpu", overwrite=False) as pool:
+            model.unlink()  # The actors have its content.
             making = pool.run(Settings(batch_size=4), StageSeconds())
             outcomes = [next(making)]
-            ray.kill(pool.actors[0], no_restart=False)
+            ray.kill(pool.workers[0].handle, no_restart=False)
             outcomes += making
+            wait_for_actors(pool, 2)
         assert len(outcomes) == job.planned == 30
         assert {outcome.status for outcome in outcomes} == {Status.DONE}
         assert len({outcome.output for outcome in outcomes}) == 30
         assert photos.results() == plain_results(photos, tmp_path / "plain")
 
-    def test_what_cannot_be_retried_fails_alone(
-        self,
-        job: Job,
-        cluster: str,
+    def test_one_that_is_gone_for_good_leaves_its_work_to_others(
+        self, job: Job, cluster: str
     ) -> None:
         with RayPool(job, cluster, "cpu", overwrite=False) as pool:
-            ray.kill(pool.actors[0], no_restart=True)
+            ray.kill(pool.workers[0].handle, no_restart=True)
+            outcomes = list(pool.run(Settings(batch_size=4), StageSeconds()))
+            assert pool.ready == 1
+        assert len({outcome.output for outcome in outcomes}) == len(outcomes) == 30
+        assert {outcome.status for outcome in outcomes} == {Status.DONE}
+
+    def test_where_none_is_left_every_item_still_ends(self, job: Job, cluster: str) -> None:
+        with RayPool(job, cluster, "cpu", overwrite=False) as pool:
+            for worker in pool.workers:
+                ray.kill(worker.handle, no_restart=True)
+            outcomes = list(pool.run(Settings(batch_size=4), StageSeconds()))
+        assert len({outcome.output for outcome in outcomes}) == len(outcomes) == 30
+        assert {outcome.reason for outcome in outcomes} == {"nobody is left to make it"}
+
+    def test_what_kills_too_often_fails_alone(
+        self, job: Job, cluster: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(ray_pool, "MOST_ATTEMPTS", 1)
+        with RayPool(job, cluster, "cpu", overwrite=False) as pool:
+            ray.kill(pool.workers[0].handle, no_restart=True)
             outcomes = list(pool.run(Settings(batch_size=15), StageSeconds()))
         failed = [outcome for outcome in outcomes if outcome.status is Status.FAILED]
         assert (len(outcomes), len(failed)) == (30, 15)
         assert all(outcome.reason.startswith("lost with its actor") for outcome in failed)
 
+    def test_a_defect_fails_its_chunk_with_the_reason(self, job: Job, cluster: str) -> None:
+        with RayPool(job, cluster, "cpu", overwrite=False) as pool:
+            worker = pool.workers[0]
+            worker.given[pool.give(worker, [None])] = Chunk([item := next(job.items())])  # type: ignore[list-item]
+            told: list[Answer | Loss] = []
+            while not told:
+                told += pool.news()
+        assert isinstance(told[0], Answer)
+        (outcome,) = told[0].outcomes
+        assert (outcome.output, outcome.status) == (item.output, Status.FAILED)
+        assert "AttributeError: 'NoneType' object" in outcome.reason
+
     def test_a_stop_ends_in_order(self, job: Job, cluster: str) -> None:
         with RayPool(job, cluster, "cpu", overwrite=False) as pool:
-            asked = iter([False, False, True])
-            outcomes = list(
-                pool.run(Settings(batch_size=4, stop=lambda: next(asked)), StageSeconds())
-            )
-        assert len(outcomes) == 8
+            asked = iter([False])
+            settings = Settings(batch_size=1, stop=lambda: next(asked, True))
+            outcomes = list(pool.run(settings, StageSeconds()))
+            at_once = sum(worker.most for worker in pool.workers)
+        assert len(outcomes) == at_once < 30
         assert all((job.out / outcome.output).is_file() for outcome in outcomes)
+
+    def test_a_node_without_the_results_folder(
+        self, job: Job, cluster: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(Path, "resolve", lambda path: path / "elsewhere")
+        with (
+            pytest.raises(InputError, match=r"no actor can work: node .* is not there"),
+            RayPool(job, cluster, "cpu", overwrite=False),
+        ):
+            pass
+        assert not list(job.out.iterdir())
+
+
+def wait_for_actors(pool: RayPool, count: int) -> None:
+    deadline = time.monotonic() + 60
+    while pool.ready < count:
+        assert time.monotonic() < deadline
+        assert not list(pool.news())
+
+
+def test_a_node_that_dies_costs_nothing_but_time(tmp_path: Path, tiny_model: Path) -> None:
+    photos = make_folder(tmp_path / "photos", tiny_model, count=30)
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
+    try:
+        node = cluster.add_node(num_cpus=1)
+        running = subprocess.Popen(
+            command(photos, cluster.address, "--json", "--batch-size", 4),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        wait_for_results(running, photos)
+        cluster.remove_node(node, allow_graceful=False)
+        stdout, stderr = running.communicate(timeout=120)
+    finally:
+        cluster.shutdown()  # type: ignore[no-untyped-call]
+    assert running.returncode == 0, stderr
+    assert stderr == ""
+    counts = json.loads(stdout)["counts"]  # nothing else is on stdout
+    assert counts == {"planned": 870, "done": 870, "skipped": 0, "failed": 0}
+    assert photos.results() == plain_results(photos, tmp_path / "plain")
+
+
+def wait_for_results(running: "subprocess.Popen[str]", folder: Folder) -> None:
+    manifest = folder.out / "manifest.jsonl"
+    deadline = time.monotonic() + 120
+    while not (manifest.exists() and manifest.stat().st_size):
+        assert running.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 def test_two_jobs_on_one_folder_and_a_stop_from_outside(
@@ -113,12 +201,7 @@ def test_two_jobs_on_one_folder_and_a_stop_from_outside(
     first = subprocess.Popen(
         command(photos, cluster), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
-    manifest = photos.out / "manifest.jsonl"
-    deadline = time.monotonic() + 120
-    while not (manifest.exists() and manifest.stat().st_size):
-        assert first.poll() is None
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    wait_for_results(first, photos)
     second = photos.transfer("--ray", cluster)
     first.send_signal(signal.SIGTERM)
     _, stderr = first.communicate(timeout=120)

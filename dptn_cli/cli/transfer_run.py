@@ -95,7 +95,11 @@ def transfer_on_ray(job: "Job", how: How, address: str, show: Show) -> ExitCode:
         Manifest(job.out, job.model.sha256) as manifest,  # first: two jobs must not meet
         RayPool(job, address, how.provider.value, overwrite=how.overwrite) as pool,
     ):
-        say(f"{len(pool.actors)} actors on Ray, {pool.provider}.", quiet=show.silent)
+        count, planned = pool.ready, len(pool.workers)
+        of_all = f"{count}" if count == planned else f"{count} of {planned}"
+        say(f"{of_all} actors on Ray, {pool.provider}.", quiet=show.silent)
+        if pool.problem:
+            say(f"Not all: {pool.problem}", quiet=show.silent)
         engine = _Engine(pool.run, pool.provider, how.batch_size or USUAL)
         return _make_all(job, engine, manifest, how=how, show=show)
 
