@@ -99,7 +99,7 @@ def transfer_on_ray(job: "Job", how: How, address: str, show: Show) -> ExitCode:
         of_all = f"{count}" if count == planned else f"{count} of {planned}"
         say(f"{of_all} actors on Ray, {pool.provider}.", quiet=show.silent)
         if pool.problem:
-            say(f"Not all: {pool.problem}", quiet=show.silent)
+            say(f"Not every actor can work: {pool.problem}", quiet=show.silent)
         engine = _Engine(pool.run, pool.provider, how.batch_size or USUAL)
         return _make_all(job, engine, manifest, how=how, show=show)
 
