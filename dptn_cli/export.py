@@ -12,7 +12,7 @@ import io
 import logging
 import math
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +29,7 @@ from dptn_cli import __version__
 from dptn_cli.errors import ModelError
 from dptn_cli.files import write_atomic
 from dptn_cli.network.checkpoint import LoadedGenerator
+from dptn_cli.network.fused_attention import with_fused_attention
 from dptn_cli.network.generator import Generator
 from dptn_cli.network.inference import InferenceGenerator, in_half_precision
 from dptn_cli.network.tensors import keypoint_maps, picture_to_tensor, tensor_to_picture
@@ -44,6 +45,7 @@ MOST_SHARE = 0.01
 LEAST_PSNR_DB = {"fp16": 45.0, "int8": 35.0}
 
 Precision: TypeAlias = Literal["fp32", "fp16", "int8"]
+Target: TypeAlias = Literal["any", "cuda"]
 
 PUBLISHED_LICENCE = (
     "Weights of the published DPTN checkpoints are under CC BY-NC 4.0: non-commercial use only."
@@ -69,10 +71,9 @@ class Proof:
 class ExportedTransfer(nn.Module):
     """The graph of format 1 around a generator; exists only to be traced."""
 
-    def __init__(self, generator: Generator, frame: Frame, precision: Precision) -> None:
+    def __init__(self, inference: InferenceGenerator) -> None:
         super().__init__()
-        inference = InferenceGenerator(generator, frame)
-        self.inference = in_half_precision(inference) if precision == "fp16" else inference
+        self.inference = inference
 
     def forward(
         self, source: Tensor, source_pose: Tensor, target_pose: Tensor, source_index: Tensor
@@ -88,6 +89,7 @@ def export(
     out: Path,
     precision: Precision = "fp32",
     *,
+    target: Target = "any",
     calibration: Calibration | None = None,
 ) -> Proof:
     """Write the ONNX file, if and only if it proves to give PyTorch's pictures.
@@ -98,14 +100,15 @@ def export(
         out: the file; replaced in one step.
         precision: `fp16` has weights and arithmetic in float16, norms and softmax in float32;
             `int8` has the convolutions in integers.
+        target: `any` has ONNX's own operators only; `cuda` has every attention as one operator
+            of onnxruntime's own.
         calibration: pictures; for `int8`, and needed there.
 
     Raises:
         ModelError: the proof failed, or the exporter did, or `out` cannot be written; what was
             at `out` is untouched.
     """
-    metadata = _metadata(loaded, frame, precision)
-    model = _to_onnx(loaded.generator, frame, metadata, precision)
+    model = _model(loaded, frame, precision=precision, target=target)
     examples = [_example(frame, *shape) for shape in PROVEN]
     if precision == "int8":
         if calibration is None:
@@ -115,12 +118,16 @@ def export(
     content = model.SerializeToString()
     proof = prove(loaded.generator, frame, content, examples)
     _check(proof, precision)
+    _write(out, content)
+    return proof
+
+
+def _write(out: Path, content: bytes) -> None:
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         write_atomic(out, lambda file: file.write(content))
     except OSError as error:
         raise ModelError(f"{out}: cannot be written: {error.strerror}") from error
-    return proof
 
 
 def _check(proof: Proof, precision: Precision) -> None:
@@ -138,7 +145,25 @@ def _check(proof: Proof, precision: Precision) -> None:
         )
 
 
-def _metadata(loaded: LoadedGenerator, frame: Frame, precision: Precision) -> dict[str, str]:
+def _model(
+    loaded: LoadedGenerator, frame: Frame, *, precision: Precision, target: Target
+) -> onnx.ModelProto:
+    inference = InferenceGenerator(loaded.generator, frame)
+    if precision == "fp16":
+        inference = in_half_precision(inference)
+    if target == "cuda":
+        inference = with_fused_attention(inference)
+    model = _to_onnx(ExportedTransfer(inference).eval(), frame)
+    if precision == "fp16":
+        _softmax_in_float32(model.graph)
+    metadata = _metadata(loaded, frame) | {"precision": precision, "target": target}
+    for key, value in metadata.items():
+        model.metadata_props.add(key=PREFIX + key, value=value)
+    onnx.checker.check_model(model)
+    return model
+
+
+def _metadata(loaded: LoadedGenerator, frame: Frame) -> dict[str, str]:
     published = loaded.frame is None
     return {
         "format": FORMAT,
@@ -147,7 +172,6 @@ def _metadata(loaded: LoadedGenerator, frame: Frame, precision: Precision) -> di
         "network_size": "{}x{}".format(*frame.network_size),
         "sigma": str(frame.sigma_px),
         "joints": str(JOINTS),
-        "precision": precision,
         "parameters": str(sum(p.numel() for p in loaded.generator.parameters())),
         "checkpoint_sha256": loaded.sha256,
         "created_by": f"dptn {__version__}",
@@ -155,10 +179,7 @@ def _metadata(loaded: LoadedGenerator, frame: Frame, precision: Precision) -> di
     }
 
 
-def _to_onnx(
-    generator: Generator, frame: Frame, metadata: Mapping[str, str], precision: Precision
-) -> onnx.ModelProto:
-    transfer = ExportedTransfer(generator, frame, precision).eval()
+def _to_onnx(transfer: ExportedTransfer, frame: Frame) -> onnx.ModelProto:
     example = _example(frame, *TRACED).feeds()
     sources, targets = torch.export.Dim("S"), torch.export.Dim("T")
     with warnings.catch_warnings(action="ignore"), redirect_stdout(io.StringIO()):
@@ -178,14 +199,9 @@ def _to_onnx(
         raise ModelError("torch.onnx.export gave nothing")
     model = program.model_proto
     del model.metadata_props[:]
-    for key, value in metadata.items():
-        model.metadata_props.add(key=PREFIX + key, value=value)
     for node in model.graph.node:  # Stack traces of this machine's files.
         del node.metadata_props[:]
         node.doc_string = ""
-    if precision == "fp16":
-        _softmax_in_float32(model.graph)
-    onnx.checker.check_model(model)
     return model
 
 

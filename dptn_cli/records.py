@@ -225,6 +225,7 @@ class Model:
         frame: the pictures it was made for.
         precision: of its arithmetic: `fp32`, `fp16` or `int8`.
         metadata: every `dptn.` entry, without the prefix.
+        target: what may run it: `any` runtime, or onnxruntime alone, for `cuda`.
     """
 
     path: Path
@@ -232,6 +233,7 @@ class Model:
     frame: Frame
     precision: str
     metadata: Mapping[str, str]
+    target: str = "any"
 
 
 @dataclass(frozen=True)

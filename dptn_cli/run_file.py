@@ -76,6 +76,7 @@ class RunFile:
                 "image_size": list(model.frame.image_size),
                 "network_size": list(model.frame.network_size),
                 "precision": model.precision,
+                "target": model.target,
                 "licence": model.metadata.get("licence", ""),
             },
             "target_folders": [str(folder) for folder in self.job.target_folders],

@@ -65,7 +65,9 @@ def read_model(path: Path) -> Model:
         precision = metadata["precision"]
     except (KeyError, ValueError, InputError) as error:
         raise ModelError(f"{path}: its dptn metadata is incomplete: {error}") from error
-    return Model(path, hashlib.sha256(content).hexdigest(), frame, precision, metadata)
+    target = metadata.get("target", "any")  # which files of older versions do not tell
+    sha256 = hashlib.sha256(content).hexdigest()
+    return Model(path, sha256, frame, precision, metadata, target)
 
 
 def _frame(metadata: dict[str, str]) -> Frame:

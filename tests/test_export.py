@@ -18,6 +18,7 @@ from dptn_cli.keypoints import to_network
 from dptn_cli.network.checkpoint import LoadedGenerator, load_generator, save_generator
 from dptn_cli.network.config import FRAMES
 from dptn_cli.network.tensors import keypoint_maps, picture_to_tensor, tensor_to_picture
+from dptn_cli.network.transformer import Attention
 from dptn_cli.rates import example_batch
 from dptn_cli.records import Batch, Frame
 from dptn_cli.session import Session, read_model
@@ -166,6 +167,111 @@ class TestHalfPrecision:
         loaded = LoadedGenerator(tiny_generator(), TINY_FRAME, "0" * 64)
         with pytest.raises(ModelError, match="44.9 dB from PyTorch's .* Nothing was written"):
             export(loaded, TINY_FRAME, tmp_path / "m.onnx", "fp16")
+        assert not list(tmp_path.iterdir())
+
+
+@pytest.fixture(scope="module")
+def fused_model(tmp_path_factory: pytest.TempPathFactory, tiny_checkpoint: Path) -> Path:
+    """The network of `tiny_model`, for CUDA."""
+    out = tmp_path_factory.mktemp("fused") / "cuda.onnx"
+    result = dptn("export", tiny_checkpoint, "-o", out, "--target", "cuda", "--json")
+    assert result.exit_code == 0, result.stderr
+    told = json.loads(result.stdout)
+    assert told["target"] == "cuda"
+    assert told["largest_levels"] <= 1
+    return out
+
+
+def fused_attentions(graph: onnx.GraphProto) -> list[onnx.NodeProto]:
+    found = [node for node in graph.node if node.domain == "com.microsoft"]
+    assert {node.op_type for node in found} == {"MultiHeadAttention"}
+    return found
+
+
+class TestForCuda:
+    """Which kernels CUDA takes for it can only be seen on a GPU; the CPU has one as well."""
+
+    def test_every_attention_is_one_operator(self, fused_model: Path) -> None:
+        graph = onnx.load(fused_model).graph
+        modules = [one for one in tiny_generator().modules() if isinstance(one, Attention)]
+        assert len(fused_attentions(graph)) == len(modules) == 6
+        assert "Softmax" not in {node.op_type for node in graph.node}
+
+    def test_nothing_is_transposed_for_it(self, tiny_model: Path, fused_model: Path) -> None:
+        """Queries, keys and values come from their projections, or are gathered from a source's."""
+        graph = onnx.load(fused_model).graph
+        makers = {made: node.op_type for node in graph.node for made in node.output}
+        takers = {given: node.op_type for node in graph.node for given in node.input}
+        fused = fused_attentions(graph)
+        given = [[makers[name] for name in node.input] for node in fused]
+        assert sorted(given) == [["Add"] * 3] * 4 + [["Add", "Gather", "Gather"]] * 2
+        assert {takers[node.output[0]] for node in fused} == {"MatMul"}  # out_proj
+
+        def transposes(model: onnx.GraphProto) -> int:
+            return sum(node.op_type == "Transpose" for node in model.node)
+
+        saved = transposes(onnx.load(tiny_model).graph) - transposes(graph)
+        assert saved == 5 * len(fused), "of q, k, k again, v, and of what they give"
+
+    def test_for_any_runtime_there_are_standard_operators_only(self, tiny_model: Path) -> None:
+        model = onnx.load(tiny_model)
+        assert [opset.domain for opset in model.opset_import] == [""]
+        assert {node.domain for node in model.graph.node} == {""}
+
+    @pytest.mark.parametrize("shape", [(1, 1), (2, 5), (4, 4)])
+    def test_the_pictures_are_those_of_the_other_graph(
+        self, tiny_model: Path, fused_model: Path, shape: tuple[int, int]
+    ) -> None:
+        batch = example_batch(TINY_FRAME, *shape)
+        plain, fused = (
+            Session(read_model(path), "cpu").run(batch).astype(int)
+            for path in (tiny_model, fused_model)
+        )
+        assert np.abs(plain - fused).max() <= 1
+        assert (plain == fused).mean() >= 0.99
+
+    def test_the_proof_sees_another_attention(self, fused_model: Path) -> None:
+        model = onnx.load(fused_model)
+        for node in fused_attentions(model.graph):
+            (heads,) = node.attribute
+            assert (heads.name, heads.i) == ("num_heads", 2)
+            heads.i = 1
+        examples = [example_batch(TINY_FRAME, 3, 5)]
+        proof = prove(tiny_generator(), TINY_FRAME, model.SerializeToString(), examples)
+        assert proof.largest_levels > 1
+
+    def test_in_half_precision(self, tmp_path: Path, half_model: Path) -> None:
+        save_generator(tmp_path / "g.pth", tiny_generator(2), TINY_FRAME)
+        out = tmp_path / "both.onnx"
+        options = ("--target", "cuda", "--precision", "fp16", "--json")
+        result = dptn("export", tmp_path / "g.pth", "-o", out, *options)
+        assert result.exit_code == 0, result.stderr
+        assert 45 <= json.loads(result.stdout)["psnr_db"] < 80
+        model = read_model(out)
+        assert (model.precision, model.target) == ("fp16", "cuda")
+        graph = onnx.load(out).graph
+        types = {v.name: v.type.tensor_type.elem_type for v in graph.value_info}
+        given = {types[name] for node in fused_attentions(graph) for name in node.input}
+        assert given == {onnx.TensorProto.FLOAT16}
+        batch = example_batch(TINY_FRAME, 2, 5)
+        plain, fused = (
+            Session(one, "cpu").run(batch).astype(float) for one in (read_model(half_model), model)
+        )
+        # Both have the same rounded weights, and differ less than either from float32.
+        assert np.square(plain - fused).mean() < 255**2 / 10**5
+
+    def test_integers_are_for_cpus(self, tiny_checkpoint: Path, tmp_path: Path) -> None:
+        options = ("--target", "cuda", "--precision", "int8", "--calibrate", "pairs.csv")
+        result = dptn("export", tiny_checkpoint, "-o", tmp_path / "m.onnx", *options)
+        assert result.exit_code == 2
+        assert result.stderr.count("\n") == 1
+        assert "--precision int8 is for CPUs: leave out --target cuda" in result.stderr
+        assert not list(tmp_path.iterdir())
+
+    def test_an_unknown_target(self, tiny_checkpoint: Path, tmp_path: Path) -> None:
+        result = dptn("export", tiny_checkpoint, "-o", tmp_path / "m.onnx", "--target", "rocm")
+        assert result.exit_code == 2
+        assert "'rocm' is not one of" in result.stderr
         assert not list(tmp_path.iterdir())
 
 

@@ -52,6 +52,13 @@ def edited(path: Path, tmp_path: Path, key: str, value: str | None) -> Path:
     return tmp_path / "edited.onnx"
 
 
+def test_files_of_older_versions_do_not_tell_their_target(tiny_model: Path, tmp_path: Path) -> None:
+    assert read_model(tiny_model).metadata["target"] == "any"
+    older = read_model(edited(tiny_model, tmp_path, "dptn.target", None))
+    assert "target" not in older.metadata
+    assert older.target == "any"
+
+
 @pytest.mark.parametrize(
     ("key", "value", "message"),
     [

@@ -20,6 +20,13 @@ class PrecisionName(StrEnum):
     INT8 = "int8"
 
 
+class TargetName(StrEnum):
+    """What the graph is made for."""
+
+    ANY = "any"
+    CUDA = "cuda"
+
+
 @error_boundary
 def export(
     checkpoint: Annotated[
@@ -33,6 +40,13 @@ def export(
     precision: Annotated[
         PrecisionName, typer.Option(help="fp16: for GPUs; int8: for CPUs, needs --calibrate.")
     ] = PrecisionName.FP32,
+    target: Annotated[
+        TargetName,
+        typer.Option(
+            help="any: for CPUs, TensorRT and other runtimes; cuda: each attention as one "
+            "operator that only onnxruntime has."
+        ),
+    ] = TargetName.ANY,
     calibrate: Annotated[
         Path | None,
         typer.Option(help="Pair list of pictures as the model will see them; for int8."),
@@ -56,6 +70,8 @@ def export(
 
     if (precision is PrecisionName.INT8) != (calibrate is not None):
         raise InputError("--precision int8 and --calibrate PAIRS.csv go together")
+    if precision is PrecisionName.INT8 and target is TargetName.CUDA:
+        raise InputError("--precision int8 is for CPUs: leave out --target cuda, or take fp16")
     if dataset is not None and dataset not in FRAMES:
         raise InputError(f"--dataset {dataset}: it is one of {', '.join(FRAMES)}")
     loaded = load_generator(checkpoint)
@@ -72,7 +88,9 @@ def export(
 
         request = Request(out.parent, calibrate, images, keypoints=tuple(keypoints or ()))
         calibration = read_calibration(request, frame)
-    proof = write_onnx(loaded, frame, out, precision.value, calibration=calibration)
+    proof = write_onnx(
+        loaded, frame, out, precision.value, target=target.value, calibration=calibration
+    )
     size_mb = out.stat().st_size / 1e6
     say(
         f"{out}: {size_mb:.1f} MB, {frame.dataset}, pictures of "
@@ -91,6 +109,7 @@ def export(
                 "share_different": proof.share,
                 "psnr_db": None if math.isinf(proof.psnr_db) else round(proof.psnr_db, 2),
                 "precision": precision.value,
+                "target": target.value,
             }
         )
     return ExitCode.DONE

@@ -16,7 +16,7 @@ from dptn_cli.network.config import GeneratorConfig
 
 
 class KeyValue(NamedTuple):
-    """Projected keys and values, each (N, heads, L, C / heads)."""
+    """Projected keys and values: of an `Attention`, each (N, heads, L, C / heads)."""
 
     key: Tensor
     value: Tensor
@@ -48,21 +48,25 @@ class Attention(nn.Module):
         self.out_proj = nn.Linear(width, width)
         nn.init.xavier_uniform_(self.in_proj_weight)
 
-    def _project(self, tokens: Tensor, part: int) -> Tensor:
+    def project(self, tokens: Tensor, part: int) -> Tensor:
+        """Make queries (`part` 0), keys (1) or values (2) of tokens; (N, L, C) -> (N, L, C)."""
         width = self.out_proj.in_features
         rows = slice(part * width, (part + 1) * width)
-        projected = F.linear(tokens, self.in_proj_weight[rows], self.in_proj_bias[rows])
+        return F.linear(tokens, self.in_proj_weight[rows], self.in_proj_bias[rows])
+
+    def _per_head(self, projected: Tensor) -> Tensor:
         # (N, L, C) -> (N, heads, L, C / heads)
-        per_head = (*projected.shape[:2], self.heads, width // self.heads)
+        per_head = (*projected.shape[:2], self.heads, projected.shape[2] // self.heads)
         return projected.reshape(per_head).transpose(1, 2)
 
     def key_value(self, keys: Tensor, values: Tensor) -> KeyValue:
         """Project `keys` and `values`, each (N, L, C)."""
-        return KeyValue(self._project(keys, 1), self._project(values, 2))
+        key = self._per_head(self.project(keys, 1))
+        return KeyValue(key, self._per_head(self.project(values, 2)))
 
     def forward(self, queries: Tensor, attended: KeyValue) -> Tensor:
         """Attend from `queries` (N, L, C) over what `key_value` gave; (N, L, C)."""
-        query = self._project(queries, 0)
+        query = self._per_head(self.project(queries, 0))
         mixed = F.scaled_dot_product_attention(query, attended.key, attended.value)
         # (N, heads, L, C / heads) -> (N, L, C)
         return cast(Tensor, self.out_proj(mixed.transpose(1, 2).flatten(2)))

@@ -36,6 +36,7 @@ def test_every_part_is_measured(folder: Folder, tmp_path: Path) -> None:
     assert pipeline["ratio"] == pytest.approx(expected, rel=0.01)
     assert all(0 <= share <= 1 for share in pipeline["waiting"].values())
     assert (found["provider"], found["precision"], found["cores"]) == ("cpu", "fp32", cores())
+    assert found["target"] == "any"
 
 
 def test_a_table_without_examples(

@@ -107,7 +107,7 @@ def test_run_file(folder: Folder) -> None:
     assert run["provider"] == "cpu"
     assert run["batch_size"] == 3
     assert run["counts"] == {"planned": 12, "done": 12, "skipped": 0, "failed": 0}
-    assert run["model"]["dataset"] == "tiny"
+    assert (run["model"]["dataset"], run["model"]["target"]) == ("tiny", "any")
     assert set(run["stage_seconds"]) == {"read", "infer", "write"}
     assert run["pictures_per_second"] > 0
     assert {"dptn", "python", "numpy", "pillow", "onnxruntime"} <= set(run["versions"])
