@@ -4,6 +4,7 @@ stdout carries results, stderr everything else.
 """
 
 import contextlib
+import errno
 import functools
 import json
 import sys
@@ -32,6 +33,7 @@ from dptn_cli.errors import DptnError, ExitCode, InputError
 P = ParamSpec("P")
 MOST_PROBLEMS = 20
 PLAIN_INTERVAL_S = 30.0
+REFUSED = (errno.ENAMETOOLONG, errno.EACCES)  # what even asking whether a name is there may raise
 
 results = Console()
 messages = Console(stderr=True)
@@ -50,13 +52,21 @@ def error_boundary(command: Callable[P, ExitCode]) -> Callable[P, None]:
         except KeyboardInterrupt:
             messages.print("Interrupted.")
             code = ExitCode.INTERRUPTED
-        except Exception:
-            messages.print_exception()
-            messages.print("This is a defect of dptn; please report it with the lines above.")
-            code = ExitCode.DEFECT
+        except Exception as error:
+            code = _unforeseen(error)
         raise typer.Exit(int(code))
 
     return run
+
+
+def _unforeseen(error: Exception) -> ExitCode:
+    """Tell of an error that no `DptnError` was made of; the exit code for it."""
+    if isinstance(error, OSError) and error.errno in REFUSED and error.filename:
+        show_error(InputError(f"{error.filename}: {error.strerror}"))
+        return ExitCode.UNUSABLE
+    messages.print_exception()
+    messages.print("This is a defect of dptn; please report it with the lines above.")
+    return ExitCode.DEFECT
 
 
 def show_error(error: DptnError) -> None:
