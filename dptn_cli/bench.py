@@ -16,6 +16,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from dptn_cli.errors import InputError
+from dptn_cli.images import read_picture
 from dptn_cli.manifest import Manifest
 from dptn_cli.pipeline import Settings, StageSeconds, run
 from dptn_cli.plan import Request, make_job
@@ -99,12 +100,15 @@ def measure(
     """
     frame = session.model.frame
     job = make_job(request, session.model)
+    _check_complete(job, request)
+    files = list(dict.fromkeys(item.source_path for item in islice(job.items(), MOST_FILES)))
+    for file in files:
+        read_picture(file)
     rates = {}
     for shape in SHAPES:
         tell("session, {}x{}".format(*shape))
         batches = [example_batch(frame, *shape)] * session.lanes
         rates[shape] = inference_rate(session.run, batches, session.lanes, effort.seconds)
-    files = list(dict.fromkeys(item.source_path for item in islice(job.items(), MOST_FILES)))
     tell("decoding and encoding")
     decoding = decoding_rate(files, frame, effort.seconds / 4)
     encoding = encoding_rate(files, frame, effort.seconds / 4)
@@ -115,6 +119,21 @@ def measure(
     tell(f"pipeline, {job.planned} pictures")
     whole = _whole_run(session, job, effort)
     return Bench(rates, decoding, encoding, whole, peak_memory_mb())
+
+
+def _check_complete(job: Job, request: Request) -> None:
+    """What `dptn transfer` detects or lets fail alone would leave nothing to compare here."""
+    if job.missing_sources:
+        raise InputError(
+            f"{request.pairs}: {len(job.missing_sources):,} source pictures are missing, "
+            f"{job.missing_sources[0]} for instance: put them there, or name their folder by "
+            "--images"
+        )
+    if job.unposed:
+        raise InputError(
+            f"{request.pairs}: {len(job.unposed):,} pictures have no keypoints, {job.unposed[0]} "
+            "for instance: put a keypoints.csv beside them, which dptn detect-poses makes"
+        )
 
 
 class _Recorder:

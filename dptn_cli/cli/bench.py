@@ -48,8 +48,11 @@ def bench(
 ) -> ExitCode:
     """Measure this machine: inference alone, decoding, encoding, and the whole pipeline."""
     from dptn_cli.bench import Effort, measure_drawn
+    from dptn_cli.plan import check_out_file
     from dptn_cli.session import Session, read_model
 
+    if out is not None:
+        check_out_file(out)
     if images and not pairs:
         raise InputError("--images goes with --pairs")
     session = Session(read_model(model or default_model()), provider.value)
