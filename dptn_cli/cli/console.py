@@ -7,10 +7,10 @@ import contextlib
 import errno
 import functools
 import json
-import sys
+import os
 import time
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, ParamSpec
+from typing import IO, Any, ParamSpec
 
 import typer
 from rich import box
@@ -35,8 +35,38 @@ MOST_PROBLEMS = 20
 PLAIN_INTERVAL_S = 30.0
 REFUSED = (errno.ENAMETOOLONG, errno.EACCES)  # what even asking whether a name is there may raise
 
-results = Console()
-messages = Console(stderr=True)
+
+class _Console(Console):
+    """A console whose reader may go away."""
+
+    def print(self, *objects: Any, **how: Any) -> None:
+        with _even_unread(self.file):
+            super().print(*objects, **how)
+
+    def on_broken_pipe(self) -> None:
+        """Leave it to `_even_unread`: rich would end the process."""
+        raise
+
+
+@contextlib.contextmanager
+def _even_unread(stream: IO[str]) -> Iterator[None]:
+    """Go on where nobody reads any more, or a log's disk is full: the work counts, not the words.
+
+    What is written to the stream from then on is lost.
+    """
+    try:
+        yield
+        stream.flush()
+    except OSError as error:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())  # What is left in its buffer must not fail at the end.
+        os.close(nowhere)
+        if stream is results.file and not isinstance(error, BrokenPipeError):
+            say(f"stdout cannot be written: {error.strerror}")
+
+
+results = _Console()
+messages = _Console(stderr=True)
 
 
 def error_boundary(command: Callable[P, ExitCode]) -> Callable[P, None]:
@@ -97,7 +127,8 @@ def show_table(rows: dict[str, str]) -> None:
 
 def print_json(document: dict[str, Any]) -> None:
     """The one JSON document of `--json`, on stdout."""
-    sys.stdout.write(json.dumps(document, indent=2) + "\n")
+    with _even_unread(results.file):
+        results.file.write(json.dumps(document, indent=2) + "\n")
 
 
 class _DetailedProgress(Progress):
