@@ -176,9 +176,12 @@ def test_targets_are_brought_to_sources_for_folders_alone(photos: Path, tmp_path
 @pytest.mark.parametrize(
     ("pairs", "message"),
     [
-        ([("a.png", "nobody.png")], "no keypoints for nobody.png"),
+        ([("a.png", "nobody.png")], "no keypoints for nobody.png, and no picture /"),
         ([("a.png", "b.png"), ("a.png", "b.png")], "would both write a_2_b_vis.png"),
-        ([("x.png", "a.png"), ("y.png", "b.png")], "none of the 2 source pictures is there, x.png"),
+        (
+            [("x.png", "a.png"), ("y.png", "b.png")],
+            "none of the 2 source pictures is there, /.*/x.png for instance; --images",
+        ),
     ],
 )
 def test_problems(photos: Path, pairs: list[tuple[str, str]], message: str) -> None:
