@@ -22,9 +22,11 @@ def locate(text: str) -> Path:
     """A location as the user writes it: a file name, or a URL such as `s3://bucket/folder`.
 
     Raises:
-        InputError: a URL that fsspec does not know, or cannot use.
+        InputError: an empty name, or a URL that fsspec does not know or cannot use.
         MissingDependency: a package for it is not installed.
     """
+    if not text:  # which pathlib takes for the current folder
+        raise InputError("an option names nothing: is a variable of the command empty?")
     if not _URL.match(text):
         return Path(text)
     try:

@@ -18,6 +18,12 @@ def test_names_of_files_are_local(text: str) -> None:
     assert not is_remote(locate(text))
 
 
+def test_an_empty_name_is_not_the_current_folder() -> None:
+    """As from `-o "$OUT"`, where the variable is not set."""
+    with pytest.raises(InputError, match="names nothing"):
+        locate("")
+
+
 def test_a_url_behaves_as_a_path(tmp_path: Path) -> None:
     located = locate("memory://bucket/sub/../photos") / "a/b.png"
     assert is_remote(located)
