@@ -115,6 +115,12 @@ def parse_pose(ys_json: str, xs_json: str) -> Pose:
     return pose
 
 
+def can_hold(name: str) -> bool:
+    """Whether a picture's name can stand in an annotation CSV, which is text in UTF-8."""
+    odd = (char == ":" or ord(char) < 32 or "\ud800" <= char <= "\udfff" for char in name)
+    return not any(odd)
+
+
 def format_pose(name: str, pose: Pose) -> str:
     """One line of an annotation CSV; whole numbers are written as such."""
     lists = ([int(v) if v == int(v) else round(float(v), 3) for v in axis] for axis in pose.T)
