@@ -6,6 +6,7 @@ stdout carries results, stderr everything else.
 import contextlib
 import errno
 import functools
+import io
 import json
 import os
 import time
@@ -40,6 +41,8 @@ class _Console(Console):
     """A console whose reader may go away."""
 
     def print(self, *objects: Any, **how: Any) -> None:
+        if isinstance(self.file, io.TextIOWrapper) and self.file.errors == "strict":
+            self.file.reconfigure(errors="backslashreplace")  # Names may be in any encoding.
         with _even_unread(self.file):
             super().print(*objects, **how)
 

@@ -41,3 +41,15 @@ def test_a_log_on_a_full_disk(folder: Folder, tmp_path: Path, more: str) -> None
         assert is_finished(folder)
         assert run_whose_output_is(folder, full.fileno(), writes.fileno(), more) == 0
     assert "stdout cannot be written: No space left on device" in log.read_text()
+
+
+def test_names_that_the_terminal_cannot_show(folder: Folder) -> None:
+    command: list[str | Path] = [sys.executable, "-m", "dptn_cli", "transfer", "--dry-run"]
+    command += ["--pairs", folder.pairs, "--model", folder.model]
+    result = subprocess.run(
+        [*command, "-o", os.fsencode(folder.out / "\u4eba\udcff")],
+        env={**os.environ, "PYTHONIOENCODING": "ascii"},
+        capture_output=True,
+    )
+    assert result.returncode == 0, result.stderr
+    assert b"\\u4eba\\udcff" in result.stdout.replace(b"|", b"").replace(b" ", b"")
