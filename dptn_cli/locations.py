@@ -42,7 +42,8 @@ def locate(text: str) -> Path:
         package = getattr(error.__cause__, "name", None) or "a package of its own"
         raise MissingDependency(text, package, f"pip install {package}") from error
     except Exception as error:  # Stores raise what they like, for want of a password for instance.
-        raise InputError(f"{text}: {error or type(error).__name__}") from error
+        told = error.__cause__ if str(error) == text and error.__cause__ else error
+        raise InputError(f"{text}: {str(told) or type(told).__name__}") from error
     path: Path = located
     return path
 

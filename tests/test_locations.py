@@ -45,6 +45,17 @@ def test_without_the_protocols_own_package(monkeypatch: pytest.MonkeyPatch) -> N
         locate("s3://bucket/a")
 
 
+def test_a_reason_that_stands_behind_the_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As of a web server that refuses: universal_pathlib names the URL alone."""
+
+    def refuse(path: object) -> None:
+        raise FileNotFoundError(path) from PermissionError("403, FORBIDDEN")
+
+    monkeypatch.setattr("upath.implementations.http.HTTPPath.resolve", refuse)
+    with pytest.raises(InputError, match=r"http://a/b\.csv: 403, FORBIDDEN"):
+        locate("http://a/b.csv")
+
+
 def test_an_unknown_protocol() -> None:
     with pytest.raises(InputError, match="nowhere://a: .*nowhere"):
         locate("nowhere://a")
