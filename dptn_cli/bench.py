@@ -132,7 +132,7 @@ def _check_complete(job: Job, request: Request) -> None:
     if job.unposed:
         raise InputError(
             f"{request.pairs}: {len(job.unposed):,} pictures have no keypoints, {job.unposed[0]} "
-            "for instance: put a keypoints.csv beside them, which dptn detect-poses makes"
+            "for instance: give --keypoints; dptn detect-poses makes such a file"
         )
 
 
@@ -205,16 +205,15 @@ def draw_pairs(folder: Path, frame: Frame, seed: int = 0) -> Path:
 
 
 def measure_drawn(
-    session: Session, pairs: Path | None, images: Path | None, effort: Effort,
-    tell: Callable[[str], None],
-) -> Bench:  # fmt: skip
+    session: Session, request: Request | None, effort: Effort, tell: Callable[[str], None]
+) -> Bench:
     """`measure` in a temporary folder, on a pair list or, without one, on drawn pictures."""
     with tempfile.TemporaryDirectory(prefix="dptn-bench-") as name:
         folder = Path(name)
         out = folder / "results"
         out.mkdir()
-        pairs = pairs or draw_pairs(folder, session.model.frame)
-        return measure(session, Request(out, pairs, images), effort, tell)
+        request = request or Request(out, draw_pairs(folder, session.model.frame))
+        return measure(session, replace(request, out=out), effort, tell)
 
 
 def peak_memory_mb() -> float:

@@ -75,14 +75,18 @@ def test_unusable_pairs(folder: Folder) -> None:
     told = refused(*model, *pairs)
     assert "1 source pictures are missing, 1.png for instance" in told
     assert "--images" in told
-    assert "--images goes with --pairs" in refused(*model, "--images", folder.path)
+    for option in ("--images", "--keypoints"):
+        told = refused(*model, option, folder.path)
+        assert "--images and --keypoints go with --pairs" in told
 
 
-def test_pairs_without_keypoints(folder: Folder) -> None:
-    (folder.path / "keypoints.csv").unlink()
+def test_pairs_without_keypoints_of_their_own(folder: Folder, tmp_path: Path) -> None:
+    elsewhere = (folder.path / "keypoints.csv").rename(tmp_path / "annotation-test.csv")
     told = refused("--model", folder.model, "--pairs", folder.pairs)
     assert "4 pictures have no keypoints" in told
-    assert "dptn detect-poses" in told
+    assert "give --keypoints" in told
+    found = measured(folder, "--pairs", folder.pairs, "--keypoints", elsewhere)
+    assert found["pipeline"]["pictures"] == 12  # type: ignore[index]
 
 
 def test_an_output_that_cannot_be_written_is_told_before(folder: Folder, tmp_path: Path) -> None:
