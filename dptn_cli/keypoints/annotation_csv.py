@@ -88,7 +88,9 @@ def _lines(path: Path) -> Iterator[tuple[int, str]]:
                 if line.strip():
                     yield number, line.strip()
     except UnicodeDecodeError as error:
-        raise InputError(f"{path}: not text in UTF-8: {error.reason}") from error
+        raise InputError(
+            f"{path}: not text in UTF-8 ({error.reason}); save it in that encoding"
+        ) from error
     except OSError as error:
         raise InputError(f"{path}: {error.strerror}") from error
 
