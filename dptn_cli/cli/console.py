@@ -9,8 +9,10 @@ import functools
 import io
 import json
 import os
+import re
 import time
 from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from typing import IO, Any, ParamSpec
 
 import typer
@@ -34,6 +36,7 @@ from dptn_cli.errors import DptnError, ExitCode, InputError
 P = ParamSpec("P")
 MOST_PROBLEMS = 20
 PLAIN_INTERVAL_S = 30.0
+_URL_AS_PATH = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
 REFUSED = (errno.ENAMETOOLONG, errno.EACCES)  # what even asking whether a name is there may raise
 
 
@@ -78,6 +81,7 @@ def error_boundary(command: Callable[P, ExitCode]) -> Callable[P, None]:
     @functools.wraps(command)
     def run(*args: P.args, **kwargs: P.kwargs) -> None:
         try:
+            _check_local(kwargs.values())
             code = command(*args, **kwargs)
         except DptnError as error:
             show_error(error)
@@ -90,6 +94,16 @@ def error_boundary(command: Callable[P, ExitCode]) -> Callable[P, None]:
         raise typer.Exit(int(code))
 
     return run
+
+
+def _check_local(options: Iterable[object]) -> None:
+    """Make sure that no option for a path was given a URL, which would become a folder `s3:`."""
+    values = [one for option in options for one in (option if type(option) is list else [option])]
+    for path in values:
+        if isinstance(path, Path) and _URL_AS_PATH.match(path.as_posix()) and not path.exists():
+            raise InputError(
+                f"{path}: a URL cannot be given here. dptn transfer takes them, but for --model"
+            )
 
 
 def _unforeseen(error: Exception) -> ExitCode:
