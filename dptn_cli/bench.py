@@ -16,6 +16,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from dptn_cli.errors import InputError
+from dptn_cli.images import read_picture
 from dptn_cli.manifest import Manifest
 from dptn_cli.pipeline import Settings, StageSeconds, run
 from dptn_cli.plan import Request, make_job
@@ -99,12 +100,15 @@ def measure(
     """
     frame = session.model.frame
     job = make_job(request, session.model)
+    _check_complete(job, request)
+    files = list(dict.fromkeys(item.source_path for item in islice(job.items(), MOST_FILES)))
+    for file in files:
+        read_picture(file)
     rates = {}
     for shape in SHAPES:
         tell("session, {}x{}".format(*shape))
         batches = [example_batch(frame, *shape)] * session.lanes
         rates[shape] = inference_rate(session.run, batches, session.lanes, effort.seconds)
-    files = list(dict.fromkeys(item.source_path for item in islice(job.items(), MOST_FILES)))
     tell("decoding and encoding")
     decoding = decoding_rate(files, frame, effort.seconds / 4)
     encoding = encoding_rate(files, frame, effort.seconds / 4)
@@ -115,6 +119,21 @@ def measure(
     tell(f"pipeline, {job.planned} pictures")
     whole = _whole_run(session, job, effort)
     return Bench(rates, decoding, encoding, whole, peak_memory_mb())
+
+
+def _check_complete(job: Job, request: Request) -> None:
+    """What `dptn transfer` detects or lets fail alone would leave nothing to compare here."""
+    if job.missing_sources:
+        raise InputError(
+            f"{request.pairs}: {len(job.missing_sources):,} source pictures are missing, "
+            f"{job.missing_sources[0]} for instance: put them there, or name their folder by "
+            "--images"
+        )
+    if job.unposed:
+        raise InputError(
+            f"{request.pairs}: {len(job.unposed):,} pictures have no keypoints, {job.unposed[0]} "
+            "for instance: give --keypoints; dptn detect-poses makes such a file"
+        )
 
 
 class _Recorder:
@@ -186,16 +205,15 @@ def draw_pairs(folder: Path, frame: Frame, seed: int = 0) -> Path:
 
 
 def measure_drawn(
-    session: Session, pairs: Path | None, images: Path | None, effort: Effort,
-    tell: Callable[[str], None],
-) -> Bench:  # fmt: skip
+    session: Session, request: Request | None, effort: Effort, tell: Callable[[str], None]
+) -> Bench:
     """`measure` in a temporary folder, on a pair list or, without one, on drawn pictures."""
     with tempfile.TemporaryDirectory(prefix="dptn-bench-") as name:
         folder = Path(name)
         out = folder / "results"
         out.mkdir()
-        pairs = pairs or draw_pairs(folder, session.model.frame)
-        return measure(session, Request(out, pairs, images), effort, tell)
+        request = request or Request(out, draw_pairs(folder, session.model.frame))
+        return measure(session, replace(request, out=out), effort, tell)
 
 
 def peak_memory_mb() -> float:

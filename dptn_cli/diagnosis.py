@@ -15,6 +15,8 @@ from dptn_cli.metrics.weights import NETWORKS
 from dptn_cli.session import cuda_devices, runtime_version, try_provider
 from dptn_cli.weight_files import VGG19, WeightFile
 
+STORES = {"s3fs": "s3://", "gcsfs": "gs://", "adlfs": "az://"}
+
 
 @dataclass(frozen=True)
 class Fact:
@@ -35,7 +37,7 @@ class Fact:
 
 def examine() -> list[Fact]:
     """Look at everything; takes some seconds where torch is installed."""
-    parts = (_basics, _providers, _torch, _training, _pose, _metrics, _clusters)
+    parts = (_basics, _providers, _torch, _training, _pose, _metrics, _clusters, _stores)
     return [fact for part in parts for fact in part()]
 
 
@@ -71,6 +73,15 @@ def _training() -> Iterator[Fact]:
 
 def _clusters() -> Iterator[Fact]:
     yield _package("ray", "dptn transfer --ray", "ray")
+
+
+def _stores() -> Iterator[Fact]:
+    yield _package("fsspec", "what lies behind a URL", "remote")
+    yield _package("universal-pathlib", "what lies behind a URL", "remote")
+    for name, url in STORES.items():
+        version = _version(name)
+        found = version or f"not installed; {url} URLs need it"
+        yield Fact(name, version is not None, found, "" if version else f"pip install {name}")
 
 
 def _package(name: str, user: str, extra: str) -> Fact:

@@ -22,9 +22,11 @@ def locate(text: str) -> Path:
     """A location as the user writes it: a file name, or a URL such as `s3://bucket/folder`.
 
     Raises:
-        InputError: a URL that fsspec does not know, or cannot use.
+        InputError: an empty name, or a URL that fsspec does not know or cannot use.
         MissingDependency: a package for it is not installed.
     """
+    if not text:  # which pathlib takes for the current folder
+        raise InputError("an option names nothing: is a variable of the command empty?")
     if not _URL.match(text):
         return Path(text)
     try:
@@ -40,7 +42,8 @@ def locate(text: str) -> Path:
         package = getattr(error.__cause__, "name", None) or "a package of its own"
         raise MissingDependency(text, package, f"pip install {package}") from error
     except Exception as error:  # Stores raise what they like, for want of a password for instance.
-        raise InputError(f"{text}: {error or type(error).__name__}") from error
+        told = error.__cause__ if str(error) == text and error.__cause__ else error
+        raise InputError(f"{text}: {str(told) or type(told).__name__}") from error
     path: Path = located
     return path
 

@@ -13,7 +13,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from dptn_cli.cache import cache_folder
+from dptn_cli.cache import CACHE_VARIABLE, cache_folder
+from dptn_cli.errors import InputError
 from dptn_cli.files import make_folder
 from dptn_cli.locations import digest_of
 from dptn_cli.stores import open_bytes, put_file
@@ -38,7 +39,10 @@ class ManifestCopy:
 
     def __init__(self, at: Path) -> None:
         self._at, self.here = at, kept_here(at)
-        make_folder(self.here.parent)
+        try:
+            make_folder(self.here.parent)
+        except InputError as error:
+            raise InputError(f"{error}; set ${CACHE_VARIABLE} to a folder for manifests") from error
         self._sent, self._next_s = -1, 0.0
 
     def take_over(self) -> None:

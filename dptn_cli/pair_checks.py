@@ -7,6 +7,7 @@ bytes in memory. No check is put off, however long the list.
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
+from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
@@ -49,6 +50,7 @@ class PairChecks:
     _seen: DigestSet = field(default_factory=DigestSet)
     _sources: DigestSet = field(default_factory=DigestSet)
     _present: int = 0
+    _first_missing: Path | None = None
     _problems: list[str] = field(default_factory=list)
 
     def look_at(self, rows: Callable[[], Iterator[Row]]) -> None:
@@ -108,13 +110,17 @@ class PairChecks:
         if self.is_there(picture):
             self.unposed.append(picture)
         else:
-            self._problems.append(f"no keypoints for {picture.name}")
+            self._problems.append(
+                f"no keypoints for {picture.name}, and no picture {picture.folder / picture.name} "
+                "to detect them on"
+            )
 
     def _look_at_source(self, picture: Picture) -> None:
         try:
             if self.is_there(picture):
                 self._present += 1
             else:
+                self._first_missing = self._first_missing or picture.folder / picture.name
                 self.missing.append(picture.name)
         except InputError as error:
             self._problems.append(str(error))
@@ -124,7 +130,7 @@ class PairChecks:
         if self.missing and not self._present:
             problems.append(
                 f"none of the {len(self.missing):,} source pictures is there, "
-                f"{self.missing[0]} for instance"
+                f"{self._first_missing} for instance; --images names a list's folder"
             )
         if len(problems) == 1:
             raise InputError(problems[0])

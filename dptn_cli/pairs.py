@@ -11,6 +11,8 @@ from dptn_cli.files import checked_name
 from dptn_cli.records import Pair
 from dptn_cli.stores import open_text
 
+MOST_PROBLEMS = 1000  # found before a list is given up
+
 
 def read_pairs(path: Path) -> Iterator[Pair]:
     """Read a pair list row by row; it is never in memory as a whole.
@@ -19,8 +21,8 @@ def read_pairs(path: Path) -> Iterator[Pair]:
     allowed.
 
     Raises:
-        InputError: no such file, not text, a column missing, no rows, or a row whose names are
-            empty or leave their folder; the message names the line.
+        InputError: no such file, not text, a column missing, no rows; or rows whose names are
+            empty or leave their folder, all as one error after the last row, with their lines.
     """
     try:
         with open_text(path, encoding="utf-8-sig", newline="") as file:
@@ -47,16 +49,24 @@ def _rows(path: Path, file: IO[str]) -> Iterator[Pair]:
         )
     source, target = header.index("from"), header.index("to")
     output = header.index("out") if "out" in header else None
-    empty = True
+    empty, problems = True, []
     for row in reader:
         try:
             named = checked_name(row[output]) if output is not None and row[output] else None
-            pair: Pair | None = Pair(_checked(row[source]), _checked(row[target]), named)
+            pair: Pair | str | None = Pair(_checked(row[source]), _checked(row[target]), named)
         except (IndexError, InputError):
-            pair = _untidy_pair(row, header, where=f"{path}, line {reader.line_num}")
-        if pair:
+            pair = _untidy_pair(row, header)
+        if isinstance(pair, str):
+            problems.append(f"{path}, line {reader.line_num}: {pair}")
+            if len(problems) == MOST_PROBLEMS:
+                break
+        elif pair:
             empty = False
             yield pair
+    if problems:
+        one = len(problems) == 1
+        told = problems[0] if one else f"{path}: {len(problems):,} lines cannot be read:"
+        raise InputError(told, () if one else tuple(problems))
     if empty:
         raise InputError(f"{path}: the list is empty: it has a header and no pairs")
 
@@ -66,7 +76,7 @@ def _checked(name: str) -> str:
     return checked_name(name)
 
 
-def _untidy_pair(row: list[str], header: list[str], where: str) -> Pair | None:
+def _untidy_pair(row: list[str], header: list[str]) -> Pair | str | None:
     """A row with blank or missing cells; None where all are blank, or what is wrong with it."""
     if not any(cell.strip() for cell in row):
         return None
@@ -74,9 +84,9 @@ def _untidy_pair(row: list[str], header: list[str], where: str) -> Pair | None:
     cells = {name: row[i].strip() if i < len(row) else "" for name, i in columns.items()}
     for name in ("from", "to"):
         if not cells[name]:
-            raise InputError(f"{where}: no name in the column {name}")
+            return f"no name in the column {name}"
     try:
         output = checked_name(cells["out"]) if cells.get("out") else None
         return Pair(checked_name(cells["from"]), checked_name(cells["to"]), output)
     except InputError as error:
-        raise InputError(f"{where}: {error}") from error
+        return str(error)

@@ -185,6 +185,17 @@ def check_out(out: Path) -> None:
         raise InputError(f"{out}: {above} cannot be written to: {error.strerror}") from error
 
 
+def check_out_file(out: Path) -> None:
+    """Likewise for a single file, before the work that it is to hold.
+
+    Raises:
+        InputError: `out` is a folder, or it cannot be written where it is to be.
+    """
+    if out.is_dir():
+        raise InputError(f"{out}: is a folder; name a file in it")
+    check_out(out.parent)
+
+
 def _items(listing: Listing, shard: int | None) -> Iterator[Item]:
     pose = lru_cache(maxsize=4096)(listing.pose)
     place = lru_cache(maxsize=4096)(attrgetter("place"))

@@ -190,6 +190,7 @@ def _as_a_disk(path: Path) -> Iterator[None]:
         kinds = ((FileNotFoundError, errno.ENOENT), (PermissionError, errno.EACCES))
         number = next((n for kind, n in kinds if isinstance(error, kind)), errno.EIO)
         text = (str(error).strip().splitlines() or [""])[0]
-        if not text or name_in_store(path) in text:  # Some tell the name and nothing else.
+        # Some tell the name and nothing else; but a store that is away tells its address with it.
+        if not text or (number != errno.EIO and name_in_store(path) in text):
             text = os.strerror(number)
         raise OSError(number, text) from error

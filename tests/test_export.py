@@ -299,6 +299,21 @@ class TestCommand:
         assert result.exit_code == 2
         assert "one of fashion, market" in result.stderr
 
+    @pytest.mark.parametrize(
+        ("given", "message"),
+        [
+            (("-o", "."), "is a folder; name a file in it"),
+            (("-o", "m", "--images", "."), "--images and --keypoints go with --calibrate"),
+            (("-o", "m", "--keypoints", "k.csv"), "--images and --keypoints go with --calibrate"),
+        ],
+    )
+    def test_what_would_be_in_vain_is_told_first(
+        self, tmp_path: Path, given: tuple[str, ...], message: str
+    ) -> None:
+        result = dptn("export", tmp_path / "looked-at-later.pth", *given)
+        assert result.exit_code == 2
+        assert message in result.stderr
+
     def test_a_wrong_path_is_no_gray_pictures(self, tmp_path: Path) -> None:
         result = dptn("export", tmp_path / "none.pth", "-o", tmp_path / "m", "--dataset", "market")
         assert result.exit_code == 2
@@ -309,4 +324,4 @@ class TestCommand:
         (tmp_path / "file").touch()
         result = dptn("export", tiny_checkpoint, "-o", tmp_path / "file" / "m.onnx")
         assert result.exit_code == 2
-        assert "cannot be written" in result.stderr
+        assert "is a file" in result.stderr

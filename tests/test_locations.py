@@ -18,6 +18,12 @@ def test_names_of_files_are_local(text: str) -> None:
     assert not is_remote(locate(text))
 
 
+def test_an_empty_name_is_not_the_current_folder() -> None:
+    """As from `-o "$OUT"`, where the variable is not set."""
+    with pytest.raises(InputError, match="names nothing"):
+        locate("")
+
+
 def test_a_url_behaves_as_a_path(tmp_path: Path) -> None:
     located = locate("memory://bucket/sub/../photos") / "a/b.png"
     assert is_remote(located)
@@ -37,6 +43,17 @@ def test_without_the_protocols_own_package(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setitem(sys.modules, "s3fs", None)
     with pytest.raises(MissingDependency, match="needs s3fs, .*: pip install s3fs"):
         locate("s3://bucket/a")
+
+
+def test_a_reason_that_stands_behind_the_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As of a web server that refuses: universal_pathlib names the URL alone."""
+
+    def refuse(path: object) -> None:
+        raise FileNotFoundError(path) from PermissionError("403, FORBIDDEN")
+
+    monkeypatch.setattr("upath.implementations.http.HTTPPath.resolve", refuse)
+    with pytest.raises(InputError, match=r"http://a/b\.csv: 403, FORBIDDEN"):
+        locate("http://a/b.csv")
 
 
 def test_an_unknown_protocol() -> None:

@@ -115,3 +115,11 @@ def test_a_store_that_refuses_the_copy_does_not_stop_a_run(
     assert (
         read_bytes(results / "manifest.jsonl") == kept_here(results / "manifest.jsonl").read_bytes()
     )
+
+
+def test_a_cache_that_cannot_be_written_is_told_with_what_to_do(
+    results: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "cache").touch()
+    with pytest.raises(InputError, match=r"cannot be made: .*; set \$DPTN_CACHE to a folder"):
+        Manifest(results, "0" * 64)

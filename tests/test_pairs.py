@@ -63,6 +63,22 @@ def test_unusable_lists(tmp_path: Path, content: str | bytes, message: str) -> N
     assert "\n" not in str(raised.value)
 
 
+def test_all_broken_lines_are_told_at_once(tmp_path: Path) -> None:
+    path = pair_list(tmp_path, "from,to\na,b\na\n\n../a,b\nb,a\n,b\n")
+    pairs = read_pairs(path)
+    assert [next(pairs) for _ in range(2)] == [Pair("a", "b"), Pair("b", "a")]
+    with pytest.raises(InputError, match="3 lines cannot be read") as raised:
+        next(pairs)
+    starts = [problem.partition(": ")[0] for problem in raised.value.problems]
+    assert starts == [f"{path}, line {number}" for number in (3, 5, 7)]
+
+
+def test_a_list_that_is_none_is_given_up(tmp_path: Path) -> None:
+    path = pair_list(tmp_path, "from,to\n" + "a\n" * 5000 + "a,b\n")
+    with pytest.raises(InputError, match="1,000 lines cannot be read"):
+        list(read_pairs(path))
+
+
 @given(st.binary(max_size=300))
 def test_no_bytes_break_the_reader(tmp_path_factory: pytest.TempPathFactory, data: bytes) -> None:
     path = pair_list(tmp_path_factory.mktemp("pairs"), b"from,to\n" + data)

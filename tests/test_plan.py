@@ -176,9 +176,12 @@ def test_targets_are_brought_to_sources_for_folders_alone(photos: Path, tmp_path
 @pytest.mark.parametrize(
     ("pairs", "message"),
     [
-        ([("a.png", "nobody.png")], "no keypoints for nobody.png"),
+        ([("a.png", "nobody.png")], "no keypoints for nobody.png, and no picture /"),
         ([("a.png", "b.png"), ("a.png", "b.png")], "would both write a_2_b_vis.png"),
-        ([("x.png", "a.png"), ("y.png", "b.png")], "none of the 2 source pictures is there, x.png"),
+        (
+            [("x.png", "a.png"), ("y.png", "b.png")],
+            "none of the 2 source pictures is there, /.*/x.png for instance; --images",
+        ),
     ],
 )
 def test_problems(photos: Path, pairs: list[tuple[str, str]], message: str) -> None:
@@ -316,7 +319,7 @@ def test_a_list_longer_than_memory_is_meant_for_is_checked_whole(
     rows[-1] = ("b.png", "a.png", "0.png")
     with pytest.raises(InputError, match="2 problems") as raised:
         job_for(photos, *rows, header="from,to,out")
-    assert raised.value.problems[0] == "no keypoints for nobody.png"
+    assert raised.value.problems[0].startswith("no keypoints for nobody.png, and no picture /")
     assert raised.value.problems[1].startswith("a.png -> b.png and b.png -> a.png would both write")
     assert job_for(photos, *rows[:1500], header="from,to,out").planned == 1500
 

@@ -111,6 +111,11 @@ def test_what_a_killed_run_was_writing_is_removed(disk: Path, tmp_path: Path) ->
         (PermissionError("Forbidden"), errno.EACCES, "Forbidden"),
         (RuntimeError("no route\nto the host"), errno.EIO, "no route"),
         (TimeoutError(), errno.EIO, "Input/output error"),
+        (
+            RuntimeError("cannot connect to x:1/bucket/a"),
+            errno.EIO,
+            "cannot connect to x:1/bucket/a",
+        ),
     ],
 )
 def test_whatever_a_store_raises_is_told_as_of_a_disk(

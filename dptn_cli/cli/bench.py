@@ -32,6 +32,10 @@ def bench(
     images: Annotated[
         Path | None, typer.Option(help="Folder of the pair list's pictures; default: its own.")
     ] = None,
+    keypoints: Annotated[
+        list[Path] | None,
+        typer.Option(help="Pose file of the list; keypoints.csv beside it is read by itself."),
+    ] = None,
     provider: ProviderOption = ProviderName.AUTO,
     batch_size: Annotated[
         int, typer.Option(min=1, max=1024, help="Most pictures at once, in the pipeline.")
@@ -48,19 +52,23 @@ def bench(
 ) -> ExitCode:
     """Measure this machine: inference alone, decoding, encoding, and the whole pipeline."""
     from dptn_cli.bench import Effort, measure_drawn
+    from dptn_cli.plan import Request, check_out_file
     from dptn_cli.session import Session, read_model
 
-    if images and not pairs:
-        raise InputError("--images goes with --pairs")
+    if out is not None:
+        check_out_file(out)
+    if (images or keypoints) and not pairs:
+        raise InputError("--images and --keypoints go with --pairs")
     session = Session(read_model(model or default_model()), provider.value)
     silent = quiet or as_json
     if session.fallback:
         say(f"Running on the CPU: {session.fallback}.", quiet=silent)
     if pairs is None and (EXAMPLES / "pairs.csv").is_file():
         pairs, images = EXAMPLES / "pairs.csv", EXAMPLES / "images"
+    request = Request(Path(), pairs, images, keypoints=tuple(keypoints or ())) if pairs else None
     effort = Effort(batch_size, workers or default_workers(), seconds)
     found = measure_drawn(
-        session, pairs, images, effort, lambda what: say(f"measuring: {what}", quiet=silent)
+        session, request, effort, lambda what: say(f"measuring: {what}", quiet=silent)
     )
     document = _document(session, effort, found)
     if out is not None:

@@ -4,12 +4,16 @@ stdout carries results, stderr everything else.
 """
 
 import contextlib
+import errno
 import functools
+import io
 import json
-import sys
+import os
+import re
 import time
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, ParamSpec
+from pathlib import Path
+from typing import IO, Any, ParamSpec
 
 import typer
 from rich import box
@@ -32,9 +36,43 @@ from dptn_cli.errors import DptnError, ExitCode, InputError
 P = ParamSpec("P")
 MOST_PROBLEMS = 20
 PLAIN_INTERVAL_S = 30.0
+_URL_AS_PATH = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
+REFUSED = (errno.ENAMETOOLONG, errno.EACCES)  # what even asking whether a name is there may raise
 
-results = Console()
-messages = Console(stderr=True)
+
+class _Console(Console):
+    """A console whose reader may go away."""
+
+    def print(self, *objects: Any, **how: Any) -> None:
+        if isinstance(self.file, io.TextIOWrapper) and self.file.errors == "strict":
+            self.file.reconfigure(errors="backslashreplace")  # Names may be in any encoding.
+        with _even_unread(self.file):
+            super().print(*objects, **how)
+
+    def on_broken_pipe(self) -> None:
+        """Leave it to `_even_unread`: rich would end the process."""
+        raise
+
+
+@contextlib.contextmanager
+def _even_unread(stream: IO[str]) -> Iterator[None]:
+    """Go on where nobody reads any more, or a log's disk is full: the work counts, not the words.
+
+    What is written to the stream from then on is lost.
+    """
+    try:
+        yield
+        stream.flush()
+    except OSError as error:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())  # What is left in its buffer must not fail at the end.
+        os.close(nowhere)
+        if stream is results.file and not isinstance(error, BrokenPipeError):
+            say(f"stdout cannot be written: {error.strerror}")
+
+
+results = _Console()
+messages = _Console(stderr=True)
 
 
 def error_boundary(command: Callable[P, ExitCode]) -> Callable[P, None]:
@@ -43,6 +81,7 @@ def error_boundary(command: Callable[P, ExitCode]) -> Callable[P, None]:
     @functools.wraps(command)
     def run(*args: P.args, **kwargs: P.kwargs) -> None:
         try:
+            _check_local(kwargs.values())
             code = command(*args, **kwargs)
         except DptnError as error:
             show_error(error)
@@ -50,13 +89,31 @@ def error_boundary(command: Callable[P, ExitCode]) -> Callable[P, None]:
         except KeyboardInterrupt:
             messages.print("Interrupted.")
             code = ExitCode.INTERRUPTED
-        except Exception:
-            messages.print_exception()
-            messages.print("This is a defect of dptn; please report it with the lines above.")
-            code = ExitCode.DEFECT
+        except Exception as error:
+            code = _unforeseen(error)
         raise typer.Exit(int(code))
 
     return run
+
+
+def _check_local(options: Iterable[object]) -> None:
+    """Make sure that no option for a path was given a URL, which would become a folder `s3:`."""
+    values = [one for option in options for one in (option if type(option) is list else [option])]
+    for path in values:
+        if isinstance(path, Path) and _URL_AS_PATH.match(path.as_posix()) and not path.exists():
+            raise InputError(
+                f"{path}: a URL cannot be given here. dptn transfer takes them, but for --model"
+            )
+
+
+def _unforeseen(error: Exception) -> ExitCode:
+    """Tell of an error that no `DptnError` was made of; the exit code for it."""
+    if isinstance(error, OSError) and error.errno in REFUSED and error.filename:
+        show_error(InputError(f"{error.filename}: {error.strerror}"))
+        return ExitCode.UNUSABLE
+    messages.print_exception()
+    messages.print("This is a defect of dptn; please report it with the lines above.")
+    return ExitCode.DEFECT
 
 
 def show_error(error: DptnError) -> None:
@@ -87,7 +144,8 @@ def show_table(rows: dict[str, str]) -> None:
 
 def print_json(document: dict[str, Any]) -> None:
     """The one JSON document of `--json`, on stdout."""
-    sys.stdout.write(json.dumps(document, indent=2) + "\n")
+    with _even_unread(results.file):
+        results.file.write(json.dumps(document, indent=2) + "\n")
 
 
 class _DetailedProgress(Progress):

@@ -65,6 +65,7 @@ def export(
         from dptn_cli.export import export as write_onnx
         from dptn_cli.network.checkpoint import load_generator
         from dptn_cli.network.config import FRAMES
+        from dptn_cli.plan import check_out_file
     except ImportError as error:
         raise MissingDependency("dptn export", error.name or "torch", INSTALL) from error
 
@@ -72,8 +73,11 @@ def export(
         raise InputError("--precision int8 and --calibrate PAIRS.csv go together")
     if precision is PrecisionName.INT8 and target is TargetName.CUDA:
         raise InputError("--precision int8 is for CPUs: leave out --target cuda, or take fp16")
+    if (images or keypoints) and not calibrate:
+        raise InputError("--images and --keypoints go with --calibrate")
     if dataset is not None and dataset not in FRAMES:
         raise InputError(f"--dataset {dataset}: it is one of {', '.join(FRAMES)}")
+    check_out_file(out)
     loaded = load_generator(checkpoint)
     frame = FRAMES[dataset] if dataset else loaded.frame
     if frame is None:

@@ -187,8 +187,8 @@ def transfer(
 
     request = Request(
         out=locate(out),
-        pairs=locate(pairs) if pairs else None,
-        images=locate(images) if images else None,
+        pairs=None if pairs is None else locate(pairs),
+        images=None if images is None else locate(images),
         sources=tuple(map(locate, sources or ())),
         poses=tuple(map(locate, poses or ())),
         keypoints=tuple(map(locate, keypoints or ())),

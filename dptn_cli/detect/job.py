@@ -13,6 +13,7 @@ from dptn_cli.files import without_picture_suffix
 from dptn_cli.folders import Picture, find_pictures
 from dptn_cli.images import read_picture, write_picture
 from dptn_cli.keypoints import PoseFormat, drop_pose_file, write_poses
+from dptn_cli.keypoints.annotation_csv import can_hold
 from dptn_cli.records import FoundPose, Status
 from dptn_cli.skeleton import draw_pose_over
 
@@ -94,8 +95,7 @@ def _unholdable(request: Request, pictures: Sequence[Picture]) -> list[str]:
 
 def _holds(request: Request, name: str) -> bool:
     """Whether the pose file can tell of a picture of this name."""
-    odd = ":" in name or any(ord(char) < 32 for char in name)
-    return not odd or request.pose_format is not PoseFormat.CSV
+    return request.pose_format is not PoseFormat.CSV or can_hold(name)
 
 
 def to_do(

@@ -88,7 +88,9 @@ def _lines(path: Path) -> Iterator[tuple[int, str]]:
                 if line.strip():
                     yield number, line.strip()
     except UnicodeDecodeError as error:
-        raise InputError(f"{path}: not text in UTF-8: {error.reason}") from error
+        raise InputError(
+            f"{path}: not text in UTF-8 ({error.reason}); save it in that encoding"
+        ) from error
     except OSError as error:
         raise InputError(f"{path}: {error.strerror}") from error
 
@@ -113,6 +115,12 @@ def parse_pose(ys_json: str, xs_json: str) -> Pose:
     pose = np.stack([finite_numbers(values) for values in lists], axis=1)
     pose[(pose == MISSING).any(axis=1)] = MISSING
     return pose
+
+
+def can_hold(name: str) -> bool:
+    """Whether a picture's name can stand in an annotation CSV, which is text in UTF-8."""
+    odd = (char == ":" or ord(char) < 32 or "\ud800" <= char <= "\udfff" for char in name)
+    return not any(odd)
 
 
 def format_pose(name: str, pose: Pose) -> str:

@@ -47,7 +47,8 @@ class PoseFiles:
             folder every `.json` is read, and every `.csv` that is an annotation CSV.
 
     Raises:
-        InputError: a file cannot be read or is none of these, or two say different things.
+        InputError: a file cannot be read or is none of these, a folder has none, or two say
+            different things.
     """
 
     def __init__(self, *paths: Path) -> None:
@@ -55,14 +56,20 @@ class PoseFiles:
         csv: list[Path] = []
         problems: list[str] = []
         for path in paths:
+            empty = True
             for file, name in _files_of(path):
                 try:
                     if is_json(file):
                         self._add(file, _read_json(file, name))
                     elif file is path or _is_annotation_csv(file):
                         csv.append(file)
+                    else:
+                        continue
                 except InputError as error:
                     problems.append(str(error))
+                empty = False
+            if empty:
+                problems.append(f"no poses in {path}: no file in this folder holds any")
         if len(problems) > 1:
             raise InputError(f"{len(problems):,} pose files cannot be used:", tuple(problems))
         if problems:

@@ -8,7 +8,7 @@ from typing import Any
 
 from dptn_cli.errors import InputError
 from dptn_cli.files import checked_name, without_picture_suffix, write_file
-from dptn_cli.keypoints.annotation_csv import HEADER, format_pose
+from dptn_cli.keypoints.annotation_csv import HEADER, can_hold, format_pose
 from dptn_cli.keypoints.coco import annotations_of, predictions_of, results_of
 from dptn_cli.keypoints.openpose import people_of
 from dptn_cli.records import FoundPose
@@ -78,7 +78,7 @@ def _csv(poses: Sequence[FoundPose]) -> bytes:
     lines = [":".join(HEADER)]
     names: set[str] = set()
     for found in poses:
-        if ":" in found.name or any(ord(char) < 32 for char in found.name):
+        if not can_hold(found.name):
             raise InputError(f"{found.name!r}: an annotation CSV cannot hold this name; rename it")
         if found.name in names:
             raise InputError(f"{found.name}: an annotation CSV holds one person a picture")

@@ -60,11 +60,38 @@ def test_drawn_pairs_can_be_transferred(tiny_model: Path, tmp_path: Path) -> Non
     assert len({item.source for item in items[:16]}) == 16
 
 
+def refused(*arguments: object) -> str:
+    """The line that is told before anything is measured."""
+    result = dptn("bench", "--provider", "cpu", "--seconds", 0, *arguments)
+    assert result.exit_code == 2, result.stderr
+    assert result.stderr.count("\n") == 1
+    return result.stderr
+
+
 def test_unusable_pairs(folder: Folder) -> None:
+    model, pairs = ("--model", folder.model), ("--pairs", folder.pairs)
     (folder.path / "1.png").write_bytes(b"no picture")
-    result = dptn("bench", "--model", folder.model, "--pairs", folder.pairs, "--seconds", 0)
-    assert result.exit_code == 2
-    assert "cannot be" in result.stderr or "not a picture" in result.stderr
-    result = dptn("bench", "--model", folder.model, "--images", folder.path)
-    assert result.exit_code == 2
-    assert "--images goes with --pairs" in result.stderr
+    assert "1.png: not a picture" in refused(*model, *pairs)
+    (folder.path / "1.png").unlink()
+    told = refused(*model, *pairs)
+    assert "1 source pictures are missing, 1.png for instance" in told
+    assert "--images" in told
+    for option in ("--images", "--keypoints"):
+        told = refused(*model, option, folder.path)
+        assert "--images and --keypoints go with --pairs" in told
+
+
+def test_pairs_without_keypoints_of_their_own(folder: Folder, tmp_path: Path) -> None:
+    elsewhere = (folder.path / "keypoints.csv").rename(tmp_path / "annotation-test.csv")
+    told = refused("--model", folder.model, "--pairs", folder.pairs)
+    assert "4 pictures have no keypoints" in told
+    assert "give --keypoints" in told
+    found = measured(folder, "--pairs", folder.pairs, "--keypoints", elsewhere)
+    assert found["pipeline"]["pictures"] == 12  # type: ignore[index]
+
+
+def test_an_output_that_cannot_be_written_is_told_before(folder: Folder, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    assert "is a folder" in refused("--model", folder.model, "-o", tmp_path)
+    told = refused("--model", folder.model, "-o", tmp_path / "file" / "bench.json")
+    assert f"{tmp_path / 'file'} is a file" in told

@@ -195,10 +195,13 @@ def test_a_run_over_other_pictures_adds_to_the_file(photos: Path) -> None:
     assert len(record(photos.parent)) == 1
 
 
-def test_a_name_of_an_earlier_run_that_the_format_cannot_hold(photos: Path) -> None:
+@pytest.mark.parametrize("name", [b"a:b.png", b"\xff.png"])
+def test_a_name_of_an_earlier_run_that_the_format_cannot_hold(photos: Path, name: bytes) -> None:
     out = photos.parent / "keypoints.csv"
-    draw_figure(0, (128, 88))[0].save(photos.parent / "a:b.png")
-    assert detect(photos.parent / "a:b.png", "-o", out, "--format", "coco").exit_code == 0
+    picture = photos.parent / os.fsdecode(name)
+    draw_figure(0, (128, 88))[0].save(picture)
+    assert "cannot hold this name" in detect(picture, "-o", out).stderr
+    assert detect(picture, "-o", out, "--format", "coco").exit_code == 0
     assert detect(photos, "-o", out).exit_code == 0
     assert list(Annotations(out)) == ["a.png", "b.png", "more/a.png"]
 

@@ -1,5 +1,6 @@
 """`dptn doctor`: facts, and what mends them."""
 
+import importlib.metadata
 import json
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 from support import dptn
 
 from dptn_cli.detect import install_commands
+from dptn_cli.diagnosis import _stores
 from dptn_cli.session import try_provider
 
 
@@ -38,6 +40,25 @@ def test_what_is_missing_comes_with_its_commands(monkeypatch: pytest.MonkeyPatch
     told = facts()["openpifpaf"]
     assert not told["works"]
     assert all(command in told["mend"] for command in install_commands())
+
+
+def test_what_urls_need(monkeypatch: pytest.MonkeyPatch) -> None:
+    installed = {"fsspec": "2026.1", "s3fs": "2026.2"}
+
+    def version(package: str) -> str:
+        if package not in installed:
+            raise importlib.metadata.PackageNotFoundError(package)
+        return installed[package]
+
+    monkeypatch.setattr(importlib.metadata, "version", version)
+    told = {fact.name: fact for fact in _stores()}
+    assert (told["fsspec"].works, told["fsspec"].found, told["fsspec"].mend) == (True, "2026.1", "")
+    assert told["s3fs"].found == "2026.2"
+    assert told["universal-pathlib"].mend == "pip install 'dptn-cli[remote]'"
+    assert not told["gcsfs"].works
+    assert told["gcsfs"].found == "not installed; gs:// URLs need it"
+    assert told["adlfs"].mend == "pip install adlfs"
+    assert "s3fs" in facts()
 
 
 def test_a_provider_that_cannot_be_had_is_told(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -60,6 +60,47 @@ def test_a_defect_is_no_partial_failure(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 @pytest.mark.parametrize(
+    "arguments",
+    [
+        "transfer --pairs p.csv -o {}",
+        "transfer {} --poses p.csv",
+        "detect-poses {}",
+        "detect-poses . -o {}",
+        "detect-poses . --preview {}",
+    ],
+)
+def test_a_name_that_no_file_system_takes_is_no_defect(arguments: str, tmp_path: Path) -> None:
+    (tmp_path / "1.png").touch()
+    model = Path(__file__).parents[2] / "models" / "figures.onnx"
+    more = ["--model", model] if arguments.startswith("transfer") else []
+    words = arguments.replace(" . ", f" {tmp_path} ").format(tmp_path / ("x" * 256)).split()
+    result = dptn(*words, *more)
+    assert result.exit_code == 2
+    assert "File name too long" in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        "detect-poses s3://a/photos",
+        "detect-poses . -o s3://a/k.csv",
+        "bench -o s3://a/b.json",
+        "export g.pth -o s3://a/m.onnx",
+        "transfer --pairs s3://a/p.csv --model s3://a/m.onnx",
+    ],
+)
+def test_a_url_where_none_is_taken_makes_no_folder_of_that_name(
+    arguments: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = dptn(*arguments.split())
+    assert result.exit_code == 2
+    assert "a URL cannot be given here" in result.stderr
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
     "order", ["a.png b.png --poses 1.png 2.png", "--poses 1.png 2.png -q -- a.png b.png"]
 )
 def test_an_option_takes_what_the_shell_puts_after_it(

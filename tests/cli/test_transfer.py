@@ -354,6 +354,8 @@ class TestBadInput:
             (["photos"], "what is to be made?"),
             (["photos", "--pairs", "p.csv"], "not both"),
             (["photos", "--poses", "k.csv", "--images", "x"], "--images goes with --pairs"),
+            (["--pairs", ""], "an option names nothing"),
+            (["--pairs", "p.csv", "-o", ""], "an option names nothing"),
         ],
     )
     def test_unclear_wishes(self, arguments: list[str], message: str) -> None:

@@ -395,3 +395,17 @@ class TestWriting:
         one = [FoundPose("a.jpg", pose_of(person()), np.ones(18))]
         with pytest.raises(InputError, match="cannot be"):
             write_poses(Path("/proc/k.csv"), one, PoseFormat.CSV)
+
+
+def test_a_folder_without_pose_files_is_a_slip(tmp_path: Path) -> None:
+    """Its keypoints would be missing, or be detected anew, in silence."""
+    (tmp_path / "pairs.csv").write_text("from,to\na.jpg,b.jpg\n")
+    with pytest.raises(InputError, match="no poses in .*: no file in this folder holds any"):
+        PoseFiles(tmp_path)
+
+
+def test_a_spreadsheets_encoding_is_told_with_what_to_do(tmp_path: Path) -> None:
+    path = tmp_path / "keypoints.csv"
+    path.write_text("name:keypoints_y:keypoints_x\n", encoding="utf-16")
+    with pytest.raises(InputError, match="not text in UTF-8 .*; save it in that encoding"):
+        PoseFiles(path)
