@@ -141,8 +141,7 @@ class DevicePool:
                 worker.most = 0
                 worker.process.join(END_S)
                 code = worker.process.exitcode
-                lost = f"lost with the process of device {worker.device}, exit code {code}"
-                yield Loss(worker, lost)
+                yield Loss(worker, f"the process of device {worker.device}, exit code {code}")
             else:
                 yield Answer(worker, number, outcomes, spent)
 

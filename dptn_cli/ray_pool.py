@@ -211,10 +211,10 @@ class RayPool:
             return Answer(worker, ticket, outcomes, StageSeconds())
         except RayError as error:
             worker.call(self._model)
-            return Loss(worker, f"lost with its actor: {_first_line(error)}")
+            return Loss(worker, f"an actor: {_first_line(error)}")
         if made is None:
             worker.call(self._model)
-            return Loss(worker, "lost with its actor")
+            return Loss(worker, "an actor, which has started again")
         return Answer(worker, ticket, *made)
 
     def _greet(self, worker: _Actor) -> None:

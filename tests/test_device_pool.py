@@ -59,10 +59,12 @@ def test_both_processes_work(job: Job) -> None:
 
 def test_a_process_that_dies_costs_another_attempt(job: Job) -> None:
     with DevicePool(job, [0, 1], "cpu", overwrite=False) as pool:
-        making = pool.run(Settings(batch_size=2), StageSeconds())
+        told: list[str] = []
+        making = pool.run(Settings(batch_size=2, tell=told.append), StageSeconds())
         outcomes = [next(making)]
         pool.workers[0].process.kill()
         outcomes += making
+    assert told == ["Lost the process of device 0, exit code -9"]
     assert len({outcome.output for outcome in outcomes}) == len(outcomes) == 30
     assert {outcome.status for outcome in outcomes} == {Status.DONE}
 

@@ -60,7 +60,7 @@ class Crew:
         elif happens in ("dies", "goes away") and worker.most:
             worker.most = 0
             self._away |= {number} if happens == "goes away" else set()
-            yield Loss(worker, "it died")
+            yield Loss(worker, "it")
 
     def _return(self) -> None:
         while self._away:
@@ -96,10 +96,10 @@ def test_every_item_ends_once(
     outcomes = list(dispatch.run(Settings(batch_size=batch_size), stages))
     assert sorted(one.output for one in outcomes) == sorted(f"{i}.png" for i in range(planned))
     failed = [one for one in outcomes if one.status is Status.FAILED]
-    assert {one.reason for one in failed} <= {"it died", "nobody is left to make it"}
+    assert {one.reason for one in failed} <= {"lost with it", "nobody is left to make it"}
     for one in failed:
         tries = crew.all_given.count(one.output)
-        assert tries == 3 if one.reason == "it died" else tries < 3 and crew.is_lost
+        assert tries == 3 if one.reason == "lost with it" else tries < 3 and crew.is_lost
     if not any(happens in ("dies", "goes away") for _, happens in events):
         assert not failed
         assert stages.read == -(-planned // batch_size)
@@ -133,7 +133,7 @@ def test_what_kills_too_often_fails() -> None:
         Dispatch(make_job(1), crew, most_attempts=3).run(Settings(batch_size=1), StageSeconds())
     )
     assert crew.all_given == ["0.png"] * 3
-    assert [one.reason for one in outcomes] == ["it died"]
+    assert [one.reason for one in outcomes] == ["lost with it"]
 
 
 def test_the_one_that_has_least_is_given_the_next() -> None:

@@ -120,7 +120,7 @@ class TestActors:
             outcomes = list(pool.run(Settings(batch_size=15), StageSeconds()))
         failed = [outcome for outcome in outcomes if outcome.status is Status.FAILED]
         assert (len(outcomes), len(failed)) == (30, 15)
-        assert all(outcome.reason.startswith("lost with its actor") for outcome in failed)
+        assert all(outcome.reason.startswith("lost with an actor: ") for outcome in failed)
 
     def test_a_defect_fails_its_chunk_with_the_reason(self, job: Job, cluster: str) -> None:
         with RayPool(job, cluster, "cpu", overwrite=False) as pool:

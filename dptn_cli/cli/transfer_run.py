@@ -142,6 +142,7 @@ def _make_all(
             workers=how.workers,
             holds=manifest.holder(overwrite=how.overwrite),
             stop=lambda: stop.asked,
+            tell=lambda text: say(text, quiet=show.silent),
         )
         for outcome in engine.make(settings, stages):
             show.count(manifest.append(outcome))

@@ -44,10 +44,15 @@ class Answer:
 
 @dataclass(frozen=True)
 class Loss:
-    """A worker died, and all that it was given is lost."""
+    """A worker died, and all that it was given is lost.
+
+    Attributes:
+        worker: which.
+        who: what to call it, and how it ended.
+    """
 
     worker: Worker
-    reason: str
+    who: str
 
 
 class Crew(Protocol):
@@ -100,9 +105,9 @@ class Dispatch:
             self._give_out()
             if self._crew.is_lost or not (self._left or self._is_busy()):
                 break
-            yield from self._take_in(stages)
+            yield from self._take_in(settings, stages)
         while self._is_busy():
-            yield from self._take_in(stages)
+            yield from self._take_in(settings, stages)
         if not stopped:
             for chunk in (*self._left, *self._fresh):
                 yield from (failed(item, "nobody is left to make it") for item in chunk.items)
@@ -126,9 +131,10 @@ class Dispatch:
             self._left.append(chunk)
         return chunk is not None
 
-    def _take_in(self, stages: StageSeconds) -> Iterator[Outcome]:
+    def _take_in(self, settings: Settings, stages: StageSeconds) -> Iterator[Outcome]:
         for told in self._crew.news():
             if isinstance(told, Loss):
+                settings.tell(f"Lost {told.who}")
                 yield from self._lost(told)
                 continue
             del told.worker.given[told.ticket]
@@ -141,4 +147,4 @@ class Dispatch:
             if chunk.attempts < self._most_attempts:
                 self._left.append(chunk)
             else:
-                yield from (failed(item, loss.reason) for item in chunk.items)
+                yield from (failed(item, f"lost with {loss.who}") for item in chunk.items)

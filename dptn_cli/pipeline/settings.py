@@ -31,6 +31,7 @@ class Settings:
         workers: threads that decode, encode and write.
         holds: whether a picture (output name, fingerprint) need not be made again.
         stop: asked between batches; True ends the run in order.
+        tell: is given what the user should know at once, in a line.
     """
 
     batch_size: int = 8
@@ -38,6 +39,7 @@ class Settings:
     workers: int = 2
     holds: Callable[[str, str], bool] = lambda output, fingerprint: False
     stop: Callable[[], bool] = lambda: False
+    tell: Callable[[str], None] = lambda text: None
 
 
 @dataclass
