@@ -36,6 +36,7 @@ from dptn_cli.session import Provider, Session
 from dptn_cli.stores import TEMPORARY_PREFIX
 
 MOST_ATTEMPTS = 4  # at a chunk whose actors died
+MOST_RESTARTS = 100  # of an actor: nodes come and go, but one that cannot live must end
 AT_ONCE = 3  # chunks in an actor: one is read and one written while one is inferred
 KNOCK_TIMEOUT_S = 10.0
 POLL_S = 1.0
@@ -286,7 +287,7 @@ def _start_actors(work: Work) -> list[Any]:
     maker = maker.options(
         num_gpus=1 if gpus else 0,
         num_cpus=1,
-        max_restarts=-1,
+        max_restarts=MOST_RESTARTS,
         max_concurrency=_at_once(work.job),
     )
     count = gpus or max(1, int(resources.get("CPU", 1)))

@@ -1,6 +1,7 @@
 """The same job on a small Ray cluster: the same pictures, whatever dies."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -142,6 +143,22 @@ class TestActors:
             at_once = sum(worker.most for worker in pool.workers)
         assert len(outcomes) == at_once < 30
         assert all((job.out / outcome.output).is_file() for outcome in outcomes)
+
+    def test_actors_that_cannot_live(
+        self, job: Job, cluster: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        class Dying(ray_pool.Maker):
+            @ray.method(max_task_retries=-1)
+            def greet(self, model: bytes) -> tuple[str, str]:
+                os._exit(1)
+
+        monkeypatch.setattr(ray_pool, "Maker", Dying)
+        monkeypatch.setattr(ray_pool, "MOST_RESTARTS", 1)
+        with (
+            pytest.raises(InputError, match=r"no actor can work: The actor died"),
+            RayPool(job, cluster, "cpu", overwrite=False),
+        ):
+            pass
 
     def test_a_node_without_the_results_folder(
         self, job: Job, cluster: str, monkeypatch: pytest.MonkeyPatch
