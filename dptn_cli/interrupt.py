@@ -5,7 +5,10 @@ from types import FrameType
 
 
 class StopRequest:
-    """While entered, the first SIGINT or SIGTERM is noted; a second SIGINT ends at once."""
+    """While entered, the first SIGINT or SIGTERM is noted; a second SIGINT is raised.
+
+    What runs in threads then, a batch for instance, is still waited for.
+    """
 
     def __init__(self) -> None:
         self.asked = False
