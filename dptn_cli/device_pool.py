@@ -20,7 +20,9 @@ from dptn_cli.errors import DptnError, ExitCode, InputError
 from dptn_cli.interrupt import ignore_interrupt
 from dptn_cli.manifest import holder
 from dptn_cli.pipeline import (
+    POLL_S,
     REMOTE_WORKERS,
+    WAITING,
     Answer,
     ChunkMaker,
     Dispatch,
@@ -34,9 +36,7 @@ from dptn_cli.session import Provider, Session, cores
 
 MOST_ATTEMPTS = 2  # at a chunk whose process died
 BESIDE_INFERENCE = 2  # chunks being read or written while a process's lanes infer
-WAITING = 2  # further chunks at a process, so that it never waits for the parent
 END_S = 10.0
-POLL_S = 1.0
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,9 @@ from dptn_cli.errors import DptnError, InputError, ModelError
 from dptn_cli.locations import is_remote
 from dptn_cli.manifest import holder
 from dptn_cli.pipeline import (
+    POLL_S,
     REMOTE_WORKERS,
+    WAITING,
     Answer,
     ChunkMaker,
     Dispatch,
@@ -39,9 +41,7 @@ MOST_ATTEMPTS = 4  # at a chunk whose actors died
 MOST_RESTARTS = 100  # of an actor: nodes come and go, but one that cannot live must end
 AT_ONCE = 3  # chunks in an actor: one is read and one written while one is inferred
 KNOCK_TIMEOUT_S = 10.0
-POLL_S = 1.0
 TOGETHER_S = 5.0  # that the first actor waits for the others, so that they can be counted
-WAITING = 2  # further chunks at an actor, so that it never waits for the driver
 
 
 @dataclass(frozen=True)

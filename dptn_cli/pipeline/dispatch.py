@@ -10,6 +10,9 @@ from dptn_cli.pipeline.settings import Settings, StageSeconds
 from dptn_cli.pipeline.tasks import failed
 from dptn_cli.records import Item, Job, Outcome
 
+POLL_S = 1.0  # for how long a crew may wait for news
+WAITING = 2  # chunks that a worker has beyond those it works on, so that it never waits for more
+
 
 @dataclass
 class Chunk:
@@ -73,7 +76,7 @@ class Crew(Protocol):
         ...
 
     def news(self) -> Iterator[Answer | Loss]:
-        """What has happened, after a second or so at most; nothing, perhaps."""
+        """What has happened, after `POLL_S` at most; nothing, perhaps."""
         ...
 
 
