@@ -10,6 +10,7 @@ import logging
 import socket
 import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -172,7 +173,8 @@ class RayPool:
         """End the actors."""
         ray.shutdown()
         if self._mark:
-            self._mark.close()
+            with suppress(OSError):  # Somebody removed it, or the disk is away: nothing to end for.
+                self._mark.close()
 
     @property
     def ready(self) -> int:

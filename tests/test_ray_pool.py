@@ -135,6 +135,13 @@ class TestActors:
         assert (outcome.output, outcome.status) == (item.output, Status.FAILED)
         assert "AttributeError: 'NoneType' object" in outcome.reason
 
+    def test_a_file_removed_by_others_ends_nothing(self, job: Job, cluster: str) -> None:
+        with RayPool(job, cluster, "cpu", overwrite=False) as pool:
+            (mark,) = job.out.iterdir()
+            mark.unlink()
+            outcomes = list(pool.run(Settings(batch_size=15), StageSeconds()))
+        assert [outcome.status for outcome in outcomes] == [Status.DONE] * 30
+
     def test_a_stop_ends_in_order(self, job: Job, cluster: str) -> None:
         with RayPool(job, cluster, "cpu", overwrite=False) as pool:
             asked = iter([False])
