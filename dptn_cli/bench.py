@@ -15,18 +15,25 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from dptn_cli.enums import Status
 from dptn_cli.errors import InputError
-from dptn_cli.images import read_picture
-from dptn_cli.manifest import Manifest
-from dptn_cli.pipeline import Settings, StageSeconds, run
-from dptn_cli.plan import Request, make_job
-from dptn_cli.rates import decoding_rate, encoding_rate, example_batch, inference_rate
-from dptn_cli.records import JOINTS, Batch, Frame, Job, Status
-from dptn_cli.session import Session
+from dptn_cli.inference.session import Session
+from dptn_cli.inference.throughput import (
+    decoding_rate,
+    encoding_rate,
+    example_batch,
+    inference_rate,
+)
+from dptn_cli.io.images import read_image
+from dptn_cli.transfer.manifest import Manifest
+from dptn_cli.transfer.pipeline import run
+from dptn_cli.transfer.plan import Request, make_job
+from dptn_cli.transfer.settings import Settings, StageSeconds
+from dptn_cli.types import JOINTS, Batch, ImageSpec, Job
 
 SHAPES = ((1, 1), (8, 8), (1, 8), (1, 32))
 ROUNDS = 3
-MOST_FILES = 16  # decoded and encoded again and again
+MAX_FILES = 16  # decoded and encoded again and again
 DRAWN = 16
 
 
@@ -50,14 +57,14 @@ class WholeRun:
     """The pipeline beside the bare session on the same batches, in alternating rounds.
 
     Attributes:
-        pictures: in each round.
-        bare: pictures a second of the session alone.
+        images: in each round.
+        bare: images a second of the session alone.
         pipeline: of the whole pipeline.
         ratio: pipeline to bare, median of the rounds; the other numbers are of that round.
         waiting: see `StageSeconds.waiting`.
     """
 
-    pictures: int
+    images: int
     bare: float
     pipeline: float
     ratio: float
@@ -66,7 +73,7 @@ class WholeRun:
 
 @dataclass(frozen=True)
 class Bench:
-    """All that was measured; rates in pictures a second.
+    """All that was measured; rates in images a second.
 
     Attributes:
         session: of the bare session, by (sources, targets) of a batch.
@@ -98,25 +105,25 @@ def measure(
         InputError: the pairs cannot be used.
         ModelError: an inference failed.
     """
-    frame = session.model.frame
+    spec = session.model.spec
     job = make_job(request, session.model)
     _check_complete(job, request)
-    files = list(dict.fromkeys(item.source_path for item in islice(job.items(), MOST_FILES)))
+    files = list(dict.fromkeys(item.source_path for item in islice(job.items(), MAX_FILES)))
     for file in files:
-        read_picture(file)
+        read_image(file)
     rates = {}
     for shape in SHAPES:
         tell("session, {}x{}".format(*shape))
-        batches = [example_batch(frame, *shape)] * session.lanes
-        rates[shape] = inference_rate(session.run, batches, session.lanes, effort.seconds)
+        batches = [example_batch(spec, *shape)] * session.streams
+        rates[shape] = inference_rate(session.run, batches, session.streams, effort.seconds)
     tell("decoding and encoding")
-    decoding = decoding_rate(files, frame, effort.seconds / 4)
-    encoding = encoding_rate(files, frame, effort.seconds / 4)
+    decoding = decoding_rate(files, spec, effort.seconds / 4)
+    encoding = encoding_rate(files, spec, effort.seconds / 4)
     # Whole batches for every lane, and no more of them than the time allows.
-    fewest = effort.batch_size * session.lanes * 2
+    fewest = effort.batch_size * session.streams * 2
     enough = max(fewest, int(rates[8, 8] * effort.seconds))
     job = replace(job, planned=min(job.planned, enough))
-    tell(f"pipeline, {job.planned} pictures")
+    tell(f"pipeline, {job.planned} images")
     whole = _whole_run(session, job, effort)
     return Bench(rates, decoding, encoding, whole, peak_memory_mb())
 
@@ -125,14 +132,15 @@ def _check_complete(job: Job, request: Request) -> None:
     """What `dptn transfer` detects or lets fail alone would leave nothing to compare here."""
     if job.missing_sources:
         raise InputError(
-            f"{request.pairs}: {len(job.missing_sources):,} source pictures are missing, "
+            f"{request.pairs}: {len(job.missing_sources):,} source images are missing, "
             f"{job.missing_sources[0]} for instance: put them there, or name their folder by "
             "--images"
         )
-    if job.unposed:
+    if job.missing_pose:
         raise InputError(
-            f"{request.pairs}: {len(job.unposed):,} pictures have no keypoints, {job.unposed[0]} "
-            "for instance: give --keypoints; dptn detect-poses makes such a file"
+            f"{request.pairs}: {len(job.missing_pose):,} images have no keypoints, "
+            f"{job.missing_pose[0]} for instance: give --keypoints; "
+            "dptn detect-poses makes such a file"
         )
 
 
@@ -150,26 +158,26 @@ class _Recorder:
 
 def _whole_run(session: Session, job: Job, effort: Effort) -> WholeRun:
     recorder = _Recorder(session)
-    _pipeline(recorder, job, effort, session.lanes)  # warms up
+    _pipeline(recorder, job, effort, session.streams)  # warms up
     rounds = []
     for _ in range(ROUNDS):
-        bare = inference_rate(session.run, recorder.batches, session.lanes, seconds=0)
-        elapsed_s, stages = _pipeline(session, job, effort, session.lanes)
+        bare = inference_rate(session.run, recorder.batches, session.streams, seconds=0)
+        elapsed_s, stages = _pipeline(session, job, effort, session.streams)
         rounds.append((bare, elapsed_s, stages))
     # Of the round of the median ratio; the least bare rate times seconds is the best ratio.
     bare, elapsed_s, stages = sorted(rounds, key=lambda one: one[0] * one[1])[ROUNDS // 2]
     pipeline = job.planned / elapsed_s
-    waiting = stages.waiting(elapsed_s, lanes=session.lanes, workers=effort.workers)
+    waiting = stages.waiting(elapsed_s, streams=session.streams, workers=effort.workers)
     return WholeRun(job.planned, bare, pipeline, pipeline / bare, waiting)
 
 
 def _pipeline(
-    session: Session | _Recorder, job: Job, effort: Effort, lanes: int
+    session: Session | _Recorder, job: Job, effort: Effort, streams: int
 ) -> tuple[float, StageSeconds]:
     stages = StageSeconds()
     items = job.items
     job = replace(job, items=lambda: islice(items(), job.planned))
-    settings = Settings(batch_size=effort.batch_size, lanes=lanes, workers=effort.workers)
+    settings = Settings(batch_size=effort.batch_size, streams=streams, workers=effort.workers)
     started_s = time.perf_counter()
     with Manifest(job.out, job.model.sha256) as manifest:
         for outcome in run(job, session, settings, stages):
@@ -178,20 +186,20 @@ def _pipeline(
     return time.perf_counter() - started_s, stages
 
 
-def draw_pairs(folder: Path, frame: Frame, seed: int = 0) -> Path:
-    """Make a pair list with pictures and poses of random blots, for want of others.
+def draw_pairs(folder: Path, spec: ImageSpec, seed: int = 0) -> Path:
+    """Make a pair list with images and poses of random blots, for want of others.
 
     Returns:
-        The list; every ordered pair of `DRAWN` pictures, those of one source not together.
+        The list; every ordered pair of `DRAWN` images, those of one source not together.
     """
     random = np.random.default_rng(seed)
-    height, width = frame.image_size
+    height, width = spec.image_size
     names = [f"{index:02}.jpg" for index in range(DRAWN)]
     lines = ["name:keypoints_y:keypoints_x"]
     for name in names:
         coarse = Image.fromarray(random.integers(0, 256, (12, 8, 3), dtype=np.uint8))
         coarse.resize((width, height), Image.Resampling.BICUBIC).save(folder / name)
-        pose = random.integers(0, frame.image_size, (JOINTS, 2))
+        pose = random.integers(0, spec.image_size, (JOINTS, 2))
         lines.append(f"{name}: {pose[:, 0].tolist()}: {pose[:, 1].tolist()}")
     (folder / "keypoints.csv").write_text("\n".join(lines) + "\n")
     pairs = folder / "pairs.csv"
@@ -207,12 +215,12 @@ def draw_pairs(folder: Path, frame: Frame, seed: int = 0) -> Path:
 def measure_drawn(
     session: Session, request: Request | None, effort: Effort, tell: Callable[[str], None]
 ) -> Bench:
-    """`measure` in a temporary folder, on a pair list or, without one, on drawn pictures."""
+    """`measure` in a temporary folder, on a pair list or, without one, on drawn images."""
     with tempfile.TemporaryDirectory(prefix="dptn-bench-") as name:
         folder = Path(name)
         out = folder / "results"
         out.mkdir()
-        request = request or Request(out, draw_pairs(folder, session.model.frame))
+        request = request or Request(out, draw_pairs(folder, session.model.spec))
         return measure(session, replace(request, out=out), effort, tell)
 
 

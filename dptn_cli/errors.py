@@ -1,17 +1,20 @@
-"""The errors a user is meant to read, and the exit codes that go with them.
+"""The errors that a user is meant to read, and the exit codes that go with them.
 
-A message says what is wrong, where, and what to do about it, in one line. The command line
-prints it as that line (`dptn_cli.cli.console.error_boundary`); anything that is not a
-`DptnError` is a defect of dptn and keeps its traceback.
+A message says in one line what is wrong, where, and what to do. The command line prints it as
+that line (`dptn_cli.cli.console.error_boundary`). Any other exception is a defect of dptn and
+keeps its traceback.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import IntEnum
+from pathlib import Path
 
 
 class ExitCode(IntEnum):
-    """What the process answers to a script. Documented in the README; never renumbered.
+    """What a command returns to the shell. Documented for scripts, and never renumbered.
 
-    70 is what sysexits.h calls an internal software error.
+    70 is EX_SOFTWARE, "internal software error", of sysexits.h.
     """
 
     DONE = 0
@@ -22,7 +25,7 @@ class ExitCode(IntEnum):
 
 
 class DptnError(Exception):
-    """An expected error, told in one line."""
+    """An expected error, printed as one line."""
 
 
 class InputError(DptnError):
@@ -30,7 +33,7 @@ class InputError(DptnError):
 
     Args:
         message: one line.
-        problems: all that was found, when there was more than one thing; one line each.
+        problems: every problem found, one line each, if there is more than one.
     """
 
     def __init__(self, message: str, problems: tuple[str, ...] = ()) -> None:
@@ -39,11 +42,39 @@ class InputError(DptnError):
 
 
 class ModelError(DptnError):
-    """A checkpoint or ONNX file is not what it should be, or cannot run here."""
+    """A checkpoint or an ONNX file is invalid, or cannot run on this machine."""
 
 
 class MissingDependency(DptnError):
-    """A package of an optional extra is not installed."""
+    """A package of an optional extra is not installed.
 
-    def __init__(self, what: str, package: str, command: str) -> None:
-        super().__init__(f"{what} needs {package}, which is not installed: {command}")
+    Args:
+        feature: what needs the package, such as `--ray`.
+        package: name of the package.
+        command: the command that installs it.
+    """
+
+    def __init__(self, feature: str, package: str, command: str) -> None:
+        super().__init__(f"{feature} needs {package}, which is not installed: {command}")
+
+
+@contextmanager
+def user_errors(
+    path: Path, problem: str = "", kind: type[InputError] | type[ModelError] = InputError
+) -> Iterator[None]:
+    """Turn an `OSError` raised inside the block into a one-line error that names the path.
+
+    Args:
+        path: the file, folder or URL that the block works on.
+        problem: what could not be done, such as "cannot be written"; empty if the operating
+            system's own words say enough.
+        kind: the error to raise.
+
+    Raises:
+        InputError: the operating system or the storage refused; `kind` if that was given.
+    """
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise kind(f"{path}: {problem}: {reason}" if problem else f"{path}: {reason}") from error

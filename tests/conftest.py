@@ -7,12 +7,12 @@ import pytest
 import torch
 from detectors import fresh_network, save_network
 from seeded_weights import official_state_dict
-from support import DATA, TINY_FRAME, Folder, Golden, dptn, make_folder, tiny_generator
+from support import DATA, TINY_SPEC, Folder, Golden, dptn, make_folder, tiny_generator
 from training import draw_data
 
-from dptn_cli.export import export
+from dptn_cli.export.onnx import export
 from dptn_cli.network.checkpoint import LoadedGenerator, load_generator, save_generator
-from dptn_cli.network.config import FRAMES
+from dptn_cli.network.config import IMAGE_SPECS
 from dptn_cli.network.generator import Generator
 
 
@@ -55,21 +55,21 @@ def fashion_model(tmp_path_factory: pytest.TempPathFactory, official_checkpoint:
 @pytest.fixture(scope="session")
 def market_model(tmp_path_factory: pytest.TempPathFactory, official_checkpoint: Path) -> Path:
     path = tmp_path_factory.mktemp("market") / "market.onnx"
-    export(load_generator(official_checkpoint), FRAMES["market"], path)
+    export(load_generator(official_checkpoint), IMAGE_SPECS["market"], path)
     return path
 
 
 @pytest.fixture(scope="session")
 def tiny_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("tiny") / "generator-last.pth"
-    save_generator(path, tiny_generator(), TINY_FRAME)
+    save_generator(path, tiny_generator(), TINY_SPEC)
     return path
 
 
 @pytest.fixture(scope="session")
 def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("tiny") / "tiny.onnx"
-    export(LoadedGenerator(tiny_generator(), TINY_FRAME, "0" * 64), TINY_FRAME, path)
+    export(LoadedGenerator(tiny_generator(), TINY_SPEC, "0" * 64), TINY_SPEC, path)
     return path
 
 
@@ -77,7 +77,7 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def other_tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same network with other weights."""
     path = tmp_path_factory.mktemp("other") / "tiny.onnx"
-    export(LoadedGenerator(tiny_generator(1), TINY_FRAME, "1" * 64), TINY_FRAME, path)
+    export(LoadedGenerator(tiny_generator(1), TINY_SPEC, "1" * 64), TINY_SPEC, path)
     return path
 
 
@@ -88,7 +88,7 @@ def folder(tmp_path: Path, tiny_model: Path) -> Folder:
 
 @pytest.fixture(scope="session")
 def figures(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Training data: two people in three pictures each, twelve pairs; one more to test on."""
+    """Training data: two people in three images each, twelve pairs; one more to test on."""
     return draw_data(tmp_path_factory.mktemp("figures"))
 
 

@@ -1,4 +1,4 @@
-"""What the tests build their cases from: networks, pictures, lists, and the command line."""
+"""What the tests build their cases from: networks, images, lists, and the command line."""
 
 import csv
 import json
@@ -17,10 +17,11 @@ from typer.testing import CliRunner, Result
 from dptn_cli.cli import app
 from dptn_cli.network.config import GeneratorConfig
 from dptn_cli.network.generator import Generator
-from dptn_cli.records import Frame
+from dptn_cli.types import ImageSpec
 
-DATA = Path(__file__).parent / "data"
-TINY_FRAME = Frame("tiny", image_size=(64, 40), network_size=(64, 48))
+ROOT = Path(__file__).parents[1]
+DATA = ROOT / "tests" / "data"
+TINY_SPEC = ImageSpec("tiny", image_size=(64, 40), network_size=(64, 48))
 TINY_CONFIG = GeneratorConfig(width=8, residual_blocks=1, feed_forward=32)
 
 
@@ -47,13 +48,13 @@ def dptn(*arguments: object) -> Result:
     return CliRunner().invoke(app, [str(argument) for argument in arguments])
 
 
-def draw_picture(seed: int, size: tuple[int, int] = TINY_FRAME.image_size) -> Image.Image:
+def draw_image(seed: int, size: tuple[int, int] = TINY_SPEC.image_size) -> Image.Image:
     random = np.random.default_rng(seed)
     coarse = random.integers(0, 256, (6, 4, 3), dtype=np.uint8)
     return Image.fromarray(coarse).resize((size[1], size[0]), Image.Resampling.BICUBIC)
 
 
-def draw_pose(seed: int, size: tuple[int, int] = TINY_FRAME.image_size) -> npt.NDArray[np.int64]:
+def draw_pose(seed: int, size: tuple[int, int] = TINY_SPEC.image_size) -> npt.NDArray[np.int64]:
     pose = np.random.default_rng(1000 + seed).integers(0, size, (18, 2))
     pose[seed % 18] = -1
     return pose
@@ -75,7 +76,7 @@ def write_pairs(path: Path, pairs: Iterable[tuple[str, ...]], header: str = "fro
 
 @dataclass(frozen=True)
 class Folder:
-    """A folder of pictures `0.png` ... with keypoints and pairs, and the model to use."""
+    """A folder of images `0.png` ... with keypoints and pairs, and the model to use."""
 
     path: Path
     model: Path
@@ -96,19 +97,19 @@ class Folder:
         return [json.loads(line) for line in (self.out / "manifest.jsonl").open()]
 
     def results(self) -> dict[str, bytes]:
-        return {p.relative_to(self.out).as_posix(): p.read_bytes() for p in pictures(self.out)}
+        return {p.relative_to(self.out).as_posix(): p.read_bytes() for p in images(self.out)}
 
 
-def pictures(folder: Path) -> list[Path]:
+def images(folder: Path) -> list[Path]:
     return sorted(p for p in folder.rglob("*") if p.suffix in (".png", ".jpg"))
 
 
 def make_folder(path: Path, model: Path, *, count: int = 4) -> Folder:
-    """`count` pictures, and every ordered pair of two of them."""
+    """`count` images, and every ordered pair of two of them."""
     path.mkdir(parents=True)
     names = [f"{i}.png" for i in range(count)]
     for i, name in enumerate(names):
-        draw_picture(i).save(path / name)
+        draw_image(i).save(path / name)
     write_annotations(path / "keypoints.csv", {n: draw_pose(i) for i, n in enumerate(names)})
     write_pairs(path / "pairs.csv", [(a, b) for a in names for b in names if a != b])
     return Folder(path, model)

@@ -1,4 +1,4 @@
-"""Who may import whom; what `dptn --help` may not load."""
+"""The rooms of the package, who may import whom, and what may not be loaded."""
 
 import ast
 import subprocess
@@ -6,76 +6,50 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
+from support import ROOT
 
-ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "dptn_cli"
-MODULES = sorted(p for p in PACKAGE.rglob("*.py"))
 
-# A module imports from layers below its own, or from its own package.
-LAYERS = [
-    {
-        "records",
-        "scores",
-        "digests",
-        "errors",
-        "files",
-        "cache",
-        "inventory",
-        "locations",
-        "manifest_copy",
-        "stores",
-        "folders",
-        "journal",
-        "interrupt",
-        "torchvision_import",
-        "weight_files",
-        "",
-    },
-    {"onnx_file", "binding", "providers"},
-    {
-        "pairs",
-        "keypoints",
-        "images",
-        "skeleton",
-        "sheets",
-        "session",
-        "quantization",
-        "manifest",
-        "network",
-        "metrics",
-    },
-    {"placing", "pair_checks"},
-    {
-        "plan",
-        "pipeline",
-        "export",
-        "detect",
-        "evaluate",
-        "report",
-        "train",
-        "prepare",
-        "rates",
-        "grids",
-    },
-    {"run_file", "diagnosis", "bench", "tuning", "device_pool", "ray_pool", "calibration"},
-    {"cli"},
-    {"__main__"},
-]
-ONLY_IN = {
+# From the bottom to the top. A module imports from its own room and from rooms below it.
+ROOMS = (
+    "errors",
+    "signals",
+    "enums",
+    "types",
+    "io",
+    "visualize",
+    "keypoints",
+    "network",
+    "inference",
+    "metrics",
+    "prepare",
+    "detect",
+    "transfer",
+    "distributed",
+    "export",
+    "evaluate",
+    "report",
+    "train",
+    "bench",
+    "doctor",
+    "cli",
+    "__main__",
+)
+# Rooms that may import a heavy package. Everything else runs without it.
+HOMES = {
     "typer": {"cli"},
     "rich": {"cli"},
     "openpifpaf": {"detect"},
-    "onnxruntime": {"session", "binding", "export", "quantization"},
-    "onnx": {"export", "quantization"},
-    "torch": {"network", "export", "train", "detect", "metrics", "torchvision_import"},
-    "torchvision": {"network", "train", "detect", "metrics", "torchvision_import"},
+    "onnxruntime": {"inference", "export"},
+    "onnx": {"export"},
+    "torch": {"network", "export", "train", "detect", "metrics"},
+    "torchvision": {"network", "train", "detect", "metrics"},
     "accelerate": {"train"},
     "lpips": {"metrics"},
     "torch_fidelity": {"metrics"},
     "skimage": {"metrics"},
-    "ray": {"ray_pool"},
-    "upath": {"locations"},
+    "ray": {"distributed"},
+    "upath": {"io"},
 }
 HEAVY = (
     "torch",
@@ -93,47 +67,50 @@ HEAVY = (
 )
 
 
-LONGEST_FUNCTION = 40  # lines; a command's options are as many as they are
-
-
-def part(module: str) -> str:
-    """`dptn_cli.network.blocks` -> `network`."""
+def room_of(module: str) -> str:
+    """`dptn_cli.network.blocks` -> `network`; the package itself has the room ""."""
     return (module.split(".") + [""])[1]
 
 
-def imports(path: Path) -> Iterator[str]:
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            yield node.module
+def imports() -> Iterator[tuple[Path, str, str]]:
+    """Every import of the package: the file, its room, and the module imported."""
+    for path in sorted(PACKAGE.rglob("*.py")):
+        room = path.relative_to(PACKAGE).parts[0].removesuffix(".py").replace("__init__", "")
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                yield from ((path, room, alias.name) for alias in node.names)
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                yield path, room, node.module
 
 
-def own_part(path: Path) -> str:
-    first = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
-    return "" if first == "__init__" else first
+def test_every_module_is_in_a_room() -> None:
+    rooms = {path.name.removesuffix(".py") for path in PACKAGE.iterdir()}
+    assert rooms - {"__pycache__", "__init__", "py.typed"} == set(ROOMS)
 
 
-def level(name: str) -> int:
-    return next(i for i, layer in enumerate(LAYERS) if name in layer)
+def test_imports_point_down() -> None:
+    levels = {"": -1} | {room: level for level, room in enumerate(ROOMS)}
+    upward = [
+        f"{path.relative_to(PACKAGE)} imports {module}"
+        for path, room, module in imports()
+        if module.split(".")[0] == "dptn_cli"
+        and room_of(module) != room
+        and (not room or levels[room_of(module)] > levels[room])
+    ]
+    assert upward == []
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda p: p.relative_to(PACKAGE).as_posix())
-def test_imports_point_down(path: Path) -> None:
-    own = own_part(path)
-    for name in imports(path):
-        if name.split(".")[0] == "dptn_cli" and part(name) != own:
-            assert level(part(name)) < level(own) or level(own) == 0 == level(part(name)), name
+def test_heavy_packages_stay_in_their_rooms() -> None:
+    strays = [
+        f"{path.relative_to(PACKAGE)} imports {module}"
+        for path, room, module in imports()
+        if room not in HOMES.get(module.split(".")[0], {room})
+    ]
+    assert strays == []
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda p: p.relative_to(PACKAGE).as_posix())
-def test_each_package_has_its_home(path: Path) -> None:
-    for name in imports(path):
-        homes = ONLY_IN.get(name.split(".")[0])
-        assert homes is None or own_part(path) in homes, name
-
-
-def loaded_after(code: str) -> set[str]:
+def loaded_by(code: str) -> set[str]:
+    """The top-level modules that a new interpreter has loaded after running some code."""
     command = f"{code}\nimport sys\nprint(*sys.modules, file=sys.stderr)"
     done = subprocess.run(
         [sys.executable, "-c", command], capture_output=True, text=True, check=True, cwd=ROOT
@@ -151,22 +128,10 @@ try:
 except SystemExit as end:
     assert end.code == 0
 """
-    assert not loaded_after(code) & set(HEAVY)
+    assert not loaded_by(code) & set(HEAVY)
 
 
 def test_transfer_loads_no_torch() -> None:
-    code = "import dptn_cli.plan, dptn_cli.pipeline, dptn_cli.session, dptn_cli.run_file"
-    loaded = loaded_after(code)
+    loaded = loaded_by("import dptn_cli.transfer.pipeline, dptn_cli.transfer.run_json")
     assert "onnxruntime" in loaded
     assert not loaded & {"torch", "onnx", "torchvision", "openpifpaf", "ray", "upath", "fsspec"}
-
-
-@pytest.mark.parametrize("path", MODULES, ids=lambda p: p.relative_to(PACKAGE).as_posix())
-def test_functions_are_short(path: Path) -> None:
-    functions = (n for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.FunctionDef))
-    lines = {
-        one.name: (one.end_lineno or one.lineno) - one.lineno + 1
-        for one in functions
-        if "error_boundary" not in map(ast.unparse, one.decorator_list)
-    }
-    assert {name: count for name, count in lines.items() if count > LONGEST_FUNCTION} == {}

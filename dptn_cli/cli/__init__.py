@@ -5,16 +5,7 @@ from typing import Annotated
 import typer
 
 from dptn_cli import __version__
-from dptn_cli.cli import (
-    bench,
-    detect_poses,
-    doctor,
-    evaluate,
-    export,
-    prepare,
-    train,
-    transfer,
-)
+from dptn_cli.cli import bench, detect_poses, doctor, evaluate, export, prepare, train, transfer
 from dptn_cli.cli.options import ListOptions
 
 app = typer.Typer(

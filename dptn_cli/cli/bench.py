@@ -5,14 +5,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dptn_cli.cli.console import error_boundary, print_json, say, show_table
-from dptn_cli.cli.options import Json, ProviderName, ProviderOption, Quiet
+from dptn_cli.cli.console import echo, error_boundary, print_json, show_table
+from dptn_cli.cli.options import Json, ProviderOption, Quiet
 from dptn_cli.cli.transfer import default_model, default_workers
+from dptn_cli.enums import Provider
 from dptn_cli.errors import ExitCode, InputError
 
 if TYPE_CHECKING:
     from dptn_cli.bench import Bench, Effort
-    from dptn_cli.session import Session
+    from dptn_cli.inference.session import Session
 
 EXAMPLES = Path("examples/figures")
 
@@ -26,19 +27,19 @@ def bench(
     pairs: Annotated[
         Path | None,
         typer.Option(
-            help="Pair list for the pipeline; default: examples/figures, else drawn pictures."
+            help="Pair list for the pipeline; default: examples/figures, else drawn images."
         ),
     ] = None,
     images: Annotated[
-        Path | None, typer.Option(help="Folder of the pair list's pictures; default: its own.")
+        Path | None, typer.Option(help="Folder of the pair list's images; default: its own.")
     ] = None,
     keypoints: Annotated[
         list[Path] | None,
         typer.Option(help="Pose file of the list; keypoints.csv beside it is read by itself."),
     ] = None,
-    provider: ProviderOption = ProviderName.AUTO,
+    provider: ProviderOption = Provider.AUTO,
     batch_size: Annotated[
-        int, typer.Option(min=1, max=1024, help="Most pictures at once, in the pipeline.")
+        int, typer.Option(min=1, max=1024, help="Most images at once, in the pipeline.")
     ] = 8,
     workers: Annotated[
         int, typer.Option(min=0, max=256, help="Threads that decode and encode; 0: by the cores.")
@@ -52,23 +53,24 @@ def bench(
 ) -> ExitCode:
     """Measure this machine: inference alone, decoding, encoding, and the whole pipeline."""
     from dptn_cli.bench import Effort, measure_drawn
-    from dptn_cli.plan import Request, check_out_file
-    from dptn_cli.session import Session, read_model
+    from dptn_cli.inference.model_file import read_model
+    from dptn_cli.inference.session import Session
+    from dptn_cli.transfer.plan import Request, check_out_file
 
     if out is not None:
         check_out_file(out)
     if (images or keypoints) and not pairs:
         raise InputError("--images and --keypoints go with --pairs")
-    session = Session(read_model(model or default_model()), provider.value)
+    session = Session(read_model(model or default_model()), provider)
     silent = quiet or as_json
     if session.fallback:
-        say(f"Running on the CPU: {session.fallback}.", quiet=silent)
+        echo(f"Running on the CPU: {session.fallback}.", quiet=silent)
     if pairs is None and (EXAMPLES / "pairs.csv").is_file():
         pairs, images = EXAMPLES / "pairs.csv", EXAMPLES / "images"
     request = Request(Path(), pairs, images, keypoints=tuple(keypoints or ())) if pairs else None
     effort = Effort(batch_size, workers or default_workers(), seconds)
     found = measure_drawn(
-        session, request, effort, lambda what: say(f"measuring: {what}", quiet=silent)
+        session, request, effort, lambda what: echo(f"measuring: {what}", quiet=silent)
     )
     document = _document(session, effort, found)
     if out is not None:
@@ -81,19 +83,19 @@ def bench(
 
 
 def _document(session: "Session", effort: "Effort", found: "Bench") -> dict[str, Any]:
-    from dptn_cli.run_file import versions
-    from dptn_cli.session import cores
+    from dptn_cli.inference.session import available_cores
+    from dptn_cli.transfer.run_json import versions
 
     whole = found.whole
     return {
         "model": str(session.model.path),
         "model_sha256": session.model.sha256,
-        "dataset": session.model.frame.dataset,
+        "dataset": session.model.spec.dataset,
         "precision": session.model.precision,
         "target": session.model.target,
         "provider": session.provider,
-        "cores": cores(),
-        "lanes": session.lanes,
+        "cores": available_cores(),
+        "lanes": session.streams,
         "workers": effort.workers,
         "batch_size": effort.batch_size,
         "session_per_second": {
@@ -103,7 +105,7 @@ def _document(session: "Session", effort: "Effort", found: "Bench") -> dict[str,
         "decoding_per_second": round(found.decoding, 1),
         "encoding_per_second": round(found.encoding, 1),
         "pipeline": {
-            "pictures": whole.pictures,
+            "pictures": whole.images,
             "bare_session_per_second": round(whole.bare, 3),
             "per_second": round(whole.pipeline, 3),
             "ratio": round(whole.ratio, 4),
@@ -122,11 +124,11 @@ def _rows(document: dict[str, Any]) -> dict[str, str]:
         f"{document['lanes']} inferences at once",
     }
     for shape, rate in document["session_per_second"].items():
-        rows[f"session, sources x targets {shape}"] = f"{rate:.2f} pictures/s"
-    rows["decoding, one thread"] = f"{document['decoding_per_second']:.0f} pictures/s"
-    rows["encoding, one thread"] = f"{document['encoding_per_second']:.0f} pictures/s"
-    rows["pipeline"] = f"{pipeline['per_second']:.2f} pictures/s ({pipeline['pictures']} pictures)"
-    rows["bare session, same batches"] = f"{pipeline['bare_session_per_second']:.2f} pictures/s"
+        rows[f"session, sources x targets {shape}"] = f"{rate:.2f} images/s"
+    rows["decoding, one thread"] = f"{document['decoding_per_second']:.0f} images/s"
+    rows["encoding, one thread"] = f"{document['encoding_per_second']:.0f} images/s"
+    rows["pipeline"] = f"{pipeline['per_second']:.2f} images/s ({pipeline['pictures']} images)"
+    rows["bare session, same batches"] = f"{pipeline['bare_session_per_second']:.2f} images/s"
     rows["pipeline : bare session"] = f"{pipeline['ratio']:.3f}"
     for stage, share in pipeline["waiting"].items():
         rows[f"waiting, {stage}"] = f"{share:.0%} of the time"
@@ -136,7 +138,7 @@ def _rows(document: dict[str, Any]) -> dict[str, str]:
 def _write(out: Path, document: dict[str, Any]) -> None:
     import json
 
-    from dptn_cli.files import write_file
+    from dptn_cli.io.files import write_file
 
     content = (json.dumps(document, indent=2) + "\n").encode()
     write_file(out, lambda file: file.write(content))

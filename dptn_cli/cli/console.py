@@ -34,7 +34,7 @@ from rich.text import Text
 from dptn_cli.errors import DptnError, ExitCode, InputError
 
 P = ParamSpec("P")
-MOST_PROBLEMS = 20
+MAX_PROBLEMS = 20
 PLAIN_INTERVAL_S = 30.0
 _URL_AS_PATH = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
 REFUSED = (errno.ENAMETOOLONG, errno.EACCES)  # what even asking whether a name is there may raise
@@ -68,7 +68,7 @@ def _even_unread(stream: IO[str]) -> Iterator[None]:
         os.dup2(nowhere, stream.fileno())  # What is left in its buffer must not fail at the end.
         os.close(nowhere)
         if stream is results.file and not isinstance(error, BrokenPipeError):
-            say(f"stdout cannot be written: {error.strerror}")
+            echo(f"stdout cannot be written: {error.strerror}")
 
 
 results = _Console()
@@ -120,13 +120,13 @@ def show_error(error: DptnError) -> None:
     """One line for the error; below it, one for each problem it gathered."""
     messages.print(f"[bold red]Error:[/] {escape(str(error))}", soft_wrap=True)
     problems = error.problems if isinstance(error, InputError) else ()
-    for problem in problems[:MOST_PROBLEMS]:
+    for problem in problems[:MAX_PROBLEMS]:
         messages.print(f"  - {escape(problem)}", soft_wrap=True)
-    if len(problems) > MOST_PROBLEMS:
-        messages.print(f"  and {len(problems) - MOST_PROBLEMS:,} more")
+    if len(problems) > MAX_PROBLEMS:
+        messages.print(f"  and {len(problems) - MAX_PROBLEMS:,} more")
 
 
-def say(message: str, *, quiet: bool = False) -> None:
+def echo(message: str, *, quiet: bool = False) -> None:
     """A message for the person at the terminal."""
     if not quiet:
         messages.print(message, soft_wrap=True, highlight=False, markup=False)
@@ -212,7 +212,7 @@ class ProgressLine:
             self._said_s = now_s
             left_s = (self.total - self.done) / max(rate, 1e-6)
             more = "".join(f", {text}" for text in (note, detail) if text)
-            say(
+            echo(
                 f"{self.label}: {self.done:,} of {self.total:,}, {rate:.1f}/s{more}, "
                 f"{left_s:.0f} s left"
             )

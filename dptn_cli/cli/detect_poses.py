@@ -2,55 +2,34 @@
 
 from collections import Counter
 from dataclasses import dataclass, field
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dptn_cli.cli.console import ProgressLine, error_boundary, print_json, say, show_table
+from dptn_cli.cli.console import ProgressLine, echo, error_boundary, print_json, show_table
 from dptn_cli.cli.options import DryRun, Json, Quiet, Verbose
+from dptn_cli.enums import Person, PoseFormat
 from dptn_cli.errors import ExitCode, InputError
 
 if TYPE_CHECKING:
     from dptn_cli.detect.job import Request
     from dptn_cli.detect.record import Entry
-    from dptn_cli.folders import Picture
+    from dptn_cli.io.image_folders import ImageFile
 
-MOST_FAILURES_SHOWN = 20
-
-
-class PersonName(StrEnum):
-    """Whose pose counts where there are several people."""
-
-    LARGEST = "largest"
-    BEST = "best"
-    CENTER = "center"
-    ERROR = "error"
-
-
-class FormatName(StrEnum):
-    """Format of the pose file."""
-
-    CSV = "csv"
-    COCO = "coco"
-    COCO_RESULTS = "coco-results"
-    OPENPOSE = "openpose"
-    OPENPIFPAF = "openpifpaf"
+MAX_FAILURES_SHOWN = 20
 
 
 @error_boundary
 def detect_poses(
-    images: Annotated[
-        list[Path], typer.Argument(help="Pictures, folders (recursive) and patterns.")
-    ],
+    images: Annotated[list[Path], typer.Argument(help="Images, folders (recursive) and patterns.")],
     out: Annotated[
         Path,
         typer.Option("-o", "--out", help="The pose file; for openpose and openpifpaf a folder."),
     ] = Path("keypoints.csv"),
     pose_format: Annotated[
-        FormatName, typer.Option("--format", help="csv is what the other commands read first.")
-    ] = FormatName.CSV,
+        PoseFormat, typer.Option("--format", help="csv is what the other commands read first.")
+    ] = PoseFormat.CSV,
     checkpoint: Annotated[
         str,
         typer.Option(
@@ -61,8 +40,8 @@ def detect_poses(
         bool, typer.Option(help="Fetch a named checkpoint that is missing.")
     ] = False,
     person: Annotated[
-        PersonName, typer.Option(help="Whose pose, of several people; error: nobody's.")
-    ] = PersonName.LARGEST,
+        Person, typer.Option(help="Whose pose, of several people; error: nobody's.")
+    ] = Person.LARGEST,
     min_joints: Annotated[
         int, typer.Option(min=1, max=18, help="Fewer of the 18 joints are no pose.")
     ] = 5,
@@ -70,9 +49,9 @@ def detect_poses(
         float, typer.Option(min=0, max=1, help="A joint of less confidence is missing.")
     ] = 0.15,
     preview: Annotated[
-        Path | None, typer.Option(help="Folder for the pictures with the skeleton on them.")
+        Path | None, typer.Option(help="Folder for the images with the skeleton on them.")
     ] = None,
-    batch_size: Annotated[int, typer.Option(min=1, max=1024, help="Most pictures at once.")] = 8,
+    batch_size: Annotated[int, typer.Option(min=1, max=1024, help="Most images at once.")] = 8,
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first so many.")] = None,
     overwrite: Annotated[
         bool, typer.Option(help="Find everything anew; forget earlier runs.")
@@ -82,35 +61,34 @@ def detect_poses(
     quiet: Quiet = False,
     verbose: Verbose = False,
 ) -> ExitCode:
-    """Find people's poses on pictures with openpifpaf, and write a pose file.
+    """Find people's poses on images with openpifpaf, and write a pose file.
 
     Run the same command again to go on: what is found is kept, what failed is tried again. A run
-    over other pictures adds their poses to the same file.
+    over other images adds their poses to the same file.
     Exit code: 0 all done, 1 some failed, 2 nothing started, 130 interrupted.
     """
     from dptn_cli.detect import Choice
-    from dptn_cli.detect.job import Request, list_pictures
-    from dptn_cli.keypoints import PoseFormat
+    from dptn_cli.detect.job import Request, list_images
 
     request = Request(
         images=tuple(images),
         out=out,
-        pose_format=PoseFormat(pose_format.value),
-        choice=Choice(person.value, min_joints, threshold),
+        pose_format=pose_format,
+        choice=Choice(person, min_joints, threshold),
         preview=preview,
         limit=limit,
         overwrite=overwrite,
     )
-    pictures = list_pictures(request)
-    show = _Show(request, checkpoint, quiet=quiet or as_json, as_json=as_json, verbose=verbose)
+    listed = list_images(request)
+    show = _Reporter(request, checkpoint, quiet=quiet or as_json, as_json=as_json, verbose=verbose)
     path = _checkpoint(checkpoint, show, download_weights=download_weights)
     if dry_run:
-        return _preview_run(pictures, path, show)
-    return _detect(pictures, path, batch_size, show)
+        return _preview_run(listed, path, show)
+    return _detect(listed, path, batch_size, show)
 
 
 @dataclass
-class _Show:
+class _Reporter:
     """What to tell the user, and the tally that is told."""
 
     request: "Request"
@@ -134,44 +112,46 @@ class _Show:
         )
         if self.verbose:
             note = entry.reason or f"{entry.joints} joints, {entry.people} people"
-            say(f"{entry.status}  {entry.name}  {note}", quiet=self.quiet)
+            echo(f"{entry.status}  {entry.name}  {note}", quiet=self.quiet)
 
 
-def _checkpoint(name: str, show: _Show, *, download_weights: bool) -> Path:
+def _checkpoint(name: str, show: _Reporter, *, download_weights: bool) -> Path:
     """The checkpoint's file; fetched only if the user said so."""
     from dptn_cli.detect import find_checkpoint
-    from dptn_cli.weight_files import download
+    from dptn_cli.io.weights import download
 
     found = find_checkpoint(name)
     if isinstance(found, Path):
         return found
     if not download_weights:
         raise InputError(f"--checkpoint {name}: {found.why_missing()}")
-    say(f"Fetching {found.url}", quiet=show.quiet)
+    echo(f"Fetching {found.url}", quiet=show.quiet)
     download(found)
     return found.path
 
 
-def _preview_run(pictures: "list[Picture]", checkpoint: Path, show: _Show) -> ExitCode:
+def _preview_run(images: "list[ImageFile]", checkpoint: Path, show: _Reporter) -> ExitCode:
     from dptn_cli.detect.checkpoint import file_sha256
     from dptn_cli.detect.job import to_do
 
-    skipped, left = to_do(show.request, pictures, file_sha256(checkpoint))
+    skipped, left = to_do(show.request, images, file_sha256(checkpoint))
     for entry in skipped:
         show.count(entry)
     return _tell("dry run", len(skipped) + len(left), checkpoint, "", show)
 
 
-def _detect(pictures: "list[Picture]", checkpoint: Path, batch_size: int, show: _Show) -> ExitCode:
+def _detect(
+    images: "list[ImageFile]", checkpoint: Path, batch_size: int, show: _Reporter
+) -> ExitCode:
     from dptn_cli.detect import Detector
     from dptn_cli.detect.job import run
-    from dptn_cli.interrupt import StopRequest
+    from dptn_cli.signals import StopRequest
 
     detector = Detector(checkpoint, show.request.choice, batch_size=batch_size)
-    by_name = {picture.name: picture for picture in pictures}
+    by_name = {image.name: image for image in images}
     line = ProgressLine(len(by_name), "detect", quiet=show.quiet)
     with StopRequest() as stop, line.shown():
-        for entry in run(show.request, pictures, detector, lambda: stop.asked):
+        for entry in run(show.request, images, detector, lambda: stop.asked):
             show.count(entry)
             _draw(entry, by_name[entry.name], show)
             failed = show.counts["failed"]
@@ -180,8 +160,8 @@ def _detect(pictures: "list[Picture]", checkpoint: Path, batch_size: int, show: 
     return _tell(state, len(by_name), checkpoint, detector.device, show)
 
 
-def _draw(entry: "Entry", picture: "Picture", show: _Show) -> None:
-    """The preview of a picture, where one was asked for and is not there from an earlier run."""
+def _draw(entry: "Entry", image: "ImageFile", show: _Reporter) -> None:
+    """The preview of an image, where one was asked for and is not there from an earlier run."""
     from dptn_cli.detect.job import preview_path, write_preview
 
     folder = show.request.preview
@@ -190,12 +170,12 @@ def _draw(entry: "Entry", picture: "Picture", show: _Show) -> None:
     if entry.status == "skipped" and preview_path(folder, entry.name).is_file():
         return
     try:
-        write_preview(folder, picture, entry.found)
+        write_preview(folder, image, entry.found)
     except InputError as error:
-        say(f"No preview of {entry.name}: {error}", quiet=show.quiet)
+        echo(f"No preview of {entry.name}: {error}", quiet=show.quiet)
 
 
-def _tell(state: str, planned: int, checkpoint: Path, device: str, show: _Show) -> ExitCode:
+def _tell(state: str, planned: int, checkpoint: Path, device: str, show: _Reporter) -> ExitCode:
     """Show how it went; the exit code for it."""
     from dptn_cli.detect.record import record_path
 
@@ -216,12 +196,12 @@ def _tell(state: str, planned: int, checkpoint: Path, device: str, show: _Show) 
     elif not show.quiet:
         show_table(_rows(document))
     if failures and not show.as_json:
-        lines = [f"  {one['picture']}: {one['reason']}" for one in failures[:MOST_FAILURES_SHOWN]]
-        say("\n".join(["No pose found on:", *lines]))
+        lines = [f"  {one['picture']}: {one['reason']}" for one in failures[:MAX_FAILURES_SHOWN]]
+        echo("\n".join(["No pose found on:", *lines]))
         if len(failures) > len(lines):
-            say(f"  and {len(failures) - len(lines):,} more, in {record_path(out)}")
+            echo(f"  and {len(failures) - len(lines):,} more, in {record_path(out)}")
     if state == "interrupted":
-        say("Interrupted; what was found is kept. The same command goes on.", quiet=show.quiet)
+        echo("Interrupted; what was found is kept. The same command goes on.", quiet=show.quiet)
         return ExitCode.INTERRUPTED
     return ExitCode.SOME_FAILED if failures else ExitCode.DONE
 

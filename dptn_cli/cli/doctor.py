@@ -10,7 +10,7 @@ from dptn_cli.errors import ExitCode
 @error_boundary
 def doctor(as_json: Json = False) -> ExitCode:
     """Tell what this machine can do, and the command that mends what is missing."""
-    from dptn_cli.diagnosis import examine
+    from dptn_cli.doctor import examine
 
     facts = examine()
     if as_json:

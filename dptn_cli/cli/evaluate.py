@@ -9,16 +9,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dptn_cli.cli.console import ProgressLine, error_boundary, print_json, say
+from dptn_cli.cli.console import ProgressLine, echo, error_boundary, print_json
 from dptn_cli.cli.options import Json, Quiet
+from dptn_cli.enums import Protocol, ReportFormat
 from dptn_cli.errors import ExitCode, InputError, MissingDependency
 
 if TYPE_CHECKING:
     from dptn_cli.evaluate.plan import Plan, Request
     from dptn_cli.evaluate.run import Effort
-    from dptn_cli.scores import Comparison, NotComputed, Problem, Report
+    from dptn_cli.evaluate.types import Comparison, NotComputed, Problem, Report
 
-MOST_SHOWN = 5
+MAX_SHOWN = 5
 
 
 class ProtocolChoice(StrEnum):
@@ -36,24 +37,16 @@ class DatasetChoice(StrEnum):
     MARKET = "market"
 
 
-class ReportFormat(StrEnum):
-    """What goes to stdout."""
-
-    TABLE = "table"
-    MARKDOWN = "markdown"
-    LATEX = "latex"
-
-
 @error_boundary
 def evaluate(
     results: Annotated[
         list[Path], typer.Argument(help="Results folders; several are put side by side.")
     ],
     truth: Annotated[
-        Path | None, typer.Option(help="Folder of the true pictures; default: as run.json says.")
+        Path | None, typer.Option(help="Folder of the true images; default: as run.json says.")
     ] = None,
     real: Annotated[
-        Path | None, typer.Option(help="Real pictures for FID and KID; the paper's: training set.")
+        Path | None, typer.Option(help="Real images for FID and KID; the paper's: training set.")
     ] = None,
     protocol: Annotated[
         ProtocolChoice, typer.Option(help="The paper's rules, today's standard, or both.")
@@ -78,7 +71,7 @@ def evaluate(
         bool, typer.Option(help="Fetch missing weights into torch.hub's cache.")
     ] = False,
     batch_size: Annotated[
-        int, typer.Option(min=1, max=1024, help="Pictures at once in a learned metric.")
+        int, typer.Option(min=1, max=1024, help="Images at once in a learned metric.")
     ] = 32,
     workers: Annotated[
         int, typer.Option(min=0, max=256, help="Processes that score pixels; 0: by the cores.")
@@ -88,7 +81,7 @@ def evaluate(
 ) -> ExitCode:
     """Score results: the paper's numbers by the paper's rules, and today's standard ones.
 
-    Exit code: 0 done, 1 some pictures could not be scored, 2 nothing could be.
+    Exit code: 0 done, 1 some images could not be scored, 2 nothing could be.
     """
     if as_json and report_format != ReportFormat.TABLE:
         raise InputError("either --json or --format; not both")
@@ -96,7 +89,6 @@ def evaluate(
         from dptn_cli.evaluate.pixels import default_workers
         from dptn_cli.evaluate.plan import Request
         from dptn_cli.evaluate.run import Effort
-        from dptn_cli.metrics.protocols import Protocol
     except ImportError as error:
         package = error.name or "scikit-image"
         raise MissingDependency("dptn evaluate", package, INSTALL) from error
@@ -114,7 +106,7 @@ def evaluate(
         )
         for folder in results
     ]
-    show = _Show(report_format, as_json=as_json, quiet=quiet)
+    show = _Reporter(report_format, as_json=as_json, quiet=quiet)
     if download_weights:
         _download(requests[0], show)
     return _evaluate(requests, Effort(batch_size, workers or default_workers()), out, show)
@@ -124,7 +116,7 @@ INSTALL = "pip install 'dptn-cli[metrics]'"
 
 
 @dataclass(frozen=True)
-class _Show:
+class _Reporter:
     """What to tell the user; the `Progress` that an evaluation reports to."""
 
     report_format: ReportFormat
@@ -142,21 +134,23 @@ class _Show:
             yield lambda items: line.advance(items=items)
 
 
-def _download(request: "Request", show: _Show) -> None:
+def _download(request: "Request", show: _Reporter) -> None:
     from dptn_cli.evaluate.plan import missing_weights
     from dptn_cli.metrics.weights import download
 
     for weights in missing_weights(request.protocols, sets=request.real is not None):
-        say(f"Fetching {weights.url}", quiet=show.silent)
+        echo(f"Fetching {weights.url}", quiet=show.silent)
         download(weights)
 
 
-def _evaluate(requests: Sequence["Request"], effort: "Effort", out: Path, show: _Show) -> ExitCode:
+def _evaluate(
+    requests: Sequence["Request"], effort: "Effort", out: Path, show: _Reporter
+) -> ExitCode:
     from dptn_cli.evaluate.compare import compare
     from dptn_cli.evaluate.networks import load_networks
     from dptn_cli.evaluate.plan import make_plan, without
     from dptn_cli.evaluate.run import evaluate
-    from dptn_cli.plan import check_out
+    from dptn_cli.transfer.plan import check_out
 
     check_out(out)
     plans = [make_plan(request) for request in requests]
@@ -178,11 +172,11 @@ def _evaluate(requests: Sequence["Request"], effort: "Effort", out: Path, show: 
     for name, report in zip(names, comparison.reports, strict=True):
         where = f" of {name}" if len(plans) > 1 else ""
         _tell_problems(f"{where} could not be scored", report.failed, show)
-    say(f"{out}: report.html, report.json, pairs.csv", quiet=show.silent)
+    echo(f"{out}: report.html, report.json, pairs.csv", quiet=show.silent)
     return _exit_code(plans, comparison.reports)
 
 
-def _tell_not_computed(by_run: Mapping[str, Sequence["NotComputed"]], show: _Show) -> None:
+def _tell_not_computed(by_run: Mapping[str, Sequence["NotComputed"]], show: _Reporter) -> None:
     """What is missing and why, once for all the runs; the runs by name where it is not all."""
     metrics: dict[str, dict[str, None]] = {}
     runs: dict[str, dict[str, None]] = {}
@@ -192,16 +186,16 @@ def _tell_not_computed(by_run: Mapping[str, Sequence["NotComputed"]], show: _Sho
             runs.setdefault(one.reason, {})[run] = None
     for reason, named in metrics.items():
         of = f" of {', '.join(runs[reason])}" if len(runs[reason]) < len(by_run) else ""
-        say(f"Not computed{of}: {', '.join(named)}: {reason}", quiet=show.silent)
+        echo(f"Not computed{of}: {', '.join(named)}: {reason}", quiet=show.silent)
 
 
-def _tell_problems(what: str, problems: Sequence["Problem"], show: _Show) -> None:
+def _tell_problems(what: str, problems: Sequence["Problem"], show: _Reporter) -> None:
     if problems:
-        say(f"{len(problems):,}{what}:", quiet=show.silent)
-        for problem in problems[:MOST_SHOWN]:
-            say(f"  {problem.name}: {problem.reason}", quiet=show.silent)
-        if len(problems) > MOST_SHOWN:
-            say(f"  and {len(problems) - MOST_SHOWN:,} more, in report.json", quiet=show.silent)
+        echo(f"{len(problems):,}{what}:", quiet=show.silent)
+        for problem in problems[:MAX_SHOWN]:
+            echo(f"  {problem.name}: {problem.reason}", quiet=show.silent)
+        if len(problems) > MAX_SHOWN:
+            echo(f"  and {len(problems) - MAX_SHOWN:,} more, in report.json", quiet=show.silent)
 
 
 def _write(comparison: "Comparison", out: Path) -> None:
@@ -213,7 +207,7 @@ def _write(comparison: "Comparison", out: Path) -> None:
     write_html(out, comparison)
 
 
-def _print(comparison: "Comparison", show: _Show) -> None:
+def _print(comparison: "Comparison", show: _Reporter) -> None:
     from dptn_cli.cli.score_tables import show_comparison, show_report
     from dptn_cli.report.formats import document, latex, markdown
 

@@ -1,25 +1,16 @@
 """Options that several commands share: same name, same meaning, same help."""
 
 import re
-from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from typer.core import TyperCommand
 
+from dptn_cli.enums import Provider
 from dptn_cli.errors import InputError
 
 if TYPE_CHECKING:
-    from dptn_cli.records import Size
-
-
-class ProviderName(StrEnum):
-    """Where to run."""
-
-    AUTO = "auto"
-    CUDA = "cuda"
-    TENSORRT = "tensorrt"
-    CPU = "cpu"
+    from dptn_cli.types import Size
 
 
 Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="No progress, no messages.")]
@@ -29,7 +20,7 @@ DryRun = Annotated[
     bool, typer.Option("--dry-run", help="Check everything and say what would be done.")
 ]
 ProviderOption = Annotated[
-    ProviderName, typer.Option("--provider", help="Where to run; auto: CUDA if it works, else CPU.")
+    Provider, typer.Option("--provider", help="Where to run; auto: CUDA if it works, else CPU.")
 ]
 
 

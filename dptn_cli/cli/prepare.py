@@ -1,4 +1,4 @@
-"""`dptn prepare`: from pictures as they come to the layout that `dptn train` reads."""
+"""`dptn prepare`: from images as they come to the layout that `dptn train` reads."""
 
 import os
 from pathlib import Path
@@ -6,17 +6,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dptn_cli.cli.console import ProgressLine, error_boundary, say, show_table
+from dptn_cli.cli.console import ProgressLine, echo, error_boundary, show_table
 from dptn_cli.cli.options import Quiet
 from dptn_cli.errors import ExitCode, InputError
 
 if TYPE_CHECKING:
     from dptn_cli.prepare.report import Prepared
 
-MOST_SHOWN = 20
+MAX_SHOWN = 20
 
 app = typer.Typer(
-    no_args_is_help=True, help="Bring pictures into the layout that `dptn train` reads."
+    no_args_is_help=True, help="Bring images into the layout that `dptn train` reads."
 )
 
 Out = Annotated[Path, typer.Option("-o", "--out", help="Folder for the prepared data.")]
@@ -25,7 +25,7 @@ Out = Annotated[Path, typer.Option("-o", "--out", help="Folder for the prepared 
 @app.command()
 @error_boundary
 def deepfashion(
-    raw: Annotated[Path, typer.Argument(help="Folder of the raw 256x256 In-shop pictures.")],
+    raw: Annotated[Path, typer.Argument(help="Folder of the raw 256x256 In-shop images.")],
     out: Out,
     lists: Annotated[
         Path | None,
@@ -33,7 +33,7 @@ def deepfashion(
     ] = None,
     quiet: Quiet = False,
 ) -> ExitCode:
-    """Crop DeepFashion's pictures to columns 40 to 215 and name them as the lists do.
+    """Crop DeepFashion's images to columns 40 to 215 and name them as the lists do.
 
     Exit code: 0 everything is there, 1 something is missing, 2 nothing could be made.
     """
@@ -55,13 +55,13 @@ def deepfashion(
 @app.command()
 @error_boundary
 def own(
-    pictures: Annotated[Path, typer.Argument(help="Folder of the pictures, all of one size.")],
+    images: Annotated[Path, typer.Argument(help="Folder of the images, all of one size.")],
     out: Out,
     keypoints: Annotated[
         list[Path] | None, typer.Option(help="Keypoints; default: PICTURES/keypoints.csv.")
     ] = None,
     identities: Annotated[
-        Path | None, typer.Option(help="Who is on which picture: a CSV with name,identity.")
+        Path | None, typer.Option(help="Who is on which image: a CSV with name,identity.")
     ] = None,
     identity_pattern: Annotated[
         str,
@@ -73,18 +73,18 @@ def own(
     seed: Annotated[int, typer.Option(help="Of the split.")] = 0,
     quiet: Quiet = False,
 ) -> ExitCode:
-    """Make pairs of your own pictures: all ordered pairs of one person's, split by person.
+    """Make pairs of your own images: all ordered pairs of one person's, split by person.
 
-    Exit code: 0 every picture is used, 1 some are not, 2 nothing could be made.
+    Exit code: 0 every image is used, 1 some are not, 2 nothing could be made.
     """
     from dptn_cli.keypoints import Annotations
     from dptn_cli.prepare.own import identities_of, prepare_own, read_identities
 
-    if not pictures.is_dir():
-        raise InputError(f"{pictures}: no such folder")
-    poses = Annotations(*(keypoints or [pictures / "keypoints.csv"]))
+    if not images.is_dir():
+        raise InputError(f"{images}: no such folder")
+    poses = Annotations(*(keypoints or [images / "keypoints.csv"]))
     who = read_identities(identities) if identities else identities_of(poses, identity_pattern)
-    prepared = prepare_own(pictures, poses, who, out, test_share=test_share, seed=seed)
+    prepared = prepare_own(images, poses, who, out, test_share=test_share, seed=seed)
     return _tell(prepared, out, quiet=quiet)
 
 
@@ -92,12 +92,12 @@ def _tell(prepared: "Prepared", out: Path, *, quiet: bool) -> ExitCode:
     """Show how it went; problems are told with --quiet too, like all that makes the code 1."""
     if not quiet:
         show_table({name: f"{count:,}" for name, count in prepared.counts.items()})
-    for problem in prepared.problems[:MOST_SHOWN]:
-        say(f"  {problem}")
-    if len(prepared.problems) > MOST_SHOWN:
-        say(f"  and {len(prepared.problems) - MOST_SHOWN:,} more")
+    for problem in prepared.problems[:MAX_SHOWN]:
+        echo(f"  {problem}")
+    if len(prepared.problems) > MAX_SHOWN:
+        echo(f"  and {len(prepared.problems) - MAX_SHOWN:,} more")
     if prepared.ready:
-        say(f"{out}: ready for `dptn train`", quiet=quiet)
+        echo(f"{out}: ready for `dptn train`", quiet=quiet)
     else:
-        say(f"{out}: not ready for `dptn train`, which needs pictures and both lists to train on")
+        echo(f"{out}: not ready for `dptn train`, which needs images and both lists to train on")
     return ExitCode.SOME_FAILED if prepared.problems else ExitCode.DONE

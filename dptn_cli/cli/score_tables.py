@@ -10,7 +10,9 @@ from rich.table import Table
 from rich.text import Text
 
 from dptn_cli.cli.console import results
-from dptn_cli.metrics.protocols import BY_ID, METRICS, Metric, Protocol
+from dptn_cli.enums import Protocol
+from dptn_cli.evaluate.types import Comparison, Difference, Report
+from dptn_cli.metrics.protocols import BY_ID, METRICS, Metric
 from dptn_cli.metrics.published import (
     COLUMNS,
     DATASET_TITLES,
@@ -29,7 +31,6 @@ from dptn_cli.report.rows import (
     score_rows,
     verdict,
 )
-from dptn_cli.scores import Comparison, Difference, Report
 
 ARROWS = {True: "↑", False: "↓"}
 COLOURS = {"better": "green", "worse": "red"}

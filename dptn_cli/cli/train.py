@@ -1,13 +1,12 @@
 """`dptn train`."""
 
 import os
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dptn_cli.cli.console import ProgressLine, error_boundary, say
+from dptn_cli.cli.console import ProgressLine, echo, error_boundary
 from dptn_cli.cli.options import Quiet
 from dptn_cli.cli.train_settings import (
     frame_of,
@@ -16,22 +15,15 @@ from dptn_cli.cli.train_settings import (
     published_layers,
     starting_checkpoints,
 )
+from dptn_cli.enums import TrainPrecision
 from dptn_cli.errors import ExitCode, MissingDependency
 
 if TYPE_CHECKING:
     from dptn_cli.train.loop import Progress, Trainer
-    from dptn_cli.train.recipe import Pace, TrainConfig
+    from dptn_cli.train.recipe import LoggingConfig, TrainConfig
 
 INSTALL = "pip install 'dptn-cli[train]'"
 DATA, LOSSES, RATES, PACE = "Data", "Losses", "Optimisation", "Keeping"
-
-
-class Precision(StrEnum):
-    """Arithmetic of the networks; weights and losses stay float32."""
-
-    FP32 = "fp32"
-    BF16 = "bf16"
-    FP16 = "fp16"
 
 
 def _option(text: str, panel: str, **more: object) -> typer.models.OptionInfo:
@@ -47,13 +39,13 @@ def train(
         str, _option("fashion, market, or a name of your own with --image-size.", DATA)
     ] = "fashion",
     image_size: Annotated[
-        str | None, _option("Own data: size of the pictures, HEIGHTxWIDTH.", DATA)
+        str | None, _option("Own data: size of the images, HEIGHTxWIDTH.", DATA)
     ] = None,
     network_size: Annotated[
         str | None, _option("Own data: size in the network; default: as on disk.", DATA)
     ] = None,
     skip_missing: Annotated[
-        bool, _option("Leave out pairs whose pictures or keypoints cannot be used.", DATA)
+        bool, _option("Leave out pairs whose images or keypoints cannot be used.", DATA)
     ] = False,
     flip: Annotated[
         bool, _option("Mirror half of the pairs, left and right joints swapped.", DATA)
@@ -62,7 +54,7 @@ def train(
         bool, _option("Leave out each epoch's incomplete last batch, as the paper's run.", DATA)
     ] = False,
     workers: Annotated[
-        int | None, _option("Processes that decode pictures; default: by the cores.", DATA, min=0)
+        int | None, _option("Processes that decode images; default: by the cores.", DATA, min=0)
     ] = None,
     perceptual: Annotated[
         bool, _option("Content and style losses, which need VGG-19's weights.", LOSSES)
@@ -75,7 +67,7 @@ def train(
     ),
     style: Annotated[float | None, _option("Weight of the VGG style loss (500).", LOSSES)] = None,
     adversarial: Annotated[
-        float | None, _option("Weight of the critic (fashion 2, market 5); 0: none.", LOSSES)
+        float | None, _option("Weight of the discriminator (fashion 2, market 5); 0: none.", LOSSES)
     ] = None,
     target_share: Annotated[
         float | None,
@@ -85,7 +77,7 @@ def train(
         ),
     ] = None,
     discriminator_layers: Annotated[
-        int | None, _option("Of the critic (fashion 4, market 3).", LOSSES, min=2, max=4)
+        int | None, _option("Of the discriminator (fashion 4, market 3).", LOSSES, min=2, max=4)
     ] = None,
     width: Annotated[int, _option("Width of the generator; 64 is the paper's.", RATES)] = 64,
     batch_size: Annotated[int, _option("Pairs a step, over all processes.", RATES)] = 32,
@@ -98,14 +90,16 @@ def train(
     ] = 100,
     learning_rate: Annotated[float, _option("Adam's, of the generator.", RATES)] = 2e-4,
     discriminator_rate: Annotated[
-        float, _option("The critic's rate, as a share of the generator's.", RATES)
+        float, _option("The discriminator's rate, as a share of the generator's.", RATES)
     ] = 0.1,
     beta1: Annotated[float, _option("Adam's, of both networks.", RATES)] = 0.5,
     beta2: Annotated[float, _option("Likewise.", RATES)] = 0.999,
     ema_decay: Annotated[
         float, _option("Of the generator's moving average, which is exported; 0: none.", RATES)
     ] = 0.999,
-    precision: Annotated[Precision, _option("Arithmetic of the networks.", RATES)] = Precision.FP32,
+    precision: Annotated[
+        TrainPrecision, _option("Arithmetic of the networks.", RATES)
+    ] = TrainPrecision.FP32,
     initialisation: Annotated[
         str,
         typer.Option(
@@ -126,7 +120,7 @@ def train(
     seed: Annotated[int, _option("Of initial weights, order and mirroring.", RATES)] = 0,
     save_every: Annotated[int, _option("Steps between checkpoints.", PACE, min=1)] = 500,
     log_every: Annotated[int, _option("Steps between lines of metrics.", PACE, min=1)] = 50,
-    grid_every: Annotated[int, _option("Steps between picture grids.", PACE, min=1)] = 1000,
+    grid_every: Annotated[int, _option("Steps between image grids.", PACE, min=1)] = 1000,
     validate_every: Annotated[int, _option("Steps between validations.", PACE, min=1)] = 2000,
     validation_pairs: Annotated[
         int, _option("Test pairs of a validation, spread over the list.", PACE, min=1)
@@ -140,7 +134,7 @@ def train(
     """
     try:
         from dptn_cli.network.config import GeneratorConfig
-        from dptn_cli.train.recipe import Pace, TrainConfig
+        from dptn_cli.train.recipe import LoggingConfig, TrainConfig
     except ImportError as error:
         raise MissingDependency("dptn train", error.name or "torch", INSTALL) from error
 
@@ -160,7 +154,7 @@ def train(
     )
     config = TrainConfig(
         generator=GeneratorConfig(width=width, feed_forward=4 * width),
-        frame=frame_of(dataset, image_size, network_size),
+        spec=frame_of(dataset, image_size, network_size),
         weights=weights,
         discriminator_layers=discriminator_layers or published_layers(dataset),
         batch_size=batch_size,
@@ -179,7 +173,7 @@ def train(
         drop_last=drop_last,
         seed=seed,
     )
-    pace = Pace(
+    pace = LoggingConfig(
         save_every,
         log_every,
         grid_every,
@@ -194,7 +188,7 @@ def _train(
     data: Path,
     out: Path,
     config: "TrainConfig",
-    pace: "Pace",
+    pace: "LoggingConfig",
     start: dict[str, Path],
     *,
     skip_missing: bool,
@@ -215,7 +209,7 @@ def _train(
         vgg = load_vgg() if config.weights.perceptual else None
     with RunFolder(out, writes=accelerator.is_main_process) as folder:
         trainer = Trainer(
-            read_data(data, config.frame, skip_missing=skip_missing),
+            read_data(data, config.spec, skip_missing=skip_missing),
             folder,
             config,
             accelerator=accelerator,
@@ -234,7 +228,7 @@ def _train(
 def _tell_start(trainer: "Trainer", processes: int, device: str, *, quiet: bool) -> None:
     config = trainer.config
     each = "" if processes == 1 else f", {config.batch_size // processes} on each of {processes}"
-    say(
+    echo(
         f"{len(trainer.data.train):,} pairs, {config.batch_size} a step{each} ({device}), "
         f"{trainer.steps:,} steps in {config.epochs} epochs",
         quiet=quiet,
@@ -242,18 +236,18 @@ def _tell_start(trainer: "Trainer", processes: int, device: str, *, quiet: bool)
     for name, pairs in (("training", trainer.data.train), ("test", trainer.data.test)):
         if pairs is not None and pairs.unusable:
             some = "; ".join(pairs.unusable[:5])
-            say(f"{len(pairs.unusable):,} {name} pictures left out: {some}", quiet=quiet)
+            echo(f"{len(pairs.unusable):,} {name} images left out: {some}", quiet=quiet)
     if trainer.data.test is None:
-        say("No test/ in the data: no validation, and no generator-best.pth.", quiet=quiet)
+        echo("No test/ in the data: no validation, and no generator-best.pth.", quiet=quiet)
     if trainer.step:
-        say(f"Going on after step {trainer.step:,}.", quiet=quiet)
+        echo(f"Going on after step {trainer.step:,}.", quiet=quiet)
 
 
 def _tell_end(trainer: "Trainer", out: Path, *, quiet: bool) -> None:
     if trainer.unreadable:
         some = "; ".join(sorted(trainer.unreadable)[:5])
-        say(f"{len(trainer.unreadable):,} test pairs could not be read: {some}", quiet=quiet)
-    say(f"{out}: step {trainer.step:,} of {trainer.steps:,}", quiet=quiet)
+        echo(f"{len(trainer.unreadable):,} test pairs could not be read: {some}", quiet=quiet)
+    echo(f"{out}: step {trainer.step:,} of {trainer.steps:,}", quiet=quiet)
 
 
 def _detail(progress: "Progress") -> str:

@@ -9,24 +9,24 @@ from dptn_cli.cli.options import parse_size
 from dptn_cli.errors import InputError
 
 if TYPE_CHECKING:
-    from dptn_cli.records import Frame
     from dptn_cli.train.recipe import LossWeights
+    from dptn_cli.types import ImageSpec
 
 
-def frame_of(dataset: str, image_size: str | None, network_size: str | None) -> "Frame":
+def frame_of(dataset: str, image_size: str | None, network_size: str | None) -> "ImageSpec":
     """The sizes of a published data set, or of one's own.
 
     Raises:
         InputError: neither.
     """
-    from dptn_cli.network.config import FRAMES
-    from dptn_cli.records import Frame
+    from dptn_cli.network.config import IMAGE_SPECS
+    from dptn_cli.types import ImageSpec
 
     if image_size:
         on_disk = parse_size(image_size)
-        return Frame(dataset, on_disk, parse_size(network_size) if network_size else on_disk)
-    if dataset in FRAMES:
-        return FRAMES[dataset]
+        return ImageSpec(dataset, on_disk, parse_size(network_size) if network_size else on_disk)
+    if dataset in IMAGE_SPECS:
+        return IMAGE_SPECS[dataset]
     raise InputError(f"--dataset {dataset}: fashion or market, or give --image-size")
 
 
@@ -49,7 +49,7 @@ def loss_weights(
 
 
 def published_layers(dataset: str) -> int:
-    """Of the critic."""
+    """Of the discriminator."""
     from dptn_cli.train.recipe import PUBLISHED_DISCRIMINATOR_LAYERS
 
     return PUBLISHED_DISCRIMINATOR_LAYERS.get(dataset, 4)

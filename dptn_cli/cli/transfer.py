@@ -2,7 +2,6 @@
 
 import os
 from dataclasses import replace
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,61 +12,38 @@ from dptn_cli.cli.detection import check_local, detect_unposed, tried_before
 from dptn_cli.cli.options import (
     DryRun,
     Json,
-    ProviderName,
     ProviderOption,
     Quiet,
     Verbose,
     parse_batch_size,
     parse_devices,
 )
-from dptn_cli.cli.transfer_report import Show, warn
+from dptn_cli.cli.transfer_report import Reporter, warn
 from dptn_cli.cli.transfer_run import (
-    How,
+    RunOptions,
     preview_job,
     transfer_here,
     transfer_on_devices,
     transfer_on_ray,
 )
+from dptn_cli.enums import Fit, ImageFormat, Provider, Retarget
 from dptn_cli.errors import ExitCode, InputError
-from dptn_cli.locations import locate
+from dptn_cli.io.paths import parse_location
 
 if TYPE_CHECKING:
-    from dptn_cli.plan import Request
-    from dptn_cli.records import FoundPose, Job
+    from dptn_cli.transfer.plan import Request
+    from dptn_cli.types import FoundPose, Job
 
 MODEL_VARIABLE = "DPTN_MODEL"
 DEFAULT_DETECTOR = "shufflenetv2k30"
 PATH_OR_URL = "PATH|URL"
 
 
-class ResultFormat(StrEnum):
-    """File format of the results."""
-
-    PNG = "png"
-    JPG = "jpg"
-
-
-class FitName(StrEnum):
-    """How a picture of any size becomes one of the model's."""
-
-    AUTO = "auto"
-    STRETCH = "stretch"
-    PAD = "pad"
-    PERSON = "person"
-
-
-class RetargetName(StrEnum):
-    """Whether target poses are brought to the source person's size."""
-
-    NONE = "none"
-    SCALE = "scale"
-
-
 @error_boundary
 def transfer(
     sources: Annotated[
         list[str] | None,
-        typer.Argument(help="Pictures and folders of pictures, for --poses."),
+        typer.Argument(help="Images and folders of images, for --poses."),
     ] = None,
     out: Annotated[
         str,
@@ -87,14 +63,14 @@ def transfer(
     images: Annotated[
         str | None,
         typer.Option(
-            metavar=PATH_OR_URL, help="Folder of the pair list's pictures; default: its own."
+            metavar=PATH_OR_URL, help="Folder of the pair list's images; default: its own."
         ),
     ] = None,
     poses: Annotated[
         list[str] | None,
         typer.Option(
             metavar=PATH_OR_URL,
-            help="Every source in every one of these: pictures, pose files, folders.",
+            help="Every source in every one of these: images, pose files, folders.",
         ),
     ] = None,
     keypoints: Annotated[
@@ -102,7 +78,7 @@ def transfer(
         typer.Option(
             metavar=PATH_OR_URL,
             help="Pose file (annotation CSV, COCO, openpifpaf or OpenPose JSON) or a folder of "
-            "them; keypoints.csv beside pictures is read by itself.",
+            "them; keypoints.csv beside images is read by itself.",
         ),
     ] = None,
     model: Annotated[
@@ -110,14 +86,14 @@ def transfer(
         typer.Option(help="ONNX file; default: $DPTN_MODEL, or the only one in ./models."),
     ] = None,
     fit: Annotated[
-        FitName,
+        Fit,
         typer.Option(
-            help="Pictures of other sizes; auto: stretched if the aspect is within 5 %, else "
+            help="Images of other sizes; auto: stretched if the aspect is within 5 %, else "
             "cropped around the person."
         ),
-    ] = FitName.AUTO,
+    ] = Fit.AUTO,
     retarget: Annotated[
-        RetargetName | None,
+        Retarget | None,
         typer.Option(
             help="scale: poses brought to the source person's size and ground; default: scale "
             "with --poses, none with --pairs."
@@ -126,16 +102,16 @@ def transfer(
     detector: Annotated[
         str | None,
         typer.Option(
-            help="openpifpaf checkpoint, file or name, for pictures without keypoints; what it "
+            help="openpifpaf checkpoint, file or name, for images without keypoints; what it "
             f"finds is kept in keypoints.csv beside the results; default: {DEFAULT_DETECTOR}."
         ),
     ] = None,
-    provider: ProviderOption = ProviderName.AUTO,
+    provider: ProviderOption = Provider.AUTO,
     batch_size: Annotated[
         str,
         typer.Option(
             metavar="auto|N",
-            help="Most pictures at once; auto measures it once, and is 8 with --devices and --ray.",
+            help="Most images at once; auto measures it once, and is 8 with --devices and --ray.",
         ),
     ] = "auto",
     workers: Annotated[
@@ -158,8 +134,8 @@ def transfer(
         ),
     ] = None,
     result_format: Annotated[
-        ResultFormat, typer.Option("--format", help="jpg is what the published code saves.")
-    ] = ResultFormat.PNG,
+        ImageFormat, typer.Option("--format", help="jpg is what the published code saves.")
+    ] = ImageFormat.PNG,
     quality: Annotated[int, typer.Option(min=1, max=100, help="Of JPEG; 75 as published.")] = 75,
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first so many.")] = None,
     shard: Annotated[
@@ -181,23 +157,22 @@ def transfer(
     Run the same command again to go on: what is done is skipped, what failed is tried again.
     Exit code: 0 all done, 1 some failed, 2 nothing started, 130 interrupted.
     """
-    from dptn_cli.plan import Request, make_job
-    from dptn_cli.records import Fit, Retarget
-    from dptn_cli.session import read_model
+    from dptn_cli.inference.model_file import read_model
+    from dptn_cli.transfer.plan import Request, make_job
 
     request = Request(
-        out=locate(out),
-        pairs=None if pairs is None else locate(pairs),
-        images=None if images is None else locate(images),
-        sources=tuple(map(locate, sources or ())),
-        poses=tuple(map(locate, poses or ())),
-        keypoints=tuple(map(locate, keypoints or ())),
-        result_format=result_format.value,
+        out=parse_location(out),
+        pairs=None if pairs is None else parse_location(pairs),
+        images=None if images is None else parse_location(images),
+        sources=tuple(map(parse_location, sources or ())),
+        poses=tuple(map(parse_location, poses or ())),
+        keypoints=tuple(map(parse_location, keypoints or ())),
+        result_format=result_format,
         jpeg_quality=quality,
         limit=limit,
         shard=shard,
-        fit=Fit(fit.value),
-        retarget=Retarget(retarget.value) if retarget else None,
+        fit=fit,
+        retarget=retarget,
     )
     _check_mode(request)
     wanted, numbers = parse_batch_size(batch_size), parse_devices(devices)
@@ -205,14 +180,16 @@ def transfer(
         raise InputError("--devices is for this machine, --ray for a cluster: not both")
     loaded = read_model(model or default_model())
     job = make_job(request, loaded)
-    show = Show(quiet=quiet, as_json=as_json, verbose=verbose)
-    if job.unposed:
+    show = Reporter(quiet=quiet, as_json=as_json, verbose=verbose)
+    if job.missing_pose:
         found = _find_poses(job, request.out, detector, dry_run=dry_run, quiet=show.silent)
         job = make_job(replace(request, detected=found), loaded)
     warn(job, show)
     if dry_run:
         return preview_job(job, show, overwrite=overwrite)
-    how = How(provider, wanted, workers or default_workers(remote=job.remote), overwrite, grid)
+    how = RunOptions(
+        provider, wanted, workers or default_workers(remote=job.remote), overwrite, grid
+    )
     if ray:
         return transfer_on_ray(job, how, ray, show)
     if numbers:
@@ -223,12 +200,12 @@ def transfer(
 def _find_poses(
     job: "Job", out: Path, detector: str | None, *, dry_run: bool, quiet: bool
 ) -> "dict[Path, FoundPose | str]":
-    """Poses for pictures that no file has, or why there are none; a dry run detects nothing."""
-    check_local(job.unposed, out)
+    """Poses for images that no file has, or why there are none; a dry run detects nothing."""
+    check_local(job.missing_pose, out)
     found: dict[Path, FoundPose | str] = {}
     if detector is None:
-        found |= tried_before(job.unposed)
-    left = [picture for picture in job.unposed if picture not in found]
+        found |= tried_before(job.missing_pose)
+    left = [image for image in job.missing_pose if image not in found]
     if left and not dry_run:
         found |= detect_unposed(left, out, detector or DEFAULT_DETECTOR, quiet=quiet)
     return found
@@ -260,7 +237,7 @@ def _check_mode(request: "Request") -> None:
 
 def default_workers(*, remote: bool = False) -> int:
     """Threads that read, decode, encode and write, where nobody says."""
-    from dptn_cli.pipeline import REMOTE_WORKERS
+    from dptn_cli.transfer.settings import REMOTE_WORKERS
 
     if remote:
         return REMOTE_WORKERS

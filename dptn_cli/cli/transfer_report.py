@@ -4,17 +4,17 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from dptn_cli.cli.console import print_json, say, show_table
+from dptn_cli.cli.console import echo, print_json, show_table
 from dptn_cli.errors import ExitCode
 
 if TYPE_CHECKING:
-    from dptn_cli.records import Job, Outcome
+    from dptn_cli.types import Job, Outcome
 
-MOST_FAILURES_SHOWN = 20
+MAX_FAILURES_SHOWN = 20
 
 
 @dataclass
-class Show:
+class Reporter:
     """What to tell the user, and the tally that is told.
 
     Attributes:
@@ -39,31 +39,31 @@ class Show:
     def count(self, outcome: "Outcome") -> None:
         """Add an outcome to the tally."""
         self.counts[outcome.status] += 1
-        if outcome.status == "failed" and len(self.failures) < MOST_FAILURES_SHOWN:
+        if outcome.status == "failed" and len(self.failures) < MAX_FAILURES_SHOWN:
             self.failures.append(f"{outcome.output}: {outcome.reason}")
 
 
-def warn(job: "Job", show: Show) -> None:
+def warn(job: "Job", show: Reporter) -> None:
     """Say what the user should know before anything starts."""
-    if job.crowds:
-        some = ", ".join(job.crowd_names)
-        more = ", ..." if job.crowds > len(job.crowd_names) else ""
-        say(
-            f"{job.crowds:,} pictures have several people, of whom the largest counts: "
+    if job.multi_person_count:
+        some = ", ".join(job.multi_person_names)
+        more = ", ..." if job.multi_person_count > len(job.multi_person_names) else ""
+        echo(
+            f"{job.multi_person_count:,} images have several people, of whom the largest counts: "
             f"{some}{more}",
             quiet=show.silent,
         )
     if job.missing_sources:
         some = ", ".join(job.missing_sources[:5])
         more = ", ..." if len(job.missing_sources) > 5 else ""
-        say(
-            f"{len(job.missing_sources):,} source pictures are missing, their items will fail: "
+        echo(
+            f"{len(job.missing_sources):,} source images are missing, their items will fail: "
             f"{some}{more}",
             quiet=show.silent,
         )
 
 
-def tell(document: dict[str, Any], show: Show, job: "Job") -> ExitCode:
+def tell(document: dict[str, Any], show: Reporter, job: "Job") -> ExitCode:
     """Show how it went; the exit code for it."""
     counts = document["counts"]
     if show.as_json:
@@ -71,11 +71,11 @@ def tell(document: dict[str, Any], show: Show, job: "Job") -> ExitCode:
     if not show.silent:
         show_table(_rows(document, job))
     if show.failures:
-        say("\n".join(["Failed:", *(f"  {failure}" for failure in show.failures)]))
+        echo("\n".join(["Failed:", *(f"  {failure}" for failure in show.failures)]))
         if counts["failed"] > len(show.failures):
-            say(f"  and {counts['failed'] - len(show.failures):,} more, in manifest.jsonl")
+            echo(f"  and {counts['failed'] - len(show.failures):,} more, in manifest.jsonl")
     if document["state"] == "interrupted":
-        say("Interrupted; what was done is kept. The same command goes on.", quiet=show.silent)
+        echo("Interrupted; what was done is kept. The same command goes on.", quiet=show.silent)
         return ExitCode.INTERRUPTED
     return ExitCode.SOME_FAILED if counts["failed"] else ExitCode.DONE
 
@@ -84,6 +84,6 @@ def _rows(document: dict[str, Any], job: "Job") -> dict[str, str]:
     counts = document["counts"]
     rows = {name.replace("_", " "): f"{count:,}" for name, count in counts.items()}
     if document["state"] != "dry run":
-        rows["pictures a second"] = f"{document['pictures_per_second']:.2f}"
+        rows["images a second"] = f"{document['pictures_per_second']:.2f}"
         rows["run on"] = document["provider"]
     return rows | {"model": str(job.model.path), "results": str(job.out)}

@@ -6,46 +6,46 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from dptn_cli.cli.console import ProgressLine, say
-from dptn_cli.cli.options import ProviderName
-from dptn_cli.cli.transfer_report import Show, tell
+from dptn_cli.cli.console import ProgressLine, echo
+from dptn_cli.cli.transfer_report import Reporter, tell
+from dptn_cli.enums import Provider
 from dptn_cli.errors import ExitCode, InputError, MissingDependency
-from dptn_cli.files import make_folder
+from dptn_cli.io.files import make_folder
 
 if TYPE_CHECKING:
-    from dptn_cli.manifest import Manifest
-    from dptn_cli.pipeline import Settings, StageSeconds
-    from dptn_cli.records import Job, Outcome
-    from dptn_cli.session import Provider
+    from dptn_cli.enums import Provider
+    from dptn_cli.transfer.manifest import Manifest
+    from dptn_cli.transfer.settings import Settings, StageSeconds
+    from dptn_cli.types import Job, Outcome
 
 
 @dataclass(frozen=True)
-class How:
+class RunOptions:
     """How the user wants a job to be run.
 
     Attributes:
         provider: where.
-        batch_size: most pictures at once; None: `auto`.
+        batch_size: most images at once; None: `auto`.
         workers: threads that decode and encode.
         overwrite: make everything anew.
         grid: contact sheets at the end.
     """
 
-    provider: ProviderName
+    provider: Provider
     batch_size: int | None
     workers: int
     overwrite: bool
     grid: bool = False
 
 
-def preview_job(job: "Job", show: Show, *, overwrite: bool) -> ExitCode:
+def preview_job(job: "Job", show: Reporter, *, overwrite: bool) -> ExitCode:
     """Say what would be done, and make nothing."""
-    from dptn_cli.manifest import holder
-    from dptn_cli.pipeline import preview
+    from dptn_cli.transfer.manifest import done_lookup
+    from dptn_cli.transfer.pipeline import preview
 
     line = ProgressLine(job.planned, "checking", quiet=show.silent)
     with line.shown():
-        for outcome in preview(job, holder(job.out, overwrite=overwrite)):
+        for outcome in preview(job, done_lookup(job.out, overwrite=overwrite)):
             show.count(outcome)
             line.advance()
     names = ("done", "skipped", "failed")
@@ -56,98 +56,99 @@ def preview_job(job: "Job", show: Show, *, overwrite: bool) -> ExitCode:
 
 @dataclass(frozen=True)
 class _Engine:
-    """What makes the pictures: a session in this process, or the actors of a cluster."""
+    """What makes the images: a session in this process, or the actors of a cluster."""
 
     make: "Callable[[Settings, StageSeconds], Iterator[Outcome]]"
     provider: str
     batch_size: int
-    lanes: int = 1
+    streams: int = 1
 
 
-def transfer_here(job: "Job", how: How, show: Show) -> ExitCode:
+def transfer_here(job: "Job", how: RunOptions, show: Reporter) -> ExitCode:
     """Run a job in this process."""
-    from dptn_cli.manifest import Manifest
-    from dptn_cli.pipeline import run
-    from dptn_cli.session import Session
-    from dptn_cli.tuning import best_batch_size
+    from dptn_cli.inference.batch_size import best_batch_size
+    from dptn_cli.inference.session import Session
+    from dptn_cli.transfer.manifest import Manifest
+    from dptn_cli.transfer.pipeline import run
 
-    session = Session(job.model, how.provider.value)
+    session = Session(job.model, how.provider)
     if session.fallback:
-        say(f"Running on the CPU: {session.fallback}.", quiet=show.silent)
+        echo(f"Running on the CPU: {session.fallback}.", quiet=show.silent)
     batch_size = how.batch_size or best_batch_size(session, job)
-    engine = _Engine(partial(run, job, session), session.provider, batch_size, session.lanes)
+    engine = _Engine(partial(run, job, session), session.provider, batch_size, session.streams)
     make_folder(job.out)
     with Manifest(job.out, job.model.sha256) as manifest:
         return _make_all(job, engine, manifest, how=how, show=show)
 
 
-def transfer_on_ray(job: "Job", how: How, address: str, show: Show) -> ExitCode:
+def transfer_on_ray(job: "Job", how: RunOptions, address: str, show: Reporter) -> ExitCode:
     """Run a job on the actors of a cluster; see `dptn_cli.ray_pool`."""
-    from dptn_cli.manifest import Manifest
-    from dptn_cli.tuning import USUAL
+    from dptn_cli.inference.batch_size import USUAL
+    from dptn_cli.transfer.manifest import Manifest
 
     try:
-        from dptn_cli.ray_pool import RayPool
+        from dptn_cli.distributed.ray_pool import RayPool
     except ImportError as error:
         raise MissingDependency("--ray", "ray", "pip install 'dptn-cli[ray]'") from error
     make_folder(job.out)
     with (
         Manifest(job.out, job.model.sha256) as manifest,  # first: two jobs must not meet
-        RayPool(job, address, how.provider.value, overwrite=how.overwrite) as pool,
+        RayPool(job, address, how.provider, overwrite=how.overwrite) as pool,
     ):
         count, planned = pool.ready, len(pool.workers)
         of_all = f"{count}" if count == planned else f"{count} of {planned}"
-        say(f"{of_all} actors on Ray, {pool.provider}.", quiet=show.silent)
+        echo(f"{of_all} actors on Ray, {pool.provider}.", quiet=show.silent)
         if pool.problem:
-            say(f"Not every actor can work: {pool.problem}", quiet=show.silent)
+            echo(f"Not every actor can work: {pool.problem}", quiet=show.silent)
         engine = _Engine(pool.run, pool.provider, how.batch_size or USUAL)
         return _make_all(job, engine, manifest, how=how, show=show)
 
 
-def transfer_on_devices(job: "Job", how: How, devices: Sequence[int], show: Show) -> ExitCode:
+def transfer_on_devices(
+    job: "Job", how: RunOptions, devices: Sequence[int], show: Reporter
+) -> ExitCode:
     """Run a job in a process for each device; see `dptn_cli.device_pool`."""
-    from dptn_cli.device_pool import DevicePool
-    from dptn_cli.manifest import Manifest
-    from dptn_cli.tuning import USUAL
+    from dptn_cli.distributed.process_pool import DevicePool
+    from dptn_cli.inference.batch_size import USUAL
+    from dptn_cli.transfer.manifest import Manifest
 
     make_folder(job.out)
-    provider: Provider = how.provider.value
-    if provider == "auto":
-        provider = "cuda"  # GPUs are asked for by number: the CPU would be no answer.
+    # Devices are GPUs: falling back to the CPU would not be an answer.
+    provider = Provider.CUDA if how.provider is Provider.AUTO else how.provider
     with (
         Manifest(job.out, job.model.sha256) as manifest,  # first: two jobs must not meet
         DevicePool(job, devices, provider, overwrite=how.overwrite) as pool,
     ):
-        say(f"{len(devices)} processes, {pool.provider}.", quiet=show.silent)
+        echo(f"{len(devices)} processes, {pool.provider}.", quiet=show.silent)
         engine = _Engine(pool.run, pool.provider, how.batch_size or USUAL)
         return _make_all(job, engine, manifest, how=how, show=show)
 
 
 def _make_all(
-    job: "Job", engine: _Engine, manifest: "Manifest", *, how: How, show: Show
+    job: "Job", engine: _Engine, manifest: "Manifest", *, how: RunOptions, show: Reporter
 ) -> ExitCode:
     """Take every outcome to the manifest and the console."""
-    from dptn_cli.interrupt import StopRequest
-    from dptn_cli.pipeline import Settings, StageSeconds
-    from dptn_cli.run_file import RunFile, now
+    from dptn_cli.signals import StopRequest
+    from dptn_cli.transfer.run_json import RunJson, now
+    from dptn_cli.transfer.settings import Settings, StageSeconds
 
-    run_file = RunFile(job, engine.provider, engine.batch_size, how.workers, now())
+    run_file = RunJson(job, engine.provider, engine.batch_size, how.workers, now())
     started_s, stages = time.monotonic(), StageSeconds()
     line = ProgressLine(job.planned, "transfer", quiet=show.silent)
     with StopRequest() as stop, line.shown():
         run_file.start()
         settings = Settings(
             batch_size=engine.batch_size,
-            lanes=engine.lanes,
+            streams=engine.streams,
             workers=how.workers,
-            holds=manifest.holder(overwrite=how.overwrite),
+            is_done=manifest.done_lookup(overwrite=how.overwrite),
             stop=lambda: stop.asked,
-            tell=lambda text: say(text, quiet=show.silent),
+            tell=lambda text: echo(text, quiet=show.silent),
         )
         for outcome in engine.make(settings, stages):
             show.count(manifest.append(outcome))
             if show.verbose:
-                say(f"{outcome.status}  {outcome.output}  {outcome.reason}", quiet=show.silent)
+                echo(f"{outcome.status}  {outcome.output}  {outcome.reason}", quiet=show.silent)
             failed = show.counts["failed"]
             line.advance(f"{failed:,} failed" if failed else "")
         elapsed_s = time.monotonic() - started_s
@@ -163,20 +164,20 @@ def _kept(keep: Callable[[], None]) -> bool:
     try:
         keep()
     except InputError as error:
-        say(str(error))
+        echo(str(error))
         return False
     return True
 
 
-def _write_grids(job: "Job", show: Show) -> ExitCode:
+def _write_grids(job: "Job", show: Reporter) -> ExitCode:
     """Contact sheets of all results that are there, those of earlier runs too."""
-    from dptn_cli.files import GRIDS_FOLDER
-    from dptn_cli.grids import pages_of, write_pages
-    from dptn_cli.interrupt import StopRequest
-    from dptn_cli.manifest import holder
-    from dptn_cli.pipeline import items_in_place
+    from dptn_cli.io.files import GRIDS_FOLDER
+    from dptn_cli.signals import StopRequest
+    from dptn_cli.transfer.contact_sheets import pages_of, write_pages
+    from dptn_cli.transfer.manifest import done_lookup
+    from dptn_cli.transfer.pipeline import items_in_place
 
-    items = items_in_place(job, holder(job.out, overwrite=False))
+    items = items_in_place(job, done_lookup(job.out, overwrite=False))
     line = ProgressLine(pages_of(job.planned), "contact sheets", quiet=show.silent)
     pages = 0
     try:
@@ -185,12 +186,12 @@ def _write_grids(job: "Job", show: Show) -> ExitCode:
                 pages += 1
                 line.advance()
                 if stop.asked:
-                    say("Interrupted; the results are all there.", quiet=show.silent)
+                    echo("Interrupted; the results are all there.", quiet=show.silent)
                     return ExitCode.INTERRUPTED
     except InputError as error:
-        say(f"No more contact sheets: {error}")
+        echo(f"No more contact sheets: {error}")
         return ExitCode.SOME_FAILED
-    say(
+    echo(
         f"{pages:,} contact {'sheet' if pages == 1 else 'sheets'} in {job.out / GRIDS_FOLDER}",
         quiet=show.silent,
     )

@@ -1,6 +1,6 @@
 """Pose detection with openpifpaf, which is imported here alone, and only when asked for.
 
-`checkpoint` finds and reads a trained network, `detector` runs it over pictures, `people`
+`checkpoint` finds and reads a trained network, `detector` runs it over images, `people`
 chooses whose pose counts.
 """
 

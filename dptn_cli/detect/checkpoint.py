@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from dptn_cli.errors import InputError, MissingDependency, ModelError
+from dptn_cli.io.weights import WeightFile
 from dptn_cli.keypoints import COCO_NAMES
-from dptn_cli.torchvision_import import import_torchvision
-from dptn_cli.weight_files import WeightFile
+from dptn_cli.network.torchvision_compat import import_torchvision
 
 # openpifpaf's own documentation calls shufflenetv2k30 its more accurate network beside the
 # fast shufflenetv2k16; a pose is detected once and used many times.
@@ -34,7 +34,7 @@ PUBLISHED = {
     }.items()
 }
 VERSION = "0.13.11"
-_TRIED_SIDE = 65  # pixels of the picture that a network is tried on
+_TRIED_SIDE = 65  # pixels of the image that a network is tried on
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class LoadedNetwork:
         model: openpifpaf's Shell, in evaluation mode, on the CPU.
         sha256: of the file.
         stride: pixels of a cell of its fields.
-        long_edge: of the pictures that it was trained on, where the checkpoint tells it.
+        long_edge: of the images that it was trained on, where the checkpoint tells it.
     """
 
     model: Any

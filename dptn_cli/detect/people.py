@@ -1,19 +1,17 @@
-"""Whose pose counts, when a picture shows nobody, somebody or several people."""
+"""Whose pose counts, when an image shows nobody, somebody or several people."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
+from dptn_cli.enums import Person
 from dptn_cli.keypoints import from_coco
-from dptn_cli.records import FoundPose, Pose, Size
+from dptn_cli.types import FoundPose, Pose, Size
 
-Person: TypeAlias = Literal["largest", "best", "center", "error"]
-
-LEAST_JOINTS = 5
-LEAST_CONFIDENCE = 0.15
+MIN_JOINTS = 5
+MIN_CONFIDENCE = 0.15
 
 
 @dataclass(frozen=True)
@@ -22,22 +20,22 @@ class Choice:
 
     Attributes:
         person: the largest, the one the detector is surest of (`best`), the one nearest to the
-            picture's middle (`center`); or `error`, no one where there are several.
+            image's middle (`center`); or `error`, no one where there are several.
         min_joints: with fewer of the 18 joints it is no pose to work with.
         threshold: a joint of less confidence (0..1) is missing.
     """
 
-    person: Person = "largest"
-    min_joints: int = LEAST_JOINTS
-    threshold: float = LEAST_CONFIDENCE
+    person: Person = Person.LARGEST
+    min_joints: int = MIN_JOINTS
+    threshold: float = MIN_CONFIDENCE
 
 
 @dataclass(frozen=True)
 class Detection:
-    """What was found on one picture.
+    """What was found on one image.
 
     Attributes:
-        name: of the picture.
+        name: of the image.
         people: how many were found, those with too few joints included.
         found: the pose of the one that was chosen, or None.
         reason: why there is none; empty where there is one.
@@ -54,7 +52,7 @@ class Body:
     """One person as a detector gives it.
 
     Attributes:
-        joints_xyv: (17, 3) as (x, y, confidence) in COCO's order, pixels of the picture.
+        joints_xyv: (17, 3) as (x, y, confidence) in COCO's order, pixels of the image.
         score: of the person as a whole, 0..1.
     """
 
@@ -63,7 +61,7 @@ class Body:
 
 
 def choose(name: str, bodies: Sequence[Body], size: Size, choice: Choice) -> Detection:
-    """Take one of the people on a picture of this size, or say why none."""
+    """Take one of the people on an image of this size, or say why none."""
     people = len(bodies)
     if not people:
         return Detection(name, reason="no person found")
@@ -74,12 +72,12 @@ def choose(name: str, bodies: Sequence[Body], size: Size, choice: Choice) -> Det
         whose = "the person" if people == 1 else f"the fullest of {people} people"
         reason = f"{whose} has {max(joints)} joints, fewer than {choice.min_joints}"
         return Detection(name, people, reason=reason)
-    if choice.person == "error" and len(usable) > 1:
+    if choice.person is Person.ERROR and len(usable) > 1:
         reason = f"{len(usable)} people found, and one was asked for"
         return Detection(name, people, reason=reason)
     ranks = {
-        "best": lambda i: bodies[i].score,
-        "center": lambda i: -_distance_to_middle(poses[i][0], size),
+        Person.BEST: lambda i: bodies[i].score,
+        Person.CENTER: lambda i: -_distance_to_middle(poses[i][0], size),
     }
     chosen = max(usable, key=ranks.get(choice.person, lambda i: _area(poses[i][0])))
     pose, confidence = poses[chosen]

@@ -1,6 +1,6 @@
-"""The record beside the poses: what became of every picture, so that a next run goes on.
+"""The record beside the poses: what became of every image, so that a next run goes on.
 
-One JSON object a line, appended when the picture is done; the last line for a picture holds. It
+One JSON object a line, appended when the image is done; the last line for an image holds. It
 keeps the poses too: the pose file is written whole at the end, and a kill must lose nothing.
 """
 
@@ -12,20 +12,21 @@ from typing import Any
 
 import numpy as np
 
+from dptn_cli.enums import Status
 from dptn_cli.errors import InputError
-from dptn_cli.files import make_folder
-from dptn_cli.journal import drop_torn_line, lock
-from dptn_cli.records import JOINTS, FoundPose, Status
+from dptn_cli.io.files import make_folder
+from dptn_cli.io.jsonl import drop_torn_line, lock
+from dptn_cli.types import JOINTS, FoundPose
 
 SUFFIX = ".record.jsonl"
 
 
 @dataclass(frozen=True)
 class Entry:
-    """What became of one picture.
+    """What became of one image.
 
     Attributes:
-        name: of the picture.
+        name: of the image.
         status: done, skipped (an earlier run found the same) or failed.
         reason: why it was skipped or failed; empty when done.
         people: how many people were found.
@@ -86,7 +87,7 @@ class Record:
         self._file.close()
 
     def append(self, entry: Entry) -> None:
-        """Write a picture's line.
+        """Write an image's line.
 
         Raises:
             InputError: it cannot be written; a full disk for instance.
@@ -100,12 +101,12 @@ class Record:
 
 
 def read_record(out: Path) -> dict[str, Entry]:
-    """The poses that earlier runs found, by picture; broken lines are passed over."""
+    """The poses that earlier runs found, by image; broken lines are passed over."""
     return {name: one for name, one in _last(out).items() if one.status == Status.DONE}
 
 
 def read_failures(out: Path) -> dict[str, str]:
-    """Why earlier runs found no pose, by picture."""
+    """Why earlier runs found no pose, by image."""
     return {name: one.reason for name, one in _last(out).items() if one.status == Status.FAILED}
 
 
@@ -135,7 +136,7 @@ def _line(entry: Entry, checkpoint_sha256: str) -> dict[str, Any]:
         "fingerprint": entry.fingerprint,
     }
     if entry.found:
-        line["picture_size"] = entry.found.picture_size
+        line["picture_size"] = entry.found.image_size
         line["keypoints_y"], line["keypoints_x"] = entry.found.pose.round(3).T.tolist()
         line["confidence"] = entry.found.confidence.round(4).tolist()
     return line

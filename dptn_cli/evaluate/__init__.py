@@ -1,1 +1,1 @@
-"""Results and true pictures in, a `scores.Report` out."""
+"""Results and true images in, a `scores.Report` out."""

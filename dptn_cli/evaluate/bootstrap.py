@@ -6,12 +6,12 @@ from collections.abc import Mapping
 import numpy as np
 import numpy.typing as npt
 
-from dptn_cli.scores import Interval
+from dptn_cli.evaluate.types import Interval
 
 RESAMPLES = 2000
 SEED = 0
 LOW, HIGH = 2.5, 97.5
-MOST_DRAWS = 200_000
+MAX_DRAWS = 200_000
 """Random numbers in memory at once."""
 
 
@@ -51,7 +51,7 @@ def _resampled_means(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]
     filled = np.where(finite, values, 0.0)
     all_finite = bool(finite.all())
     means = []
-    step = max(1, MOST_DRAWS // rows)
+    step = max(1, MAX_DRAWS // rows)
     for start in range(0, RESAMPLES, step):
         draws = generator.integers(0, rows, (min(step, RESAMPLES - start), rows))
         for drawn in draws:

@@ -6,9 +6,10 @@ from pathlib import PurePosixPath
 
 import numpy as np
 
+from dptn_cli.enums import Protocol
 from dptn_cli.evaluate.bootstrap import bootstrap
-from dptn_cli.metrics.protocols import BY_ID, Protocol
-from dptn_cli.scores import Comparison, Difference, PicturePair, Report
+from dptn_cli.evaluate.types import Comparison, Difference, ImagePair, Report
+from dptn_cli.metrics.protocols import BY_ID
 
 
 def compare(reports: Sequence[Report]) -> Comparison:
@@ -42,6 +43,6 @@ def _comparable(metric_id: str, other: Report, first: Report) -> bool:
     return BY_ID[metric_id].protocol != Protocol.PAPER or other.dataset == first.dataset
 
 
-def _key(pair: PicturePair) -> str:
+def _key(pair: ImagePair) -> str:
     """The same pair in another run, whatever format it was saved in."""
     return PurePosixPath(pair.name).with_suffix("").as_posix()

@@ -1,4 +1,4 @@
-"""The features of a set of pictures: their Gaussian, the rows where KID needs them, the cache.
+"""The features of a set of images: their Gaussian, the rows where KID needs them, the cache.
 
 The real set's are kept in the user's cache folder under a digest of the file list, the sizes,
 the times and the weights, so that a changed folder is measured anew.
@@ -17,14 +17,14 @@ from typing import BinaryIO, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from dptn_cli.cache import CACHE_VARIABLE, cache_folder
 from dptn_cli.errors import InputError
-from dptn_cli.evaluate.picture_batches import picture_batches
-from dptn_cli.files import make_folder
+from dptn_cli.evaluate.image_batches import image_batches
+from dptn_cli.evaluate.types import Problem
+from dptn_cli.io.cache import CACHE_VARIABLE, cache_folder
+from dptn_cli.io.files import make_folder
 from dptn_cli.metrics.fid import FeatureSums, Gaussian
 from dptn_cli.metrics.weights import NETWORKS
-from dptn_cli.records import PictureU8
-from dptn_cli.scores import Problem
+from dptn_cli.types import ImageU8
 
 CACHE_FORMAT = 1
 GAUSSIAN_NAME, ROWS_NAME = "gaussian.npz", "features.f32"
@@ -35,8 +35,8 @@ Extract: TypeAlias = Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.float32]]
 
 
 @dataclass(frozen=True)
-class PictureSet:
-    """Pictures of one folder.
+class ImageSet:
+    """Images of one folder.
 
     Attributes:
         folder: where they are.
@@ -46,9 +46,9 @@ class PictureSet:
     folder: Path
     names: tuple[str, ...]
 
-    def drop_last(self, batch: int) -> "PictureSet":
-        """Without the pictures that do not fill a batch."""
-        return PictureSet(self.folder, self.names[: len(self.names) // batch * batch])
+    def drop_last(self, batch: int) -> "ImageSet":
+        """Without the images that do not fill a batch."""
+        return ImageSet(self.folder, self.names[: len(self.names) // batch * batch])
 
 
 @dataclass(frozen=True)
@@ -56,9 +56,9 @@ class SetFeatures:
     """What was measured of a set.
 
     Attributes:
-        gaussian: of the features; None for fewer than two readable pictures.
+        gaussian: of the features; None for fewer than two readable images.
         rows: file of (N, 2048) float32 features.
-        failed: pictures that could not be read.
+        failed: images that could not be read.
     """
 
     gaussian: Gaussian | None
@@ -77,10 +77,10 @@ class Measuring:
     Attributes:
         network: key of `NETWORKS`.
         extract: the network.
-        batch_size: most pictures at once.
+        batch_size: most images at once.
         workers: threads that decode.
         scratch: folder for features that are not kept.
-        advance: is told of every so many pictures that are done.
+        advance: is told of every so many images that are done.
     """
 
     network: str
@@ -91,25 +91,23 @@ class Measuring:
     advance: Callable[[int], None]
 
 
-def measure(
-    pictures: PictureSet, measuring: Measuring, read: Callable[[Path], PictureU8]
-) -> SetFeatures:
+def measure(images: ImageSet, measuring: Measuring, read: Callable[[Path], ImageU8]) -> SetFeatures:
     """Run the network over a set; nothing is kept beyond the scratch folder."""
     folder = Path(tempfile.mkdtemp(dir=measuring.scratch))
-    return _measure_into(folder, pictures, measuring, read)
+    return _measure_into(folder, images, measuring, read)
 
 
 def measure_cached(
-    pictures: PictureSet, measuring: Measuring, read: Callable[[Path], PictureU8]
+    images: ImageSet, measuring: Measuring, read: Callable[[Path], ImageU8]
 ) -> SetFeatures:
     """The same, kept in the cache folder, and taken from there when nothing has changed.
 
     Raises:
         InputError: the cache folder cannot be written to.
     """
-    entry = cache_folder() / "features" / _digest(pictures, measuring.network)
+    entry = cache_folder() / "features" / _digest(images, measuring.network)
     if (kept := _load(entry)) is not None:
-        measuring.advance(len(pictures.names))
+        measuring.advance(len(images.names))
         return kept
     make_folder(entry.parent)
     try:
@@ -119,7 +117,7 @@ def measure_cached(
             f"{entry.parent}: cannot be written to: {error.strerror}; set ${CACHE_VARIABLE}"
         ) from error
     try:
-        found = _measure_into(folder, pictures, measuring, read)
+        found = _measure_into(folder, images, measuring, read)
         if found.gaussian is None or found.failed:
             # Told anew at the next run; a cached set would keep silent about the failures.
             kept_rows = Path(tempfile.mkdtemp(dir=measuring.scratch)) / ROWS_NAME
@@ -133,17 +131,17 @@ def measure_cached(
 
 
 def _measure_into(
-    folder: Path, pictures: PictureSet, measuring: Measuring, read: Callable[[Path], PictureU8]
+    folder: Path, images: ImageSet, measuring: Measuring, read: Callable[[Path], ImageU8]
 ) -> SetFeatures:
     sums, failed = FeatureSums(WIDTH), []
     with (folder / ROWS_NAME).open("wb") as rows:
-        for batch in picture_batches(
-            pictures.names,
-            lambda name: (read(pictures.folder / name),),
+        for batch in image_batches(
+            images.names,
+            lambda name: (read(images.folder / name),),
             batch_size=measuring.batch_size,
             workers=measuring.workers,
         ):
-            failed += [Problem(pictures.names[index], reason) for index, reason in batch.failed]
+            failed += [Problem(images.names[index], reason) for index, reason in batch.failed]
             if batch.stacks:
                 _add(measuring.extract(batch.stacks[0]), sums, rows)
             measuring.advance(batch.items)
@@ -172,25 +170,25 @@ def _load(entry: Path) -> SetFeatures | None:
     return SetFeatures(Gaussian(mean, factor, count), rows, ())
 
 
-def _digest(pictures: PictureSet, network: str) -> str:
+def _digest(images: ImageSet, network: str) -> str:
     """Of all that the features depend on: files by name, size and time, and the weights."""
     digest = hashlib.sha256(json.dumps([CACHE_FORMAT, network]).encode())
     with NETWORKS[network].weights.path.open("rb") as file:
         digest.update(hashlib.file_digest(file, "sha256").digest())
-    digest.update(str(pictures.folder.resolve()).encode("utf-8", "surrogatepass"))
-    for name in pictures.names:
-        stat = (pictures.folder / name).stat()
+    digest.update(str(images.folder.resolve()).encode("utf-8", "surrogatepass"))
+    for name in images.names:
+        stat = (images.folder / name).stat()
         line = json.dumps([name, stat.st_size, stat.st_mtime_ns])
         digest.update(line.encode("utf-8", "surrogatepass"))
     return digest.hexdigest()[:32]
 
 
-def used_pictures(pictures: Sequence[PictureSet], batch: int) -> list[PictureSet]:
-    """The published dropping: no set keeps pictures that do not fill a batch.
+def used_images(images: Sequence[ImageSet], batch: int) -> list[ImageSet]:
+    """The published dropping: no set keeps images that do not fill a batch.
 
     Args:
-        pictures: the sets that are compared.
+        images: the sets that are compared.
         batch: the published batch; sets smaller than that make it smaller, for all of them.
     """
-    batch = min(batch, *(len(one.names) for one in pictures))
-    return [one.drop_last(batch) for one in pictures]
+    batch = min(batch, *(len(one.names) for one in images))
+    return [one.drop_last(batch) for one in images]

@@ -2,8 +2,8 @@
 
 from collections.abc import Collection, Iterator, Mapping
 
+from dptn_cli.enums import Protocol
 from dptn_cli.evaluate.plan import PUBLISHED_FID_BATCH, Plan
-from dptn_cli.metrics.protocols import Protocol
 
 KID_SUBSET = 1000
 FEATURES = 2048
@@ -31,14 +31,14 @@ def notes(
 
 
 def _of_the_paper(plan: Plan, scores: Collection[str]) -> Iterator[str]:
-    if any(not name.lower().endswith((".jpg", ".jpeg")) for name in plan.pairing.pictures):
+    if any(not name.lower().endswith((".jpg", ".jpeg")) for name in plan.pairing.images):
         yield (
             "the published numbers were measured on JPEGs of quality 75, these are not all "
             "JPEGs: dptn transfer --format jpg --quality 75"
         )
     if "paper.fid" in scores and not plan.request.drop_last:
         yield (
-            "paper.fid: no picture was dropped; the published code drops what does not fill a "
+            "paper.fid: no image was dropped; the published code drops what does not fill a "
             f"batch of {PUBLISHED_FID_BATCH}: --drop-last"
         )
 
@@ -46,9 +46,9 @@ def _of_the_paper(plan: Plan, scores: Collection[str]) -> Iterator[str]:
 def _of_small_sets(plan: Plan, scores: Collection[str]) -> Iterator[str]:
     fewest = min(len(one.names) for one in plan.feature_sets(Protocol.STANDARD))
     if "standard.kid" in scores and fewest < KID_SUBSET:
-        yield f"standard.kid: subsets of {fewest:,} pictures, not of 1,000: no more there"
+        yield f"standard.kid: subsets of {fewest:,} images, not of 1,000: no more there"
     if fewest < FEATURES:
         yield (
-            f"fid: a set of {fewest:,} pictures is fewer than the 2,048 features: the value is "
-            "far too high beside one of thousands of pictures"
+            f"fid: a set of {fewest:,} images is fewer than the 2,048 features: the value is "
+            "far too high beside one of thousands of images"
         )

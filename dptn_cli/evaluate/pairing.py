@@ -1,4 +1,4 @@
-"""Which generated picture belongs to which true one: by the manifest, or by the published names."""
+"""Which generated image belongs to which true one: by the manifest, or by the published names."""
 
 import json
 import os
@@ -8,18 +8,18 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from dptn_cli.enums import Status
 from dptn_cli.errors import InputError
-from dptn_cli.files import PICTURE_SUFFIXES, checked_name, is_contact_sheet
-from dptn_cli.manifest import read_manifest
-from dptn_cli.records import Status
-from dptn_cli.scores import PicturePair, Problem
-from dptn_cli.stores import TEMPORARY_PREFIX
+from dptn_cli.evaluate.types import ImagePair, Problem
+from dptn_cli.io.files import IMAGE_SUFFIXES, checked_name, is_contact_sheet
+from dptn_cli.io.storage import TEMPORARY_PREFIX
+from dptn_cli.transfer.manifest import read_manifest
 
 RUN_FILE = "run.json"
 # `A_2_B_vis`: A may hold a `_2_`, B is what stands after the last one and before the first `_vis`.
 PUBLISHED_NAME = re.compile(r"(?P<source>.+)_2_(?P<target>.+?)_vis.*", re.DOTALL)
 # The published truth is JPEG; the other formats follow in a fixed order.
-TRUTH_SUFFIXES = (".jpg", ".png", *sorted(PICTURE_SUFFIXES - {".jpg", ".png"}))
+TRUTH_SUFFIXES = (".jpg", ".png", *sorted(IMAGE_SUFFIXES - {".jpg", ".png"}))
 
 
 @dataclass(frozen=True)
@@ -27,38 +27,38 @@ class Pairing:
     """What belongs together in one results folder.
 
     Attributes:
-        pictures: every generated picture, sorted, relative with forward slashes.
+        images: every generated image, sorted, relative with forward slashes.
         pairs: sorted by name.
-        unpaired: results without a true picture, and items whose result has gone.
+        unpaired: results without a true image, and items whose result has gone.
         not_made: items that failed, by the manifest.
-        named: whether anything said what a picture's truth is called.
+        named: whether anything said what an image's truth is called.
     """
 
-    pictures: tuple[str, ...]
-    pairs: tuple[PicturePair, ...]
+    images: tuple[str, ...]
+    pairs: tuple[ImagePair, ...]
     unpaired: tuple[Problem, ...]
     not_made: tuple[Problem, ...]
     named: bool
 
 
-def list_pictures(folder: Path) -> list[str]:
-    """Every picture in a folder and below, sorted, relative with forward slashes.
+def list_images(folder: Path) -> list[str]:
+    """Every image in a folder and below, sorted, relative with forward slashes.
 
     Raises:
-        InputError: no such folder, or no picture in it.
+        InputError: no such folder, or no image in it.
     """
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder")
     found = sorted(name for name in _walk(folder) if not is_contact_sheet(name))
     if not found:
-        raise InputError(f"{folder}: no picture in this folder")
+        raise InputError(f"{folder}: no image in this folder")
     return found
 
 
 def _walk(folder: Path) -> Iterator[str]:
     for parent, _, names in os.walk(folder):
         for name in names:
-            if Path(name).suffix.lower() in PICTURE_SUFFIXES and not name.startswith(
+            if Path(name).suffix.lower() in IMAGE_SUFFIXES and not name.startswith(
                 TEMPORARY_PREFIX
             ):
                 yield Path(parent, name).relative_to(folder).as_posix()
@@ -74,33 +74,33 @@ def read_run_file(results: Path) -> dict[str, Any]:
 
 
 def pair_up(results: Path, truth: Sequence[Path]) -> Pairing:
-    """Find every result's true picture.
+    """Find every result's true image.
 
     Args:
-        results: a folder of `dptn transfer`, or of pictures with the published names.
-        truth: folders that hold the true pictures, the first to be looked at first; none: all
+        results: a folder of `dptn transfer`, or of images with the published names.
+        truth: folders that hold the true images, the first to be looked at first; none: all
             results are unpaired.
 
     Raises:
-        InputError: no such folder, or no picture in `results`.
+        InputError: no such folder, or no image in `results`.
     """
     for folder in truth:
         if not folder.is_dir():
-            raise InputError(f"{folder}: no such folder of true pictures")
-    there = list_pictures(results)
+            raise InputError(f"{folder}: no such folder of true images")
+    there = list_images(results)
     items = {entry["output"]: entry for entry in read_manifest(results)}
     not_made = _not_made(items, frozenset(there))
-    pictures = tuple(name for name in there if name not in not_made)
-    if not pictures:
+    images = tuple(name for name in there if name not in not_made)
+    if not images:
         first = next(iter(not_made.values()))
         raise InputError(f"{results}: every item failed: {first.name}: {first.reason}")
     found = _Found(results, truth)
-    for name in pictures:
+    for name in images:
         found.look_up(name, items.get(name))
     gone = sorted(items.keys() - found.seen - not_made.keys())
-    found.unpaired += [Problem(output, "its picture has gone") for output in gone]
+    found.unpaired += [Problem(output, "its image has gone") for output in gone]
     return Pairing(
-        pictures=pictures,
+        images=images,
         pairs=tuple(found.pairs),
         unpaired=tuple(found.unpaired),
         not_made=tuple(not_made.values()),
@@ -109,12 +109,12 @@ def pair_up(results: Path, truth: Sequence[Path]) -> Pairing:
 
 
 def _not_made(items: Mapping[str, dict[str, Any]], there: Set[str]) -> dict[str, Problem]:
-    """Items whose last attempt failed, by output; a picture still there is another model's."""
+    """Items whose last attempt failed, by output; an image still there is another model's."""
     return {
         output: Problem(
             output,
             f"not made: {entry.get('reason')}"
-            + ("; the picture there is of an earlier run" if output in there else ""),
+            + ("; the image there is of an earlier run" if output in there else ""),
         )
         for output, entry in sorted(items.items())
         if entry.get("status") == Status.FAILED
@@ -125,13 +125,13 @@ def _not_made(items: Mapping[str, dict[str, Any]], there: Set[str]) -> dict[str,
 class _Found:
     results: Path
     truth: Sequence[Path]
-    pairs: list[PicturePair] = field(default_factory=list)
+    pairs: list[ImagePair] = field(default_factory=list)
     unpaired: list[Problem] = field(default_factory=list)
     seen: set[str] = field(default_factory=set)
     named: bool = False
 
     def look_up(self, name: str, entry: dict[str, Any] | None) -> None:
-        """Put one picture among the pairs or the unpaired."""
+        """Put one image among the pairs or the unpaired."""
         self.seen.add(name)
         partners = _partners(name, entry)
         if partners is None:
@@ -139,15 +139,13 @@ class _Found:
             self.unpaired.append(Problem(name, reason))
             return
         self.named = True
-        true_picture = _find(partners[1], self.truth)
-        if true_picture is None:
-            reason = (
-                f"no true picture {partners[1][0]}" if self.truth else "no folder of true pictures"
-            )
+        true_image = _find(partners[1], self.truth)
+        if true_image is None:
+            reason = f"no true image {partners[1][0]}" if self.truth else "no folder of true images"
             self.unpaired.append(Problem(name, reason))
             return
         self.pairs.append(
-            PicturePair(name, self.results / name, true_picture, _find(partners[0], self.truth))
+            ImagePair(name, self.results / name, true_image, _find(partners[0], self.truth))
         )
 
 
@@ -172,7 +170,7 @@ def _partners(
 
 
 def _find(names: Sequence[str], folders: Sequence[Path]) -> Path | None:
-    """The first picture that has one of the names, with whatever suffix."""
+    """The first image that has one of the names, with whatever suffix."""
     for folder in folders:
         for name in dict.fromkeys(names):
             try:
@@ -186,7 +184,7 @@ def _find(names: Sequence[str], folders: Sequence[Path]) -> Path | None:
 
 def _with_any_suffix(folder: Path, name: str) -> Path | None:
     path = folder / name
-    known = path.suffix.lower() in PICTURE_SUFFIXES
+    known = path.suffix.lower() in IMAGE_SUFFIXES
     if known and path.is_file():
         return path
     stem = name.removesuffix(path.suffix) if known else name

@@ -13,12 +13,12 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from dptn_cli.enums import Protocol
 from dptn_cli.errors import InputError
-from dptn_cli.images import read_picture
+from dptn_cli.evaluate.types import ImagePair, Problem
+from dptn_cli.io.images import read_image
 from dptn_cli.metrics.pairwise import PairScores, score_pixels
-from dptn_cli.metrics.protocols import Protocol
-from dptn_cli.records import PictureU8
-from dptn_cli.scores import PicturePair, Problem
+from dptn_cli.types import ImageU8
 
 CHUNK = 16
 # Starting a worker costs about as much as scoring this many pairs.
@@ -40,22 +40,22 @@ def default_workers() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def read_pair(pair: PicturePair) -> tuple[PictureU8, PictureU8]:
-    """The generated picture and the true one.
+def read_pair(pair: ImagePair) -> tuple[ImageU8, ImageU8]:
+    """The generated image and the true one.
 
     Raises:
         InputError: one of them cannot be read, or their sizes differ.
     """
-    generated, truth = read_picture(pair.generated), read_picture(pair.truth)
+    generated, truth = read_image(pair.generated), read_image(pair.truth)
     if generated.shape != truth.shape:
         (height, width), (true_height, true_width) = generated.shape[:2], truth.shape[:2]
         raise InputError(
-            f"the generated picture is {height}x{width}, the true one {true_height}x{true_width}"
+            f"the generated image is {height}x{width}, the true one {true_height}x{true_width}"
         )
     return generated, truth
 
 
-def score_pair(pair: PicturePair, rules: Rules) -> Scored:
+def score_pair(pair: ImagePair, rules: Rules) -> Scored:
     """The pixel metrics of one pair, or why it has none."""
     try:
         generated, truth = read_pair(pair)
@@ -64,7 +64,7 @@ def score_pair(pair: PicturePair, rules: Rules) -> Scored:
     return score_pixels(generated, truth, rules.protocols, rules.dataset)
 
 
-def score_pairs(pairs: Sequence[PicturePair], rules: Rules, workers: int) -> Iterator[Scored]:
+def score_pairs(pairs: Sequence[ImagePair], rules: Rules, workers: int) -> Iterator[Scored]:
     """Score the pairs, in their order.
 
     Args:
@@ -87,7 +87,7 @@ def score_pairs(pairs: Sequence[PicturePair], rules: Rules, workers: int) -> Ite
         raise InputError("a worker process was killed; try again with fewer --workers") from error
 
 
-def _in_processes(pairs: Sequence[PicturePair], rules: Rules, workers: int) -> Iterator[Scored]:
+def _in_processes(pairs: Sequence[ImagePair], rules: Rules, workers: int) -> Iterator[Scored]:
     # Spawned, not forked: a fork of a process that runs threads (torch's) may hang.
     context = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_prepare_worker)
@@ -103,7 +103,7 @@ def _in_processes(pairs: Sequence[PicturePair], rules: Rules, workers: int) -> I
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _score_chunk(chunk: Sequence[PicturePair], rules: Rules) -> list[Scored]:
+def _score_chunk(chunk: Sequence[ImagePair], rules: Rules) -> list[Scored]:
     return [score_pair(pair, rules) for pair in chunk]
 
 

@@ -8,13 +8,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from dptn_cli.enums import Protocol
 from dptn_cli.errors import InputError
-from dptn_cli.evaluate.feature_sets import PictureSet, used_pictures
-from dptn_cli.evaluate.pairing import Pairing, list_pictures, pair_up, read_run_file
-from dptn_cli.metrics.protocols import METRICS, Kind, Metric, Protocol, find_metrics
+from dptn_cli.evaluate.feature_sets import ImageSet, used_images
+from dptn_cli.evaluate.pairing import Pairing, list_images, pair_up, read_run_file
+from dptn_cli.evaluate.types import NotComputed
+from dptn_cli.metrics.protocols import METRICS, Kind, Metric, find_metrics
 from dptn_cli.metrics.published import DATASETS
 from dptn_cli.metrics.weights import NETWORKS, WeightFile, missing_for
-from dptn_cli.scores import NotComputed
 
 PUBLISHED_FID_BATCH = 64
 
@@ -25,7 +26,7 @@ class Request:
 
     Attributes:
         results: the folder.
-        truth: folder of the true pictures; None: those that `run.json` names.
+        truth: folder of the true images; None: those that `run.json` names.
         real: the real set of FID and KID; None: neither is computed.
         protocols: whose metrics.
         dataset: `fashion` or `market`; None: as `run.json` says.
@@ -50,7 +51,7 @@ class Plan:
         request: what was asked for.
         dataset: `fashion`, `market`, or None where neither is known.
         pairing: what belongs together.
-        real: pictures of the real set; None where none was given.
+        real: images of the real set; None where none was given.
         metrics: what will be computed.
         not_computed: what will not, and why.
         required: ids of the metrics that must not be missing.
@@ -59,21 +60,21 @@ class Plan:
     request: Request
     dataset: str | None
     pairing: Pairing
-    real: PictureSet | None
+    real: ImageSet | None
     metrics: tuple[Metric, ...]
     not_computed: tuple[NotComputed, ...]
     required: frozenset[str]
 
     @property
-    def generated(self) -> PictureSet:
+    def generated(self) -> ImageSet:
         """Every result."""
-        return PictureSet(self.request.results, self.pairing.pictures)
+        return ImageSet(self.request.results, self.pairing.images)
 
-    def feature_sets(self, protocol: Protocol) -> tuple[PictureSet, PictureSet]:
+    def feature_sets(self, protocol: Protocol) -> tuple[ImageSet, ImageSet]:
         """The generated and the real set that a protocol's FID is of."""
         assert self.real is not None
         if protocol == Protocol.PAPER and self.request.drop_last:
-            generated, real = used_pictures([self.generated, self.real], PUBLISHED_FID_BATCH)
+            generated, real = used_images([self.generated, self.real], PUBLISHED_FID_BATCH)
             return generated, real
         return self.generated, self.real
 
@@ -88,7 +89,7 @@ def make_plan(request: Request) -> Plan:
     wanted = [metric for metric in METRICS if metric.protocol in request.protocols]
     required = _required(request, wanted)
     pairing = pair_up(request.results, truth_folders(request, run))
-    real = PictureSet(request.real, tuple(list_pictures(request.real))) if request.real else None
+    real = ImageSet(request.real, tuple(list_images(request.real))) if request.real else None
     if not pairing.pairs and real is None:
         raise InputError(_why_no_pairs(request, pairing))
     dataset = _dataset(request, run)
@@ -139,7 +140,7 @@ def missing_weights(protocols: Sequence[Protocol], *, sets: bool) -> list[Weight
 
 
 def truth_folders(request: Request, run: dict[str, Any]) -> list[Path]:
-    """Where the true pictures are: as the user says, else as `run.json` does."""
+    """Where the true images are: as the user says, else as `run.json` does."""
     if request.truth:
         return [request.truth]
     noted = run.get("target_folders")
@@ -161,7 +162,7 @@ def _obstacle(
     request: Request,
     dataset: str | None,
     pairing: Pairing,
-    real: PictureSet | None,
+    real: ImageSet | None,
 ) -> str | None:
     """Why a metric cannot be computed; None where it can."""
     if metric.protocol == Protocol.PAPER and dataset is None:
@@ -173,26 +174,26 @@ def _obstacle(
         return _why_no_pairs(request, pairing)
     if metric.kind == Kind.FEATURES:
         if real is None:
-            return "no real set: add --real FOLDER, the training pictures in the paper"
-        for folder, names in ((request.results, pairing.pictures), (real.folder, real.names)):
+            return "no real set: add --real FOLDER, the training images in the paper"
+        for folder, names in ((request.results, pairing.images), (real.folder, real.names)):
             if len(names) < 2:
-                return f"{folder} holds one picture; a covariance needs two"
+                return f"{folder} holds one image; a covariance needs two"
     return missing_for(metric.network) if metric.network else None
 
 
 def _why_no_pairs(request: Request, pairing: Pairing) -> str:
     if not pairing.named:
         return (
-            f"{request.results}: no manifest.jsonl that lists its pictures, and none is named "
-            "like A_2_B_vis.png: nothing says which true picture belongs to which"
+            f"{request.results}: no manifest.jsonl that lists its images, and none is named "
+            "like A_2_B_vis.png: nothing says which true image belongs to which"
         )
     if request.truth:
         first = pairing.unpaired[0]
         return (
-            f"{request.truth}: holds none of the true pictures of {request.results}: "
+            f"{request.truth}: holds none of the true images of {request.results}: "
             f"{first.name}: {first.reason}"
         )
-    return f"{request.results}: where are the true pictures? Add --truth FOLDER"
+    return f"{request.results}: where are the true images? Add --truth FOLDER"
 
 
 def _required(request: Request, wanted: Iterable[Metric]) -> frozenset[str]:

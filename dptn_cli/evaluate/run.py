@@ -18,23 +18,17 @@ from dptn_cli import __version__
 from dptn_cli.errors import ModelError
 from dptn_cli.evaluate.bootstrap import bootstrap
 from dptn_cli.evaluate.feature_sets import Measuring, SetFeatures, measure, measure_cached
+from dptn_cli.evaluate.image_batches import image_batches
 from dptn_cli.evaluate.networks import Networks
 from dptn_cli.evaluate.notes import notes
-from dptn_cli.evaluate.picture_batches import picture_batches
 from dptn_cli.evaluate.pixels import Rules, read_pair, score_pairs
 from dptn_cli.evaluate.plan import Plan
-from dptn_cli.images import read_picture
+from dptn_cli.evaluate.types import ImagePair, NotComputed, PairTable, Problem, Report
+from dptn_cli.io.images import read_image
 from dptn_cli.metrics.fid import frechet_distance
 from dptn_cli.metrics.protocols import Kind, Metric
 from dptn_cli.metrics.undefined import Undefined
 from dptn_cli.metrics.weights import NETWORKS
-from dptn_cli.scores import (
-    NotComputed,
-    PairTable,
-    PicturePair,
-    Problem,
-    Report,
-)
 
 PACKAGES = (
     "numpy",
@@ -46,7 +40,7 @@ PACKAGES = (
     "lpips",
     "torch-fidelity",
 )
-INFINITE = "its pictures are identical, which makes the value infinite"
+INFINITE = "its images are identical, which makes the value infinite"
 
 
 class Progress(Interface):
@@ -55,7 +49,7 @@ class Progress(Interface):
     def stage(
         self, label: str, total: int
     ) -> contextlib.AbstractContextManager[Callable[[int], None]]:
-        """Enter a stage of `total` pictures or pairs; what it gives is told of those done."""
+        """Enter a stage of `total` images or pairs; what it gives is told of those done."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +57,7 @@ class Effort:
     """How much is done at once; the results do not depend on it.
 
     Attributes:
-        batch_size: pictures in a batch of a learned metric.
+        batch_size: images in a batch of a learned metric.
         workers: processes of the pixel metrics, and threads that decode.
     """
 
@@ -94,7 +88,7 @@ class _Scores:
     effort: Effort
     progress: Progress
     unread_real: int = 0
-    pairs: list[PicturePair] = field(default_factory=list)
+    pairs: list[ImagePair] = field(default_factory=list)
     columns: dict[str, npt.NDArray[np.float64]] = field(default_factory=dict)
     of_sets: dict[str, float] = field(default_factory=dict)
     failed: dict[Problem, None] = field(default_factory=dict)
@@ -167,7 +161,7 @@ class _Scores:
             run=plan.request.results.resolve().name,
             results=plan.request.results,
             dataset=plan.dataset,
-            formats=Counter(PurePosixPath(n).suffix.lower()[1:] for n in plan.pairing.pictures),
+            formats=Counter(PurePosixPath(n).suffix.lower()[1:] for n in plan.pairing.images),
             scores=ordered,
             intervals=intervals,
             table=table,
@@ -201,7 +195,7 @@ class _Scores:
         model = self.networks.lpips[network]
         values = np.full(len(self.pairs), math.nan)
         with self.progress.stage(NETWORKS[network].title, len(self.pairs)) as advance:
-            for batch in picture_batches(
+            for batch in image_batches(
                 self.pairs,
                 read_pair,
                 batch_size=self.effort.batch_size,
@@ -233,8 +227,8 @@ class _Scores:
                 scratch=scratch,
                 advance=advance,
             )
-            of_generated = measure(generated, measuring, read_picture)
-            of_real = measure_cached(real, measuring, read_picture)
+            of_generated = measure(generated, measuring, read_image)
+            of_real = measure_cached(real, measuring, read_image)
         for problem in (*of_generated.failed, *of_real.failed):
             self._fail(problem)
         self.unread_real = len(of_real.failed)
@@ -245,7 +239,7 @@ class _Scores:
     ) -> None:
         if generated.gaussian is None or real.gaussian is None:
             which = "results" if generated.gaussian is None else "real set"
-            self._give_up(metrics, f"fewer than two pictures of the {which} could be read")
+            self._give_up(metrics, f"fewer than two images of the {which} could be read")
             return
         for metric in metrics:
             if metric.name == "kid":

@@ -1,4 +1,4 @@
-"""The published annotation CSV: a line a picture, `name:[18 y]:[18 x]`, -1 where missing."""
+"""The published annotation CSV: a line an image, `name:[18 y]:[18 x]`, -1 where missing."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -7,23 +7,23 @@ from pathlib import Path
 import numpy as np
 
 from dptn_cli.errors import InputError
+from dptn_cli.io.storage import open_text
 from dptn_cli.keypoints.numbers import finite_numbers
-from dptn_cli.records import JOINTS, MISSING, Pose
-from dptn_cli.stores import open_text
+from dptn_cli.types import JOINTS, MISSING, Pose
 
 HEADER = ["name", "keypoints_y", "keypoints_x"]
-LONGEST_LINE = 100_000
+MAX_LINE_LENGTH = 100_000
 
 
 class Annotations(Mapping[str, Pose]):
-    """The poses of one or several annotation CSVs, by picture name.
+    """The poses of one or several annotation CSVs, by image name.
 
     Lines are kept as they stand and read when they are asked for, so that a broken line harms
-    only the picture it belongs to.
+    only the image it belongs to.
 
     Raises:
         InputError: a file cannot be read, its header is not the published one, or two lines
-            for one picture differ.
+            for one image differ.
     """
 
     def __init__(self, *paths: Path) -> None:
@@ -45,7 +45,7 @@ class Annotations(Mapping[str, Pose]):
                 )
 
     def __getitem__(self, name: str) -> Pose:
-        """The pose of a picture.
+        """The pose of an image.
 
         Raises:
             KeyError: no line for this name.
@@ -58,7 +58,7 @@ class Annotations(Mapping[str, Pose]):
             raise InputError(f"{path}, line {number} ({name}): {error}") from error
 
     def path_of(self, name: str) -> Path:
-        """The file that has a picture's line; KeyError where none has."""
+        """The file that has an image's line; KeyError where none has."""
         return self._lines[name][0]
 
     def __contains__(self, name: object) -> bool:
@@ -75,15 +75,15 @@ def _lines(path: Path) -> Iterator[tuple[int, str]]:
     """The numbered lines of an annotation CSV, after its header."""
     try:
         with open_text(path, encoding="utf-8-sig") as file:
-            header = file.readline(LONGEST_LINE)
+            header = file.readline(MAX_LINE_LENGTH)
             if [cell.strip() for cell in header.split(":")] != HEADER:
                 raise InputError(
                     f"{path}: not an annotation CSV: the first line must be {':'.join(HEADER)}"
                 )
             number = 1
-            while line := file.readline(LONGEST_LINE):
+            while line := file.readline(MAX_LINE_LENGTH):
                 number += 1
-                if len(line) == LONGEST_LINE:
+                if len(line) == MAX_LINE_LENGTH:
                     raise InputError(f"{path}, line {number}: longer than any annotation")
                 if line.strip():
                     yield number, line.strip()
@@ -118,7 +118,7 @@ def parse_pose(ys_json: str, xs_json: str) -> Pose:
 
 
 def can_hold(name: str) -> bool:
-    """Whether a picture's name can stand in an annotation CSV, which is text in UTF-8."""
+    """Whether an image's name can stand in an annotation CSV, which is text in UTF-8."""
     odd = (char == ":" or ord(char) < 32 or "\ud800" <= char <= "\udfff" for char in name)
     return not any(odd)
 

@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 
 from dptn_cli.errors import InputError
-from dptn_cli.files import without_picture_suffix
+from dptn_cli.io.files import without_image_suffix
 from dptn_cli.keypoints.joints import COCO_JOINTS, COCO_NAMES, from_coco, to_coco
-from dptn_cli.keypoints.json_file import PeopleByPicture, found_pose, kind_of, size_of, triples
-from dptn_cli.records import FoundPose, Size
+from dptn_cli.keypoints.json_file import PeopleByImage, found_pose, kind_of, size_of, triples
+from dptn_cli.types import FoundPose, Size
 
-LEAST_WRITTEN = 0.001  # a smaller confidence would be written as the 0 of a missing joint
-DIGITS_OF_ID = 12  # COCO names picture 139 000000000139.jpg
+MIN_WRITTEN = 0.001  # a smaller confidence would be written as the 0 of a missing joint
+DIGITS_OF_ID = 12  # COCO names image 139 000000000139.jpg
 # Limbs by joint number from 1, in COCO's own order.
 SKELETON = (
     (16, 14), (14, 12), (17, 15), (15, 13), (12, 13), (6, 12), (7, 13), (6, 7), (6, 8), (7, 9),
@@ -24,7 +24,7 @@ SKELETON = (
 )  # fmt: skip
 
 
-def read_annotations(document: dict[str, Any]) -> PeopleByPicture:
+def read_annotations(document: dict[str, Any]) -> PeopleByImage:
     """Read an annotation file: `images` with file names, `annotations` with keypoints.
 
     Crowds are passed over, and people without a labelled joint too.
@@ -33,7 +33,7 @@ def read_annotations(document: dict[str, Any]) -> PeopleByPicture:
         InputError: lists that are none, an image without a name, an annotation of no image.
     """
     images = _images(document["images"])
-    found = PeopleByPicture()
+    found = PeopleByImage()
     for number, entry in enumerate(_entries(document["annotations"], "annotations")):
         image = images.get(str(entry.get("image_id")))
         if image is None:
@@ -43,32 +43,32 @@ def read_annotations(document: dict[str, Any]) -> PeopleByPicture:
     return found
 
 
-def read_results(entries: list[Any]) -> PeopleByPicture:
+def read_results(entries: list[Any]) -> PeopleByImage:
     """Read a result file: a list of people, each with its `image_id` or `file_name`.
 
-    An `image_id` in digits stands for COCO's own picture names, any other for itself.
+    An `image_id` in digits stands for COCO's own image names, any other for itself.
 
     Raises:
-        InputError: an entry that is no object, or of no picture.
+        InputError: an entry that is no object, or of no image.
     """
-    found = PeopleByPicture()
+    found = PeopleByImage()
     for number, entry in enumerate(_entries(entries, "results")):
         name = entry.get("file_name", entry.get("image_id"))
         if type(name) is int and 0 <= name < 10**DIGITS_OF_ID:
             name = f"{name:0{DIGITS_OF_ID}}"
         if not isinstance(name, str) or not name:
-            raise InputError(f"result {number}: neither image_id nor file_name tells the picture")
+            raise InputError(f"result {number}: neither image_id nor file_name tells the image")
         _add(found, entry, name, None)
     return found
 
 
-def read_predictions(entries: list[Any], name: str) -> PeopleByPicture:
-    """Read the people of one picture, as openpifpaf's `--json-output` writes them.
+def read_predictions(entries: list[Any], name: str) -> PeopleByImage:
+    """Read the people of one image, as openpifpaf's `--json-output` writes them.
 
     Raises:
         InputError: an entry that is no object.
     """
-    found = PeopleByPicture({name: []})
+    found = PeopleByImage({name: []})
     for entry in _entries(entries, "people"):
         _add(found, entry, name, None)
     return found
@@ -93,7 +93,7 @@ def _images(entries: object) -> dict[str, tuple[str, Size | None]]:
     return images
 
 
-def _add(found: PeopleByPicture, entry: dict[str, Any], name: str, size: Size | None) -> None:
+def _add(found: PeopleByImage, entry: dict[str, Any], name: str, size: Size | None) -> None:
     try:
         if "keypoints" not in entry:
             raise InputError(f"keypoints expected, found {kind_of(entry)}")
@@ -107,7 +107,7 @@ def _add(found: PeopleByPicture, entry: dict[str, Any], name: str, size: Size | 
 
 
 def annotations_of(poses: Sequence[FoundPose]) -> dict[str, Any]:
-    """An annotation file of these people; a picture's people have its name in common.
+    """An annotation file of these people; an image's people have its name in common.
 
     v is 2 for every joint that is there: the flags know no confidence, `score` has its mean.
     """
@@ -131,11 +131,11 @@ def annotations_of(poses: Sequence[FoundPose]) -> dict[str, Any]:
 def results_of(poses: Sequence[FoundPose]) -> list[dict[str, Any]]:
     """A result file of these people; v is the confidence.
 
-    A picture that is named as COCO's are has its number for `image_id`, any other its name.
+    An image that is named as COCO's are has its number for `image_id`, any other its name.
     """
     results = []
     for found in poses:
-        stem = without_picture_suffix(found.name)
+        stem = without_image_suffix(found.name)
         of_coco = stem.isascii() and stem.isdigit() and len(stem) == DIGITS_OF_ID
         image_id = int(stem) if of_coco else found.name
         results.append({"image_id": image_id, "file_name": found.name, **_scored(found)})
@@ -143,14 +143,14 @@ def results_of(poses: Sequence[FoundPose]) -> list[dict[str, Any]]:
 
 
 def predictions_of(poses: Sequence[FoundPose]) -> list[dict[str, Any]]:
-    """The people of one picture, as openpifpaf's `--json-output` has them."""
+    """The people of one image, as openpifpaf's `--json-output` has them."""
     return [_scored(found) for found in poses]
 
 
 def _scored(found: FoundPose) -> dict[str, Any]:
     joints_xyv, person = to_coco(found.pose, found.confidence), _person(found)
     there = joints_xyv[:, 2] > 0
-    joints_xyv[there, 2] = np.maximum(joints_xyv[there, 2], LEAST_WRITTEN)
+    joints_xyv[there, 2] = np.maximum(joints_xyv[there, 2], MIN_WRITTEN)
     return {
         "category_id": person["category_id"],
         "keypoints": [_short(value) for value in joints_xyv.ravel()],
@@ -160,7 +160,7 @@ def _scored(found: FoundPose) -> dict[str, Any]:
 
 
 def _image(number: int, found: FoundPose) -> dict[str, Any]:
-    size = found.picture_size
+    size = found.image_size
     sides = {"height": size[0], "width": size[1]} if size else {}
     return {"id": number, "file_name": found.name, **sides}
 

@@ -5,7 +5,7 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from dptn_cli.records import JOINTS, MISSING, Pose
+from dptn_cli.types import JOINTS, MISSING, Pose
 
 JOINT_NAMES = (
     "nose", "neck",
@@ -79,11 +79,11 @@ def without_missing(pose: Pose, confidence: Confidence) -> tuple[Pose, Confidenc
 
 
 def mirror_pose(pose: Pose, width: int) -> Pose:
-    """The pose in the picture flipped left to right: joints change sides as well as places.
+    """The pose in the image flipped left to right: joints change sides as well as places.
 
     Args:
         pose: (18, 2) as (y, x), pixels; missing: -1.
-        width: of the picture, pixels.
+        width: of the image, pixels.
     """
     mirrored: Pose = pose[list(MIRRORED)]
     present = (mirrored != MISSING).all(axis=1)

@@ -9,35 +9,35 @@ import numpy as np
 import numpy.typing as npt
 
 from dptn_cli.errors import InputError
+from dptn_cli.io.storage import read_bytes
 from dptn_cli.keypoints.joints import Confidence
 from dptn_cli.keypoints.numbers import finite_numbers
-from dptn_cli.records import FoundPose, Pose, Size
-from dptn_cli.stores import read_bytes
+from dptn_cli.types import FoundPose, Pose, Size
 
-MOST_BYTES = 256 << 20  # COCO's largest keypoint file has 239 MB
-MOST_CONTAINERS = 4_000_000
-MOST_PEOPLE = 1000  # in one picture
-MOST_SIDE = 100_000
+MAX_BYTES = 256 << 20  # COCO's largest keypoint file has 239 MB
+MAX_CONTAINERS = 4_000_000
+MAX_PEOPLE = 1000  # in one image
+MAX_SIDE = 100_000
 
 
 @dataclass
-class PeopleByPicture:
+class PeopleByImage:
     """What one file holds.
 
     Attributes:
-        people: by picture; the name has its suffix where the file tells it. A picture in which
+        people: by image; the name has its suffix where the file tells it. An image in which
             nobody was found has an empty list.
-        broken: pictures whose people cannot be used, and why.
+        broken: images whose people cannot be used, and why.
     """
 
     people: dict[str, list[FoundPose]] = field(default_factory=dict)
     broken: dict[str, str] = field(default_factory=dict)
 
     def add(self, person: FoundPose) -> None:
-        """Add a person; more than `MOST_PEOPLE` in a picture make it a broken one."""
+        """Add a person; more than `MAX_PEOPLE` in an image make it a broken one."""
         people = self.people.setdefault(person.name, [])
-        if len(people) == MOST_PEOPLE:
-            self.broken.setdefault(person.name, f"more than {MOST_PEOPLE:,} people in a picture")
+        if len(people) == MAX_PEOPLE:
+            self.broken.setdefault(person.name, f"more than {MAX_PEOPLE:,} people in an image")
         else:
             people.append(person)
 
@@ -49,13 +49,13 @@ def load_json(path: Path) -> Any:
         InputError: it cannot be read, is too large, or is not JSON.
     """
     try:
-        data = read_bytes(path, MOST_BYTES + 1)
+        data = read_bytes(path, MAX_BYTES + 1)
     except OSError as error:
         raise InputError(f"{path}: {error.strerror}") from error
-    if len(data) > MOST_BYTES:
-        raise InputError(f"{path}: larger than {MOST_BYTES >> 20} MiB; split it")
-    if data.count(b"[") + data.count(b"{") > MOST_CONTAINERS:
-        raise InputError(f"{path}: more than {MOST_CONTAINERS:,} lists and objects; split it")
+    if len(data) > MAX_BYTES:
+        raise InputError(f"{path}: larger than {MAX_BYTES >> 20} MiB; split it")
+    if data.count(b"[") + data.count(b"{") > MAX_CONTAINERS:
+        raise InputError(f"{path}: more than {MAX_CONTAINERS:,} lists and objects; split it")
     try:
         return json.loads(data.decode("utf-8-sig"))
     except RecursionError as error:
@@ -73,7 +73,7 @@ def triples(values: object, joints: tuple[int, ...]) -> npt.NDArray[np.float64]:
         (J, 3) as (x, y, v).
 
     Raises:
-        InputError: another length, something else than numbers, or fractions of the picture.
+        InputError: another length, something else than numbers, or fractions of the image.
     """
     numbers = finite_numbers(values)
     if len(numbers) not in [3 * count for count in joints]:
@@ -82,7 +82,7 @@ def triples(values: object, joints: tuple[int, ...]) -> npt.NDArray[np.float64]:
     joints_xyv = numbers.reshape(-1, 3)
     there = joints_xyv[joints_xyv[:, 2] > 0, :2]
     if len(there) > 2 and np.abs(there).max() <= 1:
-        raise InputError("the keypoints are fractions of the picture; write them in its pixels")
+        raise InputError("the keypoints are fractions of the image; write them in its pixels")
     return joints_xyv
 
 
@@ -90,13 +90,13 @@ def found_pose(
     name: str, pose_and_confidence: tuple[Pose, Confidence], size: Size | None = None
 ) -> FoundPose:
     """A person, from what `from_coco` and the like return."""
-    return FoundPose(name, *pose_and_confidence, picture_size=size)
+    return FoundPose(name, *pose_and_confidence, image_size=size)
 
 
 def size_of(entry: dict[str, Any]) -> Size | None:
     """(height, width) where both are plain whole numbers of pixels."""
     size = (entry.get("height"), entry.get("width"))
-    plain = all(type(side) is int and 0 < side <= MOST_SIDE for side in size)
+    plain = all(type(side) is int and 0 < side <= MAX_SIDE for side in size)
     return (int(size[0]), int(size[1])) if plain and size[0] and size[1] else None
 
 

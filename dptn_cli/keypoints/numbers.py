@@ -5,7 +5,7 @@ import numpy.typing as npt
 
 from dptn_cli.errors import InputError
 
-LARGEST_COORDINATE = 1e6
+MAX_COORDINATE = 1e6
 
 
 def finite_numbers(values: object) -> npt.NDArray[np.float64]:
@@ -25,6 +25,6 @@ def finite_numbers(values: object) -> npt.NDArray[np.float64]:
         array = np.array(values, dtype=np.float64)
     except OverflowError as error:
         raise InputError("a keypoint is too large to be a pixel") from error
-    if not np.isfinite(array).all() or np.abs(array).max(initial=0) > LARGEST_COORDINATE:
+    if not np.isfinite(array).all() or np.abs(array).max(initial=0) > MAX_COORDINATE:
         raise InputError("a keypoint is not finite, or too large to be a pixel")
     return array

@@ -7,13 +7,13 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from dptn_cli.errors import InputError
-from dptn_cli.files import without_picture_suffix
+from dptn_cli.io.files import without_image_suffix
+from dptn_cli.io.paths import is_remote
+from dptn_cli.io.storage import is_folder, names_in, read_bytes
 from dptn_cli.keypoints import coco, openpose
 from dptn_cli.keypoints.annotation_csv import HEADER, Annotations
-from dptn_cli.keypoints.json_file import PeopleByPicture, kind_of, load_json
-from dptn_cli.locations import is_remote
-from dptn_cli.records import JOINTS, MISSING, FoundPose
-from dptn_cli.stores import is_folder, names_in, read_bytes
+from dptn_cli.keypoints.json_file import PeopleByImage, kind_of, load_json
+from dptn_cli.types import JOINTS, MISSING, FoundPose
 
 KNOWN = (
     f"an annotation CSV ({':'.join(HEADER)}), COCO keypoint JSON (images and annotations, or a "
@@ -21,7 +21,7 @@ KNOWN = (
 )
 SAME_WITHIN_PX = 1.0  # files round their coordinates differently
 SUFFIXES = (".csv", ".json")
-# What tools append to a picture's name; the first that fits is taken off.
+# What tools append to an image's name; the first that fits is taken off.
 NAME_ENDINGS = (".predictions.json", "_keypoints.json", ".json")
 NOBODY = np.full((JOINTS, 2), MISSING)
 NOBODY.flags.writeable = False
@@ -29,7 +29,7 @@ NOBODY.flags.writeable = False
 
 @dataclass(frozen=True)
 class _Entry:
-    """What one file says of a picture; `broken` is why its people cannot be used."""
+    """What one file says of an image; `broken` is why its people cannot be used."""
 
     path: Path
     people: tuple[FoundPose, ...]
@@ -37,10 +37,10 @@ class _Entry:
 
 
 class PoseFiles:
-    """The poses of pose files and of folders of such, by picture name.
+    """The poses of pose files and of folders of such, by image name.
 
-    JSON files that are named after a picture (openpifpaf's, OpenPose's) give its name with or
-    without the picture's suffix; without it, they hold for a picture of any suffix.
+    JSON files that are named after an image (openpifpaf's, OpenPose's) give its name with or
+    without the image's suffix; without it, they hold for an image of any suffix.
 
     Args:
         *paths: annotation CSVs, COCO, openpifpaf and OpenPose JSON, and folders of such. In a
@@ -76,7 +76,7 @@ class PoseFiles:
             raise InputError(problems[0])
         self._csv = Annotations(*csv)
 
-    def _add(self, path: Path, found: PeopleByPicture) -> None:
+    def _add(self, path: Path, found: PeopleByImage) -> None:
         for name in dict.fromkeys((*found.people, *found.broken)):
             people = tuple(found.people.get(name, ()))
             entry = _Entry(path, people, found.broken.get(name, ""))
@@ -85,18 +85,18 @@ class PoseFiles:
                 _check_same(name, _largest(name, known), known.path, _largest(name, entry), path)
 
     def names(self) -> Iterator[str]:
-        """The pictures whose poses are here, some perhaps without their suffix."""
+        """The images whose poses are here, some perhaps without their suffix."""
         yield from self._csv
         yield from (name for name in self._json if name not in self._csv)
 
     def find(self, name: str) -> FoundPose | None:
-        """The pose of a picture; of several people, the one whose joints cover most.
+        """The pose of an image; of several people, the one whose joints cover most.
 
         Args:
             name: relative, with forward slashes.
 
         Returns:
-            None where no file tells of the picture; all joints missing where a file says that
+            None where no file tells of the image; all joints missing where a file says that
             nobody was found in it.
 
         Raises:
@@ -107,7 +107,7 @@ class PoseFiles:
             pose = self._csv[name]
             confidence = (pose != MISSING).all(axis=1).astype(np.float64)
             found.append((FoundPose(name, pose, confidence), self._csv.path_of(name)))
-        for key in dict.fromkeys((name, without_picture_suffix(name))):
+        for key in dict.fromkeys((name, without_image_suffix(name))):
             if entry := self._json.get(key):
                 found.append((_largest(name, entry), entry.path))
         for (one, one_path), (other, other_path) in zip(found, found[1:], strict=False):
@@ -140,13 +140,13 @@ def _check_same(
 
 
 def _files_of(path: Path) -> Iterator[tuple[Path, str]]:
-    """The files that a path stands for, each with the picture that its own name tells of."""
+    """The files that a path stands for, each with the image that its own name tells of."""
     try:
         if not is_folder(path):
-            yield path, _picture_of(path.name)
+            yield path, _image_of(path.name)
             return
         for name in _names_in(path):
-            yield path / name, _picture_of(name)
+            yield path / name, _image_of(name)
     except OSError as error:
         raise InputError(f"{path}: {error.strerror}") from error
 
@@ -158,7 +158,7 @@ def _names_in(folder: Path) -> list[str]:
     return [file.relative_to(folder).as_posix() for file in files]
 
 
-def _picture_of(name: str) -> str:
+def _image_of(name: str) -> str:
     for ending in NAME_ENDINGS:
         if name.lower().endswith(ending) and len(name) > len(ending):
             return name[: -len(ending)]
@@ -186,14 +186,14 @@ def _start(path: Path) -> bytes:
         raise InputError(f"{path}: {error.strerror}") from error
 
 
-def _read_json(path: Path, name: str) -> PeopleByPicture:
+def _read_json(path: Path, name: str) -> PeopleByImage:
     document = load_json(path)
     try:
         if isinstance(document, dict) and "people" in document:
             return openpose.read_people(document, name)
         if isinstance(document, dict) and {"images", "annotations"} <= document.keys():
             return coco.read_annotations(document)
-        if isinstance(document, list) and _tells_pictures(document):
+        if isinstance(document, list) and _tells_images(document):
             return coco.read_results(document)
         if isinstance(document, list) and (not document or _has_keypoints(document[0])):
             return coco.read_predictions(document, name)
@@ -202,7 +202,7 @@ def _read_json(path: Path, name: str) -> PeopleByPicture:
     raise InputError(f"{path}: no pose file: found {kind_of(document)}; expected {KNOWN}")
 
 
-def _tells_pictures(entries: list[object]) -> bool:
+def _tells_images(entries: list[object]) -> bool:
     return any(isinstance(e, dict) and ("image_id" in e or "file_name" in e) for e in entries)
 
 

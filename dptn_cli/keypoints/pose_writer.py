@@ -2,46 +2,31 @@
 
 import json
 from collections.abc import Sequence
-from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from dptn_cli.enums import PoseFormat
 from dptn_cli.errors import InputError
-from dptn_cli.files import checked_name, without_picture_suffix, write_file
+from dptn_cli.io.files import checked_name, without_image_suffix, write_file
 from dptn_cli.keypoints.annotation_csv import HEADER, can_hold, format_pose
 from dptn_cli.keypoints.coco import annotations_of, predictions_of, results_of
 from dptn_cli.keypoints.openpose import people_of
-from dptn_cli.records import FoundPose
-
-
-class PoseFormat(StrEnum):
-    """How poses are written."""
-
-    CSV = "csv"
-    COCO = "coco"
-    COCO_RESULTS = "coco-results"
-    OPENPOSE = "openpose"
-    OPENPIFPAF = "openpifpaf"
-
-    @property
-    def by_picture(self) -> bool:
-        """Whether it is a folder with a file for each picture."""
-        return self in (PoseFormat.OPENPOSE, PoseFormat.OPENPIFPAF)
+from dptn_cli.types import FoundPose
 
 
 def write_poses(path: Path, poses: Sequence[FoundPose], pose_format: PoseFormat) -> None:
     """Write poses; a file is seen whole or not at all.
 
     Args:
-        path: the file; for formats with a file for each picture, the folder.
-        poses: people of one picture follow each other or not; the CSV holds one a picture.
+        path: the file; for formats with a file for each image, the folder.
+        poses: people of one image follow each other or not; the CSV holds one an image.
         pose_format: csv keeps the neck and no confidence; coco neither (the neck is found again
             between the shoulders), coco-results and openpifpaf the confidence; openpose both.
 
     Raises:
         InputError: a name that the format cannot hold, or a file that cannot be written.
     """
-    if pose_format.by_picture:
+    if pose_format.per_image:
         as_json = people_of if pose_format is PoseFormat.OPENPOSE else predictions_of
         for file, people in _by_file(path, poses, pose_format).items():
             _write(file, _json(as_json(people)))
@@ -54,7 +39,7 @@ def write_poses(path: Path, poses: Sequence[FoundPose], pose_format: PoseFormat)
 
 
 def drop_pose_file(folder: Path, name: str, pose_format: PoseFormat) -> None:
-    """Remove the file of a picture from a folder of such, if there is one.
+    """Remove the file of an image from a folder of such, if there is one.
 
     Raises:
         InputError: it cannot be removed.
@@ -67,10 +52,10 @@ def drop_pose_file(folder: Path, name: str, pose_format: PoseFormat) -> None:
 
 
 def _file_of(folder: Path, name: str, pose_format: PoseFormat) -> Path:
-    """A picture's file, named as the tool names it whose format it is."""
+    """An image's file, named as the tool names it whose format it is."""
     name = checked_name(name)
     if pose_format is PoseFormat.OPENPOSE:
-        return folder / f"{without_picture_suffix(name)}_keypoints.json"
+        return folder / f"{without_image_suffix(name)}_keypoints.json"
     return folder / f"{name}.predictions.json"
 
 
@@ -81,7 +66,7 @@ def _csv(poses: Sequence[FoundPose]) -> bytes:
         if not can_hold(found.name):
             raise InputError(f"{found.name!r}: an annotation CSV cannot hold this name; rename it")
         if found.name in names:
-            raise InputError(f"{found.name}: an annotation CSV holds one person a picture")
+            raise InputError(f"{found.name}: an annotation CSV holds one person an image")
         names.add(found.name)
         lines.append(format_pose(found.name, found.pose))
     return ("\n".join(lines) + "\n").encode()
@@ -90,7 +75,7 @@ def _csv(poses: Sequence[FoundPose]) -> bytes:
 def _by_file(
     folder: Path, poses: Sequence[FoundPose], pose_format: PoseFormat
 ) -> dict[Path, list[FoundPose]]:
-    """The people of each picture, by its file."""
+    """The people of each image, by its file."""
     files: dict[Path, list[FoundPose]] = {}
     for found in poses:
         people = files.setdefault(_file_of(folder, found.name, pose_format), [])

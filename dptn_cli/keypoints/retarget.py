@@ -4,14 +4,14 @@ import numpy as np
 import numpy.typing as npt
 
 from dptn_cli.errors import InputError
-from dptn_cli.keypoints.frame import with_missing
 from dptn_cli.keypoints.joints import JOINT_NAMES, NECK
-from dptn_cli.records import MISSING, Pose
+from dptn_cli.keypoints.network_grid import with_missing
+from dptn_cli.types import MISSING, Pose
 
 MID_HIP = len(JOINT_NAMES)  # a nineteenth joint between the hips
 # Grown people's limbs, measured against their height, differ by some 5 %. A limb that differs by
 # more than this is not longer or shorter but points towards the camera.
-MOST_DIFFERENCE = 1.15
+MAX_DIFFERENCE = 1.15
 DIGITS = 3  # a coordinate must not fall below a whole pixel by the last bit of a product
 
 HEAD = "head"
@@ -35,8 +35,8 @@ def retarget(target: Pose, source: Pose) -> Pose:
 
     The size is the ratio of the limbs' lengths, source to target, in the weighted median over
     limbs: one limb that points towards the camera does not change it. Each limb then takes the
-    source's own ratio, but no further than `MOST_DIFFERENCE` from the size: that is how far
-    people's builds differ. What differs more is foreshortened in one of the pictures, and a
+    source's own ratio, but no further than `MAX_DIFFERENCE` from the size: that is how far
+    people's builds differ. What differs more is foreshortened in one of the images, and a
     target limb that is short because it points at the camera has to stay short; drawn at the
     source's full length, it would be another pose. Directions are the target's throughout.
 
@@ -62,7 +62,7 @@ def retarget(target: Pose, source: Pose) -> Pose:
         raise InputError("the target pose has no limb in common with the source pose")
     ratios = {limb: lengths_near[limb] / lengths_far[limb] for limb in known}
     size = _weighted_median(ratios, lengths_near)
-    allowed = (size / MOST_DIFFERENCE, size * MOST_DIFFERENCE)
+    allowed = (size / MAX_DIFFERENCE, size * MAX_DIFFERENCE)
     scales = {limb: float(np.clip(ratio, *allowed)) for limb, ratio in ratios.items()}
     grown = _grown(far, scales, size)
     grown += _shift(grown, near)

@@ -15,7 +15,7 @@ class Gaussian:
     Attributes:
         mean: (D,) float64.
         factor: (K, D) float64, with covariance = factor.T @ factor; K is D, or N where there are
-            no more pictures than features.
+            no more images than features.
         count: N, at least 2.
     """
 
@@ -33,7 +33,7 @@ class FeatureSums:
     """Sums of features and of their products, float64: the memory does not grow with N.
 
     Args:
-        width: D, features a picture.
+        width: D, features an image.
     """
 
     def __init__(self, width: int) -> None:
@@ -58,10 +58,10 @@ class FeatureSums:
         """The Gaussian of what was added.
 
         Raises:
-            ValueError: fewer than two pictures have no covariance.
+            ValueError: fewer than two images have no covariance.
         """
         if self.count < 2:
-            raise ValueError("a covariance needs at least two pictures")
+            raise ValueError("a covariance needs at least two images")
         mean = self._sum / self.count
         if self._first:
             centred = np.concatenate(self._first) - mean

@@ -34,10 +34,10 @@ def load_inception(network: str, device: Device) -> Features:
     build = PublishedInception if network == "inception_published" else _tensorflow
     model = load_trained(network, build).to(device.name).eval()
 
-    def features(pictures_u8: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-        pictures = torch.from_numpy(np.ascontiguousarray(pictures_u8)).to(device.name)
+    def features(images_u8: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        images = torch.from_numpy(np.ascontiguousarray(images_u8)).to(device.name)
         with torch.inference_mode(), device.exact():
-            result: torch.Tensor = model(pictures.permute(0, 3, 1, 2).contiguous())
+            result: torch.Tensor = model(images.permute(0, 3, 1, 2).contiguous())
         values: npt.NDArray[np.float32] = result.float().cpu().numpy()
         return checked(values, network)
 
@@ -47,8 +47,8 @@ def load_inception(network: str, device: Device) -> Features:
 class PublishedInception(torch.nn.Module):
     """torchvision's ImageNet Inception-v3 with the input range that the paper's code gave it.
 
-    torchvision's `transform_input` expects pictures normalised with ImageNet's mean and std, and
-    takes that back; the published code gave it pictures in 0..1 instead.
+    torchvision's `transform_input` expects images normalised with ImageNet's mean and std, and
+    takes that back; the published code gave it images in 0..1 instead.
     """
 
     def __init__(self, state: dict[str, torch.Tensor]) -> None:
@@ -60,9 +60,9 @@ class PublishedInception(torch.nn.Module):
         self.network.AuxLogits = None
         self.network.fc = torch.nn.Identity()
 
-    def forward(self, pictures_u8: torch.Tensor) -> torch.Tensor:
+    def forward(self, images_u8: torch.Tensor) -> torch.Tensor:
         """(N, 3, H, W) uint8 -> (N, 2048)."""
-        x = pictures_u8.float() / 255
+        x = images_u8.float() / 255
         x = F.interpolate(x, (INPUT_SIDE, INPUT_SIDE), mode="bilinear", align_corners=False)
         features: torch.Tensor = self.network(x)
         return features
@@ -79,9 +79,9 @@ class _TensorflowInception(torch.nn.Module):
             "inception-v3-compat", [str(FEATURES)], feature_extractor_weights_path=weights
         )
 
-    def forward(self, pictures_u8: torch.Tensor) -> torch.Tensor:
+    def forward(self, images_u8: torch.Tensor) -> torch.Tensor:
         """(N, 3, H, W) uint8 -> (N, 2048)."""
-        features: torch.Tensor = self.network(pictures_u8)[0]
+        features: torch.Tensor = self.network(images_u8)[0]
         return features
 
 

@@ -1,4 +1,4 @@
-"""LPIPS by the `lpips` package, linear heads v0.1, pictures as on disk."""
+"""LPIPS by the `lpips` package, linear heads v0.1, images as on disk."""
 
 import contextlib
 from typing import TYPE_CHECKING, Any
@@ -45,7 +45,7 @@ class Lpips:
             (N,) float64.
 
         Raises:
-            Undefined: the pictures are too small for the network.
+            Undefined: the images are too small for the network.
             ModelError: the weights give no numbers.
         """
         if min(generated_u8.shape[1:3]) < SMALLEST_SIDE[self._network]:
@@ -55,10 +55,10 @@ class Lpips:
         result: npt.NDArray[np.float64] = distances.reshape(-1).double().cpu().numpy()
         return checked(result, self._network)
 
-    def _input(self, pictures_u8: npt.NDArray[np.uint8]) -> torch.Tensor:
+    def _input(self, images_u8: npt.NDArray[np.uint8]) -> torch.Tensor:
         """(N, 3, H, W) float32 in [-1, 1], as `lpips.im2tensor` makes it."""
-        pictures = torch.from_numpy(np.ascontiguousarray(pictures_u8)).to(self._device.name)
-        return pictures.permute(0, 3, 1, 2).float() / 127.5 - 1
+        images = torch.from_numpy(np.ascontiguousarray(images_u8)).to(self._device.name)
+        return images.permute(0, 3, 1, 2).float() / 127.5 - 1
 
 
 def _load(network: str) -> Any:

@@ -1,4 +1,4 @@
-"""The pixel metrics of one pair of pictures, by the rules of the protocols asked for."""
+"""The pixel metrics of one pair of images, by the rules of the protocols asked for."""
 
 import math
 from collections.abc import Callable, Collection, Mapping
@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from dptn_cli.enums import Protocol
 from dptn_cli.metrics.pixel import CANVAS_CONTENT, l1, mae, pad_white, psnr, to_unit
-from dptn_cli.metrics.protocols import Protocol
 from dptn_cli.metrics.ssim import ssim_published, ssim_standard, ssim_uniform
 from dptn_cli.metrics.undefined import Undefined
-from dptn_cli.records import PictureU8
+from dptn_cli.types import ImageU8
 
 
 @dataclass(frozen=True)
@@ -29,8 +29,8 @@ class PairScores:
 
 
 def score_pixels(
-    generated_u8: PictureU8,
-    truth_u8: PictureU8,
+    generated_u8: ImageU8,
+    truth_u8: ImageU8,
     protocols: Collection[Protocol],
     dataset: str | None,
 ) -> PairScores:
@@ -54,8 +54,8 @@ def score_pixels(
 
 
 def _computations(
-    generated_u8: PictureU8,
-    truth_u8: PictureU8,
+    generated_u8: ImageU8,
+    truth_u8: ImageU8,
     protocols: Collection[Protocol],
     dataset: str | None,
 ) -> dict[str, Callable[[], float]]:
@@ -77,14 +77,14 @@ def _computations(
     return computations
 
 
-def _as_published(picture_u8: PictureU8, dataset: str | None) -> npt.NDArray[np.float32] | None:
+def _as_published(image_u8: ImageU8, dataset: str | None) -> npt.NDArray[np.float32] | None:
     """In [0, 1], fashion on its canvas; None where it does not fit there."""
     if dataset != "fashion":
-        return to_unit(picture_u8)
-    return pad_white(to_unit(picture_u8)) if picture_u8.shape[:2] == CANVAS_CONTENT else None
+        return to_unit(image_u8)
+    return pad_white(to_unit(image_u8)) if image_u8.shape[:2] == CANVAS_CONTENT else None
 
 
-def _defined(picture: npt.NDArray[np.float32] | None) -> npt.NDArray[np.float32]:
-    if picture is None:
+def _defined(image: npt.NDArray[np.float32] | None) -> npt.NDArray[np.float32]:
+    if image is None:
         raise Undefined("not 256x176, which the canvas of the paper's fashion protocol takes")
-    return picture
+    return image

@@ -1,36 +1,36 @@
 """Differences pixel by pixel: PSNR, L1 and MAE, and the published canvas.
 
-Pictures are (H, W, 3): uint8, or float32 in [0, 1] as the published code holds them.
+Images are (H, W, 3): uint8, or float32 in [0, 1] as the published code holds them.
 """
 
 import numpy as np
 import numpy.typing as npt
 
-from dptn_cli.records import PictureU8
+from dptn_cli.types import ImageU8
 
 CANVAS = (256, 256)
-"""(height, width) of the white canvas that fashion pictures are pasted onto."""
+"""(height, width) of the white canvas that fashion images are pasted onto."""
 CANVAS_COLUMNS = slice(40, 216)
 CANVAS_CONTENT = (256, 176)
-"""(height, width) of a picture that fits into those columns."""
+"""(height, width) of an image that fits into those columns."""
 
 
-def to_unit(picture_u8: PictureU8) -> npt.NDArray[np.float32]:
-    """The picture in [0, 1], float32."""
-    return picture_u8.astype(np.float32) / np.float32(255)
+def to_unit(image_u8: ImageU8) -> npt.NDArray[np.float32]:
+    """The image in [0, 1], float32."""
+    return image_u8.astype(np.float32) / np.float32(255)
 
 
-def pad_white(picture: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """Paste a (256, 176, 3) picture at columns 40 to 215 of a white (256, 256, 3) canvas."""
+def pad_white(image: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Paste a (256, 176, 3) image at columns 40 to 215 of a white (256, 256, 3) canvas."""
     canvas = np.ones((*CANVAS, 3), np.float32)
-    canvas[:, CANVAS_COLUMNS] = picture
+    canvas[:, CANVAS_COLUMNS] = image
     return canvas
 
 
 def psnr(
     generated: npt.NDArray[np.generic], truth: npt.NDArray[np.generic], data_range: float
 ) -> float:
-    """10 log10(data_range^2 / mean squared error), in dB; infinite for equal pictures."""
+    """10 log10(data_range^2 / mean squared error), in dB; infinite for equal images."""
     difference = generated.astype(np.float64) - truth.astype(np.float64)
     error = float(np.mean(difference**2))
     return float(10 * np.log10(data_range**2 / error)) if error else float("inf")

@@ -7,14 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from dptn_cli.enums import Protocol
 from dptn_cli.errors import InputError
-
-
-class Protocol(StrEnum):
-    """A set of rules for measuring."""
-
-    PAPER = "paper"
-    STANDARD = "standard"
 
 
 class Kind(StrEnum):
@@ -32,7 +26,7 @@ class Metric:
     Attributes:
         protocol: whose rules it follows.
         name: its key in `report.json`.
-        kind: a pair's pixels, a pair's LPIPS, or the features of two sets of pictures.
+        kind: a pair's pixels, a pair's LPIPS, or the features of two sets of images.
         higher_is_better: the direction.
         digits: decimals worth showing.
         method: how it is computed, in one sentence.
@@ -64,7 +58,7 @@ METRICS: tuple[Metric, ...] = (
         True,
         4,
         "The published SSIM_256: Gaussian window (sigma 1.5, 11 pixels), biased covariance, data "
-        f"range = maximum - minimum of the generated picture, values x 255; {_CANVAS}. Mean over "
+        f"range = maximum - minimum of the generated image, values x 255; {_CANVAS}. Mean over "
         "pairs. The published table's SSIM is almost certainly this one.",
     ),
     Metric(
@@ -100,7 +94,7 @@ METRICS: tuple[Metric, ...] = (
         Kind.LPIPS,
         False,
         4,
-        "LPIPS, AlexNet with the linear heads v0.1; pictures as on disk in -1..1, no canvas. Mean "
+        "LPIPS, AlexNet with the linear heads v0.1; images as on disk in -1..1, no canvas. Mean "
         "over pairs.",
         network="alex",
     ),
@@ -110,10 +104,10 @@ METRICS: tuple[Metric, ...] = (
         Kind.FEATURES,
         False,
         4,
-        "Frechet distance of 2048 pool features of torchvision's ImageNet Inception-v3; pictures "
+        "Frechet distance of 2048 pool features of torchvision's ImageNet Inception-v3; images "
         "in 0..1, resized to 299 (bilinear, not antialiased), then x * std / 0.5 + (mean - 0.5) / "
         "0.5 with ImageNet's mean and std, as published. Not the standard FID. Generated: every "
-        "result; real: every picture of --real; covariances with N - 1.",
+        "result; real: every image of --real; covariances with N - 1.",
         network="inception_published",
     ),
     Metric(
@@ -158,7 +152,7 @@ METRICS: tuple[Metric, ...] = (
         False,
         4,
         "The standard FID: Frechet distance of 2048 features of the TensorFlow Inception "
-        "(torch-fidelity, exact to TensorFlow's). Generated: every result; real: every picture "
+        "(torch-fidelity, exact to TensorFlow's). Generated: every result; real: every image "
         "of --real.",
         network="inception_tensorflow",
     ),
@@ -169,7 +163,7 @@ METRICS: tuple[Metric, ...] = (
         False,
         6,
         "KID by torch-fidelity on the same features: mean of the unbiased MMD^2 with a cubic "
-        "kernel over 100 subsets of 1000 pictures (fewer where a set has fewer).",
+        "kernel over 100 subsets of 1000 images (fewer where a set has fewer).",
         network="inception_tensorflow",
     ),
 )

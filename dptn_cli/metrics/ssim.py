@@ -1,6 +1,6 @@
 """SSIM in its three forms, all by scikit-image, which has each of them as an option.
 
-The arithmetic is float64: in float32 a picture of little contrast loses the variance in the
+The arithmetic is float64: in float32 an image of little contrast loses the variance in the
 rounding, and the scikit-image of the published code's time computed in float64 as well.
 """
 
@@ -9,7 +9,7 @@ import numpy.typing as npt
 from skimage.metrics import structural_similarity
 
 from dptn_cli.metrics.undefined import Undefined
-from dptn_cli.records import PictureU8
+from dptn_cli.types import ImageU8
 
 GAUSSIAN_SIDE = 11
 """Window of a Gaussian of sigma 1.5 truncated at 3.5 sigma, pixels."""
@@ -17,20 +17,20 @@ UNIFORM_SIDE = 51
 
 
 def ssim_published(generated: npt.NDArray[np.float32], truth: npt.NDArray[np.float32]) -> float:
-    """The published SSIM_256: Gaussian window, data range taken from the generated picture.
+    """The published SSIM_256: Gaussian window, data range taken from the generated image.
 
     Args:
         generated: (H, W, 3) in [0, 1], on the canvas where the protocol has one.
         truth: likewise.
 
     Raises:
-        Undefined: the generated picture is one single value: its data range is 0, and the
+        Undefined: the generated image is one single value: its data range is 0, and the
             formula has no value there.
     """
     generated_255, truth_255 = (x.astype(np.float64) * 255 for x in (generated, truth))
     data_range = float(generated_255.max() - generated_255.min())
     if not data_range:
-        raise Undefined("the generated picture is one single value, its data range 0")
+        raise Undefined("the generated image is one single value, its data range 0")
     return _gaussian(generated_255, truth_255, data_range)
 
 
@@ -53,7 +53,7 @@ def ssim_uniform(generated: npt.NDArray[np.float32], truth: npt.NDArray[np.float
     )
 
 
-def ssim_standard(generated_u8: PictureU8, truth_u8: PictureU8) -> float:
+def ssim_standard(generated_u8: ImageU8, truth_u8: ImageU8) -> float:
     """Wang's SSIM: Gaussian window of sigma 1.5, biased covariance, data range 255.
 
     Raises:
@@ -82,11 +82,11 @@ def _mean_ssim(
     window: int,
     **options: object,
 ) -> float:
-    """The mean over the channels and over the region where the window lies within the picture.
+    """The mean over the channels and over the region where the window lies within the image.
 
     The channels are laid side by side and scikit-image called once, not once a channel: a window
     within a channel's valid region sees nothing of the next channel, so the values are the same,
-    and small pictures take a third less time.
+    and small images take a third less time.
     """
     height, width, channels = generated.shape
     if min(height, width) < window:

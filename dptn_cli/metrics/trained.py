@@ -10,7 +10,7 @@ import torch
 
 from dptn_cli.errors import ModelError
 from dptn_cli.metrics.weights import NETWORKS
-from dptn_cli.torchvision_import import import_torchvision
+from dptn_cli.network.torchvision_compat import import_torchvision
 
 Built = TypeVar("Built")
 Numbers = TypeVar("Numbers", bound=npt.NDArray[np.floating])

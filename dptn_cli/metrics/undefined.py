@@ -1,4 +1,4 @@
-"""A metric that has no value for a pair of pictures."""
+"""A metric that has no value for a pair of images."""
 
 
 class Undefined(ValueError):

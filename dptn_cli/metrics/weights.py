@@ -6,7 +6,7 @@ Nothing here imports torch, so a missing file is found out before anything heavy
 import importlib.util
 from dataclasses import dataclass
 
-from dptn_cli.weight_files import WeightFile, download, hub_folder
+from dptn_cli.io.weights import WeightFile, download, hub_folder
 
 __all__ = ["NETWORKS", "NetworkNeeds", "WeightFile", "download", "hub_folder", "missing_for"]
 

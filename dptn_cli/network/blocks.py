@@ -37,7 +37,7 @@ def double(channels_in: int, channels_out: int) -> nn.ConvTranspose2d:
 
 
 class FirstEncoderBlock(nn.Module):
-    """(N, C_in, H, W) -> (N, C_out, H/2, W/2), straight from the picture."""
+    """(N, C_in, H, W) -> (N, C_out, H/2, W/2), straight from the image."""
 
     def __init__(self, channels_in: int, channels_out: int) -> None:
         super().__init__()
@@ -132,7 +132,7 @@ class DiscriminatorBlock(nn.Module):
     Args:
         channels_in: channels of the input.
         channels_out: channels of the output.
-        first: the block sees the picture: no leading activation, hidden width the output's.
+        first: the block sees the image: no leading activation, hidden width the output's.
     """
 
     def __init__(self, channels_in: int, channels_out: int, *, first: bool = False) -> None:

@@ -17,13 +17,13 @@ import torch
 from torch import Tensor
 
 from dptn_cli.errors import InputError, ModelError
-from dptn_cli.files import write_atomic
+from dptn_cli.io.files import write_atomic
 from dptn_cli.network.config import GeneratorConfig
 from dptn_cli.network.generator import Generator
-from dptn_cli.records import Frame
+from dptn_cli.types import ImageSpec
 
 FORMAT = "dptn-generator-1"
-MOST_LISTED = 8
+MAX_LISTED = 8
 
 _SECOND_NAMES = (
     (re.compile(r"^(mblock\d+)\.conv1\."), r"\1.model.2."),
@@ -40,12 +40,12 @@ class LoadedGenerator:
 
     Attributes:
         generator: with its weights, in evaluation mode, on the CPU.
-        frame: the pictures it was trained on; None in a published checkpoint.
+        spec: the images it was trained on; None in a published checkpoint.
         sha256: of the file.
     """
 
     generator: Generator
-    frame: Frame | None
+    spec: ImageSpec | None
     sha256: str
 
 
@@ -57,20 +57,20 @@ def load_generator(path: Path) -> LoadedGenerator:
             another shape or not finite; the message lists them.
     """
     content = read_checkpoint(path)
-    config, frame, tensors = _parts(path, content)
+    config, spec, tensors = _parts(path, content)
     generator = Generator(config)
     state = published_to_own_names(path, tensors)
     check_tensors(path, state, generator.state_dict())
     generator.load_state_dict(state)
-    return LoadedGenerator(generator.eval(), frame, hashlib.sha256(path.read_bytes()).hexdigest())
+    return LoadedGenerator(generator.eval(), spec, hashlib.sha256(path.read_bytes()).hexdigest())
 
 
-def save_generator(path: Path, generator: Generator, frame: Frame) -> None:
+def save_generator(path: Path, generator: Generator, spec: ImageSpec) -> None:
     """Write an own checkpoint, atomically: official tensor names, configuration and frame."""
     content = {
         "format": FORMAT,
         "config": asdict(generator.config),
-        "frame": asdict(frame),
+        "frame": asdict(spec),
         "generator": {name: t.detach().cpu() for name, t in generator.state_dict().items()},
     }
     write_atomic(path, lambda file: torch.save(content, file))
@@ -98,16 +98,16 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
 
 def _parts(
     path: Path, content: dict[str, Any]
-) -> tuple[GeneratorConfig, Frame | None, Mapping[str, Any]]:
+) -> tuple[GeneratorConfig, ImageSpec | None, Mapping[str, Any]]:
     if "format" not in content:
         return GeneratorConfig(), None, content
     if content["format"] != FORMAT:
         raise ModelError(f"{path}: format {content['format']!r}, this dptn reads {FORMAT!r}")
     try:
         config = GeneratorConfig(**_known(content["config"], GeneratorConfig))
-        values = _known(content["frame"], Frame)
+        values = _known(content["frame"], ImageSpec)
         values |= {key: tuple(values[key]) for key in ("image_size", "network_size")}
-        return config, Frame(**values), dict(content["generator"])
+        return config, ImageSpec(**values), dict(content["generator"])
     except (KeyError, TypeError, ValueError, InputError) as error:
         raise ModelError(f"{path}: its configuration cannot be read: {error}") from error
 
@@ -168,5 +168,5 @@ def check_tensors(path: Path, found: Mapping[str, Tensor], expected: Mapping[str
 
 
 def _listed(kind: str, names: list[str]) -> str:
-    more = f" and {len(names) - MOST_LISTED} more" if len(names) > MOST_LISTED else ""
-    return f"{len(names)} {kind}: {', '.join(names[:MOST_LISTED])}{more}"
+    more = f" and {len(names) - MAX_LISTED} more" if len(names) > MAX_LISTED else ""
+    return f"{len(names)} {kind}: {', '.join(names[:MAX_LISTED])}{more}"

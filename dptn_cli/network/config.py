@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 
 from dptn_cli.errors import ModelError
-from dptn_cli.records import JOINTS, Frame
+from dptn_cli.types import JOINTS, ImageSpec
 
-FRAMES = {
-    "fashion": Frame("fashion", image_size=(256, 176), network_size=(256, 256)),
-    "market": Frame("market", image_size=(128, 64), network_size=(128, 64)),
+IMAGE_SPECS = {
+    "fashion": ImageSpec("fashion", image_size=(256, 176), network_size=(256, 256)),
+    "market": ImageSpec("market", image_size=(128, 64), network_size=(128, 64)),
 }
 
 

@@ -1,4 +1,4 @@
-"""The DPTN discriminator: a patch critic, spectrally normalised throughout."""
+"""The DPTN discriminator: a patch discriminator, spectrally normalised throughout."""
 
 from typing import cast
 
@@ -10,7 +10,7 @@ WIDTHS = (32, 64, 128, 128)
 
 
 class Discriminator(nn.Module):
-    """Pictures (N, 3, H, W) in [-1, 1] -> a score for each patch, (N, 1, H / 2^L, W / 2^L).
+    """Images (N, 3, H, W) in [-1, 1] -> a score for each patch, (N, 1, H / 2^L, W / 2^L).
 
     Args:
         layers: L, 4 for the published fashion model, 3 for market.

@@ -19,10 +19,10 @@ RGB = 3
 
 
 class Generator(nn.Module):
-    """A person's picture and two poses in, the person in the second pose out.
+    """A person's image and two poses in, the person in the second pose out.
 
     The two branches, source to source and source to target, share encoder, residual blocks and
-    decoder. Inference needs `source_features` ... `picture` alone; training calls `forward`.
+    decoder. Inference needs `source_features` ... `image` alone; training calls `forward`.
     """
 
     def __init__(self, config: GeneratorConfig | None = None) -> None:
@@ -67,8 +67,8 @@ class Generator(nn.Module):
         memory = self.PTM.encode(source_features)
         return self.PTM.key_values(memory, self.source_encoder(source_image))
 
-    def picture(self, features: Tensor) -> Tensor:
-        """Decode features (N, 4 width, H/8, W/8) to pictures (N, 3, H, W) in [-1, 1]."""
+    def image(self, features: Tensor) -> Tensor:
+        """Decode features (N, 4 width, H/8, W/8) to images (N, 3, H, W) in [-1, 1]."""
         x = self.decoder2(self.decoder1(self.decoder0(features)))
         return cast(Tensor, self.outconv(x))
 
@@ -88,11 +88,11 @@ class Generator(nn.Module):
         f_ss = self.features(source_image, source_maps, source_maps)
         f_st = self.features(source_image, source_maps, target_maps)
         texture = self.source_texture(source_image, f_ss)
-        return self.picture(self.PTM.decode(f_st, texture)), self.picture(f_ss)
+        return self.image(self.PTM.decode(f_st, texture)), self.image(f_ss)
 
 
 class SourceEncoder(nn.Module):
-    """F_s: (N, 3, H, W) -> (N, 4 width, H/8, W/8), the texture of the picture alone."""
+    """F_s: (N, 3, H, W) -> (N, 4 width, H/8, W/8), the texture of the image alone."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -101,5 +101,5 @@ class SourceEncoder(nn.Module):
         self.encoder1 = EncoderBlock(2 * width, 4 * width)
 
     def forward(self, image: Tensor) -> Tensor:
-        """Encode pictures in [-1, 1]."""
+        """Encode images in [-1, 1]."""
         return cast(Tensor, self.encoder1(self.encoder0(self.block0(image))))

@@ -5,7 +5,7 @@ Three identities, exact but for the order of float additions:
 - A keypoint map is the outer product of two 1-D Gaussians, so the first convolution over the
   maps is a small matrix product of 1-D convolutions. No map is ever drawn.
 - A stride-2 transposed convolution is four small convolutions, one for each phase of the output:
-  pixels (2y + p, 2x + q). The last block's are left as four pictures of half the size, and the
+  pixels (2y + p, 2x + q). The last block's are left as four images of half the size, and the
   output convolution is taken apart in the same way, so nothing is interleaved before the 3
   channels of the result. The block's two transposed convolutions, of its main path and its
   shortcut, are one over both inputs.
@@ -23,27 +23,27 @@ from dptn_cli.network.blocks import LEAKY_SLOPE, DecoderBlock, OutputBlock
 from dptn_cli.network.generator import RGB, Generator
 from dptn_cli.network.tensors import joint_lines
 from dptn_cli.network.transformer import KeyValue
-from dptn_cli.records import Frame
+from dptn_cli.types import ImageSpec
 
 PHASES = tuple((row, col) for row in (0, 1) for col in (0, 1))
 
 
 class InferenceGenerator(nn.Module):
-    """Target pictures of a generator, for its branch source to target alone.
+    """Target images of a generator, for its branch source to target alone.
 
     Args:
         generator: its weights are used, and copied where they are rearranged.
-        frame: the pictures it was trained on.
+        spec: the images it was trained on.
     """
 
-    def __init__(self, generator: Generator, frame: Frame) -> None:
+    def __init__(self, generator: Generator, spec: ImageSpec) -> None:
         super().__init__()
-        self.generator, self.frame = generator, frame
+        self.generator, self.spec = generator, spec
         first = cast(nn.Conv2d, generator.block0.model[0])
         texture = cast(nn.Conv2d, generator.source_encoder.block0.model[0])
         joints = generator.config.joints
         of_source, of_target = first.weight[:, RGB : RGB + joints], first.weight[:, RGB + joints :]
-        # Both encoders look at the picture: one convolution for the two.
+        # Both encoders look at the image: one convolution for the two.
         self.of_image = nn.Parameter(torch.cat([first.weight[:, :RGB], texture.weight]))
         self.of_image_bias = nn.Parameter(torch.cat([_bias(first), _bias(texture)]))
         self.of_source_pose = PoseConvolution(of_source)
@@ -53,7 +53,7 @@ class InferenceGenerator(nn.Module):
     def forward(
         self, image: Tensor, source_pose: Tensor, target_pose: Tensor, source_index: Tensor
     ) -> Tensor:
-        """Make the targets' pictures.
+        """Make the targets' images.
 
         Args:
             image: (S, 3, H, W) in [-1, 1].
@@ -81,7 +81,7 @@ class InferenceGenerator(nn.Module):
         return cast(Tensor, self.last(self.generator.decoder1(self.generator.decoder0(decoded))))
 
     def _lines(self, pose: Tensor) -> tuple[Tensor, Tensor]:
-        rows, cols = joint_lines(pose, self.frame.network_size, self.frame.sigma_px)
+        rows, cols = joint_lines(pose, self.spec.network_size, self.spec.sigma_px)
         dtype = self.of_image.dtype
         return _windows(rows.to(dtype)), _windows(cols.to(dtype))
 
@@ -132,7 +132,7 @@ def _windows(lines: Tensor) -> Tensor:
 class LastBlocks(nn.Module):
     """The last decoder block and the output block, without a full-size feature map.
 
-    Phase (p, q) of a picture holds its pixels (2y + p, 2x + q).
+    Phase (p, q) of an image holds its pixels (2y + p, 2x + q).
     """
 
     def __init__(self, block: DecoderBlock, output: OutputBlock) -> None:

@@ -1,15 +1,15 @@
-"""Pictures and poses as the networks see them, and back: the one home of these conversions."""
+"""Images and poses as the networks see them, and back: the one home of these conversions."""
 
 import torch
 from torch import Tensor
 
 
-def picture_to_tensor(picture_u8: Tensor) -> Tensor:
+def image_to_tensor(image_u8: Tensor) -> Tensor:
     """(N, H, W, 3) uint8 RGB -> (N, 3, H, W) float32 in [-1, 1], x / 127.5 - 1."""
-    return picture_u8.permute(0, 3, 1, 2).float() / 127.5 - 1
+    return image_u8.permute(0, 3, 1, 2).float() / 127.5 - 1
 
 
-def tensor_to_picture(tensor: Tensor) -> Tensor:
+def tensor_to_image(tensor: Tensor) -> Tensor:
     """(N, 3, H, W) in [-1, 1] -> (N, H, W, 3) uint8 RGB, truncated as the published code does."""
     levels = ((tensor.float() + 1) / 2 * 255).clamp(0, 255)
     return levels.to(torch.uint8).permute(0, 2, 3, 1)
@@ -23,7 +23,7 @@ def keypoint_maps(pose_yx: Tensor, size: tuple[int, int], sigma_px: float = 6.0)
 
     Args:
         pose_yx: (N, J, 2) as (y, x), pixels of the network's grid, truncated here toward zero;
-            (-1, -1) is a missing joint. A joint outside the picture is drawn all the same.
+            (-1, -1) is a missing joint. A joint outside the image is drawn all the same.
         size: (height, width) of the network's grid.
         sigma_px: standard deviation, pixels.
 
@@ -49,7 +49,7 @@ def joint_lines(
 
 
 def _gaussian(centre: Tensor, length: int, sigma_px: float) -> Tensor:
-    """(N, J) centres -> (N, J, length), float64: one float32 ulp here is 4e-4 in the picture."""
+    """(N, J) centres -> (N, J, length), float64: one float32 ulp here is 4e-4 in the image."""
     pixels = torch.arange(length, dtype=torch.float64, device=centre.device)
     distance = pixels - centre.double().unsqueeze(2)
     return torch.exp(distance.square() * (-0.5 / sigma_px**2))

@@ -1,1 +1,1 @@
-"""From pictures as they come to the published data layout that `dptn train` reads."""
+"""From images as they come to the published data layout that `dptn train` reads."""

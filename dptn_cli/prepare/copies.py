@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from dptn_cli.errors import InputError
-from dptn_cli.files import write_file
+from dptn_cli.io.files import write_file
 
 
 def copy_file(source: Path, copy: Path) -> None:

@@ -1,6 +1,6 @@
-"""DeepFashion's In-shop pictures, cropped and named as the published lists have them.
+"""DeepFashion's In-shop images, cropped and named as the published lists have them.
 
-A raw picture `img/WOMEN/Blouses_Shirts/id_00000001/02_1_front.jpg` is listed as
+A raw image `img/WOMEN/Blouses_Shirts/id_00000001/02_1_front.jpg` is listed as
 `fashionWOMENBlouses_Shirtsid0000000102_1front.jpg`: the parts of its path without their
 slashes, the underscores of the item and those after the view's number left out.
 """
@@ -13,9 +13,10 @@ from pathlib import Path
 
 import numpy as np
 
+from dptn_cli.enums import ImageFormat
 from dptn_cli.errors import InputError
-from dptn_cli.files import checked_name, make_folder, write_atomic
-from dptn_cli.images import encode_picture, picture_size, read_picture
+from dptn_cli.io.files import checked_name, make_folder, write_atomic
+from dptn_cli.io.images import encode_image, read_image, read_image_size
 from dptn_cli.prepare.copies import copy_file
 from dptn_cli.prepare.report import Prepared
 
@@ -29,14 +30,14 @@ _VIEW = re.compile(r"(\d+)_(.+)\.(jpe?g)", re.IGNORECASE)
 
 @dataclass(frozen=True)
 class _Crop:
-    """A picture to make; `raws` is where it was found, in several folders perhaps."""
+    """An image to make; `raws` is where it was found, in several folders perhaps."""
 
     raws: Sequence[Path]
     out: Path
 
 
 def published_name(raw: Path) -> str | None:
-    """The name that the published lists give a raw picture; None where its path has no such."""
+    """The name that the published lists give a raw image; None where its path has no such."""
     if len(raw.parts) < 4:
         return None
     gender, category, item, file = raw.parts[-4:]
@@ -50,39 +51,39 @@ def published_name(raw: Path) -> str | None:
 def prepare_deepfashion(
     raw: Path, lists: Path, out: Path, *, workers: int, advance: Callable[[int], None]
 ) -> Prepared:
-    """Crop every listed picture to columns 40 to 215 and copy the lists beside them.
+    """Crop every listed image to columns 40 to 215 and copy the lists beside them.
 
     Args:
-        raw: folder with the 256x256 pictures, in the folders they came in; larger ones of the
+        raw: folder with the 256x256 images, in the folders they came in; larger ones of the
             same names (`img_highres/`) may be there too.
         lists: folder of `train.lst` and `test.lst`, and of the annotation and pair CSVs.
-        out: gets `train/`, `test/` and the CSVs; pictures that are there already stay.
+        out: gets `train/`, `test/` and the CSVs; images that are there already stay.
         workers: threads.
-        advance: is told the number of listed pictures looked at.
+        advance: is told the number of listed images looked at.
 
     Raises:
-        InputError: a list is missing, not one listed picture is in `raw`, or none can be used.
+        InputError: a list is missing, not one listed image is in `raw`, or none can be used.
     """
     listed = {phase: _read_list(lists / f"{phase}.lst") for phase in PHASES}
     found = _by_name(raw)
     if not any(name in found for names in listed.values() for name in names):
         raise InputError(
-            f"{raw}: none of the {sum(map(len, listed.values())):,} listed pictures is there; "
-            "the In-shop pictures are wanted, as WOMEN/Dresses/id_00000002/02_1_front.jpg"
+            f"{raw}: none of the {sum(map(len, listed.values())):,} listed images is there; "
+            "the In-shop images are wanted, as WOMEN/Dresses/id_00000002/02_1_front.jpg"
         )
     counts, problems = _crop_all(listed, found, out, workers=workers, advance=advance)
     if not any(counts.values()):
-        raise InputError(f"{out}: not one picture could be made:", tuple(problems))
+        raise InputError(f"{out}: not one image could be made:", tuple(problems))
     problems += [problem for phase in PHASES for problem in _copy_lists(lists, out, phase)]
     for_training = [(out / pattern.format("train")).is_file() for pattern in LISTS]
-    ready = all(for_training) and counts["train pictures"] > 0
+    ready = all(for_training) and counts["train images"] > 0
     return Prepared(counts, problems, ready)
 
 
 def _by_name(raw: Path) -> dict[str, list[Path]]:
-    """Where the raw pictures are, by the names that the lists give them."""
+    """Where the raw images are, by the names that the lists give them."""
     found: dict[str, list[Path]] = {}
-    for path in _pictures(raw):
+    for path in _images(raw):
         if name := published_name(path):
             found.setdefault(name, []).append(path)
     return found
@@ -96,7 +97,7 @@ def _crop_all(
     workers: int,
     advance: Callable[[int], None],
 ) -> tuple[dict[str, int], list[str]]:
-    """How many pictures of each phase are there in the end, and what is wrong with the others."""
+    """How many images of each phase are there in the end, and what is wrong with the others."""
     counts: dict[str, int] = {}
     problems: list[str] = []
     with ThreadPoolExecutor(workers) as pool:
@@ -104,7 +105,7 @@ def _crop_all(
             make_folder(out / phase)
             crops = [_Crop(found[n], out / phase / n) for n in names if n in found]
             problems += [
-                f"{phase}: {name} is not among the raw pictures"
+                f"{phase}: {name} is not among the raw images"
                 for name in names
                 if name not in found
             ]
@@ -114,12 +115,12 @@ def _crop_all(
                 made += not problem
                 problems += [f"{phase}: {problem}"] if problem else []
                 advance(1)
-            counts[f"{phase} pictures"] = made
+            counts[f"{phase} images"] = made
     return counts, problems
 
 
 def count_listed(lists: Path) -> int:
-    """How many pictures the two lists name.
+    """How many images the two lists name.
 
     Raises:
         InputError: a list is missing.
@@ -132,11 +133,11 @@ def _read_list(path: Path) -> list[str]:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise InputError(f"{path}: {reason}; it lists a phase's pictures, a name a line") from error
+        raise InputError(f"{path}: {reason}; it lists a phase's images, a name a line") from error
     return [checked_name(line) for line in lines if line.strip()]
 
 
-def _pictures(raw: Path) -> Iterator[Path]:
+def _images(raw: Path) -> Iterator[Path]:
     if not raw.is_dir():
         raise InputError(f"{raw}: no such folder")
     for path in sorted(raw.rglob("*")):
@@ -145,16 +146,18 @@ def _pictures(raw: Path) -> Iterator[Path]:
 
 
 def _crop(crop: _Crop) -> str:
-    """Write one picture; what is wrong with it, or ''."""
+    """Write one image; what is wrong with it, or ''."""
     if crop.out.is_file():
         return ""
     raw = _of_raw_size(crop.raws)
     try:
-        picture = read_picture(raw)
-        if picture.shape[:2] != RAW_SIZE:
-            height, width = picture.shape[:2]
-            return f"{raw}: {height}x{width} pixels (HxW), the raw pictures have 256x256"
-        content = encode_picture(np.ascontiguousarray(picture[:, COLUMNS]), "jpg", JPEG_QUALITY)
+        image = read_image(raw)
+        if image.shape[:2] != RAW_SIZE:
+            height, width = image.shape[:2]
+            return f"{raw}: {height}x{width} pixels (HxW), the raw images have 256x256"
+        content = encode_image(
+            np.ascontiguousarray(image[:, COLUMNS]), ImageFormat.JPG, JPEG_QUALITY
+        )
         write_atomic(crop.out, lambda file: file.write(content))
     except InputError as error:
         return str(error)
@@ -167,7 +170,7 @@ def _of_raw_size(paths: Sequence[Path]) -> Path:
     """The first of the size that is cropped; the first of all where none is."""
     for path in paths if len(paths) > 1 else ():
         try:
-            if picture_size(path) == RAW_SIZE:
+            if read_image_size(path) == RAW_SIZE:
                 return path
         except InputError:
             continue

@@ -1,4 +1,4 @@
-"""Pictures of one's own: who is on which, and so which pairs there are to learn from."""
+"""Images of one's own: who is on which, and so which pairs there are to learn from."""
 
 import csv
 import io
@@ -11,26 +11,26 @@ from pathlib import Path
 from typing import BinaryIO, TypeAlias
 
 from dptn_cli.errors import InputError
-from dptn_cli.files import checked_name, inside, write_file
-from dptn_cli.images import picture_size
+from dptn_cli.io.files import checked_name, safe_join, write_file
+from dptn_cli.io.images import read_image_size
+from dptn_cli.io.storage import TEMPORARY_PREFIX
 from dptn_cli.keypoints import Annotations, format_pose
 from dptn_cli.prepare.copies import copy_file
 from dptn_cli.prepare.report import Prepared
-from dptn_cli.records import Size
-from dptn_cli.stores import TEMPORARY_PREFIX
+from dptn_cli.types import Size
 
 HEADER = "name:keypoints_y:keypoints_x"
 PHASES = ("train", "test")
 
 Groups: TypeAlias = Sequence[Sequence[str]]
-"""Names of pictures, by person."""
+"""Names of images, by person."""
 
 
 def identities_of(names: Iterable[str], pattern: str) -> dict[str, str]:
-    """Who is on each picture, by a regular expression over its name.
+    """Who is on each image, by a regular expression over its name.
 
     Args:
-        names: of the pictures.
+        names: of the images.
         pattern: its first group is the identity; names that do not match have none.
 
     Raises:
@@ -47,7 +47,7 @@ def identities_of(names: Iterable[str], pattern: str) -> dict[str, str]:
 
 
 def read_identities(path: Path) -> dict[str, str]:
-    """Who is on each picture, from a CSV with the columns `name` and `identity`.
+    """Who is on each image, from a CSV with the columns `name` and `identity`.
 
     Raises:
         InputError: no such file, or it has no such columns.
@@ -69,7 +69,7 @@ def read_identities(path: Path) -> dict[str, str]:
 
 
 def prepare_own(
-    pictures: Path,
+    images: Path,
     poses: Annotations,
     identities: Mapping[str, str],
     out: Path,
@@ -77,29 +77,29 @@ def prepare_own(
     test_share: float,
     seed: int,
 ) -> Prepared:
-    """Split people, never a person's pictures, into phases; write the published layout.
+    """Split people, never a person's images, into phases; write the published layout.
 
     Args:
-        pictures: folder of the pictures.
+        images: folder of the images.
         poses: keypoints by name.
-        identities: who is on which picture, by name.
-        out: gets `train/`, `test/`, annotations and pairs: all ordered pairs of two pictures of
+        identities: who is on which image, by name.
+        out: gets `train/`, `test/`, annotations and pairs: all ordered pairs of two images of
             one person.
         test_share: of the people, for the test phase.
         seed: of the split.
 
     Raises:
-        InputError: nothing to make a pair of, `out` holds another preparation or the pictures
+        InputError: nothing to make a pair of, `out` holds another preparation or the images
             themselves, or a file cannot be read or written.
     """
-    folder = pictures.resolve()
+    folder = images.resolve()
     usable, problems = _usable(folder, poses, identities)
     people = _by_person(usable, identities)
     alone = [person for person, names in people.items() if len(names) < 2]
-    problems += [f"{people[person][0]}: the only picture of {person}" for person in alone]
+    problems += [f"{people[person][0]}: the only image of {person}" for person in alone]
     pairs = {person: names for person, names in people.items() if len(names) > 1}
     if not pairs:
-        raise InputError(f"{pictures}: nobody is on two usable pictures: {'; '.join(problems[:3])}")
+        raise InputError(f"{images}: nobody is on two usable images: {'; '.join(problems[:3])}")
     split = _split(pairs, test_share, seed)
     _check_out(out, folder, split)
     counts: dict[str, int] = {}
@@ -118,7 +118,7 @@ def _by_person(names: Iterable[str], identities: Mapping[str, str]) -> dict[str,
 def _usable(
     folder: Path, poses: Annotations, identities: Mapping[str, str]
 ) -> tuple[list[str], list[str]]:
-    """Names of pictures of the commonest size with keypoints, and what is wrong with others."""
+    """Names of images of the commonest size with keypoints, and what is wrong with others."""
     problems: list[str] = []
     sizes: dict[str, Size] = {}
     for name in sorted(identities):
@@ -129,7 +129,7 @@ def _usable(
                 raise InputError("no keypoints")
             if not (poses[name] >= 0).any():
                 raise InputError("all 18 joints are missing")
-            sizes[name] = picture_size(inside(folder, name))
+            sizes[name] = read_image_size(safe_join(folder, name))
         except InputError as error:
             problems.append(f"{name}: {error}")
     if not sizes:
@@ -143,7 +143,7 @@ def _usable(
 
 
 def _split(people: Mapping[str, Sequence[str]], test_share: float, seed: int) -> dict[str, Groups]:
-    """The pictures of each person, by phase; a phase without people is left out."""
+    """The images of each person, by phase; a phase without people is left out."""
     test = _test_people(sorted(people), test_share, seed)
     split = {
         phase: [people[one] for one in sorted(people) if (one in test) == (phase == "test")]
@@ -162,7 +162,7 @@ def _test_people(people: list[str], share: float, seed: int) -> set[str]:
 def _check_out(out: Path, folder: Path, split: Mapping[str, Groups]) -> None:
     """Refuse what would be left of another preparation: its people might be in both phases."""
     if any(folder.is_relative_to((out / phase).resolve()) for phase in PHASES):
-        raise InputError(f"{out}: the pictures themselves are in it; name another folder")
+        raise InputError(f"{out}: the images themselves are in it; name another folder")
     ours = {out / name for phase in split for name in _lists(phase)}
     for phase, groups in split.items():
         ours.update(out / phase / name for names in groups for name in names)
@@ -196,13 +196,13 @@ def _write_phase(
     write_file(pairs, lambda file: _write_pairs(file, groups))
     return {
         f"{phase} people": len(groups),
-        f"{phase} pictures": len(names),
+        f"{phase} images": len(names),
         f"{phase} pairs": sum(len(group) * (len(group) - 1) for group in groups),
     }
 
 
 def _write_pairs(file: BinaryIO, groups: Groups) -> None:
-    """All ordered pairs of two pictures of one person."""
+    """All ordered pairs of two images of one person."""
     text = io.TextIOWrapper(file, encoding="utf-8", newline="")
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(("from", "to"))

@@ -10,11 +10,12 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from dptn_cli.enums import Protocol
 from dptn_cli.errors import InputError
-from dptn_cli.files import make_folder, write_atomic
-from dptn_cli.metrics.protocols import BY_ID, METRICS, Metric, Protocol
+from dptn_cli.evaluate.types import Comparison, Interval, PairTable, Report
+from dptn_cli.io.files import make_folder, write_atomic
+from dptn_cli.metrics.protocols import BY_ID, METRICS, Metric
 from dptn_cli.report.rows import format_score, score_rows
-from dptn_cli.scores import Comparison, Interval, PairTable, Report
 
 JSON_NAME, CSV_NAME, HTML_NAME = "report.json", "pairs.csv", "report.html"
 

@@ -1,4 +1,4 @@
-"""A report as one HTML file that needs no network: tables, charts, pictures, methods."""
+"""A report as one HTML file that needs no network: tables, charts, images, methods."""
 
 from collections.abc import Iterable, Sequence
 from html import escape
@@ -6,7 +6,9 @@ from importlib.resources import files
 from pathlib import Path
 
 from dptn_cli import __version__
-from dptn_cli.metrics.protocols import BY_ID, METRICS, Metric, Protocol
+from dptn_cli.enums import Protocol
+from dptn_cli.evaluate.types import Comparison, Difference, Report
+from dptn_cli.metrics.protocols import BY_ID, METRICS, Metric
 from dptn_cli.metrics.published import (
     COLUMNS,
     DATASET_TITLES,
@@ -15,9 +17,9 @@ from dptn_cli.metrics.published import (
     published_table,
 )
 from dptn_cli.report.formats import HTML_NAME, write_file
+from dptn_cli.report.images import histogram, image_cards
 from dptn_cli.report.markup import headings, table
 from dptn_cli.report.pair_table import pair_table
-from dptn_cli.report.pictures import histogram, picture_cards
 from dptn_cli.report.rows import (
     ScoreRow,
     clearly_better,
@@ -29,7 +31,6 @@ from dptn_cli.report.rows import (
     score_rows,
     verdict,
 )
-from dptn_cli.scores import Comparison, Difference, Report
 
 # Nothing from anywhere: a file name that holds markup could do nothing even if it got through.
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
@@ -59,7 +60,7 @@ def page(comparison: Comparison) -> str:
         *(_remarks(report, named=several) for report in reports),
         "<h2>The published table, paper protocol</h2>",
         _published(reports),
-        *(_pictures(report, named=several) for report in reports),
+        *(_images(report, named=several) for report in reports),
         pair_table(reports),
         _methods(reports),
     ]
@@ -100,7 +101,7 @@ def _head(report: Report, *, named: bool) -> str:
     facts = [f"{len(report.table.pairs):,} pairs"]
     facts += [f"{len(report.unpaired):,} without a partner"] if report.unpaired else []
     facts += [f"{len(report.failed):,} failed"] if report.failed else []
-    facts += [f"{report.real:,} real pictures"] if report.real else []
+    facts += [f"{report.real:,} real images"] if report.real else []
     facts.append(DATASET_TITLES.get(report.dataset or "", "data set not known"))
     formats = " and ".join(f"{n:,} {name.upper()}" for name, n in sorted(report.formats.items()))
     facts.append(f"results: {formats}")
@@ -228,13 +229,13 @@ def _four_decimals(scores: Iterable[float | None]) -> str:
     return "".join(f"<td>{'' if score is None else f'{score:.4f}'}</td>" for score in scores)
 
 
-def _pictures(report: Report, *, named: bool) -> str:
+def _images(report: Report, *, named: bool) -> str:
     """The histograms and the extremes of one run."""
     run = f", {escape(report.run)}" if named else ""
     charts = "".join(histogram(BY_ID[name], values) for name, values in report.table.values.items())
     if not charts:
         return ""
-    return f'<h2>Histograms{run}</h2><div class="charts">{charts}</div>{picture_cards(report, run)}'
+    return f'<h2>Histograms{run}</h2><div class="charts">{charts}</div>{image_cards(report, run)}'
 
 
 def _methods(reports: Sequence[Report]) -> str:

@@ -4,8 +4,8 @@ import json
 import math
 from collections.abc import Iterator, Sequence
 
+from dptn_cli.evaluate.types import Report
 from dptn_cli.report.markup import table
-from dptn_cli.scores import Report
 
 
 def pair_table(reports: Sequence[Report]) -> str:

@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
+from dptn_cli.evaluate.types import Interval, Report
 from dptn_cli.metrics.protocols import BY_ID, Metric
 from dptn_cli.metrics.published import DATASETS, published_score
-from dptn_cli.scores import Interval, Report
 
 
 @dataclass(frozen=True)

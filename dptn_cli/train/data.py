@@ -1,4 +1,4 @@
-"""The published data layout as batches of pictures and poses, ready for the networks."""
+"""The published data layout as batches of images and poses, ready for the networks."""
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -13,12 +13,12 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from dptn_cli.errors import InputError
-from dptn_cli.images import decode_picture, fit_to_network, picture_size
+from dptn_cli.io.images import decode_image, fit_to_network, read_image_size
+from dptn_cli.io.pair_list import read_pairs
 from dptn_cli.keypoints import Annotations, mirror_pose, to_network
-from dptn_cli.pairs import read_pairs
-from dptn_cli.records import Frame, Pair, PictureU8, Pose
+from dptn_cli.types import ImageSpec, ImageU8, Pair, Pose
 
-LOOKERS = 8  # threads that read the pictures' headers
+LOOKERS = 8  # threads that read the images' headers
 
 
 class Sample(NamedTuple):
@@ -52,7 +52,7 @@ class Draw(NamedTuple):
 class Phase:
     """The files of one phase (`train` or `test`) of a data folder."""
 
-    pictures: Path
+    images: Path
     annotations: Path
     pairs: Path
 
@@ -64,7 +64,7 @@ def find_phase(data: Path, name: str) -> Phase:
         InputError: one is missing, or there are several of it.
     """
     if not (data / name).is_dir():
-        raise InputError(f"{data}: the folder {name}/ with the pictures is missing")
+        raise InputError(f"{data}: the folder {name}/ with the images is missing")
     return Phase(
         data / name,
         _only(data, f"*annotation-{name}.csv"),
@@ -85,20 +85,20 @@ class PairDataset(Dataset[Sample]):
 
     Args:
         phase: its files.
-        frame: the pictures' size on disk and in the network.
-        skip_missing: leave out pairs whose pictures or keypoints cannot be used.
+        spec: the images' size on disk and in the network.
+        skip_missing: leave out pairs whose images or keypoints cannot be used.
 
     Attributes:
         pairs: those that can be used.
-        unusable: one line for each picture that cannot, where they are skipped.
+        unusable: one line for each image that cannot, where they are skipped.
 
     Raises:
-        InputError: pictures that are not there, of another size or without usable keypoints,
+        InputError: images that are not there, of another size or without usable keypoints,
             all listed; or nothing that can be used.
     """
 
-    def __init__(self, phase: Phase, frame: Frame, *, skip_missing: bool = False) -> None:
-        self.folder, self.frame = phase.pictures, frame
+    def __init__(self, phase: Phase, spec: ImageSpec, *, skip_missing: bool = False) -> None:
+        self.folder, self.spec = phase.images, spec
         self.poses = Annotations(phase.annotations)
         pairs: list[Pair] = list(read_pairs(phase.pairs))
         names = sorted({name for pair in pairs for name in (pair.source, pair.target)})
@@ -108,7 +108,7 @@ class PairDataset(Dataset[Sample]):
         self.unusable = tuple(f"{name}: {problems[name]}" for name in sorted(bad))
         if bad and not skip_missing:
             raise InputError(
-                f"{phase.pairs}: {len(bad):,} pictures cannot be used; --skip-missing leaves out "
+                f"{phase.pairs}: {len(bad):,} images cannot be used; --skip-missing leaves out "
                 "their pairs:",
                 self.unusable,
             )
@@ -117,18 +117,18 @@ class PairDataset(Dataset[Sample]):
             raise InputError(f"{phase.pairs}: none of its {len(pairs):,} pairs can be used")
 
     def _problem(self, name: str) -> str:
-        """Why a picture cannot be used; empty where it can."""
+        """Why an image cannot be used; empty where it can."""
         if name not in self.poses:
             return "no keypoints"
         if not (self.folder / name).is_file():
             return f"not in {self.folder}"
         try:
             pose: Pose = self.poses[name]
-            size = picture_size(self.folder / name)
+            size = read_image_size(self.folder / name)
         except InputError as error:
             return str(error)
-        if size != self.frame.image_size:
-            wanted = self.frame.image_size
+        if size != self.spec.image_size:
+            wanted = self.spec.image_size
             return f"{size[0]}x{size[1]} pixels (HxW), the others have {wanted[0]}x{wanted[1]}"
         return "" if (pose >= 0).any() else "all 18 joints are missing"
 
@@ -150,31 +150,31 @@ class PairDataset(Dataset[Sample]):
         """Decode pairs.
 
         Raises:
-            InputError: a picture cannot be decoded; the message names it.
+            InputError: an image cannot be decoded; the message names it.
         """
         rows = [self._row(self.pairs[draw.row], draw.mirrored) for draw in draws]
         return Sample(*(torch.from_numpy(np.stack(column)) for column in zip(*rows, strict=True)))
 
     def _row(self, pair: Pair, mirrored: bool) -> list[npt.NDArray[Any]]:
         names = (pair.source, pair.target)
-        pictures = [self._picture(name) for name in names]
+        images = [self._image(name) for name in names]
         poses = [self.poses[name] for name in names]
-        height, width = self.frame.image_size
+        height, width = self.spec.image_size
         if mirrored:
-            pictures = [picture[:, ::-1] for picture in pictures]
+            images = [image[:, ::-1] for image in images]
             poses = [mirror_pose(pose, width) for pose in poses]
         return [
-            *pictures,
-            *(to_network(pose, (height, width), self.frame.network_size) for pose in poses),
+            *images,
+            *(to_network(pose, (height, width), self.spec.network_size) for pose in poses),
         ]
 
-    def _picture(self, name: str) -> PictureU8:
+    def _image(self, name: str) -> ImageU8:
         path = self.folder / name
         try:
-            image = decode_picture(path.read_bytes())
+            image = decode_image(path.read_bytes())
         except (InputError, OSError) as error:
             raise InputError(f"{path}: {error}") from error
-        return fit_to_network(image, self.frame.network_size)
+        return fit_to_network(image, self.spec.network_size)
 
 
 @dataclass(frozen=True)
@@ -190,14 +190,14 @@ class TrainData:
     test: PairDataset | None
 
 
-def read_data(data: Path, frame: Frame, *, skip_missing: bool = False) -> TrainData:
+def read_data(data: Path, spec: ImageSpec, *, skip_missing: bool = False) -> TrainData:
     """Read and check a folder in the published layout.
 
     Raises:
         InputError: as `PairDataset`.
     """
     train, *test = (
-        PairDataset(find_phase(data, phase), frame, skip_missing=skip_missing)
+        PairDataset(find_phase(data, phase), spec, skip_missing=skip_missing)
         for phase in ("train", "test")
         if phase == "train" or (data / phase).is_dir()
     )

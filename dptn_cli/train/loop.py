@@ -13,12 +13,12 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from dptn_cli.errors import InputError, ModelError
-from dptn_cli.interrupt import StopRequest, ignore_interrupt
+from dptn_cli.signals import StopRequest, ignore_interrupt
 from dptn_cli.train.data import BatchOrder, PairDataset, Sample, TrainData
 from dptn_cli.train.losses import Vgg19
-from dptn_cli.train.recipe import Pace, TrainConfig
+from dptn_cli.train.recipe import LoggingConfig, TrainConfig
+from dptn_cli.train.resume_checks import check_place, check_settings, list_digest
 from dptn_cli.train.run_folder import LAST, RunFolder
-from dptn_cli.train.same_run import check_place, check_settings, list_digest
 from dptn_cli.train.step import Learner
 from dptn_cli.train.validation import Scores, grid, spread, validate
 
@@ -31,7 +31,7 @@ class Progress:
         step: steps made.
         steps: steps in all.
         epoch: of this step, from 0.
-        rates: learning rates of generator and critic.
+        rates: learning rates of generator and discriminator.
         losses: as `Learner.step` gives them.
         samples_per_s: pairs a second since the run was started or resumed.
     """
@@ -69,7 +69,7 @@ class Trainer:
     Attributes:
         step: steps made.
         steps: steps in all.
-        unreadable: what to say of test pictures that validations had to leave out.
+        unreadable: what to say of test images that validations had to leave out.
 
     Raises:
         InputError: a batch that the processes cannot share, the run folder of another
@@ -84,11 +84,16 @@ class Trainer:
         config: TrainConfig,
         *,
         accelerator: Accelerator,
-        pace: Pace | None = None,
+        pace: LoggingConfig | None = None,
         vgg: Vgg19 | None = None,
         start: Mapping[str, Path] | None = None,
     ) -> None:
-        self.data, self.folder, self.config, self.pace = data, folder, config, pace or Pace()
+        self.data, self.folder, self.config, self.pace = (
+            data,
+            folder,
+            config,
+            pace or LoggingConfig(),
+        )
         self._accelerator = accelerator
         if config.batch_size % accelerator.num_processes:
             raise InputError(
@@ -122,7 +127,7 @@ class Trainer:
             Whether the run is complete.
 
         Raises:
-            InputError: a picture cannot be read, and the state is saved first; or a process
+            InputError: an image cannot be read, and the state is saved first; or a process
                 that decodes was killed.
             ModelError: a loss or a weight is not finite; the last checkpoint is kept as it was.
         """
@@ -161,10 +166,10 @@ class Trainer:
         return cast(Iterable[Sample | InputError], loader)
 
     def _readable(self, sample: Sample | InputError) -> Sample:
-        """Save, and end the run in every process, where one could not read its pictures."""
+        """Save, and end the run in every process, where one could not read its images."""
         unreadable = isinstance(sample, InputError)
         if self._anywhere(unreadable) and not unreadable:
-            sample = InputError("another process could not read its pictures; see its message")
+            sample = InputError("another process could not read its images; see its message")
         if isinstance(sample, InputError):
             self.save()
             raise sample
@@ -233,11 +238,11 @@ class Trainer:
             return
         if means["ssim"] > self.best.get("ssim", -1.0):
             self.best = {"step": self.step, **means}
-            self.folder.save_generator("best", average, self.config.frame)
+            self.folder.save_generator("best", average, self.config.spec)
 
     def save(self) -> None:
         """Write the whole state, and the networks by themselves."""
-        learner, frame = self.learner, self.config.frame
+        learner, spec = self.learner, self.config.spec
         if not learner.finite():
             raise ModelError(
                 f"step {self.step}: the weights are not finite any more; the checkpoint before it "
@@ -250,8 +255,8 @@ class Trainer:
             "owed": self._owed,
         }
         self.folder.save_state(head | learner.state())
-        self.folder.save_generator("last", learner.average, frame)
-        self.folder.save_generator("last-raw", learner.generator, frame)
+        self.folder.save_generator("last", learner.average, spec)
+        self.folder.save_generator("last-raw", learner.generator, spec)
         if learner.discriminator is not None:
             self.folder.save_discriminator(learner.discriminator.state_dict())
 
@@ -278,7 +283,7 @@ def _told_of_killed_decoders(folder: Path) -> Iterator[None]:
         if "DataLoader worker" not in str(error):
             raise
         raise InputError(
-            "a process that decodes pictures was killed, perhaps for want of memory: fewer "
+            "a process that decodes images was killed, perhaps for want of memory: fewer "
             f"--workers need less; the same command goes on from the last checkpoint in {folder}"
         ) from error
 

@@ -10,7 +10,7 @@ from dptn_cli.train.recipe import LossWeights
 
 
 def lsgan(scores: Tensor, real: bool) -> Tensor:
-    """Mean squared distance of a critic's scores from 1 (real) or 0 (generated).
+    """Mean squared distance of a discriminator's scores from 1 (real) or 0 (generated).
 
     Least squares GAN, Mao et al., ICCV 2017, with a = 0, b = c = 1.
     """
@@ -18,7 +18,7 @@ def lsgan(scores: Tensor, real: bool) -> Tensor:
 
 
 def discriminator_loss(discriminator: nn.Module, real: Tensor, generated: Tensor) -> Tensor:
-    """Half of how far the critic is from telling real from generated.
+    """Half of how far the discriminator is from telling real from generated.
 
     Args:
         discriminator: in training mode it makes one power iteration for each of the two.
@@ -30,7 +30,7 @@ def discriminator_loss(discriminator: nn.Module, real: Tensor, generated: Tensor
 
 
 class Perception(NamedTuple):
-    """How far two batches of pictures are from each other, as a VGG sees them."""
+    """How far two batches of images are from each other, as a VGG sees them."""
 
     content: Tensor
     style: Tensor
@@ -39,7 +39,7 @@ class Perception(NamedTuple):
 class Vgg19(nn.Module):
     """The features that the perceptual losses compare, of a VGG-19 trained on ImageNet.
 
-    Johnson et al., ECCV 2016, with the published layers. Pictures are fed in [-1, 1] as they
+    Johnson et al., ECCV 2016, with the published layers. Images are fed in [-1, 1] as they
     are, without ImageNet's mean and deviation.
 
     Args:
@@ -55,10 +55,10 @@ class Vgg19(nn.Module):
         self.layers = nn.Sequential(*list(layers)[: self.LAYERS])
         self.eval().requires_grad_(False)
 
-    def forward(self, picture: Tensor) -> dict[int, Tensor]:
+    def forward(self, image: Tensor) -> dict[int, Tensor]:
         """(N, 3, H, W) in [-1, 1] -> the features (N, C, H', W') of each layer that counts."""
         features = {}
-        x = picture
+        x = image
         for index, layer in enumerate(self.layers.children()):
             x = layer(x)
             if index in self.CONTENT or index in self.STYLE:
@@ -87,7 +87,7 @@ def gram(features: Tensor) -> Tensor:
 
 
 class Branches(NamedTuple):
-    """The two branches' pictures, each (N, 3, H, W) in [-1, 1]."""
+    """The two branches' images, each (N, 3, H, W) in [-1, 1]."""
 
     target: Tensor
     source: Tensor

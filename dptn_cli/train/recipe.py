@@ -5,7 +5,7 @@ from typing import Literal
 
 from dptn_cli.errors import InputError
 from dptn_cli.network.config import GeneratorConfig
-from dptn_cli.records import Frame
+from dptn_cli.types import ImageSpec
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,8 @@ class LossWeights:
         reconstruction: of the L1 distance.
         content: of the VGG features' distance.
         style: of their Gram matrices' distance.
-        adversarial: of the critic's verdict on the generated target; 0 trains without a critic.
+        adversarial: of the discriminator's verdict on the generated target; 0 trains
+            without a discriminator.
         target_share: t.
 
     Raises:
@@ -49,7 +50,7 @@ PUBLISHED_WEIGHTS = {
     "market": LossWeights(reconstruction=2.0, adversarial=5.0, target_share=0.8),
 }
 PUBLISHED_DISCRIMINATOR_LAYERS = {"fashion": 4, "market": 3}
-MOST_SEEDS = 1 << 32
+MAX_SEEDS = 1 << 32
 
 
 @dataclass(frozen=True)
@@ -58,14 +59,14 @@ class TrainConfig:
 
     Attributes:
         generator: widths and depths.
-        frame: picture and network sizes.
+        spec: image and network sizes.
         weights: of the losses.
-        discriminator_layers: of the critic.
+        discriminator_layers: of the discriminator.
         batch_size: pairs a step, over all processes.
         epochs: passes over the pair list.
         constant_epochs: epochs at the full rate, before it falls linearly.
         learning_rate: Adam's, of the generator.
-        discriminator_rate: the critic's, as a share of it.
+        discriminator_rate: the discriminator's, as a share of it.
         betas: Adam's, of both.
         ema_decay: of the moving average of the generator's weights; 0 takes them as they are.
         precision: of the networks' arithmetic; weights and losses stay float32.
@@ -81,7 +82,7 @@ class TrainConfig:
     """
 
     generator: GeneratorConfig
-    frame: Frame
+    spec: ImageSpec
     weights: LossWeights = field(default_factory=LossWeights)
     discriminator_layers: int = 4
     batch_size: int = 32
@@ -108,8 +109,8 @@ class TrainConfig:
                              f"{self.ema_decay}")  # fmt: skip
         if not 2 <= self.discriminator_layers <= 4:
             raise InputError(f"a discriminator has 2 to 4 layers, not {self.discriminator_layers}")
-        if not 0 <= self.seed < MOST_SEEDS:
-            raise InputError(f"a seed is at least 0 and below {MOST_SEEDS:,}, not {self.seed:,}")
+        if not 0 <= self.seed < MAX_SEEDS:
+            raise InputError(f"a seed is at least 0 and below {MAX_SEEDS:,}, not {self.seed:,}")
         if not all(0 <= beta < 1 for beta in self.betas):
             raise InputError(f"Adam's betas are at least 0 and below 1, not {self.betas}")
 
@@ -120,16 +121,16 @@ class TrainConfig:
 
 
 @dataclass(frozen=True)
-class Pace:
+class LoggingConfig:
     """How often a run does what does not change its weights.
 
     Attributes:
         save_every: steps between two checkpoints.
         log_every: steps between two lines of metrics.
-        grid_every: steps between two picture grids.
+        grid_every: steps between two image grids.
         validate_every: steps between two validations.
         validation_pairs: how many test pairs a validation looks at, spread over the list.
-        workers: processes that decode pictures, for each training process.
+        workers: processes that decode images, for each training process.
     """
 
     save_every: int = 500

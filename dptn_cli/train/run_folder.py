@@ -1,10 +1,10 @@
-"""A run's folder: checkpoints, metrics, pictures; what a killed run leaves is whole.
+"""A run's folder: checkpoints, metrics, images; what a killed run leaves is whole.
 
 checkpoint-last.pth      everything that going on needs
 generator-last.pth       the moving average of the generator, for `dptn export`
 generator-last-raw.pth   the generator as trained, without the average
 generator-best.pth       the average, where a validation was best
-discriminator-last.pth   the critic, with the published tensor names
+discriminator-last.pth   the discriminator, with the published tensor names
 metrics.jsonl            losses, rates and validations, one JSON object a line
 tensorboard/             the same as scalars, and the grids
 grids/step-00001000.png  what the generator makes of fixed pairs
@@ -21,12 +21,12 @@ from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
 from dptn_cli.errors import InputError
-from dptn_cli.files import drop_temporary_files, make_folder, write_atomic
-from dptn_cli.images import write_picture
-from dptn_cli.journal import lock
+from dptn_cli.io.files import drop_temporary_files, make_folder, write_atomic
+from dptn_cli.io.images import write_image
+from dptn_cli.io.jsonl import lock
 from dptn_cli.network.checkpoint import read_checkpoint, save_generator
 from dptn_cli.network.generator import Generator
-from dptn_cli.records import Frame, PictureU8
+from dptn_cli.types import ImageSpec, ImageU8
 
 LAST = "checkpoint-last.pth"
 METRICS = "metrics.jsonl"
@@ -104,15 +104,15 @@ class RunFolder:
         self._write(LAST, write)
 
     def save_discriminator(self, tensors: Mapping[str, Tensor]) -> None:
-        """Write the critic's tensors, as the published `*_net_D.pth` holds them."""
+        """Write the discriminator's tensors, as the published `*_net_D.pth` holds them."""
         on_cpu = {name: tensor.detach().cpu() for name, tensor in tensors.items()}
         self._write("discriminator-last.pth", lambda file: torch.save(on_cpu, file))
 
-    def save_generator(self, which: str, generator: Generator, frame: Frame) -> None:
+    def save_generator(self, which: str, generator: Generator, spec: ImageSpec) -> None:
         """Write `generator-WHICH.pth`."""
         if self._writes:
             try:
-                save_generator(self.path / f"generator-{which}.pth", generator, frame)
+                save_generator(self.path / f"generator-{which}.pth", generator, spec)
             except OSError as error:
                 raise InputError(f"{self.path}: {error.strerror}") from error
 
@@ -135,11 +135,11 @@ class RunFolder:
             for name, value in values.items():
                 self._scalars.add_scalar(name, value, step)
 
-    def write_grid(self, step: int, grid_u8: PictureU8) -> None:
-        """Keep a picture grid."""
+    def write_grid(self, step: int, grid_u8: ImageU8) -> None:
+        """Keep an image grid."""
         if not self._writes:
             return
-        write_picture(self.path / "grids" / f"step-{step:08d}.png", grid_u8)
+        write_image(self.path / "grids" / f"step-{step:08d}.png", grid_u8)
         if self._scalars is not None:
             self._scalars.add_image("grid", grid_u8, step, dataformats="HWC")
 

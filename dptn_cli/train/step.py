@@ -1,4 +1,4 @@
-"""One training step: the critic first, then the generator against the updated critic.
+"""One training step: the discriminator first, then the generator against the updated discriminator.
 
 One code path for one CPU, one GPU, several GPUs and several machines: Accelerate says which
 process this is and carries gradients between them. Instance norm and attention look at one pair
@@ -19,8 +19,9 @@ from dptn_cli.errors import ModelError
 from dptn_cli.network.checkpoint import check_tensors
 from dptn_cli.network.discriminator import Discriminator
 from dptn_cli.network.generator import Generator
-from dptn_cli.network.tensors import keypoint_maps, picture_to_tensor
+from dptn_cli.network.tensors import image_to_tensor, keypoint_maps
 from dptn_cli.train.data import Sample
+from dptn_cli.train.initial_weights import start_weights
 from dptn_cli.train.losses import (
     Branches,
     Vgg19,
@@ -30,7 +31,6 @@ from dptn_cli.train.losses import (
     lsgan,
 )
 from dptn_cli.train.recipe import TrainConfig
-from dptn_cli.train.start import start_weights
 
 _MIXED = {"fp32": "no", "bf16": "bf16", "fp16": "fp16"}
 
@@ -82,7 +82,7 @@ class Learner:
         self._discriminator: nn.Module | None = None
         if networks.discriminator is not None:
             self._discriminator = prepare(networks.discriminator)
-            self._critic_optimiser = prepare(_adam(networks.discriminator, config))
+            self._discriminator_optimiser = prepare(_adam(networks.discriminator, config))
 
     @property
     def generator(self) -> Generator:
@@ -91,17 +91,17 @@ class Learner:
 
     @property
     def discriminator(self) -> Discriminator | None:
-        """The critic, without wrappers; None where the adversarial loss has no weight."""
+        """The discriminator, without wrappers; None where the adversarial loss has no weight."""
         if self._discriminator is None:
             return None
         return cast(Discriminator, self._accelerator.unwrap_model(self._discriminator))
 
     def step(self, sample: Sample, rates: tuple[float, float], share: float) -> dict[str, float]:
-        """Update the critic, then the generator.
+        """Update the discriminator, then the generator.
 
         Args:
             sample: this process's pairs.
-            rates: learning rates of generator and critic.
+            rates: learning rates of generator and discriminator.
             share: what this process's mean counts in the mean over the processes.
 
         Returns:
@@ -115,7 +115,9 @@ class Learner:
         truth, generated = self._generate(sample.to(self._device))
         terms: dict[str, Tensor] = {}
         if self._discriminator is not None:
-            terms["discriminator"] = self._update_critic(truth.target, generated.target, share)
+            terms["discriminator"] = self._update_discriminator(
+                truth.target, generated.target, share
+            )
         made = branch_terms(generated, truth, self._vgg)
         if self.discriminator is not None:
             made["adversarial"] = self._verdict(self.discriminator, generated.target)
@@ -127,25 +129,25 @@ class Learner:
         return losses
 
     def _generate(self, sample: Sample) -> tuple[Branches, Branches]:
-        """The true pictures, and the generated ones."""
-        frame = self._config.frame
-        truth = Branches(picture_to_tensor(sample.target), picture_to_tensor(sample.source))
+        """The true images, and the generated ones."""
+        spec = self._config.spec
+        truth = Branches(image_to_tensor(sample.target), image_to_tensor(sample.source))
         source_maps, target_maps = (
-            keypoint_maps(pose, frame.network_size, frame.sigma_px)
+            keypoint_maps(pose, spec.network_size, spec.sigma_px)
             for pose in (sample.source_pose, sample.target_pose)
         )
         return truth, Branches(*self._generator(truth.source, source_maps, target_maps))
 
-    def _update_critic(self, real: Tensor, generated: Tensor, share: float) -> Tensor:
+    def _update_discriminator(self, real: Tensor, generated: Tensor, share: float) -> Tensor:
         assert self._discriminator is not None
-        self._critic_optimiser.zero_grad()
+        self._discriminator_optimiser.zero_grad()
         loss = discriminator_loss(self._discriminator, real, generated)
         self._accelerator.backward(loss * share)
-        self._critic_optimiser.step()
+        self._discriminator_optimiser.step()
         return loss.detach()
 
     def _verdict(self, discriminator: Discriminator, generated: Tensor) -> Tensor:
-        """How far the updated critic is from taking the generated target for real.
+        """How far the updated discriminator is from taking the generated target for real.
 
         It is frozen meanwhile: its gradient is neither kept nor sent to other processes.
         """
@@ -168,7 +170,7 @@ class Learner:
         for group in self._optimiser.param_groups:
             group["lr"] = rates[0]
         if self._discriminator is not None:
-            for group in self._critic_optimiser.param_groups:
+            for group in self._discriminator_optimiser.param_groups:
                 group["lr"] = rates[1]
 
     @torch.no_grad()
@@ -194,7 +196,7 @@ class Learner:
         }
         if self.discriminator is not None:
             state["discriminator"] = self.discriminator.state_dict()
-            state["discriminator_optimiser"] = self._critic_optimiser.state_dict()
+            state["discriminator_optimiser"] = self._discriminator_optimiser.state_dict()
         if self._accelerator.scaler is not None:
             state["scaler"] = self._accelerator.scaler.state_dict()
         return state
@@ -214,7 +216,7 @@ class Learner:
                 network.load_state_dict(state[name])
             _load_adam(self._optimiser, state["optimiser"])
             if self.discriminator is not None:
-                _load_adam(self._critic_optimiser, state["discriminator_optimiser"])
+                _load_adam(self._discriminator_optimiser, state["discriminator_optimiser"])
             if self._accelerator.scaler is not None:
                 self._accelerator.scaler.load_state_dict(state["scaler"])
         except (KeyError, TypeError, ValueError, AttributeError) as error:

@@ -1,4 +1,4 @@
-"""How good a generator is on the test pairs, and pictures to see it by."""
+"""How good a generator is on the test pairs, and images to see it by."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,19 +9,19 @@ import torch
 from torch import Tensor
 
 from dptn_cli.errors import InputError
-from dptn_cli.images import fit_to_disk, read_picture
+from dptn_cli.io.images import fit_to_disk, read_image
 from dptn_cli.metrics.pixel import l1, psnr, to_unit
 from dptn_cli.metrics.ssim import ssim_standard
 from dptn_cli.metrics.undefined import Undefined
 from dptn_cli.network.generator import Generator
-from dptn_cli.network.tensors import keypoint_maps, picture_to_tensor, tensor_to_picture
-from dptn_cli.records import Frame, PictureU8
-from dptn_cli.sheets import contact_sheet
-from dptn_cli.skeleton import draw_pose
+from dptn_cli.network.tensors import image_to_tensor, keypoint_maps, tensor_to_image
 from dptn_cli.train.data import Draw, PairDataset, Sample
+from dptn_cli.types import ImageSpec, ImageU8
+from dptn_cli.visualize.contact_sheet import contact_sheet
+from dptn_cli.visualize.skeleton import draw_pose
 
 GRID_PAIRS = 8
-MOST_PSNR = 100.0  # of two equal pictures, whose PSNR is infinite and would hide the mean
+MAX_PSNR = 100.0  # of two equal images, whose PSNR is infinite and would hide the mean
 
 T = TypeVar("T")
 
@@ -58,7 +58,7 @@ def spread(items: Sequence[T], most: int) -> list[T]:
 def validate(
     generator: Generator, pairs: PairDataset, rows: Sequence[int], batch_size: int
 ) -> tuple[Scores, list[str]]:
-    """Score generated targets against the true pictures, at their size on disk.
+    """Score generated targets against the true images, at their size on disk.
 
     Returns:
         The scores of what could be read, and what to say of the rest.
@@ -69,17 +69,17 @@ def validate(
         problems += broken
         if sample is None:
             continue
-        made, _ = generate(generator, sample, pairs.frame)
-        for row, picture in zip(chunk, made, strict=True):
-            truth = read_picture(pairs.folder / pairs.pairs[row].target)
-            sums += (1, *_scores(fit_to_disk(picture, pairs.frame.image_size), truth))
+        made, _ = generate(generator, sample, pairs.spec)
+        for row, image in zip(chunk, made, strict=True):
+            truth = read_image(pairs.folder / pairs.pairs[row].target)
+            sums += (1, *_scores(fit_to_disk(image, pairs.spec.image_size), truth))
     return Scores(*sums.tolist()), problems
 
 
 def _readable(
     pairs: PairDataset, rows: Sequence[int]
 ) -> tuple[Sequence[int], Sample | None, list[str]]:
-    """The rows whose pictures can be read, as a batch, and why the others cannot."""
+    """The rows whose images can be read, as a batch, and why the others cannot."""
     try:
         return rows, pairs.batch([Draw(row) for row in rows]), []
     except InputError:
@@ -97,43 +97,43 @@ def _problem(pairs: PairDataset, row: int) -> str:
     return ""
 
 
-def _scores(made: PictureU8, truth: PictureU8) -> tuple[float, float, float]:
+def _scores(made: ImageU8, truth: ImageU8) -> tuple[float, float, float]:
     try:
         ssim = ssim_standard(made, truth)
-    except Undefined:  # Pictures smaller than the window; they are all of one size.
+    except Undefined:  # Images smaller than the window; they are all of one size.
         ssim = 0.0
-    return ssim, min(MOST_PSNR, psnr(made, truth, 255.0)), l1(to_unit(made), to_unit(truth))
+    return ssim, min(MAX_PSNR, psnr(made, truth, 255.0)), l1(to_unit(made), to_unit(truth))
 
 
 @torch.no_grad()
 def generate(
-    generator: Generator, sample: Sample, frame: Frame
-) -> tuple[Sequence[PictureU8], Sequence[PictureU8]]:
+    generator: Generator, sample: Sample, spec: ImageSpec
+) -> tuple[Sequence[ImageU8], Sequence[ImageU8]]:
     """Generated targets and generated sources, (H, W, 3) uint8 at the network's size."""
     sample = sample.to(next(generator.parameters()).device)
     maps = [
-        keypoint_maps(pose, frame.network_size, frame.sigma_px)
+        keypoint_maps(pose, spec.network_size, spec.sigma_px)
         for pose in (sample.source_pose, sample.target_pose)
     ]
-    target, source = generator(picture_to_tensor(sample.source), *maps)
-    return _pictures(target), _pictures(source)
+    target, source = generator(image_to_tensor(sample.source), *maps)
+    return _images(target), _images(source)
 
 
-def _pictures(tensor: Tensor) -> Sequence[PictureU8]:
-    return list(tensor_to_picture(tensor).cpu().numpy())
+def _images(tensor: Tensor) -> Sequence[ImageU8]:
+    return list(tensor_to_image(tensor).cpu().numpy())
 
 
-def grid(generator: Generator, pairs: PairDataset) -> PictureU8 | None:
+def grid(generator: Generator, pairs: PairDataset) -> ImageU8 | None:
     """A contact sheet of fixed pairs: what goes in, what should and what does come out.
 
     Returns:
-        None where none of their pictures can be read.
+        None where none of their images can be read.
     """
     rows, sample, _ = _readable(pairs, spread(range(len(pairs)), GRID_PAIRS))
     if sample is None:
         return None
-    made_targets, made_sources = generate(generator, sample, pairs.frame)
-    size = pairs.frame.image_size
+    made_targets, made_sources = generate(generator, sample, pairs.spec)
+    size = pairs.spec.image_size
     sheet_rows = []
     for i, row in enumerate(rows):
         pair = pairs.pairs[row]
@@ -148,7 +148,7 @@ def grid(generator: Generator, pairs: PairDataset) -> PictureU8 | None:
             ]
         )
     disk = [
-        [fit_to_disk(picture, size) if picture.shape[:2] != size else picture for picture in cells]
+        [fit_to_disk(image, size) if image.shape[:2] != size else image for image in cells]
         for cells in sheet_rows
     ]
     captions = ("source", "its pose", "pose to reach", "target", "made target", "made source")

@@ -3,10 +3,10 @@
 import torch
 
 from dptn_cli.errors import InputError, MissingDependency
+from dptn_cli.io.weights import VGG19, download
 from dptn_cli.network.checkpoint import check_tensors, read_checkpoint
-from dptn_cli.torchvision_import import import_torchvision
+from dptn_cli.network.torchvision_compat import import_torchvision
 from dptn_cli.train.losses import Vgg19
-from dptn_cli.weight_files import VGG19, download
 
 
 def load_vgg() -> Vgg19:

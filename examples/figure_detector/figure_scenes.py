@@ -11,25 +11,25 @@ from dataclasses import dataclass, replace
 import numpy as np
 from make_figures import Person, Stance, draw, sample_person, sample_stance
 from PIL import Image
-from scene_backdrops import Picture, sample_backdrop
+from scene_backdrops import Array, sample_backdrop
 
 USUAL = (256, 176)
-SCALES = (0.5, 1.35)  # larger pictures are reduced before they are looked at
+SCALES = (0.5, 1.35)  # larger images are reduced before they are looked at
 KINDS = ("usual", "enlarged", "wide", "two", "empty")
 CHANCES = (0.44, 0.22, 0.18, 0.11, 0.05)
 
 
 @dataclass(frozen=True)
 class FigureScene:
-    """A picture, and the joints of the people on it.
+    """An image, and the joints of the people on it.
 
     Attributes:
         image: RGB.
-        poses: each (18, 2) as (y, x) in pixels of the picture, -1 where not seen.
+        poses: each (18, 2) as (y, x) in pixels of the image, -1 where not seen.
     """
 
     image: Image.Image
-    poses: tuple[Picture, ...]
+    poses: tuple[Array, ...]
 
 
 def make_scene(seed: int, number: int) -> FigureScene:
@@ -45,7 +45,7 @@ def make_scene(seed: int, number: int) -> FigureScene:
 
 
 def _composition(rng: np.random.Generator, kind: str) -> tuple[tuple[int, int], tuple[Stance, ...]]:
-    """The picture's size (height, width), and who stands where on it."""
+    """The image's size (height, width), and who stands where on it."""
     if kind == "usual":
         stance = sample_stance(rng, (_log_uniform(rng, *SCALES),) * 2)
         return USUAL, (_moved(rng, stance, 0.06 + 0.3 * abs(1 - stance.scale)),)
@@ -90,21 +90,19 @@ def _pasted_scene(
     rng: np.random.Generator, stances: tuple[Stance, ...], size: tuple[int, int]
 ) -> FigureScene:
     """Figures laid over a backdrop, each hiding what it covers of those before it."""
-    picture = sample_backdrop(rng, size)
-    poses: list[Picture] = []
+    canvas = sample_backdrop(rng, size)
+    poses: list[Array] = []
     for stance in stances:
         person = sample_person(rng, str(rng.choice(("light", "dark"))))
         colours, see_through, pose = cut_out(person, stance, size)
-        picture = colours + see_through * picture
+        canvas = colours + see_through * canvas
         poses = [_uncovered(pose_before, see_through) for pose_before in poses]
         poses.append(pose)
-    image = Image.fromarray(np.clip(picture.round(), 0, 255).astype(np.uint8))
+    image = Image.fromarray(np.clip(canvas.round(), 0, 255).astype(np.uint8))
     return FigureScene(image, tuple(poses))
 
 
-def cut_out(
-    person: Person, stance: Stance, size: tuple[int, int]
-) -> tuple[Picture, Picture, Picture]:
+def cut_out(person: Person, stance: Stance, size: tuple[int, int]) -> tuple[Array, Array, Array]:
     """A figure without its background, from what it looks like on black and on white.
 
     Returns:
@@ -119,7 +117,7 @@ def cut_out(
     return black, (white - black).mean(axis=2, keepdims=True) / 255, on_black[1]
 
 
-def _uncovered(pose: Picture, see_through: Picture) -> Picture:
+def _uncovered(pose: Array, see_through: Array) -> Array:
     """The pose without the joints that a figure before it hides."""
     rows, columns = np.maximum(pose.round().astype(int), 0).T
     hidden = see_through[rows, columns, 0] < 0.5
@@ -132,7 +130,7 @@ def _photographed(rng: np.random.Generator, scene: FigureScene) -> FigureScene:
     tint = rng.uniform(0.92, 1.08, 3) if rng.random() < 0.4 else np.ones(3)
     lit = np.asarray(scene.image, dtype=np.float64) * light * tint
     image = Image.fromarray(np.clip(lit, 0, 255).astype(np.uint8))
-    if rng.random() < 0.25:  # as small pictures look when they are enlarged
+    if rng.random() < 0.25:  # as small images look when they are enlarged
         share = rng.uniform(0.4, 0.8)
         small = (round(image.width * share), round(image.height * share))
         image = image.resize(small, Image.Resampling.BILINEAR).resize(

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torchvision.models.resnet import BasicBlock
 
 from dptn_cli.keypoints import to_coco
-from dptn_cli.records import MISSING
+from dptn_cli.types import MISSING
 
 STRIDE = 8
 WIDTHS = (24, 48, 64)

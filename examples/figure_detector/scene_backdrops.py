@@ -9,14 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-Picture: TypeAlias = NDArray[np.float64]
+Array: TypeAlias = NDArray[np.float64]
 """(H, W, 3), 0..255."""
 
 KINDS = ("plain", "shaded", "halves", "clouds", "clutter")
 CHANCES = (0.34, 0.18, 0.16, 0.12, 0.20)
 
 
-def sample_backdrop(rng: np.random.Generator, size: tuple[int, int]) -> Picture:
+def sample_backdrop(rng: np.random.Generator, size: tuple[int, int]) -> Array:
     """A backdrop of a random kind; `size` is (height, width)."""
     kind = str(rng.choice(KINDS, p=CHANCES))
     if kind == "plain":
@@ -30,27 +30,27 @@ def sample_backdrop(rng: np.random.Generator, size: tuple[int, int]) -> Picture:
     return _clutter(rng, size)
 
 
-def _colour(rng: np.random.Generator) -> Picture:
+def _colour(rng: np.random.Generator) -> Array:
     """A colour: light, dark or anything between, mostly pale."""
     value = float(rng.choice((rng.uniform(0.0, 0.3), rng.uniform(0.3, 0.85), rng.uniform(0.85, 1))))
     saturation = float(rng.uniform(0, 0.9) ** 2)
     return 255 * np.array(colorsys.hsv_to_rgb(float(rng.random()), saturation, value))
 
 
-def _ramp(rng: np.random.Generator, size: tuple[int, int]) -> Picture:
-    """0 to 1 across the picture, in a random direction; (H, W)."""
+def _ramp(rng: np.random.Generator, size: tuple[int, int]) -> Array:
+    """0 to 1 across the image, in a random direction; (H, W)."""
     angle = rng.uniform(0, 2 * np.pi)
     rows, columns = np.mgrid[0 : size[0], 0 : size[1]]
     ramp = rows * np.sin(angle) / size[0] + columns * np.cos(angle) / size[1]
     return np.asarray((ramp - ramp.min()) / max(float(np.ptp(ramp)), 1e-9))
 
 
-def _blend(rng: np.random.Generator, share: Picture) -> Picture:
+def _blend(rng: np.random.Generator, share: Array) -> Array:
     first, second = _colour(rng), _colour(rng)
     return np.asarray(first + share[..., None] * (second - first))
 
 
-def _clouds(rng: np.random.Generator, size: tuple[int, int]) -> Picture:
+def _clouds(rng: np.random.Generator, size: tuple[int, int]) -> Array:
     """Soft noise between two colours, with grain on it."""
     grid = rng.random((int(rng.integers(3, 14)), int(rng.integers(3, 14)))) * 255
     soft = Image.fromarray(grid.astype(np.uint8)).resize(
@@ -60,7 +60,7 @@ def _clouds(rng: np.random.Generator, size: tuple[int, int]) -> Picture:
     return np.clip(_blend(rng, np.asarray(soft) / 255.0) + grain, 0, 255)
 
 
-def _clutter(rng: np.random.Generator, size: tuple[int, int]) -> Picture:
+def _clutter(rng: np.random.Generator, size: tuple[int, int]) -> Array:
     """Boxes, balls and poles, some of them as wide as limbs."""
     height, width = size
     image = Image.new("RGB", (width, height), _rounded(_colour(rng)))
@@ -80,6 +80,6 @@ def _clutter(rng: np.random.Generator, size: tuple[int, int]) -> Picture:
     return np.asarray(image, dtype=np.float64)
 
 
-def _rounded(colour: Picture) -> tuple[int, int, int]:
+def _rounded(colour: Array) -> tuple[int, int, int]:
     red, green, blue = (int(round(float(part))) for part in colour)
     return red, green, blue

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from dptn_cli.detect.checkpoint import network_classes
-from dptn_cli.torchvision_import import import_torchvision
+from dptn_cli.network.torchvision_compat import import_torchvision
 
 import_torchvision()
 

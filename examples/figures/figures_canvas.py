@@ -1,4 +1,4 @@
-"""Shapes, cloth patterns and the large picture that figures are painted on."""
+"""Shapes, cloth patterns and the large image that figures are painted on."""
 
 from __future__ import annotations
 
@@ -91,10 +91,10 @@ def mirror(half: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
 
 
 class Canvas:
-    """A large picture on which parts are painted one over the other."""
+    """A large image on which parts are painted one over the other."""
 
     def __init__(self, width: int, height: int, unit: float, background: Colour) -> None:
-        """Starts an empty picture on which a body unit takes ``unit`` pixels."""
+        """Starts an empty image on which a body unit takes ``unit`` pixels."""
         self.unit = unit
         self.image = Image.new("RGB", (width, height), background)
         self.figure = Image.new("L", (width, height), 0)

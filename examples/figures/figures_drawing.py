@@ -71,10 +71,10 @@ class _Figure:
         return smooth([self.torso(x, t) for x, t in mirror(half)])
 
     def on_head(self, points: Sequence[tuple[float, float]] | Array) -> Array:
-        """Points in the head's frame (body units around its centre) on the picture."""
+        """Points in the head's frame (body units around its centre) on the image."""
         flat = np.asarray(points) * self.unit * self.person.body.head
-        frame = np.stack([self.head_across, self.head_down])
-        return np.asarray(self.bones.head + flat @ frame)
+        spec = np.stack([self.head_across, self.head_down])
+        return np.asarray(self.bones.head + flat @ spec)
 
     def in_head(self, joint: int) -> tuple[float, float]:
         """A joint in the head's frame."""
@@ -82,7 +82,7 @@ class _Figure:
         return float(away @ self.head_across), float(away @ self.head_down)
 
     def piece(self, outline: Array, origin: Array, along: Array) -> Piece:
-        """A piece whose pattern runs along a direction of the picture."""
+        """A piece whose pattern runs along a direction of the image."""
         way = unit_vector(along) * self.unit
         return Piece((outline,), origin, np.array([way[1], -way[0]]), way)
 
@@ -558,10 +558,10 @@ def draw(
     Args:
         person: The looks.
         stance: The pose, view and place.
-        size: Height and width of the picture in pixels.
+        size: Height and width of the image in pixels.
 
     Returns:
-        The RGB picture and the 18 joints as (y, x) in pixels, -1 where missing; 0 is the
+        The RGB image and the 18 joints as (y, x) in pixels, -1 where missing; 0 is the
         first pixel's centre.
     """
     height, width = size

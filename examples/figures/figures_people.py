@@ -22,7 +22,7 @@ EYE, EAR = (14, 15), (16, 17)
 UPPER_ARM, FOREARM, THIGH, SHIN, SOLE = 0.166, 0.147, 0.232, 0.218, 0.036
 HEAD_ABOVE_NECK = 0.112
 CAMERA_PITCH = np.deg2rad(8.0)
-FILL = 0.92  # the share of the picture's height that the tallest person takes
+FILL = 0.92  # the share of the image's height that the tallest person takes
 
 SKINS: tuple[Colour, ...] = (
     (252, 219, 194), (243, 200, 168), (228, 178, 140), (205, 150, 110),
@@ -83,7 +83,7 @@ class Body:
 
 @dataclass(frozen=True)
 class Person:
-    """Everything that stays the same in all pictures of one person."""
+    """Everything that stays the same in all images of one person."""
 
     body: Body
     skin: Colour
@@ -122,7 +122,7 @@ class Limb:
 
 @dataclass(frozen=True)
 class Stance:
-    """What changes between pictures of one person; pairs are (right, left)."""
+    """What changes between images of one person; pairs are (right, left)."""
 
     view: str
     yaw: float
@@ -144,7 +144,7 @@ class Stance:
 
 @dataclass(frozen=True)
 class Skeleton:
-    """A posed body on the picture, in pixels: points are (x, y), depth grows to the viewer."""
+    """A posed body on the image, in pixels: points are (x, y), depth grows to the viewer."""
 
     points: Array
     depth: Array
@@ -319,7 +319,7 @@ def _sample_limb(
 
 
 def _fits(right: Limb, left: Limb) -> bool:
-    """Whether both hands of an ordinary body stay inside the picture."""
+    """Whether both hands of an ordinary body stay inside the image."""
     for limb in (right, left):
         elbow = UPPER_ARM * _direction(limb.upper_out, limb.upper_fore, 1)
         wrist = elbow + FOREARM * _direction(limb.lower_out, limb.lower_fore, 1)
@@ -362,7 +362,7 @@ def sample_stance(
 
     Args:
         rng: Source of randomness.
-        scale: Range of the figure's size; 1 fills the picture's height.
+        scale: Range of the figure's size; 1 fills the image's height.
         view: ``front`` or ``back``; by default about 35 % are back views.
 
     Returns:
@@ -443,7 +443,7 @@ def _body_joints(person: Person, stance: Stance) -> tuple[Array, Array, Array]:
 
 
 def pose(person: Person, stance: Stance, size: tuple[int, int]) -> Skeleton:
-    """Puts the posed body on a picture of ``size`` (height, width)."""
+    """Puts the posed body on an image of ``size`` (height, width)."""
     joints, toes, head = _body_joints(person, stance)
     body = np.concatenate([joints, toes, head[None]])
     cos, sin = np.cos(stance.turn), np.sin(stance.turn)

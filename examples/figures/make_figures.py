@@ -1,6 +1,6 @@
 """Makes a set of drawn figures for pose transfer: people, each in several poses.
 
-Writes the published layout (train and test pictures, keypoints and pairs), or with
+Writes the published layout (train and test images, keypoints and pairs), or with
 ``--flat`` a small demonstration set. The same seed gives the same scenes at every size.
 
 Example:
@@ -27,9 +27,9 @@ from figures_people import Person, Stance, sample_person, sample_stance
 
 __all__ = ["Person", "Scene", "Stance", "draw", "make_scene", "sample_person", "sample_stance"]
 
-_PERSON, _PICTURE = 0, 1  # what a stream of random numbers is for
+_PERSON, _IMAGE = 0, 1  # what a stream of random numbers is for
 BACKGROUNDS = ("light", "dark", "mixed", "studio")
-_BACK_SHARE = 0.45  # among all but a person's first picture: about 35 % of a set
+_BACK_SHARE = 0.45  # among all but a person's first image: about 35 % of a set
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Settings:
 
 @dataclass(frozen=True)
 class Scene:
-    """One picture to be: a person in a stance."""
+    """One image to be: a person in a stance."""
 
     person: Person
     stance: Stance
@@ -53,10 +53,10 @@ class Scene:
 
 @dataclass(frozen=True)
 class Task:
-    """One person's pictures to draw into a folder."""
+    """One person's images to draw into a folder."""
 
     number: int
-    pictures: int
+    images: int
     folder: Path
     settings: Settings
 
@@ -67,16 +67,16 @@ Row = tuple[str, list[float], list[float]]
 def make_scene(
     seed: int,
     person: int,
-    picture: int,
+    number: int,
     background: str = "light",
     scale: tuple[float, float] = (1.0, 1.0),
 ) -> Scene:
-    """Gives a picture's scene, which depends on nothing but the arguments.
+    """Gives an image's scene, which depends on nothing but the arguments.
 
     Args:
         seed: The set's seed.
         person: The person's number.
-        picture: The picture's number; 0 is always a front view.
+        number: The image's number; 0 is always a front view.
         background: ``light``, ``dark``, ``mixed`` or ``studio``.
         scale: Range of the figure's size.
 
@@ -84,24 +84,24 @@ def make_scene(
         The scene.
     """
     looks = np.random.default_rng([seed, person, _PERSON])
-    pose = np.random.default_rng([seed, person, _PICTURE, picture])
-    view = "back" if picture > 0 and pose.random() < _BACK_SHARE else "front"
+    pose = np.random.default_rng([seed, person, _IMAGE, number])
+    view = "back" if number > 0 and pose.random() < _BACK_SHARE else "front"
     return Scene(sample_person(looks, background), sample_stance(pose, scale, view))
 
 
-def picture_name(person: int, picture: int, extension: str) -> str:
-    """The file name of a picture."""
-    return f"p{person:04d}_{picture}.{extension}"
+def image_name(person: int, number: int, extension: str) -> str:
+    """The file name of an image."""
+    return f"p{person:04d}_{number}.{extension}"
 
 
 def draw_person(task: Task) -> list[Row]:
-    """Draws and saves all pictures of one person; returns their keypoint rows."""
+    """Draws and saves all images of one person; returns their keypoint rows."""
     rows: list[Row] = []
     settings = task.settings
-    for picture in range(task.pictures):
-        scene = make_scene(settings.seed, task.number, picture, settings.background, settings.scale)
+    for number in range(task.images):
+        scene = make_scene(settings.seed, task.number, number, settings.background, settings.scale)
         image, keypoints = draw(scene.person, scene.stance, settings.size)
-        name = picture_name(task.number, picture, settings.format)
+        name = image_name(task.number, number, settings.format)
         if settings.format == "jpg":
             image.save(task.folder / name, quality=95, subsampling=0)
         else:
@@ -111,7 +111,7 @@ def draw_person(task: Task) -> list[Row]:
 
 
 def draw_people(tasks: Sequence[Task], workers: int) -> list[list[Row]]:
-    """Draws several people's pictures, in parallel where it pays."""
+    """Draws several people's images, in parallel where it pays."""
     for folder in {task.folder for task in tasks}:
         folder.mkdir(parents=True, exist_ok=True)
     if workers <= 1 or len(tasks) < 8:
@@ -133,7 +133,7 @@ def write_keypoints(path: Path, people: Sequence[Sequence[Row]]) -> None:
 
 
 def write_pairs(path: Path, people: Sequence[Sequence[Row]]) -> None:
-    """Writes all ordered pairs of different pictures of one person."""
+    """Writes all ordered pairs of different images of one person."""
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(("from", "to"))
@@ -142,21 +142,21 @@ def write_pairs(path: Path, people: Sequence[Sequence[Row]]) -> None:
 
 
 def make_published(
-    out: Path, people: tuple[int, int], pictures: int, settings: Settings, workers: int
+    out: Path, people: tuple[int, int], images: int, settings: Settings, workers: int
 ) -> None:
     """Writes the published layout.
 
     Args:
         out: The folder to write into.
         people: How many people for training and for testing; they are different people.
-        pictures: How many pictures of each.
+        images: How many images of each.
         settings: What is drawn.
         workers: How many processes draw.
     """
     first = 0
     for part, count in zip(("train", "test"), people, strict=True):
         numbers = range(first, first + count)
-        tasks = [Task(number, pictures, out / part, settings) for number in numbers]
+        tasks = [Task(number, images, out / part, settings) for number in numbers]
         out.mkdir(parents=True, exist_ok=True)
         rows = draw_people(tasks, workers)
         write_keypoints(out / f"fasion-resize-annotation-{part}.csv", rows)
@@ -164,9 +164,9 @@ def make_published(
         first += count
 
 
-def make_flat(out: Path, people: int, pictures: int, settings: Settings, workers: int) -> None:
+def make_flat(out: Path, people: int, images: int, settings: Settings, workers: int) -> None:
     """Writes the small demonstration layout: images, keypoints.csv and pairs.csv."""
-    tasks = [Task(number, pictures, out / "images", settings) for number in range(people)]
+    tasks = [Task(number, images, out / "images", settings) for number in range(people)]
     (out / "images").mkdir(parents=True, exist_ok=True)
     rows = draw_people(tasks, workers)
     write_keypoints(out / "keypoints.csv", rows)
@@ -194,13 +194,13 @@ def build_parser() -> argparse.ArgumentParser:
     add("out", type=Path, help="folder to write into")
     add("--train-people", type=int, default=8, help="people for training")
     add("--test-people", type=int, default=4, help="other people for testing")
-    add("--pictures", type=int, default=4, help="pictures of each person")
+    add("--images", type=int, default=4, help="images of each person")
     add("--size", type=parse_size, default=(256, 176), help="height x width, as in 256x176")
     add("--seed", type=int, default=0, help="the same seed gives the same scenes")
     add("--background", choices=BACKGROUNDS, default="light", help="behind them")
     add("--scale", type=float, nargs=2, default=(1.0, 1.0), metavar=("LOW", "HIGH"),
         help="range of the figures' size, 1 fills the height")  # fmt: skip
-    add("--format", choices=("png", "jpg"), default="png", help="picture files")
+    add("--format", choices=("png", "jpg"), default="png", help="image files")
     add("--flat", type=int, metavar="N", default=None,
         help="write the demonstration layout with N people instead")  # fmt: skip
     add("--workers", type=int, default=os.cpu_count() or 1, help="processes that draw")
@@ -213,10 +213,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     low, high = options.scale
     settings = Settings(options.seed, options.size, options.background, (low, high), options.format)
     if options.flat is not None:
-        make_flat(options.out, options.flat, options.pictures, settings, options.workers)
+        make_flat(options.out, options.flat, options.images, settings, options.workers)
         return
     people = (options.train_people, options.test_people)
-    make_published(options.out, people, options.pictures, settings, options.workers)
+    make_published(options.out, people, options.images, settings, options.workers)
 
 
 if __name__ == "__main__":

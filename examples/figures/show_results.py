@@ -1,4 +1,4 @@
-"""Draw a few results as rows of source, target pose and result, beside the true picture.
+"""Draw a few results as rows of source, target pose and result, beside the true image.
 
 python show_results.py RESULTS OUT.png [PAIR ...]
 """
@@ -11,9 +11,9 @@ import numpy.typing as npt
 from PIL import Image
 
 from dptn_cli.keypoints import Annotations
-from dptn_cli.records import MISSING
-from dptn_cli.records import Pose as PoseArray
-from dptn_cli.skeleton import draw_pose
+from dptn_cli.types import MISSING
+from dptn_cli.types import Pose as PoseArray
+from dptn_cli.visualize.skeleton import draw_pose
 
 HERE = Path(__file__).parent
 ENLARGED = 2
@@ -32,18 +32,18 @@ def row(results: Path, source: str, target: str, pose: PoseArray) -> npt.NDArray
         results / f"{source}_2_{target}_vis.png",
         HERE / "images" / f"{target}.png",
     )
-    pictures = [Image.open(path).convert("RGB") for path in paths]
-    size = (pictures[0].width * ENLARGED, pictures[0].height * ENLARGED)
-    large = [picture.resize(size, Image.Resampling.BICUBIC) for picture in pictures]
+    images = [Image.open(path).convert("RGB") for path in paths]
+    size = (images[0].width * ENLARGED, images[0].height * ENLARGED)
+    large = [image.resize(size, Image.Resampling.BICUBIC) for image in images]
     enlarged = np.where(pose == MISSING, MISSING, pose * ENLARGED)
     large.insert(1, Image.fromarray(draw_pose(enlarged, size[::-1])))
-    return side_by_side([np.asarray(picture) for picture in large], GAP)
+    return side_by_side([np.asarray(image) for image in large], GAP)
 
 
-def side_by_side(pictures: list[npt.NDArray[np.uint8]], width: int) -> npt.NDArray[np.uint8]:
-    """Pictures of one height, with a white gap between."""
-    gap = np.full((pictures[0].shape[0], width, 3), 255, np.uint8)
-    return np.concatenate([part for picture in pictures for part in (picture, gap)][:-1], axis=1)
+def side_by_side(images: list[npt.NDArray[np.uint8]], width: int) -> npt.NDArray[np.uint8]:
+    """Images of one height, with a white gap between."""
+    gap = np.full((images[0].shape[0], width, 3), 255, np.uint8)
+    return np.concatenate([part for image in images for part in (image, gap)][:-1], axis=1)
 
 
 def main() -> None:

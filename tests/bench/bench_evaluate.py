@@ -30,11 +30,11 @@ from dptn_cli.evaluate.run import Effort, evaluate
 from dptn_cli.metrics.protocols import Kind
 
 KEPT = 40
-"""Distinct pictures; the other files are links to them."""
+"""Distinct images; the other files are links to them."""
 
 
-def make_pictures(folder: Path, pairs: int, size: tuple[int, int]) -> None:
-    """Results by the published names, and their true pictures."""
+def make_images(folder: Path, pairs: int, size: tuple[int, int]) -> None:
+    """Results by the published names, and their true images."""
     random = np.random.default_rng(0)
     for name in ("results", "truth"):
         (folder / name).mkdir()
@@ -108,7 +108,7 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        make_pictures(folder, options.pairs, (options.height, options.width))
+        make_images(folder, options.pairs, (options.height, options.width))
         plan = pixels_alone(
             make_plan(Request(folder / "results", folder / "truth", dataset="market"))
         )

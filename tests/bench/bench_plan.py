@@ -1,9 +1,9 @@
 """How long a long pair list takes to check, and in how much memory.
 
-    python tests/bench/bench_plan.py [--rows 10000000] [--pictures 20000]
+    python tests/bench/bench_plan.py [--rows 10000000] [--images 20000]
 
-Generates a list of distinct pairs over so many pictures (files that are there, all links to one
-picture, with keypoints), and plans it in a process of its own. Processor seconds are told beside
+Generates a list of distinct pairs over so many images (files that are there, all links to one
+image, with keypoints), and plans it in a process of its own. Processor seconds are told beside
 the seconds of the clock, since the machine may have other things to do.
 """
 
@@ -19,8 +19,8 @@ from pathlib import Path
 PLAN = """
 import resource, sys, time
 from pathlib import Path
-from dptn_cli.plan import Request, make_job
-from dptn_cli.records import Frame, Model
+from dptn_cli.transfer.plan import Request, make_job
+from dptn_cli.types import ImageSpec, Model
 
 folder = Path(sys.argv[1])
 before = resource.getrusage(resource.RUSAGE_SELF)
@@ -39,22 +39,22 @@ print(f"first item after {time.process_time() - started_s:.2f} s")
 """
 
 
-def names(pictures: int) -> list[str]:
+def names(images: int) -> list[str]:
     """Names as data sets have them: a folder a person, a number a view."""
-    return [f"id{i // 1000:05}/view_{i:08}.jpg" for i in range(pictures)]
+    return [f"id{i // 1000:05}/view_{i:08}.jpg" for i in range(images)]
 
 
-def rows(count: int, pictures: list[str]) -> Iterator[str]:
+def rows(count: int, images: list[str]) -> Iterator[str]:
     """Distinct pairs, sources in order, targets all over the list."""
-    many = len(pictures)
+    many = len(images)
     for number in range(count):
         source, turn = number % many, number // many + 1
-        yield f"{pictures[source]},{pictures[(source * 7919 + turn) % many]}\n"
+        yield f"{images[source]},{images[(source * 7919 + turn) % many]}\n"
 
 
-def make_list(folder: Path, count: int, pictures: int) -> None:
-    """Write the list, the keypoints and the pictures."""
-    all_names = names(pictures)
+def make_list(folder: Path, count: int, images: int) -> None:
+    """Write the list, the keypoints and the images."""
+    all_names = names(images)
     with (folder / "pairs.csv").open("w") as file:
         file.write("from,to\n")
         file.writelines(rows(count, all_names))
@@ -74,12 +74,12 @@ def main() -> None:
     """Print how long it took."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rows", type=int, default=10_000_000)
-    parser.add_argument("--pictures", type=int, default=20_000)
+    parser.add_argument("--images", type=int, default=20_000)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         started_s = time.perf_counter()
-        make_list(Path(name), options.rows, options.pictures)
-        print(f"list and pictures made in {time.perf_counter() - started_s:.0f} s", flush=True)
+        make_list(Path(name), options.rows, options.images)
+        print(f"list and images made in {time.perf_counter() - started_s:.0f} s", flush=True)
         subprocess.run([sys.executable, "-c", PLAN, name], check=True)
 
 

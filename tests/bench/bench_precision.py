@@ -18,8 +18,10 @@ from pathlib import Path
 import numpy as np
 from bench_transfer import batches
 
-from dptn_cli.plan import Request, make_job
-from dptn_cli.session import Session, cores, read_model
+from dptn_cli.enums import Provider
+from dptn_cli.inference.model_file import read_model
+from dptn_cli.inference.session import Session, available_cores
+from dptn_cli.transfer.plan import Request, make_job
 
 
 def main() -> None:
@@ -33,25 +35,25 @@ def main() -> None:
     clock = time.process_time if options.cpu_time else time.perf_counter
     models = [read_model(path) for path in options.models]
     # As many lanes as cores have one thread each.
-    sessions = [Session(model, "cpu", cores()) for model in models]
+    sessions = [Session(model, Provider.CPU, available_cores()) for model in models]
     images = options.pairs.parent / "images"
     with tempfile.TemporaryDirectory() as name:
         request = Request(Path(name), options.pairs, images if images.is_dir() else None)
         ready = batches(make_job(request, models[0]))
     count = sum(len(batch.target_poses) for batch in ready)
     rounds = []
-    with ThreadPoolExecutor(1 if options.cpu_time else cores()) as lanes:
-        made = [np.concatenate(list(lanes.map(one.run, ready))) for one in sessions]
+    with ThreadPoolExecutor(1 if options.cpu_time else available_cores()) as streams:
+        made = [np.concatenate(list(streams.map(one.run, ready))) for one in sessions]
         for _ in range(options.rounds):
             taken_s = []
             for session in sessions:
                 started_s = clock()
-                list(lanes.map(session.run, ready))
+                list(streams.map(session.run, ready))
                 taken_s.append(clock() - started_s)
             rounds.append(taken_s)
     squares = float(np.square(made[0].astype(float) - made[1]).mean())
     for path, taken in zip(options.models, zip(*rounds, strict=True), strict=True):
-        print(f"{path.name:24} {count / statistics.median(taken):8.2f} pictures/s")
+        print(f"{path.name:24} {count / statistics.median(taken):8.2f} images/s")
     ratio = statistics.median(one / other for one, other in rounds)
     print(f"ratio {ratio:.2f}, PSNR {10 * np.log10(255**2 / squares):.1f} dB")
 

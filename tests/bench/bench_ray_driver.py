@@ -2,7 +2,7 @@
 
     python tests/bench/bench_ray_driver.py [--items 40000] [--batch-size 8 64]
 
-Two actors on this machine answer at once, without making a picture. Counted is the driver's own
+Two actors on this machine answer at once, without making an image. Counted is the driver's own
 processor time from the list to the manifest: planning, giving out chunks, taking outcomes in.
 """
 
@@ -12,20 +12,21 @@ import tempfile
 import time
 from pathlib import Path
 
-from dptn_cli import ray_pool
-from dptn_cli.manifest import Manifest
-from dptn_cli.pipeline import Settings, StageSeconds
-from dptn_cli.plan import Request, make_job
-from dptn_cli.ray_pool import RayPool
-from dptn_cli.records import Item, Outcome, Status
-from dptn_cli.session import read_model
+from dptn_cli.distributed import ray_pool
+from dptn_cli.distributed.ray_pool import RayPool
+from dptn_cli.enums import Provider, Status
+from dptn_cli.inference.model_file import read_model
+from dptn_cli.transfer.manifest import Manifest
+from dptn_cli.transfer.plan import Request, make_job
+from dptn_cli.transfer.settings import Settings, StageSeconds
+from dptn_cli.types import Item, Outcome
 
 EXAMPLES = Path(__file__).parents[2] / "examples/figures"
 MODEL = Path(__file__).parents[2] / "models/figures.onnx"
 
 
 class IdleMaker(ray_pool.Maker):
-    """Answers as if every picture were made."""
+    """Answers as if every image were made."""
 
     def make(self, items: list[Item]) -> tuple[list[Outcome], StageSeconds]:
         """One outcome an item."""
@@ -37,8 +38,8 @@ class IdleMaker(ray_pool.Maker):
 
 
 def write_list(path: Path, count: int) -> None:
-    """That many pairs of the example's pictures."""
-    names = sorted(picture.name for picture in (EXAMPLES / "images").glob("*.png"))
+    """That many pairs of the example's images."""
+    names = sorted(image.name for image in (EXAMPLES / "images").glob("*.png"))
     with path.open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["from", "to", "out"])
@@ -57,7 +58,7 @@ def driver_seconds(folder: Path, batch_size: int) -> tuple[float, float]:
     job = make_job(request, model)
     with (
         Manifest(out, model.sha256) as manifest,
-        RayPool(job, "local", "cpu", overwrite=False) as pool,
+        RayPool(job, "local", Provider.CPU, overwrite=False) as pool,
     ):
         started = time.process_time(), time.perf_counter()
         for outcome in pool.run(Settings(batch_size=batch_size), StageSeconds()):

@@ -29,14 +29,14 @@ from make_figures import main as make_figures
 from dptn_cli.network.config import GeneratorConfig
 from dptn_cli.network.discriminator import Discriminator
 from dptn_cli.network.generator import Generator
-from dptn_cli.records import Frame
 from dptn_cli.train.data import PairDataset, find_phase, read_data
 from dptn_cli.train.loop import Trainer
-from dptn_cli.train.recipe import LossWeights, Pace, TrainConfig
+from dptn_cli.train.recipe import LoggingConfig, LossWeights, TrainConfig
 from dptn_cli.train.run_folder import RunFolder
 from dptn_cli.train.step import connect
+from dptn_cli.types import ImageSpec
 
-FRAME = Frame("figures", (128, 88), (128, 88))
+FRAME = ImageSpec("figures", (128, 88), (128, 88))
 
 
 class PlainPairs(Dataset[tuple[torch.Tensor, ...]]):
@@ -51,11 +51,11 @@ class PlainPairs(Dataset[tuple[torch.Tensor, ...]]):
     def __getitem__(self, row: int) -> tuple[torch.Tensor, ...]:
         """Source, target, and their maps."""
         pair = self.pairs.pairs[row]
-        pictures = [self._picture(name) for name in (pair.source, pair.target)]
+        images = [self._image(name) for name in (pair.source, pair.target)]
         maps = [self._maps(name) for name in (pair.source, pair.target)]
-        return (*pictures, *maps)
+        return (*images, *maps)
 
-    def _picture(self, name: str) -> torch.Tensor:
+    def _image(self, name: str) -> torch.Tensor:
         with Image.open(self.pairs.folder / name) as image:
             values = np.asarray(image.convert("RGB"), np.float32)
         return torch.from_numpy(values / 127.5 - 1).permute(2, 0, 1)
@@ -75,10 +75,10 @@ def plain_s(data: Path, config: TrainConfig, steps: int, workers: int) -> float:
     """Seconds of the plain loop, its first step left out."""
     pairs = PairDataset(find_phase(data, "train"), FRAME)
     generator = Generator(config.generator)
-    critic = Discriminator(config.discriminator_layers)
+    discriminator = Discriminator(config.discriminator_layers)
     optimisers = [
         torch.optim.Adam(network.parameters(), lr=rate, betas=(0.5, 0.999))
-        for network, rate in ((generator, 2e-4), (critic, 2e-5))
+        for network, rate in ((generator, 2e-4), (discriminator, 2e-5))
     ]
     loader: Any = DataLoader(
         PlainPairs(pairs), config.batch_size, shuffle=True, num_workers=workers
@@ -87,13 +87,13 @@ def plain_s(data: Path, config: TrainConfig, steps: int, workers: int) -> float:
     for step, batch in zip(range(steps + 1), loader, strict=False):
         if step == 1:
             started_s = time.perf_counter()
-        _plain_step(generator, critic, optimisers, batch, config)
+        _plain_step(generator, discriminator, optimisers, batch, config)
     return time.perf_counter() - started_s
 
 
 def _plain_step(
     generator: Generator,
-    critic: Discriminator,
+    discriminator: Discriminator,
     optimisers: list[torch.optim.Adam],
     batch: tuple[torch.Tensor, ...],
     config: TrainConfig,
@@ -102,14 +102,14 @@ def _plain_step(
     with torch.autocast("cpu", torch.bfloat16, enabled=config.precision == "bf16"):
         made_target, made_source = generator(source, source_maps, target_maps)
         optimisers[1].zero_grad()
-        on_real = ((critic(target) - 1) ** 2).mean()
-        on_made = (critic(made_target.detach()) ** 2).mean()
+        on_real = ((discriminator(target) - 1) ** 2).mean()
+        on_made = (discriminator(made_target.detach()) ** 2).mean()
     (0.5 * (on_real + on_made)).backward()
     optimisers[1].step()
     optimisers[0].zero_grad()
     with torch.autocast("cpu", torch.bfloat16, enabled=config.precision == "bf16"):
         loss = 2.5 * ((made_target - target).abs().mean() + (made_source - source).abs().mean())
-        loss = loss + 2 * ((critic(made_target) - 1) ** 2).mean()
+        loss = loss + 2 * ((discriminator(made_target) - 1) ** 2).mean()
     loss.backward()
     optimisers[0].step()
 
@@ -119,11 +119,13 @@ def trainer_s(data: Path, run: Path, config: TrainConfig, steps: int, workers: i
     times: list[float] = []
     with RunFolder(run) as folder:
         trainer = Trainer(
-            read_data(data, config.frame),
+            read_data(data, config.spec),
             folder,
             config,
             accelerator=connect(config.precision),
-            pace=Pace(log_every=5, grid_every=10**9, validate_every=10**9, workers=workers),
+            pace=LoggingConfig(
+                log_every=5, grid_every=10**9, validate_every=10**9, workers=workers
+            ),
         )
         trainer.steps = steps + 1
         trainer.train(lambda _: times.append(time.perf_counter()))

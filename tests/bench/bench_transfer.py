@@ -1,8 +1,8 @@
-"""How near `dptn transfer` comes to the bare session, on the same pictures, in one run.
+"""How near `dptn transfer` comes to the bare session, on the same images, in one run.
 
     python tests/bench/bench_transfer.py [--model MODEL.onnx] [--pairs 96] [--rounds 3]
 
-Distinct pairs, batch of 8: the bare session is given decoded batches and its pictures are thrown
+Distinct pairs, batch of 8: the bare session is given decoded batches and its images are thrown
 away; the pipeline reads, decodes, runs, encodes, writes and keeps its manifest. Rounds alternate,
 so that what else the machine does hits both.
 """
@@ -20,34 +20,37 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parents[2] / "examples" / "figures"))
 from make_figures import main as make_figures
 
-from dptn_cli.images import decode_picture, fit_to_network
+from dptn_cli.enums import Provider
+from dptn_cli.inference.model_file import read_model
+from dptn_cli.inference.session import Session
+from dptn_cli.io.images import decode_image, fit_to_network
 from dptn_cli.keypoints import Annotations, to_network
-from dptn_cli.manifest import Manifest
-from dptn_cli.pipeline import Settings, StageSeconds, run
-from dptn_cli.plan import Request, make_job
-from dptn_cli.records import Batch, Job
-from dptn_cli.session import Session, read_model
+from dptn_cli.transfer.manifest import Manifest
+from dptn_cli.transfer.pipeline import run
+from dptn_cli.transfer.plan import Request, make_job
+from dptn_cli.transfer.settings import Settings, StageSeconds
+from dptn_cli.types import Batch, Job
 
 BATCH = 8
 
 
 def batches(job: Job) -> list[Batch]:
     """Every item with a source of its own, as decoded batches."""
-    frame = job.model.frame
+    spec = job.model.spec
     items = list(job.items())
     made = []
     for start in range(0, len(items), BATCH):
         chunk = items[start : start + BATCH]
-        pictures = [
-            fit_to_network(decode_picture(item.source_path.read_bytes()), frame.network_size)
+        images = [
+            fit_to_network(decode_image(item.source_path.read_bytes()), spec.network_size)
             for item in chunk
         ]
         poses = [
-            [to_network(pose, frame.image_size, frame.network_size) for pose in side]
+            [to_network(pose, spec.image_size, spec.network_size) for pose in side]
             for side in zip(*((i.source_pose, i.target_pose) for i in chunk), strict=True)
         ]
         made.append(
-            Batch(np.stack(pictures), np.stack(poses[0]), np.stack(poses[1]),
+            Batch(np.stack(images), np.stack(poses[0]), np.stack(poses[1]),
                   np.arange(len(chunk), dtype=np.int64))
         )  # fmt: skip
     return made
@@ -56,8 +59,8 @@ def batches(job: Job) -> list[Batch]:
 def bare_s(session: Session, ready: list[Batch]) -> float:
     """Seconds of inference alone."""
     started_s = time.perf_counter()
-    with ThreadPoolExecutor(session.lanes) as lanes:
-        list(lanes.map(session.run, ready))
+    with ThreadPoolExecutor(session.streams) as streams:
+        list(streams.map(session.run, ready))
     return time.perf_counter() - started_s
 
 
@@ -68,7 +71,7 @@ def pipeline_s(session: Session, job: Job) -> tuple[float, StageSeconds]:
     started_s = time.perf_counter()
     with Manifest(job.out, job.model.sha256) as manifest:
         for outcome in run(
-            job, session, Settings(batch_size=BATCH, lanes=session.lanes, workers=2), stages
+            job, session, Settings(batch_size=BATCH, streams=session.streams, workers=2), stages
         ):
             assert manifest.append(outcome).status == "done", outcome.reason
     return time.perf_counter() - started_s, stages
@@ -82,11 +85,11 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
     model = read_model(options.model)
-    session = Session(model, "cpu")
-    size = "x".join(map(str, model.frame.image_size))
+    session = Session(model, Provider.CPU)
+    size = "x".join(map(str, model.spec.image_size))
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        make_figures([name, "--flat", str(options.pairs), "--pictures", "1", "--size", size])
+        make_figures([name, "--flat", str(options.pairs), "--images", "1", "--size", size])
         names = sorted(Annotations(folder / "keypoints.csv"))
         rows = [f"{a},{b}" for a, b in zip(names, names[1:] + names[:1], strict=True)]
         (folder / "pairs.csv").write_text("\n".join(["from,to", *rows]) + "\n")

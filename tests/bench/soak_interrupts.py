@@ -3,7 +3,7 @@
     python tests/bench/soak_interrupts.py [--pairs 20000] [--stops TERM,KILL,KILL]
 
 The model is the tests' tiny one. Between the starts, `dptn transfer` is sent a signal when a
-further part of the list is done. At the end: every picture is there and whole, is told once in
+further part of the list is done. At the end: every image is there and whole, is told once in
 the manifest as done, none that was done before a stop was made again, and nothing is left over.
 """
 
@@ -20,15 +20,15 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))
 sys.path.insert(0, str(Path(__file__).parents[1] / "data"))
 from PIL import Image
-from support import TINY_FRAME, Folder, make_folder, pictures, tiny_generator, write_pairs
+from support import TINY_SPEC, Folder, images, make_folder, tiny_generator, write_pairs
 
-from dptn_cli.export import export
+from dptn_cli.export.onnx import export
 from dptn_cli.network.checkpoint import LoadedGenerator
 
 
 def make_job(folder: Path, pairs: int) -> Folder:
-    """So many pairs of few pictures, in shards of 1,000."""
-    export(LoadedGenerator(tiny_generator(), TINY_FRAME, "0" * 64), TINY_FRAME, folder / "t.onnx")
+    """So many pairs of few images, in shards of 1,000."""
+    export(LoadedGenerator(tiny_generator(), TINY_SPEC, "0" * 64), TINY_SPEC, folder / "t.onnx")
     job = make_folder(folder / "photos", folder / "t.onnx", count=6)
     rows = ((f"{i % 6}.png", f"{(i + 1) % 6}.png", f"{i:06}.png") for i in range(pairs))
     write_pairs(job.pairs, rows, header="from,to,out")
@@ -49,7 +49,7 @@ def lines(job: Folder) -> int:
 
 
 def stop_at(job: Folder, count: int, number: signal.Signals) -> dict[str, int]:
-    """Start, and stop when so many lines are there; when each picture told was written."""
+    """Start, and stop when so many lines are there; when each image told was written."""
     process = start(job)
     while lines(job) < count:
         assert process.poll() is None, "ended before it could be stopped"
@@ -65,10 +65,10 @@ def stop_at(job: Folder, count: int, number: signal.Signals) -> dict[str, int]:
 def check(job: Folder, pairs: int, kept: dict[str, int]) -> None:
     """What must hold at the end."""
     told = Counter(line["output"] for line in job.manifest())
-    found = pictures(job.out)
+    found = images(job.out)
     assert len(found) == len(told) == pairs, (len(found), len(told))
     assert {line["status"] for line in job.manifest()} == {"done"}
-    assert set(told.values()) == {1}, "one line a picture"
+    assert set(told.values()) == {1}, "one line an image"
     for path in found:
         Image.open(path).load()
     assert all((job.out / name).stat().st_mtime_ns == at for name, at in kept.items())
@@ -76,7 +76,7 @@ def check(job: Folder, pairs: int, kept: dict[str, int]) -> None:
     assert not left, left
     sizes = Counter(path.parent.name for path in found)
     assert max(sizes.values()) <= 1000
-    print(f"complete: {pairs:,} pictures in {len(sizes)} subfolders")
+    print(f"complete: {pairs:,} images in {len(sizes)} subfolders")
 
 
 def main() -> None:

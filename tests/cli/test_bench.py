@@ -4,11 +4,12 @@ import json
 from pathlib import Path
 
 import pytest
-from support import TINY_FRAME, Folder, dptn
+from support import TINY_SPEC, Folder, dptn
 
 from dptn_cli.bench import draw_pairs
-from dptn_cli.plan import Request, make_job
-from dptn_cli.session import cores, read_model
+from dptn_cli.inference.model_file import read_model
+from dptn_cli.inference.session import available_cores
+from dptn_cli.transfer.plan import Request, make_job
 
 
 def measured(folder: Folder, *more: object) -> dict[str, object]:
@@ -35,7 +36,11 @@ def test_every_part_is_measured(folder: Folder, tmp_path: Path) -> None:
     expected = pipeline["per_second"] / pipeline["bare_session_per_second"]
     assert pipeline["ratio"] == pytest.approx(expected, rel=0.01)
     assert all(0 <= share <= 1 for share in pipeline["waiting"].values())
-    assert (found["provider"], found["precision"], found["cores"]) == ("cpu", "fp32", cores())
+    assert (found["provider"], found["precision"], found["cores"]) == (
+        "cpu",
+        "fp32",
+        available_cores(),
+    )
     assert found["target"] == "any"
 
 
@@ -52,9 +57,7 @@ def test_a_table_without_examples(
 
 
 def test_drawn_pairs_can_be_transferred(tiny_model: Path, tmp_path: Path) -> None:
-    job = make_job(
-        Request(tmp_path / "o", draw_pairs(tmp_path, TINY_FRAME)), read_model(tiny_model)
-    )
+    job = make_job(Request(tmp_path / "o", draw_pairs(tmp_path, TINY_SPEC)), read_model(tiny_model))
     items = list(job.items())
     assert job.planned == len(items) == 240
     assert len({item.source for item in items[:16]}) == 16
@@ -70,11 +73,11 @@ def refused(*arguments: object) -> str:
 
 def test_unusable_pairs(folder: Folder) -> None:
     model, pairs = ("--model", folder.model), ("--pairs", folder.pairs)
-    (folder.path / "1.png").write_bytes(b"no picture")
-    assert "1.png: not a picture" in refused(*model, *pairs)
+    (folder.path / "1.png").write_bytes(b"no image")
+    assert "1.png: not an image" in refused(*model, *pairs)
     (folder.path / "1.png").unlink()
     told = refused(*model, *pairs)
-    assert "1 source pictures are missing, 1.png for instance" in told
+    assert "1 source images are missing, 1.png for instance" in told
     assert "--images" in told
     for option in ("--images", "--keypoints"):
         told = refused(*model, option, folder.path)
@@ -84,7 +87,7 @@ def test_unusable_pairs(folder: Folder) -> None:
 def test_pairs_without_keypoints_of_their_own(folder: Folder, tmp_path: Path) -> None:
     elsewhere = (folder.path / "keypoints.csv").rename(tmp_path / "annotation-test.csv")
     told = refused("--model", folder.model, "--pairs", folder.pairs)
-    assert "4 pictures have no keypoints" in told
+    assert "4 images have no keypoints" in told
     assert "give --keypoints" in told
     found = measured(folder, "--pairs", folder.pairs, "--keypoints", elsewhere)
     assert found["pipeline"]["pictures"] == 12  # type: ignore[index]

@@ -21,8 +21,8 @@ from typer.testing import Result
 from dptn_cli.cli import app
 from dptn_cli.cli.transfer import DEFAULT_DETECTOR
 from dptn_cli.detect import DEFAULT_CHECKPOINT, Choice
-from dptn_cli.interrupt import StopRequest
 from dptn_cli.keypoints import Annotations, PoseFiles
+from dptn_cli.signals import StopRequest
 
 SHIPPED = MODELS / "figures-pose.pkl"
 
@@ -68,7 +68,7 @@ def test_nobody_is_listed_and_no_silent_row(photos: Path, fresh_checkpoint: Path
     assert [line["status"] for line in record(photos.parent)] == ["failed"] * 3
 
 
-def test_a_corrupt_picture_harms_no_other(photos: Path) -> None:
+def test_a_corrupt_image_harms_no_other(photos: Path) -> None:
     (photos / "b.png").write_bytes((photos / "b.png").read_bytes()[:900])
     result = detect(photos)
     assert result.exit_code == 1
@@ -119,7 +119,7 @@ def test_other_formats(photos: Path, pose_format: str) -> None:
 
 
 def test_previews_show_the_skeleton(photos: Path) -> None:
-    preview = photos / "preview"  # inside the folder of pictures: not to be looked at itself
+    preview = photos / "preview"  # inside the folder of images: not to be looked at itself
     for _ in range(2):
         assert detect(photos, "--preview", preview).exit_code == 0
     assert {p.relative_to(preview).as_posix() for p in preview.rglob("*.png")} == {
@@ -168,7 +168,7 @@ def test_the_current_folder_has_a_record_beside_it(
 
 
 @pytest.mark.parametrize("pose_format", ["openpose", "openpifpaf"])
-def test_no_file_stays_of_a_picture_that_shows_nobody_now(photos: Path, pose_format: str) -> None:
+def test_no_file_stays_of_an_image_that_shows_nobody_now(photos: Path, pose_format: str) -> None:
     poses = photos.parent / "poses"
     arguments = (photos, "-o", poses, "--format", pose_format)
     assert detect(*arguments).exit_code == 0
@@ -178,7 +178,7 @@ def test_no_file_stays_of_a_picture_that_shows_nobody_now(photos: Path, pose_for
     assert [name[:2] for name in names] in (["a_", "b_"], ["a.", "b."])
 
 
-def test_a_run_over_other_pictures_adds_to_the_file(photos: Path) -> None:
+def test_a_run_over_other_images_adds_to_the_file(photos: Path) -> None:
     out = photos.parent / "keypoints.csv"
     detect(photos)
     everything = out.read_text()
@@ -198,15 +198,15 @@ def test_a_run_over_other_pictures_adds_to_the_file(photos: Path) -> None:
 @pytest.mark.parametrize("name", [b"a:b.png", b"\xff.png"])
 def test_a_name_of_an_earlier_run_that_the_format_cannot_hold(photos: Path, name: bytes) -> None:
     out = photos.parent / "keypoints.csv"
-    picture = photos.parent / os.fsdecode(name)
-    draw_figure(0, (128, 88))[0].save(picture)
-    assert "cannot hold this name" in detect(picture, "-o", out).stderr
-    assert detect(picture, "-o", out, "--format", "coco").exit_code == 0
+    image = photos.parent / os.fsdecode(name)
+    draw_figure(0, (128, 88))[0].save(image)
+    assert "cannot hold this name" in detect(image, "-o", out).stderr
+    assert detect(image, "-o", out, "--format", "coco").exit_code == 0
     assert detect(photos, "-o", out).exit_code == 0
     assert list(Annotations(out)) == ["a.png", "b.png", "more/a.png"]
 
 
-def test_an_interrupt_leaves_out_the_old_pose_of_a_changed_picture(
+def test_an_interrupt_leaves_out_the_old_pose_of_a_changed_image(
     photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     detect(photos)
@@ -239,7 +239,7 @@ def test_wrong_use_is_told_before_anything_starts(
     (photos.parent / "empty").mkdir()
     monkeypatch.setenv("TORCH_HOME", str(photos.parent / "hub"))
     cases: list[tuple[tuple[object, ...], str]] = [
-        ((photos.parent / "empty",), "no pictures in"),
+        ((photos.parent / "empty",), "no images in"),
         ((photos.parent / "nowhere",), "no such file or folder"),
         ((photos, "--checkpoint", "resnet51"), "no such file, and not one of the published"),
         ((photos,), "5fe1c400.pkl are missing: put the file into"),
@@ -274,9 +274,9 @@ def test_a_missing_openpifpaf_is_one_line(photos: Path, monkeypatch: pytest.Monk
 
 
 def test_an_interrupt_keeps_what_was_found(photos: Path) -> None:
-    picture = draw_figure(0, (256, 176))[0]
+    image = draw_figure(0, (256, 176))[0]
     for number in range(300):
-        picture.save(photos / f"{number}.png", compress_level=1)
+        image.save(photos / f"{number}.png", compress_level=1)
     out = photos.parent / "keypoints.csv"
     command = [
         sys.executable, "-m", "dptn_cli", "detect-poses", photos, "-o", out,

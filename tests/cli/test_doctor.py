@@ -10,8 +10,9 @@ import pytest
 from support import dptn
 
 from dptn_cli.detect import install_commands
-from dptn_cli.diagnosis import _stores
-from dptn_cli.session import try_provider
+from dptn_cli.doctor import _stores
+from dptn_cli.enums import Provider
+from dptn_cli.inference.providers import try_provider
 
 
 def facts() -> dict[str, dict[str, Any]]:
@@ -62,9 +63,9 @@ def test_what_urls_need(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_provider_that_cannot_be_had_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert try_provider("cpu") == ""
-    monkeypatch.setattr("dptn_cli.session.cuda_devices", lambda: 0)
-    assert try_provider("cuda") != ""
+    assert try_provider(Provider.CPU) == ""
+    monkeypatch.setattr("dptn_cli.inference.providers.cuda_device_count", lambda: 0)
+    assert try_provider(Provider.CUDA) != ""
 
 
 def test_the_table_is_readable() -> None:

@@ -112,7 +112,7 @@ def test_an_item_that_failed_counts_as_failed(scene: Scene) -> None:
     assert scene.document()["counts"] == {"pairs": 4, "unpaired": 0, "failed": 1, "real": 0}
 
 
-def test_a_corrupt_picture_gives_exit_code_one_and_the_rest_is_scored(scene: Scene) -> None:
+def test_a_corrupt_image_gives_exit_code_one_and_the_rest_is_scored(scene: Scene) -> None:
     (scene.truth / "b2.png").write_bytes(b"torn")
     result = scene.evaluate()
     assert result.exit_code == 1
@@ -125,14 +125,14 @@ def test_what_has_no_partner_is_listed(scene: Scene) -> None:
     result = scene.evaluate()
     assert result.exit_code == 0
     assert "1 without a partner" in result.stderr
-    assert "no true picture b2.png" in result.stderr
+    assert "no true image b2.png" in result.stderr
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (("nowhere",), "no such folder"),
-        (("{results}", "--truth", "nowhere"), "no such folder of true pictures"),
+        (("{results}", "--truth", "nowhere"), "no such folder of true images"),
         (("{results}",), "Add --truth"),
         (("{results}", "--truth", "{truth}", "--require", "beauty"), "no metric is called"),
         (("{results}", "--truth", "{truth}", "--json", "--format", "latex"), "not both"),
@@ -185,7 +185,7 @@ def test_several_runs_stand_side_by_side(scene: Scene, tmp_path: Path) -> None:
 def test_results_of_a_transfer_need_no_more_than_their_folder(
     folder: Folder, tmp_path: Path
 ) -> None:
-    """The manifest says what belongs together, run.json where the true pictures lie."""
+    """The manifest says what belongs together, run.json where the true images lie."""
     assert folder.transfer().exit_code == 0
     result = evaluate(folder.out, "-o", tmp_path / "report")
     assert result.exit_code == 0, result.stderr

@@ -8,7 +8,7 @@ from support import dptn
 
 from dptn_cli.cli import app
 from dptn_cli.errors import ExitCode, InputError
-from dptn_cli.plan import Request
+from dptn_cli.transfer.plan import Request
 
 README = (Path(__file__).parents[2] / "README.md").read_text()
 COMMANDS = sorted(
@@ -52,7 +52,7 @@ def test_a_defect_is_no_partial_failure(monkeypatch: pytest.MonkeyPatch) -> None
     def broken(*_: object) -> None:
         raise RuntimeError("unforeseen")
 
-    monkeypatch.setattr("dptn_cli.session.read_model", broken)
+    monkeypatch.setattr("dptn_cli.inference.model_file.read_model", broken)
     result = dptn("transfer", "--pairs", "p.csv", "--model", "m.onnx")
     assert result.exit_code == 70
     assert "unforeseen" in result.stderr
@@ -113,7 +113,7 @@ def test_an_option_takes_what_the_shell_puts_after_it(
         seen.append((request.sources, request.poses))
         raise InputError("far enough")
 
-    monkeypatch.setattr("dptn_cli.plan.make_job", look)
+    monkeypatch.setattr("dptn_cli.transfer.plan.make_job", look)
     model = Path(__file__).parents[2] / "models" / "figures.onnx"
     assert dptn("transfer", "--model", model, *order.split()).exit_code == 2
     (given,) = seen

@@ -1,4 +1,4 @@
-"""`dptn prepare`: raw DeepFashion, and pictures of one's own."""
+"""`dptn prepare`: raw DeepFashion, and images of one's own."""
 
 import csv
 from pathlib import Path
@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from support import dptn, pictures
+from support import dptn, images
 from typer.testing import Result
 
-from dptn_cli.files import write_atomic
+from dptn_cli.io.files import write_atomic
 from dptn_cli.prepare.deepfashion import published_name
 
 RAW = {
@@ -38,14 +38,14 @@ def test_names_are_those_of_the_published_lists(raw: str, name: str) -> None:
 
 
 @pytest.mark.parametrize("raw", ["02_1_front.jpg", "a/b/c/02_1_front.jpg", "MEN/a/b/front.jpg"])
-def test_other_pictures_have_none(raw: str) -> None:
+def test_other_images_have_none(raw: str) -> None:
     assert published_name(Path(raw)) is None
 
 
 class TestDeepFashion:
     @pytest.fixture
     def raw(self, tmp_path: Path) -> Path:
-        """Three raw pictures whose columns tell their number, and complete lists."""
+        """Three raw images whose columns tell their number, and complete lists."""
         folder = tmp_path / "raw"
         columns = np.broadcast_to(np.arange(256, dtype=np.uint8)[None, :, None], (256, 256, 3))
         for path in RAW:
@@ -66,19 +66,19 @@ class TestDeepFashion:
         result = self.prepare(raw)
         assert result.exit_code == 0, result.stderr
         data = raw.parent / "data"
-        assert [p.name for p in pictures(data / "train")] == sorted(list(RAW.values())[:2])
-        (crop,) = pictures(data / "test")
-        picture = np.asarray(Image.open(crop))
-        assert picture.shape == (256, 176, 3)
-        assert abs(picture[100, :, 0].astype(int) - np.arange(40, 216)).max() <= 3
+        assert [p.name for p in images(data / "train")] == sorted(list(RAW.values())[:2])
+        (crop,) = images(data / "test")
+        image = np.asarray(Image.open(crop))
+        assert image.shape == (256, 176, 3)
+        assert abs(image[100, :, 0].astype(int) - np.arange(40, 216)).max() <= 3
         assert (data / "fasion-resize-pairs-train.csv").exists()
 
     def test_again_keeps_what_is_there(self, raw: Path) -> None:
         self.prepare(raw)
         data = raw.parent / "data"
-        before = {path: path.stat().st_mtime_ns for path in pictures(data)}
+        before = {path: path.stat().st_mtime_ns for path in images(data)}
         assert self.prepare(raw).exit_code == 0
-        assert {path: path.stat().st_mtime_ns for path in pictures(data)} == before
+        assert {path: path.stat().st_mtime_ns for path in images(data)} == before
 
     def test_what_is_missing_is_said(self, raw: Path) -> None:
         paths = list(RAW)
@@ -89,23 +89,23 @@ class TestDeepFashion:
         assert result.exit_code == 1
         text = message(result)
         assert f"train: {RAW[paths[0]]} is not among" in text
-        assert "01_7_additional.jpg: not a picture" in text
+        assert "01_7_additional.jpg: not an image" in text
         assert "fasion-resize-pairs-test.csv is missing" in text
-        assert len(pictures(raw.parent / "data")) == 1
+        assert len(images(raw.parent / "data")) == 1
 
     def test_another_size(self, raw: Path) -> None:
         Image.new("RGB", (750, 1101)).save(raw / next(iter(RAW)))
         result = self.prepare(raw)
         assert result.exit_code == 1
-        assert "1101x750 pixels (HxW), the raw pictures have 256x256" in message(result)
+        assert "1101x750 pixels (HxW), the raw images have 256x256" in message(result)
 
     def test_nothing_to_make_is_no_success(self, raw: Path) -> None:
         for path in RAW:
             (raw / path).write_bytes(b"broken")
         result = self.prepare(raw)
         assert result.exit_code == 2
-        assert "not one picture could be made" in message(result)
-        assert "01_7_additional.jpg: not a picture" in message(result)
+        assert "not one image could be made" in message(result)
+        assert "01_7_additional.jpg: not an image" in message(result)
 
     def test_without_lists_it_is_not_ready(self, raw: Path) -> None:
         (raw / "fasion-resize-pairs-train.csv").unlink()
@@ -115,14 +115,14 @@ class TestDeepFashion:
         assert "not ready for `dptn train`" in message(result)
         assert result.stdout == ""
 
-    def test_larger_pictures_beside_the_raw_ones(self, raw: Path) -> None:
+    def test_larger_images_beside_the_raw_ones(self, raw: Path) -> None:
         for path in RAW:
             large = raw / path.replace("img/", "img_highres/")
             large.parent.mkdir(parents=True)
             Image.new("RGB", (750, 1101)).save(large)
         result = self.prepare(raw)
         assert result.exit_code == 0, result.stderr
-        assert len(pictures(raw.parent / "data")) == 3
+        assert len(images(raw.parent / "data")) == 3
 
     def test_half_a_list_is_copied_anew(self, raw: Path) -> None:
         name = "fasion-resize-pairs-train.csv"
@@ -133,7 +133,7 @@ class TestDeepFashion:
         assert (raw.parent / "data" / name).read_text() == "from,to\na,b\n"
 
     def test_a_list_that_cannot_be_copied(self, raw: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("dptn_cli.files.write_atomic", full_disk)
+        monkeypatch.setattr("dptn_cli.io.files.write_atomic", full_disk)
         result = self.prepare(raw)
         assert result.exit_code == 1
         assert "train.csv: cannot be written: No space left" in message(result)
@@ -151,7 +151,7 @@ class TestDeepFashion:
             "prepare", "deepfashion", tmp_path / "empty", "--lists", raw, "-o", tmp_path / "data"
         )
         assert result.exit_code == 2
-        assert "none of the 3 listed pictures is there" in message(result)
+        assert "none of the 3 listed images is there" in message(result)
 
     def test_a_listed_name_that_leaves_the_folder(self, raw: Path) -> None:
         (raw / "train.lst").write_text("../../evil.jpg\n")
@@ -163,10 +163,10 @@ class TestDeepFashion:
 class TestOwn:
     @pytest.fixture
     def photos(self, figures: Path, tmp_path: Path) -> Path:
-        """Two people in three pictures each, named `p0000_0.png` ..., with keypoints."""
+        """Two people in three images each, named `p0000_0.png` ..., with keypoints."""
         folder = tmp_path / "photos"
         folder.mkdir()
-        for path in pictures(figures / "train"):
+        for path in images(figures / "train"):
             (folder / path.name).write_bytes(path.read_bytes())
         keypoints = (figures / "fasion-resize-annotation-train.csv").read_text()
         (folder / "keypoints.csv").write_text(keypoints)
@@ -196,7 +196,7 @@ class TestOwn:
         assert trained.exit_code == 0, trained.stderr
 
     def test_identities_from_a_csv(self, photos: Path) -> None:
-        names = [path.name for path in pictures(photos)]
+        names = [path.name for path in images(photos)]
         rows = [f"{name},{'anna' if i < 4 else 'bert'}" for i, name in enumerate(names)]
         (photos.parent / "who.csv").write_text("\n".join(["name,identity", *rows]) + "\n")
         result = self.prepare(photos, "--identities", photos.parent / "who.csv")
@@ -216,7 +216,7 @@ class TestOwn:
         assert self.prepare(photos).exit_code == 0
         before = files()
         (data / "pairs-train.csv").unlink()
-        next(path for path in pictures(data)).unlink()
+        next(path for path in images(data)).unlink()
         assert self.prepare(photos).exit_code == 0
         assert files() == before
 
@@ -237,11 +237,11 @@ class TestOwn:
         assert "fasion-resize-pairs-train.csv: left from another" in message(result)
 
     @pytest.mark.parametrize("share", ["0", "0.5"])
-    def test_not_onto_the_pictures_themselves(self, photos: Path, share: str) -> None:
-        inside = photos.rename(photos.parent / "train")
-        result = dptn("prepare", "own", inside, "-o", inside.parent, "--test-share", share)
+    def test_not_onto_the_images_themselves(self, photos: Path, share: str) -> None:
+        safe_join = photos.rename(photos.parent / "train")
+        result = dptn("prepare", "own", safe_join, "-o", safe_join.parent, "--test-share", share)
         assert result.exit_code == 2
-        assert "the pictures themselves are in it" in message(result)
+        assert "the images themselves are in it" in message(result)
 
     def test_one_person_is_for_training(self, photos: Path) -> None:
         result = self.prepare(photos, "--identity-pattern", "(p)", "--test-share", "0.9")
@@ -253,7 +253,7 @@ class TestOwn:
         def write(path: Path, content: object) -> None:
             full_disk() if path.name == failing else write_atomic(path, content)  # type: ignore
 
-        monkeypatch.setattr("dptn_cli.files.write_atomic", write)
+        monkeypatch.setattr("dptn_cli.io.files.write_atomic", write)
         result = self.prepare(photos, "--test-share", "0")
         assert result.exit_code == 2
         assert f"{failing}: cannot be written: No space left" in message(result)
@@ -269,7 +269,7 @@ class TestOwn:
         assert {p.parent.name for p in photos.parent.rglob("p*.png")} == {"photos", "train", "test"}
 
     def test_what_cannot_be_used_is_said(self, photos: Path) -> None:
-        names = [path.name for path in pictures(photos)]
+        names = [path.name for path in images(photos)]
         (photos / names[0]).write_bytes(b"broken")
         Image.new("RGB", (30, 30)).save(photos / names[1])
         result = self.prepare(photos)
@@ -277,12 +277,12 @@ class TestOwn:
         text = message(result)
         assert f"{names[0]}:" in text
         assert f"{names[1]}: 30x30, most have 64x48" in text
-        assert f"{names[2]}: the only picture of" in text
+        assert f"{names[2]}: the only image of" in text
 
     def test_nobody_twice(self, photos: Path) -> None:
         result = self.prepare(photos, "--identity-pattern", "(.+)")
         assert result.exit_code == 2
-        assert "nobody is on two usable pictures" in message(result)
+        assert "nobody is on two usable images" in message(result)
 
     @pytest.mark.parametrize(("pattern", "words"), [("(", "not a regular"), ("p", "has no group")])
     def test_a_pattern_that_is_none(self, photos: Path, pattern: str, words: str) -> None:

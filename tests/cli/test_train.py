@@ -17,7 +17,7 @@ from typer.testing import Result
 from dptn_cli.network.checkpoint import load_generator
 from dptn_cli.network.config import GeneratorConfig
 from dptn_cli.network.generator import Generator
-from dptn_cli.torchvision_import import import_torchvision
+from dptn_cli.network.torchvision_compat import import_torchvision
 
 SMALL = ("--dataset", "figures", "--image-size", "64x48", "--width", "8", "--batch-size", "4",
          "--epochs", "1", "--constant-epochs", "1", "--discriminator-layers", "2",
@@ -33,8 +33,8 @@ def message(result: Result) -> str:
     return " ".join(result.stderr.split())
 
 
-def test_a_trained_model_makes_pictures(figures: Path, tmp_path: Path) -> None:
-    """From drawn data to a picture, by commands alone."""
+def test_a_trained_model_makes_images(figures: Path, tmp_path: Path) -> None:
+    """From drawn data to an image, by commands alone."""
     result = train(figures, tmp_path / "run", "--no-perceptual")
     assert result.exit_code == 0, result.stderr
     assert "12 pairs, 4 a step (cpu), 3 steps in 1 epochs" in result.stderr
@@ -121,10 +121,10 @@ class TestStart:
         torch.save(generator.state_dict(), tmp_path / "mine.pth")
         train(figures, tmp_path / "first", "--no-perceptual")
         start = tmp_path / "first" / "generator-last-raw.pth"
-        critic = tmp_path / "first" / "discriminator-last.pth"
+        discriminator = tmp_path / "first" / "discriminator-last.pth"
         result = train(
             figures, tmp_path / "second", "--no-perceptual", "--init", start,
-            "--init-discriminator", critic, "--learning-rate", "1e-12", "--ema-decay", "0",
+            "--init-discriminator", discriminator, "--learning-rate", "1e-12", "--ema-decay", "0",
         )  # fmt: skip
         assert result.exit_code == 0, result.stderr
         one, two = (
@@ -156,7 +156,7 @@ def test_an_unknown_data_set(figures: Path, tmp_path: Path) -> None:
     assert "or give --image-size" in message(result)
 
 
-def test_missing_pictures_are_left_out_only_when_asked(figures: Path, tmp_path: Path) -> None:
+def test_missing_images_are_left_out_only_when_asked(figures: Path, tmp_path: Path) -> None:
     data = tmp_path / "data"
     subprocess.run(["cp", "-r", str(figures), str(data)], check=True)
     victim = sorted((data / "train").iterdir())[0]
@@ -166,7 +166,7 @@ def test_missing_pictures_are_left_out_only_when_asked(figures: Path, tmp_path: 
     assert f"{victim.name}: not in" in message(result)
     result = train(data, tmp_path / "run", "--no-perceptual", "--skip-missing")
     assert result.exit_code == 0
-    assert "1 training pictures left out" in message(result)
+    assert "1 training images left out" in message(result)
     assert "8 pairs" in result.stderr
 
 

@@ -1,4 +1,4 @@
-"""`dptn transfer` as a user meets it: pictures, files, exit codes, what it says."""
+"""`dptn transfer` as a user meets it: images, files, exit codes, what it says."""
 
 import errno
 import json
@@ -15,14 +15,14 @@ import numpy as np
 import pytest
 from PIL import Image
 from support import (
-    TINY_FRAME,
+    TINY_SPEC,
     Folder,
     Golden,
     dptn,
-    draw_picture,
+    draw_image,
     draw_pose,
+    images,
     make_folder,
-    pictures,
     write_annotations,
     write_pairs,
 )
@@ -33,7 +33,7 @@ def command(*arguments: object) -> list[str]:
 
 
 class TestPublishedCheckpoint:
-    """Checkpoint -> ONNX -> picture files, as the official test script makes them."""
+    """Checkpoint -> ONNX -> image files, as the official test script makes them."""
 
     @pytest.fixture
     def data(self, tmp_path: Path, golden: Golden) -> Path:
@@ -92,7 +92,7 @@ def test_pair_list(folder: Folder) -> None:
     result = folder.transfer()
     assert result.exit_code == 0
     assert len(folder.results()) == 12
-    assert Image.open(folder.out / "0_2_3_vis.png").size == TINY_FRAME.image_size[::-1]
+    assert Image.open(folder.out / "0_2_3_vis.png").size == TINY_SPEC.image_size[::-1]
     assert re.search(r"done\s+12", result.stdout)
     assert "Running on the CPU" in result.stderr
     lines = folder.manifest()
@@ -141,7 +141,7 @@ def test_every_source_in_every_pose(folder: Folder, tmp_path: Path) -> None:
 
 def test_subfolders_are_kept(folder: Folder) -> None:
     (folder.path / "sub").mkdir()
-    draw_picture(8).save(folder.path / "sub" / "0.png")
+    draw_image(8).save(folder.path / "sub" / "0.png")
     with (folder.path / "keypoints.csv").open("a") as file:
         file.write(f"sub/0.png: {[9] * 18}: {[9] * 18}\n")
     pairs = write_pairs(folder.path / "p.csv", [("0.png", "1.png"), ("sub/0.png", "1.png")])
@@ -181,7 +181,7 @@ class TestResume:
 
     def test_another_source_or_pose_makes_its_results_anew(self, folder: Folder) -> None:
         folder.transfer()
-        draw_picture(50).save(folder.path / "0.png")
+        draw_image(50).save(folder.path / "0.png")
         assert json.loads(folder.transfer("--json").stdout)["counts"]["done"] == 3
         poses = {f"{i}.png": draw_pose(i + (i == 2)) for i in range(4)}
         write_annotations(folder.path / "keypoints.csv", poses)
@@ -221,7 +221,7 @@ def test_independent_of_batches_and_workers(folder: Folder, tmp_path: Path) -> N
     for batch_size, workers in ((1, 1), (3, 2), (12, 4)):
         out = tmp_path / f"{batch_size}"
         folder.transfer("--batch-size", batch_size, "--workers", workers, "-o", out)
-        runs.append([np.asarray(Image.open(p)).astype(int) for p in pictures(out)])
+        runs.append([np.asarray(Image.open(p)).astype(int) for p in images(out)])
     for other in runs[1:]:
         for one, two in zip(runs[0], other, strict=True):
             assert np.abs(one - two).max() <= 1
@@ -256,10 +256,10 @@ class TestBadInput:
 
     @pytest.mark.parametrize(
         "content",
-        [b"", b"no picture", b"\xff\xd8\xff\xe0 broken"],
+        [b"", b"no image", b"\xff\xd8\xff\xe0 broken"],
         ids=["empty", "text", "broken"],
     )
-    def test_a_broken_picture_fails_alone(self, folder: Folder, content: bytes) -> None:
+    def test_a_broken_image_fails_alone(self, folder: Folder, content: bytes) -> None:
         (folder.path / "2.png").write_bytes(content)
         result = folder.transfer()
         assert result.exit_code == 1
@@ -270,17 +270,17 @@ class TestBadInput:
         assert all(line["reason"] for line in failed)
 
     def test_a_truncated_jpeg_fails_alone(self, folder: Folder) -> None:
-        draw_picture(2, (400, 300)).save(folder.path / "big.jpg")
+        draw_image(2, (400, 300)).save(folder.path / "big.jpg")
         content = (folder.path / "big.jpg").read_bytes()
         (folder.path / "2.png").write_bytes(content[: len(content) // 2])
         assert folder.transfer().exit_code == 1
         assert len(folder.results()) == 9
 
-    def test_a_missing_picture_is_told_before_the_start(self, folder: Folder) -> None:
+    def test_a_missing_image_is_told_before_the_start(self, folder: Folder) -> None:
         (folder.path / "1.png").unlink()
         result = folder.transfer()
         assert result.exit_code == 1
-        assert result.stderr.startswith("1 source pictures are missing")
+        assert result.stderr.startswith("1 source images are missing")
         assert len(folder.results()) == 9
 
     def test_a_decompression_bomb_fails_alone(self, folder: Folder) -> None:
@@ -290,8 +290,8 @@ class TestBadInput:
         assert "more than 100,000,000 pixels" in result.stderr
 
     @pytest.mark.parametrize("mode", ["L", "P", "RGBA", "LA", "CMYK", "I;16"])
-    def test_pictures_of_any_mode_are_handled(self, folder: Folder, mode: str) -> None:
-        image = draw_picture(1)
+    def test_images_of_any_mode_are_handled(self, folder: Folder, mode: str) -> None:
+        image = draw_image(1)
         if mode == "I;16":
             image = Image.fromarray(np.asarray(image.convert("L")).astype(np.uint16) * 256)
         else:
@@ -341,10 +341,10 @@ class TestBadInput:
     def test_a_provider_that_cannot_be_had(
         self, folder: Folder, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("dptn_cli.session.cuda_devices", lambda: 0)
+        monkeypatch.setattr("dptn_cli.inference.providers.cuda_device_count", lambda: 0)
         result = folder.transfer("--provider", "cuda")
         assert result.exit_code == 2
-        assert "--provider cuda cannot be had" in result.stderr
+        assert "--provider cuda is not available" in result.stderr
         assert not folder.out.exists()
 
     @pytest.mark.parametrize(
@@ -385,7 +385,7 @@ class TestDefaultModel:
 
 
 def many(tmp_path: Path, model: Path, count: int) -> Folder:
-    """`count` pairs over a few pictures."""
+    """`count` pairs over a few images."""
     folder = make_folder(tmp_path / "many", model, count=6)
     rows = ((f"{i % 6}.png", f"{(i + 1) % 6}.png", f"{i:05}.png") for i in range(count))
     write_pairs(folder.pairs, rows, header="from,to,out")
@@ -415,7 +415,7 @@ def test_killed_at_any_instant(tmp_path: Path, tiny_model: Path) -> None:
         wait_for_lines(folder, lines, process)
         process.kill()
         process.communicate()
-        for path in pictures(folder.out):
+        for path in images(folder.out):
             Image.open(path).load()
     told = {line["output"] for line in folder.manifest() if line["status"] == "done"}
     assert told <= set(folder.results())
@@ -507,11 +507,11 @@ def test_a_full_disk_is_told_item_by_item(folder: Folder, monkeypatch: pytest.Mo
 
     def full_after_three(source: str, target: Path) -> None:
         seen.append(target)
-        if len(seen) > 4:  # run.json, then three pictures
+        if len(seen) > 4:  # run.json, then three images
             raise OSError(errno.ENOSPC, "No space left on device")
         real(source, target)
 
-    monkeypatch.setattr("dptn_cli.files.os.replace", full_after_three)
+    monkeypatch.setattr("dptn_cli.io.files.os.replace", full_after_three)
     result = folder.transfer("--workers", 1, "--batch-size", 1)
     assert result.exit_code == 1
     assert "run.json: No space left on device" in result.stderr
@@ -523,7 +523,7 @@ def test_a_full_disk_is_told_item_by_item(folder: Folder, monkeypatch: pytest.Mo
 def self_made(folder: Folder, tmp_path: Path) -> dict[str, bytes]:
     other = Folder(folder.path, folder.model)
     other.transfer("-o", tmp_path / "other")
-    return {p.name: p.read_bytes() for p in pictures(tmp_path / "other")}
+    return {p.name: p.read_bytes() for p in images(tmp_path / "other")}
 
 
 def test_the_module_and_the_command_are_one(folder: Folder) -> None:

@@ -1,4 +1,4 @@
-"""`dptn transfer` on pictures without keypoints, with the shipped detector."""
+"""`dptn transfer` on images without keypoints, with the shipped detector."""
 
 import json
 import os
@@ -30,7 +30,7 @@ def counts(photos: Path, out: Path, code: int) -> dict[str, int]:
 
 
 def test_figures_without_keypoints(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Detected, transferred, kept for the next run; nobody found fails that picture's items."""
+    """Detected, transferred, kept for the next run; nobody found fails that image's items."""
     photos, out = tmp_path / "photos", tmp_path / "out"
     photos.mkdir()
     for name in ("p0000_0.png", "p0001_0.png"):
@@ -83,7 +83,7 @@ def test_a_dry_run_detects_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("hidden", ["package", "weights"])
-def test_what_detection_needs_is_told_with_the_pictures(
+def test_what_detection_needs_is_told_with_the_images(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hidden: str
 ) -> None:
     photos = two_photos(tmp_path / "photos")
@@ -147,5 +147,5 @@ def test_where_detect_poses_found_nobody_only_those_items_fail(
     shutil.copy(FIGURES / "p0001_1.png", nobody)
     os.utime(nobody, (time.time() + 60,) * 2)
     changed = dptn(*command)
-    assert changed.exit_code == 2, "a changed picture was not looked at"
+    assert changed.exit_code == 2, "a changed image was not looked at"
     assert "nobody.png" in changed.stderr

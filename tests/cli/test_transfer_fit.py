@@ -8,9 +8,10 @@ import numpy.typing as npt
 from PIL import Image
 from support import dptn
 
-from dptn_cli.keypoints import Annotations, PoseFormat, person_crop, write_poses
+from dptn_cli.enums import PoseFormat
+from dptn_cli.keypoints import Annotations, person_crop, write_poses
 from dptn_cli.metrics.ssim import ssim_standard
-from dptn_cli.records import FoundPose, Pose
+from dptn_cli.types import FoundPose, Pose
 
 ROOT = Path(__file__).parents[2]
 FIGURES = ROOT / "examples" / "figures"
@@ -32,7 +33,7 @@ def write(path: Path, poses: dict[str, Pose], size: tuple[int, int]) -> Path:
 
 
 def result(folder: Path, sources: Path, poses: Path, *more: object) -> npt.NDArray[np.uint8]:
-    """The one picture that a transfer makes."""
+    """The one image that a transfer makes."""
     made = dptn("transfer", sources, "--poses", poses, "--model", MODEL, "-o", folder, *more)
     assert made.exit_code == 0, made.stderr
     (path,) = folder.glob("*_vis.png")
@@ -69,7 +70,7 @@ def test_a_figure_in_a_landscape_photo_is_as_good_as_its_exact_crop(tmp_path: Pa
     assert ssim_standard(whole, stretched) < 0.9, "a test that any crop would pass"
 
 
-def test_a_pose_drawn_at_half_the_size_gives_the_same_picture(tmp_path: Path) -> None:
+def test_a_pose_drawn_at_half_the_size_gives_the_same_image(tmp_path: Path) -> None:
     sources = FIGURES / "images" / "p0000_0.png"
     poses = {"full": KNOWN["p0001_2.png"], "half": moved(KNOWN["p0001_2.png"], 0.5, 30, 5)}
     made = {
@@ -88,7 +89,7 @@ def test_a_pose_drawn_at_half_the_size_gives_the_same_picture(tmp_path: Path) ->
     assert ssim_standard(made["full", "scale"], made["full", "none"]) > 0.7
 
 
-def test_odd_pictures_fail_by_themselves_and_harm_no_other(tmp_path: Path) -> None:
+def test_odd_images_fail_by_themselves_and_harm_no_other(tmp_path: Path) -> None:
     photos = tmp_path / "photos"
     photos.mkdir()
     sizes = {"dot": (1, 1), "line": (20_000, 1), "flat": (1, 20_000), "huge": (10_001, 10_000)}

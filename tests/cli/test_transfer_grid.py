@@ -7,12 +7,12 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from PIL import Image
-from support import TINY_FRAME, Folder, dptn, draw_picture, make_folder
+from support import TINY_SPEC, Folder, dptn, draw_image, make_folder
 
-from dptn_cli.evaluate.pairing import list_pictures
-from dptn_cli.sheets import CAPTION_HEIGHT, GAP, GROUP_GAP
+from dptn_cli.evaluate.pairing import list_images
+from dptn_cli.visualize.contact_sheet import CAPTION_HEIGHT, GAP, GROUP_GAP
 
-HEIGHT, WIDTH = TINY_FRAME.image_size
+HEIGHT, WIDTH = TINY_SPEC.image_size
 
 
 def page(folder: Folder, number: int = 1) -> npt.NDArray[np.uint8]:
@@ -25,7 +25,7 @@ def cell(sheet: npt.NDArray[np.uint8], item: int, column: int) -> npt.NDArray[np
     return sheet[top : top + HEIGHT, left : left + WIDTH]
 
 
-def picture(path: Path) -> npt.NDArray[np.uint8]:
+def image(path: Path) -> npt.NDArray[np.uint8]:
     return np.asarray(Image.open(path).convert("RGB"))
 
 
@@ -35,10 +35,10 @@ def test_source_pose_result_and_target_stand_side_by_side(folder: Folder) -> Non
     assert "1 contact sheet in" in result.stderr
     sheet = page(folder)
     for item, (source, target) in enumerate([(0, 1), (0, 2), (0, 3), (1, 0), (1, 2)]):
-        assert np.array_equal(cell(sheet, item, 0), picture(folder.path / f"{source}.png"))
-        made = picture(folder.out / f"{source}_2_{target}_vis.png")
+        assert np.array_equal(cell(sheet, item, 0), image(folder.path / f"{source}.png"))
+        made = image(folder.out / f"{source}_2_{target}_vis.png")
         assert np.array_equal(cell(sheet, item, 2), made)
-        assert np.array_equal(cell(sheet, item, 3), picture(folder.path / f"{target}.png"))
+        assert np.array_equal(cell(sheet, item, 3), image(folder.path / f"{target}.png"))
         pose = cell(sheet, item, 1)
         assert (pose == 0).all(axis=2).mean() > 0.3
         assert (pose.max(axis=2) > 200).any()
@@ -55,21 +55,21 @@ def test_pages_of_32_and_none_of_an_earlier_longer_list(tmp_path: Path, tiny_mod
 
 def test_what_failed_and_what_is_gone_is_left_out(folder: Folder) -> None:
     assert folder.transfer().exit_code == 0
-    (folder.path / "0.png").write_bytes(b"no picture any more")
+    (folder.path / "0.png").write_bytes(b"no image any more")
     (folder.path / "1.png").unlink()
     assert folder.transfer("--grid").exit_code == 1
     sheet = page(folder)
     assert sheet.shape[0] == 2 * (HEIGHT + GAP + CAPTION_HEIGHT) + CAPTION_HEIGHT + GAP
-    assert np.array_equal(cell(sheet, 0, 2), picture(folder.out / "2_2_0_vis.png"))
-    assert (cell(sheet, 0, 3) == 255).all(), "the target picture cannot be read"
-    assert np.array_equal(cell(sheet, 2, 3), picture(folder.path / "3.png"))
+    assert np.array_equal(cell(sheet, 0, 2), image(folder.out / "2_2_0_vis.png"))
+    assert (cell(sheet, 0, 3) == 255).all(), "the target image cannot be read"
+    assert np.array_equal(cell(sheet, 2, 3), image(folder.path / "3.png"))
 
 
 def test_targets_of_any_size_are_shown_whole(folder: Folder, tmp_path: Path) -> None:
-    """With --retarget scale the target picture has no place in the frame."""
+    """With --retarget scale the target image has no place in the frame."""
     poses = tmp_path / "poses"
     poses.mkdir()
-    draw_picture(5, (HEIGHT, 4 * WIDTH)).save(poses / "wide.png")
+    draw_image(5, (HEIGHT, 4 * WIDTH)).save(poses / "wide.png")
     line = (folder.path / "keypoints.csv").read_text().splitlines()[1].replace("0.png", "wide.png")
     (poses / "keypoints.csv").write_text(f"name:keypoints_y:keypoints_x\n{line}\n")
     result = dptn("transfer", folder.path / "0.png", "--poses", poses, "--model", folder.model,
@@ -87,7 +87,7 @@ def test_a_full_disk_is_told(folder: Folder, monkeypatch: pytest.MonkeyPatch) ->
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("dptn_cli.files.write_atomic", full)
+    monkeypatch.setattr("dptn_cli.io.files.write_atomic", full)
     result = folder.transfer("--grid")
     assert result.exit_code == 1
     assert "page-00001.png: cannot be written: No space left on device" in result.stderr
@@ -100,9 +100,9 @@ def test_several_people_in_a_pose_file_are_told(folder: Folder) -> None:
     for name in "0123":
         (folder.path / f"{name}.png.predictions.json").write_text(json.dumps(people))
     result = folder.transfer("--keypoints", folder.path, "--dry-run")
-    assert "4 pictures have several people, of whom the largest counts: 0.png (2)" in result.stderr
+    assert "4 images have several people, of whom the largest counts: 0.png (2)" in result.stderr
 
 
 def test_contact_sheets_are_no_results_to_evaluate(folder: Folder) -> None:
     assert folder.transfer("--grid").exit_code == 0
-    assert len(list_pictures(folder.out)) == 12
+    assert len(list_images(folder.out)) == 12

@@ -1,4 +1,4 @@
-"""`dptn transfer` with lists, pictures and results behind URLs."""
+"""`dptn transfer` with lists, images and results behind URLs."""
 
 import json
 import signal
@@ -18,14 +18,15 @@ from fsspec.implementations.memory import MemoryFileSystem
 from support import Folder, dptn, make_folder, write_pairs
 from typer.testing import Result
 
-from dptn_cli import manifest_copy, stores
-from dptn_cli.locations import locate
-from dptn_cli.manifest import Manifest, read_manifest
+from dptn_cli.io import storage as stores
+from dptn_cli.io.paths import parse_location
+from dptn_cli.transfer import manifest_sync
+from dptn_cli.transfer.manifest import Manifest, read_manifest
 
 
 @dataclass(frozen=True)
 class Bucket:
-    """A folder of pictures at a URL, with keypoints and pairs, and the model to use."""
+    """A folder of images at a URL, with keypoints and pairs, and the model to use."""
 
     url: str
     model: Path
@@ -72,7 +73,7 @@ def other_machine(monkeypatch: pytest.MonkeyPatch, path: Path) -> None:
     monkeypatch.setenv("DPTN_CACHE", str(path))
 
 
-def test_the_same_pictures_as_with_local_files(bucket: Bucket, folder: Folder) -> None:
+def test_the_same_images_as_with_local_files(bucket: Bucket, folder: Folder) -> None:
     assert folder.transfer("--batch-size", 4).exit_code == 0
     result = bucket.transfer("--batch-size", 4)
     assert result.exit_code == 0, result.stderr
@@ -98,7 +99,7 @@ def test_what_is_done_is_skipped_and_what_failed_tried_again(bucket: Bucket) -> 
     assert bucket.counts("--limit", 3) == {"planned": 3, "done": 1, "skipped": 2, "failed": 0}
 
 
-def test_local_lists_and_remote_pictures(bucket: Bucket, folder: Folder) -> None:
+def test_local_lists_and_remote_images(bucket: Bucket, folder: Folder) -> None:
     result = bucket.transfer(
         "--pairs", folder.pairs, "--images", f"{bucket.url}/photos",
         "--keypoints", f"{bucket.url}/photos/keypoints.csv", "--shard", 5,
@@ -164,7 +165,7 @@ class TestAnotherMachine:
         assert {line["output"] for line in bucket.manifest()} == set(bucket.results())
 
     def test_is_refused_only_on_this_one(self, bucket: Bucket) -> None:
-        with Manifest(locate(f"{bucket.url}/out"), "m"):
+        with Manifest(parse_location(f"{bucket.url}/out"), "m"):
             result = bucket.transfer()
         assert result.exit_code == 2
         assert "another `dptn transfer` is writing there" in result.stderr
@@ -223,7 +224,7 @@ class TestAStoreThatFails:
             raise OSError(5, "connection reset")
 
         with monkeypatch.context() as patch:
-            patch.setattr(manifest_copy, "put_file", put_file)
+            patch.setattr(manifest_sync, "put_file", put_file)
             result = bucket.transfer()
         assert result.exit_code == 1
         assert "manifest.jsonl: cannot be written: connection reset; it is kept in" in result.stderr
@@ -254,7 +255,7 @@ class TestWrongUse:
     def test_what_is_not_there(self, bucket: Bucket) -> None:
         result = bucket.transfer("--images", f"{bucket.url}/nowhere")
         assert result.exit_code == 2
-        assert "/nowhere: no such folder of pictures" in result.stderr
+        assert "/nowhere: no such folder of images" in result.stderr
         missing = dptn("transfer", "--pairs", f"{bucket.url}/no.csv", "--model", bucket.model)
         assert missing.exit_code == 2
         assert "no.csv: No such file or directory" in missing.stderr
@@ -267,13 +268,13 @@ class TestWrongUse:
         assert result.exit_code == 2
         assert "s3fs, which is not installed: pip install s3fs" in result.stderr
 
-    def test_pictures_without_keypoints(self, bucket: Bucket) -> None:
+    def test_images_without_keypoints(self, bucket: Bucket) -> None:
         fsspec.filesystem("memory").rm(f"{bucket.url}/photos/keypoints.csv")
         for more in ((), ("--dry-run",)):
             result = bucket.transfer(*more)
             assert result.exit_code == 2
-            assert "pictures without keypoints: 4 (memory://" in result.stderr
-            assert "detected on local pictures only" in result.stderr
+            assert "images without keypoints: 4 (memory://" in result.stderr
+            assert "detected on local images only" in result.stderr
 
 
 def test_many_files_are_waited_for_at_once(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -301,15 +302,15 @@ def test_many_files_are_waited_for_at_once(bucket: Bucket, monkeypatch: pytest.M
 def test_the_manifest_is_copied_while_the_run_goes_on(
     bucket: Bucket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(manifest_copy, "INTERVAL_S", 0.0)
-    monkeypatch.setattr(manifest_copy, "MOST_SHARE", 1e9)
+    monkeypatch.setattr(manifest_sync, "INTERVAL_S", 0.0)
+    monkeypatch.setattr(manifest_sync, "MAX_SHARE", 1e9)
     lines: list[int] = []
 
     def count(path: Path, local: Path) -> None:
         stores.put_file(path, local)
         lines.append(len(bucket.manifest()))
 
-    monkeypatch.setattr(manifest_copy, "put_file", count)
+    monkeypatch.setattr(manifest_sync, "put_file", count)
     assert bucket.transfer().exit_code == 0
     assert lines == list(range(13))
 
@@ -332,7 +333,7 @@ def test_nothing_is_lost_after_a_kill(
         time.sleep(0.02)
     running.send_signal(number)
     assert running.wait() == (130 if number == signal.SIGTERM else -signal.SIGKILL)
-    told = {entry["output"] for entry in read_manifest(locate(f"file://{photos.out}"))}
+    told = {entry["output"] for entry in read_manifest(parse_location(f"file://{photos.out}"))}
     there = set(photos.results())
     assert told <= there
     if number == signal.SIGTERM:

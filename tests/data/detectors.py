@@ -11,7 +11,7 @@ from make_figures import draw, sample_person, sample_stance
 from PIL import Image
 
 from dptn_cli.detect.checkpoint import import_openpifpaf
-from dptn_cli.records import Pose, Size
+from dptn_cli.types import Pose, Size
 
 MODELS = Path(__file__).parents[2] / "models"
 # No seed of the training's or of `score_detector.py`'s.
@@ -42,7 +42,7 @@ def draw_figure(
 
     Args:
         number: which.
-        size: of the picture.
+        size: of the image.
         view: front or back.
         sleeves: one red, on the person's right, and one blue.
     """

@@ -1,4 +1,4 @@
-"""Results, true and real pictures for the tests of `dptn evaluate`, and its stand-in weights."""
+"""Results, true and real images for the tests of `dptn evaluate`, and its stand-in weights."""
 
 import atexit
 import json
@@ -46,7 +46,7 @@ def without_weights(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator
     yield tmp_path / "torch" / "hub" / "checkpoints"
 
 
-def picture(seed: int, size: tuple[int, int] = FASHION) -> npt.NDArray[np.uint8]:
+def image(seed: int, size: tuple[int, int] = FASHION) -> npt.NDArray[np.uint8]:
     """(H, W, 3) smooth colours with a little noise."""
     random = np.random.default_rng(seed)
     coarse = random.integers(0, 256, (9, 7, 3), dtype=np.uint8)
@@ -58,15 +58,15 @@ def picture(seed: int, size: tuple[int, int] = FASHION) -> npt.NDArray[np.uint8]
 
 
 def similar(true: npt.NDArray[np.uint8], seed: int) -> npt.NDArray[np.uint8]:
-    """The picture, changed; the more, the higher the seed modulo 10."""
-    other = picture(1000 + seed, true.shape[:2])
+    """The image, changed; the more, the higher the seed modulo 10."""
+    other = image(1000 + seed, true.shape[:2])
     share = 0.1 + 0.08 * (seed % 10)
     return (true * (1 - share) + other * share).astype(np.uint8)
 
 
-def fake_features(pictures_u8: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+def fake_features(images_u8: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
     """An Inception that takes no time: (N, H, W, 3) uint8 -> (N, 2048), the first pixels."""
-    flat = pictures_u8.reshape(len(pictures_u8), -1)[:, :2048].astype(np.float32)
+    flat = images_u8.reshape(len(images_u8), -1)[:, :2048].astype(np.float32)
     return np.pad(flat, ((0, 0), (0, 2048 - flat.shape[1])))
 
 
@@ -110,13 +110,13 @@ def make_scene(
     manifest: bool = True,
     dataset: str | None = "market",
 ) -> Scene:
-    """`pairs` results with their true pictures, and `real` others."""
+    """`pairs` results with their true images, and `real` others."""
     scene = Scene(folder / "results", folder / "truth", folder / "real")
     for one in (scene.results, scene.truth, scene.real):
         one.mkdir(parents=True, exist_ok=True)
     lines = []
     for index in range(pairs):
-        true = picture(index, size)
+        true = image(index, size)
         name = f"a{index}_2_b{index}_vis.png"
         Image.fromarray(true).save(scene.truth / f"b{index}.png")
         Image.fromarray(similar(true, index)).save(scene.results / name)
@@ -124,7 +124,7 @@ def make_scene(
             {"output": name, "source": f"a{index}.png", "target": f"b{index}.png", "status": "done"}
         )
     for index in range(real):
-        Image.fromarray(picture(500 + index, size)).save(scene.real / f"r{index}.png")
+        Image.fromarray(image(500 + index, size)).save(scene.real / f"r{index}.png")
     if manifest:
         content = "".join(json.dumps(line) + "\n" for line in lines)
         (scene.results / "manifest.jsonl").write_text(content)

@@ -12,7 +12,7 @@ import torch
 from seeded_weights import seeded_tensor
 
 from dptn_cli.metrics.weights import NETWORKS
-from dptn_cli.torchvision_import import import_torchvision
+from dptn_cli.network.torchvision_compat import import_torchvision
 
 
 def write_stand_ins(torch_home: Path) -> None:

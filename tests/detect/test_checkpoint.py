@@ -14,17 +14,17 @@ from detectors import MODELS, fresh_network, save_network
 from dptn_cli.detect import find_checkpoint, install_commands
 from dptn_cli.detect.checkpoint import PUBLISHED, import_openpifpaf, load_network
 from dptn_cli.errors import InputError, MissingDependency, ModelError
-from dptn_cli.weight_files import WeightFile, hub_folder
+from dptn_cli.io.weights import WeightFile, hub_folder
 
 
 class Hostile:
     """Makes a file when it is unpickled."""
 
-    def __init__(self, proof: Path) -> None:
-        self.proof = proof
+    def __init__(self, verification: Path) -> None:
+        self.verification = verification
 
     def __reduce__(self) -> tuple[Any, tuple[str]]:
-        return os.system, (f"touch {self.proof}",)
+        return os.system, (f"touch {self.verification}",)
 
 
 def test_the_shipped_detector_needs_no_plugin() -> None:
@@ -51,27 +51,27 @@ def test_a_published_architecture_is_let_in(fresh_checkpoint: Path) -> None:
 
 @pytest.mark.parametrize("wrapped", [False, True], ids=["bare pickle", "in a checkpoint"])
 def test_code_in_a_checkpoint_does_not_run(tmp_path: Path, wrapped: bool) -> None:
-    path, proof = tmp_path / "evil.pkl", tmp_path / "it ran".replace(" ", "_")
+    path, verification = tmp_path / "evil.pkl", tmp_path / "it ran".replace(" ", "_")
     if wrapped:
-        torch.save({"model": Hostile(proof), "epoch": 1}, path)
+        torch.save({"model": Hostile(verification), "epoch": 1}, path)
     else:
-        path.write_bytes(pickle.dumps(Hostile(proof)))
+        path.write_bytes(pickle.dumps(Hostile(verification)))
     with pytest.raises(ModelError, match="not an openpifpaf checkpoint") as caught:
         load_network(path)
     assert "\n" not in str(caught.value)
-    assert not proof.exists()
+    assert not verification.exists()
     torch.load(path, weights_only=False) if wrapped else pickle.loads(path.read_bytes())
-    assert proof.exists(), "the file would have run its code without the guard"
+    assert verification.exists(), "the file would have run its code without the guard"
 
 
 def test_code_inside_a_network_does_not_run(tmp_path: Path) -> None:
-    path, proof = tmp_path / "evil.pkl", tmp_path / "it_ran"
+    path, verification = tmp_path / "evil.pkl", tmp_path / "it_ran"
     model = fresh_network()
-    model.process_input = Hostile(proof)
+    model.process_input = Hostile(verification)
     torch.save({"model": model, "epoch": 1}, path)
     with pytest.raises(ModelError, match="more in it than a network"):
         load_network(path)
-    assert not proof.exists()
+    assert not verification.exists()
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Pictures to people: through openpifpaf's own encoder and decoder, and the shipped network."""
+"""Images to people: through openpifpaf's own encoder and decoder, and the shipped network."""
 
 from collections.abc import Sequence
 from itertools import product
@@ -14,10 +14,10 @@ from PIL import Image, ImageOps
 
 from dptn_cli.detect import Choice, Detection, Detector
 from dptn_cli.detect.checkpoint import import_openpifpaf
-from dptn_cli.detect.detector import MOST_LONG_EDGE
-from dptn_cli.detect.people import Person
+from dptn_cli.detect.detector import MAX_LONG_EDGE
+from dptn_cli.enums import Person
 from dptn_cli.keypoints import mirror_pose, to_coco
-from dptn_cli.records import Pose, Size
+from dptn_cli.types import Pose, Size
 
 STRIDE = 8
 SHIPPED = MODELS / "figures-pose.pkl"
@@ -30,15 +30,15 @@ class KnownFields(torch.nn.Module):
         super().__init__()
         self.metas, self.poses, self.scale = metas, poses, scale
 
-    def forward(self, pictures: torch.Tensor) -> list[torch.Tensor]:
+    def forward(self, images: torch.Tensor) -> list[torch.Tensor]:
         openpifpaf = import_openpifpaf()
         people = [self._annotation(pose) for pose in self.poses]
         cif, caf = self.metas
-        picture = pictures[0]
+        image = images[0]
         meta: dict[str, Any] = {}
         return [
-            _as_answered(openpifpaf.encoder.Cif(cif)(picture, people, meta), vectors=1),
-            _as_answered(openpifpaf.encoder.Caf(caf)(picture, people, meta), vectors=2),
+            _as_answered(openpifpaf.encoder.Cif(cif)(image, people, meta), vectors=1),
+            _as_answered(openpifpaf.encoder.Caf(caf)(image, people, meta), vectors=2),
         ]
 
     def _annotation(self, pose: Pose) -> dict[str, Any]:
@@ -71,11 +71,11 @@ def _as_answered(target: torch.Tensor, vectors: int) -> torch.Tensor:
 def decode(
     tmp_path: Path, size: Size, poses: Sequence[Pose], *, scale: float = 1, person: Person
 ) -> Detection:
-    """What the detector makes of the fields for known people on a picture of this size."""
+    """What the detector makes of the fields for known people on an image of this size."""
     path = tmp_path / "a.png"
     Image.new("RGB", (size[1], size[0])).save(path)
     detector = Detector(SHIPPED, Choice(person))
-    detector._known_long_edge = MOST_LONG_EDGE  # noqa: SLF001 - the fields are of that size
+    detector._known_long_edge = MAX_LONG_EDGE  # noqa: SLF001 - the fields are of that size
     detector._model = KnownFields(detector._model.head_metas, poses, scale)  # noqa: SLF001
     (detection,) = detector.detect([("a.png", path)])
     return detection
@@ -88,7 +88,7 @@ def decode(
 )
 def test_all_18_joints_come_back_within_a_pixel(tmp_path: Path, size: Size, scale: float) -> None:
     _, pose = draw_figure(0, size)
-    detection = decode(tmp_path, size, [pose], scale=scale, person="error")
+    detection = decode(tmp_path, size, [pose], scale=scale, person=Person.ERROR)
     assert detection.people == 1
     assert detection.found is not None
     assert np.abs(detection.found.pose - pose).max() < 1
@@ -104,23 +104,23 @@ def test_two_people_are_told_apart(tmp_path: Path) -> None:
     right = np.where(small == -1, -1, small + (50, 320))
     middle = right - (0, 130)
     cases: list[tuple[Person, list[Pose], Pose]] = [
-        ("largest", [left, right], left),
-        ("center", [left, middle], middle),
+        (Person.LARGEST, [left, right], left),
+        (Person.CENTER, [left, middle], middle),
     ]
     for person, people, wanted in cases:
         detection = decode(tmp_path, size, people, person=person)
         assert detection.people == 2
         assert detection.found is not None
         assert np.abs(detection.found.pose - wanted).max() < 1
-    assert decode(tmp_path, size, [left, right], person="error").found is None
+    assert decode(tmp_path, size, [left, right], person=Person.ERROR).found is None
 
 
-def found(pictures: dict[str, Image.Image], folder: Path, **options: Any) -> dict[str, Detection]:
-    """What the shipped detector finds on pictures."""
-    for name, picture in pictures.items():
-        picture.save(folder / name)
+def found(images: dict[str, Image.Image], folder: Path, **options: Any) -> dict[str, Detection]:
+    """What the shipped detector finds on images."""
+    for name, image in images.items():
+        image.save(folder / name)
     detector = Detector(SHIPPED, **options)
-    listed = [(name, folder / name) for name in pictures]
+    listed = [(name, folder / name) for name in images]
     return {detection.name: detection for detection in detector.detect(listed)}
 
 
@@ -139,7 +139,7 @@ def test_the_shipped_detector_finds_figures(tmp_path: Path) -> None:
         f"{i}.png": draw_figure(i, (round(256 * scale), round(176 * scale)), view=view)
         for i, (scale, view, _) in enumerate(kinds)
     }
-    detections = found({name: picture for name, (picture, _) in drawn.items()}, tmp_path)
+    detections = found({name: image for name, (image, _) in drawn.items()}, tmp_path)
     distances = [errors(detections[name], pose) for name, (_, pose) in drawn.items()]
     labelled = sum((pose != -1).all(axis=1).sum() for _, pose in drawn.values())
     assert [detection.people for detection in detections.values()] == [1] * len(drawn)
@@ -150,70 +150,70 @@ def test_the_shipped_detector_finds_figures(tmp_path: Path) -> None:
 def test_left_and_right_are_never_swapped(tmp_path: Path) -> None:
     """The sleeves of different colours tell a person's sides; a mirror changes them."""
     for seed in range(4):
-        picture, pose = draw_figure(100 + seed, (256, 176), sleeves=True)
-        pictures = {"a.png": picture, "mirrored.png": ImageOps.mirror(picture)}
-        detections = found(pictures, tmp_path)
+        image, pose = draw_figure(100 + seed, (256, 176), sleeves=True)
+        images = {"a.png": image, "mirrored.png": ImageOps.mirror(image)}
+        detections = found(images, tmp_path)
         assert errors(detections["a.png"], pose).max() < 12
         assert errors(detections["mirrored.png"], mirror_pose(pose, 176)).max() < 12
 
 
 def test_a_result_does_not_depend_on_the_batch(tmp_path: Path) -> None:
     sizes = [(256, 176), (128, 88), (200, 300), (256, 176), (410, 282)]
-    pictures = {f"{i}.png": draw_figure(i, size)[0] for i, size in enumerate(sizes)}
-    together = found(pictures, tmp_path, batch_size=4)
-    alone = found(pictures, tmp_path, batch_size=1)
-    assert together.keys() == alone.keys() == pictures.keys()
-    for name in pictures:
+    images = {f"{i}.png": draw_figure(i, size)[0] for i, size in enumerate(sizes)}
+    together = found(images, tmp_path, batch_size=4)
+    alone = found(images, tmp_path, batch_size=1)
+    assert together.keys() == alone.keys() == images.keys()
+    for name in images:
         one, other = together[name].found, alone[name].found
         assert one is not None and other is not None
         assert np.abs(one.pose - other.pose).max() < 0.02
 
 
 class LittleMemory(torch.nn.Module):
-    """A network that fails on more than one picture at once, and on bright ones."""
+    """A network that fails on more than one image at once, and on bright ones."""
 
     def __init__(self, network: Any) -> None:
         super().__init__()
         self.network, self.head_metas = network, network.head_metas
         self.batches: list[int] = []
 
-    def forward(self, pictures: torch.Tensor) -> Any:
-        self.batches.append(len(pictures))
-        if len(pictures) > 1 or pictures.mean() > 2:
+    def forward(self, images: torch.Tensor) -> Any:
+        self.batches.append(len(images))
+        if len(images) > 1 or images.mean() > 2:
             raise torch.OutOfMemoryError("CUDA out of memory.\nTried to allocate 2 GiB")
-        return self.network(pictures)
+        return self.network(images)
 
 
 def test_a_batch_too_large_for_the_memory_is_run_one_by_one(tmp_path: Path) -> None:
-    pictures = {f"{i}.png": draw_figure(i, (256, 176))[0] for i in range(3)}
-    pictures["white.png"] = Image.new("RGB", (176, 256), "white")
-    for name, picture in pictures.items():
-        picture.save(tmp_path / name)
+    images = {f"{i}.png": draw_figure(i, (256, 176))[0] for i in range(3)}
+    images["white.png"] = Image.new("RGB", (176, 256), "white")
+    for name, image in images.items():
+        image.save(tmp_path / name)
     detector = Detector(SHIPPED, batch_size=4)
     little = LittleMemory(detector._model)  # noqa: SLF001
     detector._model = little  # noqa: SLF001
-    detections = {d.name: d for d in detector.detect((n, tmp_path / n) for n in pictures)}
+    detections = {d.name: d for d in detector.detect((n, tmp_path / n) for n in images)}
     assert little.batches == [4, 1, 1, 1, 1]
     assert {name for name, one in detections.items() if one.found is None} == {"white.png"}
     reason = "detection failed: CUDA out of memory. Tried to allocate 2 GiB"
     assert detections["white.png"].reason == reason
 
 
-def test_sideways_and_grey_pictures_are_read_as_people_see_them(tmp_path: Path) -> None:
-    picture, pose = draw_figure(3, (256, 176))
+def test_sideways_and_grey_images_are_read_as_people_see_them(tmp_path: Path) -> None:
+    image, pose = draw_figure(3, (256, 176))
     exif = Image.Exif()
     exif[0x0112] = 6  # turn clockwise to see it upright
-    picture.transpose(Image.Transpose.ROTATE_90).save(tmp_path / "turned.jpg", exif=exif)
+    image.transpose(Image.Transpose.ROTATE_90).save(tmp_path / "turned.jpg", exif=exif)
     detector = Detector(SHIPPED)
     (detection,) = detector.detect([("turned.jpg", tmp_path / "turned.jpg")])
     assert errors(detection, pose).mean() < 3
     assert detection.found is not None
-    assert detection.found.picture_size == (256, 176)
+    assert detection.found.image_size == (256, 176)
 
 
-def test_odd_pictures_harm_nothing(tmp_path: Path) -> None:
+def test_odd_images_harm_nothing(tmp_path: Path) -> None:
     huge = Image.new("1", (10_001, 10_000))
-    pictures = {
+    images = {
         "dot.png": Image.new("RGB", (1, 1)),
         "line.png": Image.new("RGB", (1, 20_000), "white"),
         "huge.png": huge,
@@ -221,9 +221,9 @@ def test_odd_pictures_harm_nothing(tmp_path: Path) -> None:
     }
     (tmp_path / "torn.png").write_bytes(b"\x89PNG\r\n\x1a\n torn")
     (tmp_path / "empty.jpg").touch()
-    for name, picture in pictures.items():
-        picture.save(tmp_path / name)
-    names = [*pictures, "torn.png", "empty.jpg", "gone.jpg"]
+    for name, image in images.items():
+        image.save(tmp_path / name)
+    names = [*images, "torn.png", "empty.jpg", "gone.jpg"]
     detections = {
         one.name: one for one in Detector(SHIPPED).detect((n, tmp_path / n) for n in names)
     }
@@ -231,7 +231,7 @@ def test_odd_pictures_harm_nothing(tmp_path: Path) -> None:
     reasons = {name: one.reason for name, one in detections.items() if one.found is None}
     assert reasons["dot.png"] == reasons["line.png"] == "no person found"
     assert "100,000,000 pixels" in reasons["huge.png"]
-    assert "picture" in reasons["torn.png"]
+    assert "image" in reasons["torn.png"]
     assert reasons["empty.jpg"] == "the file is empty"
     assert "No such file" in reasons["gone.jpg"]
     assert len(detections) == len(names)

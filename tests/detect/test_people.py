@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from dptn_cli.detect.people import Body, Choice, Person, choose
+from dptn_cli.detect.people import Body, Choice, choose
+from dptn_cli.enums import Person
 
 SIZE = (200, 300)
 
@@ -32,14 +33,14 @@ def test_the_one_that_was_asked_for(person: Person, wanted: Body) -> None:
         assert detection.people == 3
         assert detection.found is not None
         assert detection.found.pose[0].tolist() == wanted.joints_xyv[0, 1::-1].tolist()
-        assert detection.found.picture_size == SIZE
+        assert detection.found.image_size == SIZE
 
 
 def test_several_people_can_be_an_error() -> None:
-    detection = choose("a.jpg", [LARGE, SURE], SIZE, Choice("error"))
+    detection = choose("a.jpg", [LARGE, SURE], SIZE, Choice(Person.ERROR))
     assert (detection.found, detection.people) == (None, 2)
     assert detection.reason == "2 people found, and one was asked for"
-    assert choose("a.jpg", [LARGE], SIZE, Choice("error")).found is not None
+    assert choose("a.jpg", [LARGE], SIZE, Choice(Person.ERROR)).found is not None
 
 
 def test_one_with_too_few_joints_is_nobody() -> None:
@@ -47,7 +48,7 @@ def test_one_with_too_few_joints_is_nobody() -> None:
     detection = choose("a.jpg", [few], SIZE, Choice())
     assert (detection.found, detection.people) == (None, 1)
     assert detection.reason == "the person has 3 joints, fewer than 5"
-    beside = choose("a.jpg", [few, SURE], SIZE, Choice("error"))
+    beside = choose("a.jpg", [few, SURE], SIZE, Choice(Person.ERROR))
     assert beside.found is not None
     assert beside.people == 2
     assert choose("a.jpg", [few], SIZE, Choice(min_joints=3)).found is not None

@@ -6,29 +6,29 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from evaluation_folders import MARKET, Scene, fake_features, make_scene, picture
+from evaluation_folders import MARKET, Scene, fake_features, image, make_scene
 from PIL import Image
 
 from dptn_cli.errors import InputError
-from dptn_cli.evaluate.feature_sets import Measuring, PictureSet, measure, measure_cached
-from dptn_cli.evaluate.pairing import list_pictures
-from dptn_cli.images import read_picture
+from dptn_cli.evaluate.feature_sets import ImageSet, Measuring, measure, measure_cached
+from dptn_cli.evaluate.pairing import list_images
+from dptn_cli.io.images import read_image
 from dptn_cli.metrics.weights import NETWORKS
 
 NETWORK = "inception_tensorflow"
 
 
 class Counted:
-    """The fake network, and how many pictures it has seen."""
+    """The fake network, and how many images it has seen."""
 
     def __init__(self) -> None:
         self.seen = 0
 
     def __call__(
-        self, pictures_u8: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]
+        self, images_u8: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]
     ) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
-        self.seen += len(pictures_u8)
-        return fake_features(pictures_u8)
+        self.seen += len(images_u8)
+        return fake_features(images_u8)
 
 
 @pytest.fixture
@@ -52,11 +52,11 @@ def real_mean(scene: Scene, network: Counted, tmp_path: Path) -> Callable[[], fl
     (tmp_path / "scratch").mkdir()
 
     def mean() -> float:
-        pictures = PictureSet(scene.real, tuple(list_pictures(scene.real)))
+        images = ImageSet(scene.real, tuple(list_images(scene.real)))
         told: list[int] = []
         measuring = Measuring(NETWORK, network, 2, 2, tmp_path / "scratch", told.append)
-        found = measure_cached(pictures, measuring, read_picture)
-        assert sum(told) == len(pictures.names)
+        found = measure_cached(images, measuring, read_image)
+        assert sum(told) == len(images.names)
         assert found.gaussian is not None
         assert len(found.features()) == found.gaussian.count
         np.testing.assert_allclose(found.features().mean(0), found.gaussian.mean, rtol=1e-6)
@@ -81,11 +81,11 @@ def test_a_changed_set_is_measured_anew(
     real_mean()
     first = scene.real / "r0.png"
     if change == "content":
-        Image.fromarray(picture(9, MARKET)).save(first)
+        Image.fromarray(image(9, MARKET)).save(first)
     elif change == "time":
         os.utime(first, ns=(1, 1))
     elif change == "another":
-        Image.fromarray(picture(9, MARKET)).save(scene.real / "r9.png")
+        Image.fromarray(image(9, MARKET)).save(scene.real / "r9.png")
     elif change == "fewer":
         first.unlink()
     elif change == "weights":
@@ -107,29 +107,27 @@ def test_a_damaged_entry_is_made_anew(
     assert network.seen == 10
 
 
-def test_a_set_with_a_broken_picture_is_not_kept_so_that_it_is_told_again(
+def test_a_set_with_a_broken_image_is_not_kept_so_that_it_is_told_again(
     scene: Scene, network: Counted, tmp_path: Path
 ) -> None:
     (scene.real / "r0.png").write_bytes(b"")
-    pictures = PictureSet(scene.real, tuple(list_pictures(scene.real)))
+    images = ImageSet(scene.real, tuple(list_images(scene.real)))
     measuring = Measuring(NETWORK, network, 2, 2, tmp_path, lambda _: None)
     for _ in range(2):
-        found = measure_cached(pictures, measuring, read_picture)
+        found = measure_cached(images, measuring, read_image)
         assert [problem.name for problem in found.failed] == ["r0.png"]
         assert found.gaussian is not None
         assert found.gaussian.count == len(found.features()) == 4
     assert list((tmp_path / "cache" / "features").iterdir()) == []
 
 
-def test_pictures_of_several_sizes_are_one_set(
+def test_images_of_several_sizes_are_one_set(
     scene: Scene, network: Counted, tmp_path: Path
 ) -> None:
-    Image.fromarray(picture(3, (40, 30))).save(scene.real / "r2.png")
-    pictures = PictureSet(scene.real, tuple(list_pictures(scene.real)))
-    found = measure(
-        pictures, Measuring(NETWORK, network, 4, 3, tmp_path, lambda _: None), read_picture
-    )
-    wanted = [fake_features(read_picture(scene.real / name)[None])[0] for name in pictures.names]
+    Image.fromarray(image(3, (40, 30))).save(scene.real / "r2.png")
+    images = ImageSet(scene.real, tuple(list_images(scene.real)))
+    found = measure(images, Measuring(NETWORK, network, 4, 3, tmp_path, lambda _: None), read_image)
+    wanted = [fake_features(read_image(scene.real / name)[None])[0] for name in images.names]
     np.testing.assert_array_equal(found.features(), np.stack(wanted))
 
 
@@ -138,8 +136,8 @@ def test_a_cache_that_cannot_be_written_says_which(
 ) -> None:
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("DPTN_CACHE", str(tmp_path / "file"))
-    pictures = PictureSet(scene.real, tuple(list_pictures(scene.real)))
+    images = ImageSet(scene.real, tuple(list_images(scene.real)))
     with pytest.raises(InputError, match="file"):
         measure_cached(
-            pictures, Measuring(NETWORK, network, 4, 1, tmp_path, lambda _: None), read_picture
+            images, Measuring(NETWORK, network, 4, 1, tmp_path, lambda _: None), read_image
         )

@@ -11,19 +11,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from evaluation_folders import FASHION, MARKET, Scene, fake_features, make_scene, picture, similar
+from evaluation_folders import FASHION, MARKET, Scene, fake_features, image, make_scene, similar
 from evaluation_folders import with_weights as with_weights
 from evaluation_folders import without_weights as without_weights
 from PIL import Image
 
+from dptn_cli.enums import Protocol
 from dptn_cli.errors import InputError
 from dptn_cli.evaluate.compare import compare
 from dptn_cli.evaluate.networks import Networks, load_networks
 from dptn_cli.evaluate.plan import Plan, Request, make_plan, without
 from dptn_cli.evaluate.run import Effort, evaluate
+from dptn_cli.evaluate.types import Report
 from dptn_cli.metrics.pairwise import score_pixels
-from dptn_cli.metrics.protocols import Protocol
-from dptn_cli.scores import Report
 
 EFFORT = Effort(batch_size=4, workers=1)
 NONE = Networks({}, {}, {})
@@ -68,7 +68,7 @@ def test_pairs_come_from_the_manifest(tmp_path: Path, without_weights: Path) -> 
     pairing = plan_of(scene).pairing
     assert {p.name: p.truth.name for p in pairing.pairs}["first.png"] == "b0.png"
     assert [(u.name, u.reason) for u in pairing.unpaired] == [
-        ("a0_2_b0_vis.png", "its picture has gone")
+        ("a0_2_b0_vis.png", "its image has gone")
     ]
 
 
@@ -88,7 +88,7 @@ def test_pairs_come_from_the_published_names(result: str, truth: str, tmp_path: 
     scene = Scene(tmp_path / "results", tmp_path / "truth", tmp_path)
     for path in (scene.results / result, scene.truth / truth):
         path.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(picture(1, MARKET)).save(path)
+        Image.fromarray(image(1, MARKET)).save(path)
     (pair,) = plan_of(scene, dataset="market").pairing.pairs
     assert (pair.name, pair.truth) == (result, scene.truth / truth)
 
@@ -98,13 +98,13 @@ def test_nothing_without_a_partner_is_dropped_silently(
 ) -> None:
     scene = make_scene(tmp_path)
     (scene.truth / "b1.png").unlink()
-    Image.fromarray(picture(1, MARKET)).save(scene.results / "stray.png")
+    Image.fromarray(image(1, MARKET)).save(scene.results / "stray.png")
     failed = {"output": "z.png", "source": "a", "target": "b", "status": "failed", "reason": "torn"}
     with (scene.results / "manifest.jsonl").open("a") as file:
         file.write(json.dumps(failed) + "\n")
     report = report_of(scene)
     assert {one.name: one.reason for one in report.unpaired} == {
-        "a1_2_b1_vis.png": "no true picture b1.png",
+        "a1_2_b1_vis.png": "no true image b1.png",
         "stray.png": "neither in manifest.jsonl nor named like A_2_B_vis",
     }
     assert {one.name: one.reason for one in report.failed} == {"z.png": "not made: torn"}
@@ -125,7 +125,7 @@ def test_an_item_that_failed_is_not_scored_by_what_an_earlier_run_left(
     report = report_of(scene)
     assert [pair.name[:2] for pair in report.table.pairs] == ["a1", "a2", "a3"]
     assert {one.name: one.reason for one in report.failed} == {
-        "a0_2_b0_vis.png": "not made: torn; the picture there is of an earlier run"
+        "a0_2_b0_vis.png": "not made: torn; the image there is of an earlier run"
     }
     assert plan_of(scene, real=scene.real).generated.names == (
         *("a1_2_b1_vis.png", "a2_2_b2_vis.png", "a3_2_b3_vis.png"),
@@ -144,7 +144,7 @@ def test_a_run_of_which_every_item_failed_says_so(tmp_path: Path) -> None:
 
 def test_a_manifest_cannot_name_files_outside_the_truth(tmp_path: Path) -> None:
     scene = make_scene(tmp_path, pairs=2)
-    Image.fromarray(picture(1, MARKET)).save(tmp_path / "secret.png")
+    Image.fromarray(image(1, MARKET)).save(tmp_path / "secret.png")
     line = {"output": "a0_2_b0_vis.png", "source": "a", "target": "../secret.png"}
     with (scene.results / "manifest.jsonl").open("a") as file:
         file.write(json.dumps(line) + "\n")
@@ -179,7 +179,7 @@ def test_the_paper_protocol_needs_to_know_the_data_set(
 def test_the_means_are_of_every_pair(tmp_path: Path, without_weights: Path) -> None:
     report = report_of(make_scene(tmp_path, dataset="market"))
     each = [
-        score_pixels(similar(picture(i, MARKET), i), picture(i, MARKET), tuple(Protocol), "market")
+        score_pixels(similar(image(i, MARKET), i), image(i, MARKET), tuple(Protocol), "market")
         for i in range(4)
     ]
     for name, value in report.scores.items():
@@ -220,14 +220,14 @@ def test_pixel_metrics_do_not_depend_on_workers_or_order(
         np.testing.assert_array_equal(values, together.table.values[name])
 
 
-def test_every_stage_tells_of_every_picture(tmp_path: Path, without_weights: Path) -> None:
+def test_every_stage_tells_of_every_image(tmp_path: Path, without_weights: Path) -> None:
     progress = Silent()
     evaluate(plan_of(make_scene(tmp_path)), NONE, effort=EFFORT, progress=progress)
     for total, *done in progress.stages.values():
         assert total == sum(done)
 
 
-def test_identical_pictures_give_no_nan_and_say_so(tmp_path: Path, without_weights: Path) -> None:
+def test_identical_images_give_no_nan_and_say_so(tmp_path: Path, without_weights: Path) -> None:
     scene = make_scene(tmp_path)
     for index in range(4):
         name = f"a{index}_2_b{index}_vis.png"
@@ -243,7 +243,7 @@ def test_identical_pictures_give_no_nan_and_say_so(tmp_path: Path, without_weigh
 
 
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="reads Linux's /proc")
-def test_memory_does_not_grow_with_the_pictures(tmp_path: Path, without_weights: Path) -> None:
+def test_memory_does_not_grow_with_the_images(tmp_path: Path, without_weights: Path) -> None:
     """8,000 small pairs: what the process holds after 1,000 of them, it holds at the end."""
     scene = make_scene(tmp_path, pairs=4, size=(24, 24), manifest=False)
     for index in range(4, 8000):
@@ -253,8 +253,8 @@ def test_memory_does_not_grow_with_the_pictures(tmp_path: Path, without_weights:
     plan = plan_of(scene, protocols=(Protocol.STANDARD,))
     report = evaluate(plan, NONE, effort=EFFORT, progress=progress)
     assert len(report.table.pairs) == len(progress.held) == 8000
-    pictures = 7000 * 2 * 24 * 24 * 3
-    assert max(progress.held) - max(progress.held[:1000]) < pictures / 6
+    images = 7000 * 2 * 24 * 24 * 3
+    assert max(progress.held) - max(progress.held[:1000]) < images / 6
 
 
 class Measured(Silent):
@@ -273,35 +273,33 @@ class Measured(Silent):
 # Bad input
 
 
-def test_a_corrupt_picture_fails_its_pair_and_no_other(
-    tmp_path: Path, without_weights: Path
-) -> None:
+def test_a_corrupt_image_fails_its_pair_and_no_other(tmp_path: Path, without_weights: Path) -> None:
     scene = make_scene(tmp_path)
     data = (scene.results / "a1_2_b1_vis.png").read_bytes()
     (scene.results / "a1_2_b1_vis.png").write_bytes(data[: len(data) // 2])
     (scene.truth / "b2.png").write_bytes(b"")
-    Image.fromarray(picture(3, (100, 64))).save(scene.truth / "b3.png")
+    Image.fromarray(image(3, (100, 64))).save(scene.truth / "b3.png")
     report = report_of(scene)
     told = {one.name: one.reason for one in report.failed}
     assert told.keys() == {"a1_2_b1_vis.png", "a2_2_b2_vis.png", "a3_2_b3_vis.png"}
     assert "cannot be decoded" in told["a1_2_b1_vis.png"]
     assert "empty" in told["a2_2_b2_vis.png"]
-    assert told["a3_2_b3_vis.png"] == "the generated picture is 128x64, the true one 100x64"
+    assert told["a3_2_b3_vis.png"] == "the generated image is 128x64, the true one 100x64"
     assert len(report.table.pairs) == 1
 
 
 def test_no_pair_that_can_be_read_leaves_no_number(tmp_path: Path, without_weights: Path) -> None:
     scene = make_scene(tmp_path, pairs=2)
     for path in scene.truth.iterdir():
-        path.write_bytes(b"no picture")
+        path.write_bytes(b"no image")
     report = report_of(scene)
     assert report.scores == {}
     assert reasons(report)["standard.psnr"] == "no pair could be scored"
 
 
-def test_corrupt_pictures_leave_too_few_for_fid(tmp_path: Path, with_weights: Path) -> None:
+def test_corrupt_images_leave_too_few_for_fid(tmp_path: Path, with_weights: Path) -> None:
     scene = make_scene(tmp_path, pairs=1, real=2)
-    Image.fromarray(picture(5, MARKET)).save(scene.results / "stray.png")
+    Image.fromarray(image(5, MARKET)).save(scene.results / "stray.png")
     (scene.results / "stray.png").write_bytes(b"")
     plan = without(
         plan_of(scene, real=scene.real, protocols=(Protocol.STANDARD,)),
@@ -309,7 +307,7 @@ def test_corrupt_pictures_leave_too_few_for_fid(tmp_path: Path, with_weights: Pa
     )
     networks = Networks({}, {"inception_tensorflow": fake_features}, {})
     report = evaluate(plan, networks, effort=EFFORT, progress=Silent())
-    assert reasons(report)["standard.fid"] == "fewer than two pictures of the results could be read"
+    assert reasons(report)["standard.fid"] == "fewer than two images of the results could be read"
     assert [one.name for one in report.failed] == ["stray.png"]
 
 
@@ -317,12 +315,12 @@ def test_corrupt_pictures_leave_too_few_for_fid(tmp_path: Path, with_weights: Pa
     ("spoil", "message"),
     [
         ("no folder", "no such folder"),
-        ("empty", "no picture in this folder"),
-        ("no names", "nothing says which true picture belongs to which"),
-        ("no truth", "holds none of the true pictures"),
-        ("no truth folder", "no such folder of true pictures"),
+        ("empty", "no image in this folder"),
+        ("no names", "nothing says which true image belongs to which"),
+        ("no truth", "holds none of the true images"),
+        ("no truth folder", "no such folder of true images"),
         ("no truth named", "Add --truth"),
-        ("empty real", "no picture in this folder"),
+        ("empty real", "no image in this folder"),
     ],
 )
 def test_unusable_input_is_told_in_a_line(spoil: str, message: str, tmp_path: Path) -> None:
@@ -352,7 +350,7 @@ def test_unusable_input_is_told_in_a_line(spoil: str, message: str, tmp_path: Pa
     assert "\n" not in str(caught.value)
 
 
-def test_fewer_than_two_pictures_have_no_fid(tmp_path: Path, with_weights: Path) -> None:
+def test_fewer_than_two_images_have_no_fid(tmp_path: Path, with_weights: Path) -> None:
     scene = make_scene(tmp_path, real=1)
     told = reasons(plan_of(scene, real=scene.real))
     assert told.keys() == {"paper.fid", "standard.fid", "standard.kid"}
@@ -407,7 +405,7 @@ def test_drop_last_is_the_published_dropping(tmp_path: Path, with_weights: Path)
 def test_runs_are_compared_over_the_pairs_they_share(tmp_path: Path, without_weights: Path) -> None:
     first, second = make_scene(tmp_path / "a", pairs=6), make_scene(tmp_path / "b", pairs=8)
     for index in range(8):  # Closer to the truth than those of the first run.
-        true = picture(index, MARKET)
+        true = image(index, MARKET)
         better = (0.8 * true + 0.2 * similar(true, index)).astype(np.uint8)
         Image.fromarray(better).save(second.results / f"a{index}_2_b{index}_vis.png")
     comparison = compare([report_of(first), report_of(second)])

@@ -1,4 +1,4 @@
-"""The whole chain for real: figures without keypoints, detection, transfer, pictures."""
+"""The whole chain for real: figures without keypoints, detection, transfer, images."""
 
 import json
 import shutil
@@ -13,7 +13,7 @@ FIGURES = ROOT / "examples" / "figures" / "images"
 NAMES = ("p0000_0.png", "p0003_0.png", "p0004_0.png")
 
 
-def test_figures_without_keypoints_become_pictures(tmp_path: Path) -> None:
+def test_figures_without_keypoints_become_images(tmp_path: Path) -> None:
     photos, results = tmp_path / "photos", tmp_path / "results"
     photos.mkdir()
     for name in NAMES:

@@ -8,9 +8,9 @@ from make_figures import draw, main, make_scene
 from PIL import Image
 from support import dptn
 
+from dptn_cli.inference.model_file import read_model
+from dptn_cli.io.pair_list import read_pairs
 from dptn_cli.keypoints import JOINT_NAMES, Annotations
-from dptn_cli.pairs import read_pairs
-from dptn_cli.session import read_model
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "examples" / "figures"
@@ -20,7 +20,7 @@ J = {name: i for i, name in enumerate(JOINT_NAMES)}
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("figures")
-    main([str(path), "--train-people", "2", "--test-people", "1", "--pictures", "3",
+    main([str(path), "--train-people", "2", "--test-people", "1", "--images", "3",
           "--size", "128x88", "--seed", "5", "--workers", "1"])  # fmt: skip
     return path
 
@@ -35,7 +35,7 @@ def test_published_layout(made: Path) -> None:
 
 
 def test_the_same_seed_gives_the_same_files(made: Path, tmp_path: Path) -> None:
-    main([str(tmp_path), "--train-people", "2", "--test-people", "1", "--pictures", "3",
+    main([str(tmp_path), "--train-people", "2", "--test-people", "1", "--images", "3",
           "--size", "128x88", "--seed", "5", "--workers", "2"])  # fmt: skip
     for path in made.rglob("*.*"):
         assert (tmp_path / path.relative_to(made)).read_bytes() == path.read_bytes()
@@ -87,7 +87,7 @@ def test_the_example_is_what_the_script_makes(tmp_path: Path) -> None:
 
 
 def test_the_shipped_model_knows_the_shipped_figures(tmp_path: Path) -> None:
-    """Nearer to the true picture than the source is, by a wide margin, pair by pair."""
+    """Nearer to the true image than the source is, by a wide margin, pair by pair."""
     model = ROOT / "models" / "figures.onnx"
     assert model.stat().st_size < 20_000_000
     result = dptn(
@@ -97,7 +97,7 @@ def test_the_shipped_model_knows_the_shipped_figures(tmp_path: Path) -> None:
     assert result.exit_code == 0, result.stderr
     pairs = list(read_pairs(EXAMPLE / "pairs.csv"))
     assert len(pairs) >= 24
-    height, width = read_model(model).frame.image_size
+    height, width = read_model(model).spec.image_size
 
     def levels(path: Path) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
         return np.asarray(Image.open(path).convert("RGB").resize((width, height))).astype(float)

@@ -8,12 +8,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from dptn_cli.errors import InputError
-from dptn_cli.keypoints import (
-    Annotations,
-    format_pose,
-    parse_pose,
-)
-from dptn_cli.records import Pose
+from dptn_cli.keypoints import Annotations, format_pose, parse_pose
+from dptn_cli.types import Pose
 
 HEADER = "name:keypoints_y:keypoints_x"
 EIGHTEEN = list(range(18))
@@ -73,9 +69,7 @@ def test_either_coordinate_missing_is_a_missing_joint() -> None:
         ("[" + ", ".join(["1" * 5000] * 18) + "]", "not JSON"),
     ],
 )
-def test_broken_keypoints_harm_only_their_own_picture(
-    tmp_path: Path, ys: str, message: str
-) -> None:
+def test_broken_keypoints_harm_only_their_own_image(tmp_path: Path, ys: str, message: str) -> None:
     good = f"good.jpg: {EIGHTEEN}: {EIGHTEEN}"
     path = annotation_file(tmp_path / "a.csv", f"bad.jpg: {ys}: {EIGHTEEN}", good)
     annotations = Annotations(path)
@@ -103,7 +97,7 @@ def test_no_bytes_break_the_reader(tmp_path_factory: pytest.TempPathFactory, dat
         assert str(path) in str(error)
 
 
-def test_two_lines_for_one_picture(tmp_path: Path) -> None:
+def test_two_lines_for_one_image(tmp_path: Path) -> None:
     line, other = f"a.jpg: {EIGHTEEN}: {EIGHTEEN}", f"a.jpg: {EIGHTEEN}: {EIGHTEEN[::-1]}"
     assert len(Annotations(annotation_file(tmp_path / "same.csv", line, line))) == 1
     with pytest.raises(InputError, match=r"line 3: other keypoints for a.jpg than in .*line 2"):

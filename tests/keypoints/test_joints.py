@@ -4,15 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from dptn_cli.keypoints import (
-    COCO_NAMES,
-    JOINT_NAMES,
-    MIRRORED,
-    from_coco,
-    mirror_pose,
-    to_coco,
-)
-from dptn_cli.records import Pose
+from dptn_cli.keypoints import COCO_NAMES, JOINT_NAMES, MIRRORED, from_coco, mirror_pose, to_coco
+from dptn_cli.types import Pose
 
 COCO_SHOULDERS = (COCO_NAMES.index("right shoulder"), COCO_NAMES.index("left shoulder"))
 
@@ -84,7 +77,7 @@ def test_coco_and_back(joints_xy: Pose, confidence: Pose) -> None:
     assert np.array_equal(to_coco(*from_coco(joints)), joints)
 
 
-def test_a_flipped_picture_gives_flipped_joints() -> None:
+def test_a_flipped_image_gives_flipped_joints() -> None:
     """What a detector would see in a mirror: sides change names, places change sides."""
     width, joints = 64, coco_joints()
     sides = {name: name.replace("left", "?").replace("right", "left").replace("?", "right")

@@ -11,17 +11,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from dptn_cli.enums import PoseFormat
 from dptn_cli.errors import InputError
 from dptn_cli.keypoints import (
     COCO_NAMES,
     JOINT_NAMES,
     PoseFiles,
-    PoseFormat,
     from_coco,
     mirror_pose,
     write_poses,
 )
-from dptn_cli.records import FoundPose, Pose
+from dptn_cli.types import FoundPose, Pose
 
 RIGHT_WRIST, LEFT_WRIST = JOINT_NAMES.index("right wrist"), JOINT_NAMES.index("left wrist")
 BODY_25_NAMES = (
@@ -63,7 +63,7 @@ class TestReading:
         found = PoseFiles(write(tmp_path / "x", COCO_ANNOTATIONS)).find("a.jpg")
         assert found is not None
         assert np.array_equal(found.pose, pose_of(person()))
-        assert found.picture_size == (100, 60)
+        assert found.image_size == (100, 60)
 
     @pytest.mark.parametrize(
         "entry",
@@ -73,7 +73,7 @@ class TestReading:
         path = write(tmp_path / "x.txt", [{**entry, "keypoints": person(), "score": 0.5}])
         assert np.array_equal(found_in(path), pose_of(person()))
 
-    def test_numbered_results_are_cocos_own_pictures(self, tmp_path: Path) -> None:
+    def test_numbered_results_are_cocos_own_images(self, tmp_path: Path) -> None:
         path = write(tmp_path / "results.json", [{"image_id": 139, "keypoints": person()}])
         assert np.array_equal(found_in(path, "000000000139.jpg"), pose_of(person()))
 
@@ -122,7 +122,7 @@ class TestReading:
         files = PoseFiles(tmp_path)
         assert sorted(files.names()) == ["a", "c.jpg", "sub/b.jpg"]
         assert np.array_equal(found_in(tmp_path, "sub/b.jpg"), pose_of(person(2)))
-        assert files.find("b.jpg") is None, "a picture in another folder is another picture"
+        assert files.find("b.jpg") is None, "an image in another folder is another image"
 
     def test_of_several_people_the_largest(self, tmp_path: Path) -> None:
         people = [{"keypoints": person(i, scale)} for i, scale in enumerate((1, 3, 0.5))]
@@ -207,7 +207,7 @@ def test_left_stays_left(tmp_path: Path, pose_format: PoseFormat) -> None:
 
 
 @pytest.mark.parametrize("pose_format", list(PoseFormat))
-def test_a_flipped_picture_gives_flipped_joints(tmp_path: Path, pose_format: PoseFormat) -> None:
+def test_a_flipped_image_gives_flipped_joints(tmp_path: Path, pose_format: PoseFormat) -> None:
     pose = pose_of(person())
     for name, one in (("plain", pose), ("flipped", mirror_pose(pose, 100))):
         write_poses(tmp_path / name, [FoundPose("a.jpg", one, np.ones(18))], pose_format)
@@ -262,11 +262,11 @@ class TestRefused:
             ([float("inf")] * 51, "not finite"),
             ([1e9] * 51, "too large"),
             ([10**400] * 51, "too large"),
-            ([0.5] * 51, "fractions of the picture"),
+            ([0.5] * 51, "fractions of the image"),
         ],
     )
     @pytest.mark.parametrize("form", ["annotations", "predictions", "openpose"])
-    def test_people_harm_only_their_picture(
+    def test_people_harm_only_their_image(
         self, tmp_path: Path, form: str, keypoints: object, message: str
     ) -> None:
         documents: dict[str, Callable[[object], object]] = {
@@ -294,10 +294,10 @@ class TestRefused:
 
     def test_size(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         path = write(tmp_path / "a.json", [[]] * 60)
-        monkeypatch.setattr("dptn_cli.keypoints.json_file.MOST_CONTAINERS", 50)
+        monkeypatch.setattr("dptn_cli.keypoints.json_file.MAX_CONTAINERS", 50)
         with pytest.raises(InputError, match="more than 50 lists and objects"):
             PoseFiles(path)
-        monkeypatch.setattr("dptn_cli.keypoints.json_file.MOST_BYTES", 100)
+        monkeypatch.setattr("dptn_cli.keypoints.json_file.MAX_BYTES", 100)
         with pytest.raises(InputError, match="larger than 0 MiB"):
             PoseFiles(path)
 
@@ -362,7 +362,7 @@ def test_no_json_breaks_the_reader(
 
 
 class TestWriting:
-    def test_results_have_cocos_numbers_for_its_own_pictures(self, tmp_path: Path) -> None:
+    def test_results_have_cocos_numbers_for_its_own_images(self, tmp_path: Path) -> None:
         names = ["000000000139.jpg", "139.jpg", "sub/000000000139.jpg"]
         poses = [FoundPose(name, pose_of(person(i)), np.ones(18)) for i, name in enumerate(names)]
         write_poses(tmp_path / "r.json", poses, PoseFormat.COCO_RESULTS)
@@ -381,7 +381,7 @@ class TestWriting:
                             PoseFormat.CSV)  # fmt: skip
         assert not list(tmp_path.iterdir())
 
-    def test_two_pictures_that_would_share_a_file(self, tmp_path: Path) -> None:
+    def test_two_images_that_would_share_a_file(self, tmp_path: Path) -> None:
         two = [FoundPose(f"a.{kind}", pose_of(person()), np.ones(18)) for kind in ("jpg", "png")]
         with pytest.raises(InputError, match=r"a.jpg and a.png would share"):
             write_poses(tmp_path, two, PoseFormat.OPENPOSE)

@@ -39,7 +39,7 @@ def test_direct_matrix_square_root() -> None:
 
 
 def test_torch_fidelity_gives_the_same_of_the_same_features() -> None:
-    from dptn_cli.torchvision_import import import_torchvision
+    from dptn_cli.network.torchvision_compat import import_torchvision
 
     import_torchvision()
     import torch
@@ -63,7 +63,7 @@ def test_sums_give_numpys_mean_and_covariance_however_they_are_split(rows: int) 
         np.testing.assert_allclose(found.covariance, wanted, atol=1e-12)
 
 
-def test_fewer_pictures_than_features_agree_with_the_direct_root() -> None:
+def test_fewer_images_than_features_agree_with_the_direct_root() -> None:
     """Both covariances are singular."""
     random = np.random.default_rng(4)
     a, b = random.standard_normal((6, 20)), random.standard_normal((9, 20)) + 1
@@ -88,8 +88,8 @@ def test_the_distance_of_a_set_to_itself_is_zero_and_never_negative() -> None:
     assert 0 <= frechet_distance(sums_of(features), sums_of(features)) < 1e-9
 
 
-def test_one_picture_has_no_covariance() -> None:
+def test_one_image_has_no_covariance() -> None:
     sums = FeatureSums(4)
     sums.add(np.ones((1, 4)))
-    with pytest.raises(ValueError, match="two pictures"):
+    with pytest.raises(ValueError, match="two images"):
         sums.gaussian()

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from evaluation_folders import MARKET, picture, similar, stand_in_home
+from evaluation_folders import MARKET, image, similar, stand_in_home
 from evaluation_folders import with_weights as with_weights
 
 from dptn_cli.errors import ModelError
@@ -17,10 +17,10 @@ from dptn_cli.metrics.kid import kid
 from dptn_cli.metrics.lpips import SMALLEST_SIDE, Lpips
 from dptn_cli.metrics.undefined import Undefined
 from dptn_cli.metrics.weights import NETWORKS
-from dptn_cli.torchvision_import import import_torchvision
+from dptn_cli.network.torchvision_compat import import_torchvision
 
 pytestmark = pytest.mark.usefixtures("with_weights")
-TRUTH = np.stack([picture(seed, MARKET) for seed in range(3)])
+TRUTH = np.stack([image(seed, MARKET) for seed in range(3)])
 GENERATED = np.stack([similar(true, 4) for true in TRUTH])
 
 
@@ -49,7 +49,7 @@ def test_lpips_of_one_pair_does_not_depend_on_its_batch() -> None:
 @pytest.mark.parametrize("network", ["alex", "vgg"])
 def test_lpips_works_down_to_its_smallest_side_and_says_where_it_ends(network: str) -> None:
     model, side = Lpips(network, pick_device()), SMALLEST_SIDE[network]
-    fits = np.stack([picture(1, (side, side))])
+    fits = np.stack([image(1, (side, side))])
     assert math.isfinite(model.distances(fits, fits)[0])
     with pytest.raises(Undefined, match=f"{side} pixels"):
         model.distances(fits[:, 1:], fits[:, 1:])
@@ -62,8 +62,8 @@ def test_the_published_inception_is_torchvisions_with_the_published_input_range(
     network: Any = models.inception_v3(weights=None, transform_input=False, init_weights=False)
     network.load_state_dict(torch.load(path, weights_only=True))
     network.fc = torch.nn.Identity()
-    pictures = torch.from_numpy(TRUTH[:2]).permute(0, 3, 1, 2) / 255
-    resized = torch.nn.functional.interpolate(pictures, size=(299, 299), mode="bilinear")
+    images = torch.from_numpy(TRUTH[:2]).permute(0, 3, 1, 2) / 255
+    resized = torch.nn.functional.interpolate(images, size=(299, 299), mode="bilinear")
     mean = torch.tensor([0.485, 0.456, 0.406]).reshape(3, 1, 1)
     std = torch.tensor([0.229, 0.224, 0.225]).reshape(3, 1, 1)
     with torch.no_grad():

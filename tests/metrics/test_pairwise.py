@@ -5,17 +5,18 @@ from typing import Any
 
 import numpy as np
 import pytest
-from evaluation_folders import FASHION, MARKET, picture, similar
+from evaluation_folders import FASHION, MARKET, image, similar
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
+from dptn_cli.enums import Protocol
 from dptn_cli.metrics.pairwise import score_pixels
-from dptn_cli.metrics.protocols import METRICS, Kind, Protocol
-from dptn_cli.records import PictureU8
+from dptn_cli.metrics.protocols import METRICS, Kind
+from dptn_cli.types import ImageU8
 
 BOTH = tuple(Protocol)
 
 
-def independent(generated: PictureU8, truth: PictureU8, dataset: str) -> dict[str, float]:
+def independent(generated: ImageU8, truth: ImageU8, dataset: str) -> dict[str, float]:
     """The published numbers by scikit-image on a canvas built by hand."""
     ssim: Any = structural_similarity  # scikit-image declares no types
     psnr: Any = peak_signal_noise_ratio
@@ -43,7 +44,7 @@ def independent(generated: PictureU8, truth: PictureU8, dataset: str) -> dict[st
 def test_every_pixel_metric_agrees_with_scikit_image(
     dataset: str, size: tuple[int, int], seed: int
 ) -> None:
-    truth = picture(seed, size)
+    truth = image(seed, size)
     generated = similar(truth, seed)
     scores = score_pixels(generated, truth, BOTH, dataset)
     wanted = independent(generated, truth, dataset)
@@ -52,7 +53,7 @@ def test_every_pixel_metric_agrees_with_scikit_image(
     assert not scores.undefined
 
 
-def test_a_picture_of_little_contrast_agrees_too() -> None:
+def test_an_image_of_little_contrast_agrees_too() -> None:
     """In float32 its variance would be lost in the rounding."""
     random = np.random.default_rng(0)
     truth = random.integers(238, 246, (128, 64, 3)).astype(np.uint8)
@@ -62,7 +63,7 @@ def test_a_picture_of_little_contrast_agrees_too() -> None:
 
 
 def test_the_white_canvas_adds_its_share_of_columns_to_psnr() -> None:
-    truth = picture(1)
+    truth = image(1)
     scores = score_pixels(similar(truth, 1), truth, BOTH, "fashion").values
     gain_db = scores["paper.psnr"] - scores["standard.psnr"]
     assert gain_db == pytest.approx(10 * math.log10(256 / 176), abs=1e-5)
@@ -70,13 +71,13 @@ def test_the_white_canvas_adds_its_share_of_columns_to_psnr() -> None:
 
 
 def test_market_has_no_canvas() -> None:
-    truth = picture(1, MARKET)
+    truth = image(1, MARKET)
     scores = score_pixels(similar(truth, 1), truth, BOTH, "market").values
     assert scores["paper.psnr"] == pytest.approx(scores["standard.psnr"], abs=1e-5)
 
 
-def test_the_published_ssim_takes_its_data_range_from_the_generated_picture_alone() -> None:
-    truth = picture(1, MARKET)
+def test_the_published_ssim_takes_its_data_range_from_the_generated_image_alone() -> None:
+    truth = image(1, MARKET)
     narrow = (truth // 4 + 90).astype(np.uint8)
     forward = score_pixels(narrow, truth, BOTH, "market").values
     backward = score_pixels(truth, narrow, BOTH, "market").values
@@ -85,20 +86,20 @@ def test_the_published_ssim_takes_its_data_range_from_the_generated_picture_alon
 
 
 def test_only_the_protocol_asked_for_is_computed() -> None:
-    truth = picture(1, MARKET)
+    truth = image(1, MARKET)
     scores = score_pixels(truth, truth, (Protocol.STANDARD,), None)
     assert scores.values.keys() == {"standard.ssim", "standard.psnr"}
 
 
-def test_equal_pictures() -> None:
-    truth = picture(2)
+def test_equal_images() -> None:
+    truth = image(2)
     scores = score_pixels(truth, truth, BOTH, "fashion").values
     assert scores["paper.ssim"] == scores["standard.ssim"] == pytest.approx(1)
     assert scores["paper.psnr"] == math.inf
     assert scores["paper.l1"] == scores["paper.mae"] == 0
 
 
-def test_two_black_pictures_have_no_mae_of_zero_by_zero() -> None:
+def test_two_black_images_have_no_mae_of_zero_by_zero() -> None:
     black = np.zeros((128, 64, 3), np.uint8)
     scores = score_pixels(black, black, BOTH, "market")
     assert scores.values["paper.mae"] == 0
@@ -106,15 +107,15 @@ def test_two_black_pictures_have_no_mae_of_zero_by_zero() -> None:
     assert "one single value" in scores.undefined["paper.ssim"]
 
 
-def test_pictures_smaller_than_a_window_have_no_ssim_but_the_rest() -> None:
-    small = picture(2, (32, 16))
+def test_images_smaller_than_a_window_have_no_ssim_but_the_rest() -> None:
+    small = image(2, (32, 16))
     scores = score_pixels(similar(small, 2), small, BOTH, "market")
     assert scores.undefined.keys() == {"paper.ssim_win51"}
     assert "51 pixels" in scores.undefined["paper.ssim_win51"]
 
 
-def test_fashion_pictures_of_another_size_do_not_fit_the_canvas() -> None:
-    square = picture(2, (256, 256))
+def test_fashion_images_of_another_size_do_not_fit_the_canvas() -> None:
+    square = image(2, (256, 256))
     scores = score_pixels(similar(square, 2), square, BOTH, "fashion")
     assert all("256x176" in reason for reason in scores.undefined.values())
     assert len(scores.undefined) == 5

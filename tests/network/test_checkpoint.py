@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from support import TINY_CONFIG, TINY_FRAME, tiny_generator
+from support import TINY_CONFIG, TINY_SPEC, tiny_generator
 from torch import Tensor
 
 from dptn_cli.errors import ModelError
@@ -42,7 +42,7 @@ def test_published_names(
 ) -> None:
     renamed = {rename(name): tensor for name, tensor in official_tensors.items()}
     loaded = load_generator(saved(tmp_path, renamed))
-    assert loaded.frame is None
+    assert loaded.spec is None
     for name, tensor in official_generator.state_dict().items():
         assert torch.equal(loaded.generator.state_dict()[name], tensor)
 
@@ -55,9 +55,9 @@ def test_one_copy_of_a_doubled_tensor_is_enough(tmp_path: Path, official_tensors
 
 def test_own_checkpoint_brings_its_configuration(tmp_path: Path) -> None:
     generator = tiny_generator()
-    save_generator(tmp_path / "own.pth", generator, TINY_FRAME)
+    save_generator(tmp_path / "own.pth", generator, TINY_SPEC)
     loaded = load_generator(tmp_path / "own.pth")
-    assert (loaded.generator.config, loaded.frame) == (TINY_CONFIG, TINY_FRAME)
+    assert (loaded.generator.config, loaded.spec) == (TINY_CONFIG, TINY_SPEC)
     for name, tensor in generator.state_dict().items():
         assert torch.equal(loaded.generator.state_dict()[name], tensor)
 
@@ -104,7 +104,7 @@ def test_what_is_not_this_network_is_one_error(
 
 @pytest.mark.parametrize("config", [{"width": 0}, {"width": 10**9}, {"heads": 7}, {"new": 1}])
 def test_an_impossible_configuration_is_refused(tmp_path: Path, config: dict[str, int]) -> None:
-    save_generator(tmp_path / "own.pth", tiny_generator(), TINY_FRAME)
+    save_generator(tmp_path / "own.pth", tiny_generator(), TINY_SPEC)
     content = torch.load(tmp_path / "own.pth", weights_only=True)
     content["config"] |= config
     with pytest.raises(ModelError):

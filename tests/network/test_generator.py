@@ -12,25 +12,25 @@ from support import Golden
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from dptn_cli.images import fit_to_disk, fit_to_network
+from dptn_cli.io.images import fit_to_disk, fit_to_network
 from dptn_cli.keypoints import to_network
-from dptn_cli.network.config import FRAMES
+from dptn_cli.network.config import IMAGE_SPECS
 from dptn_cli.network.generator import Generator
-from dptn_cli.network.tensors import keypoint_maps, picture_to_tensor, tensor_to_picture
+from dptn_cli.network.tensors import image_to_tensor, keypoint_maps, tensor_to_image
 from dptn_cli.network.transformer import to_tokens
 
-FASHION = FRAMES["fashion"]
+FASHION = IMAGE_SPECS["fashion"]
 
 
 class Features:
-    """Everything on the way from the golden inputs to the pictures."""
+    """Everything on the way from the golden inputs to the images."""
 
     def __init__(self, generator: Generator, golden: Golden) -> None:
         fitted = [
-            fit_to_network(Image.fromarray(np.asarray(picture, np.uint8)), FASHION.network_size)
-            for picture in golden["source"]
+            fit_to_network(Image.fromarray(np.asarray(image, np.uint8)), FASHION.network_size)
+            for image in golden["source"]
         ]
-        self.image = picture_to_tensor(torch.from_numpy(np.stack(fitted)))
+        self.image = image_to_tensor(torch.from_numpy(np.stack(fitted)))
         self.source_maps = self._maps(golden["source_keypoints"])
         self.target_maps = self._maps(golden["target_keypoints"])
         # The plain attention kernel is the one that the golden values were made with.
@@ -55,7 +55,7 @@ class Features:
 @pytest.fixture(scope="module")
 def found(official_generator: Generator, golden: Golden) -> Iterator[Features]:
     # Two threads, as the golden values were made: with one, the order of the sums alone moves a
-    # picture of these stand-in weights by 3e-4.
+    # image of these stand-in weights by 3e-4.
     threads = torch.get_num_threads()
     torch.set_num_threads(2)
     yield Features(official_generator, golden)
@@ -66,7 +66,7 @@ def test_parameters(official_generator: Generator) -> None:
     assert sum(p.numel() for p in official_generator.parameters()) == 9_794_371
 
 
-def test_picture_input(found: Features, golden: Golden) -> None:
+def test_image_input(found: Features, golden: Golden) -> None:
     assert np.array_equal(found.image[:, :, ::16, ::16].numpy(), golden["source_input"])
 
 
@@ -87,7 +87,7 @@ def test_features(found: Features, golden: Golden, name: str, golden_name: str) 
 
 
 def assert_near(features: Tensor, expected: npt.NDArray[Any]) -> None:
-    """To 2e-4 of the features' range, which is up to 31 where a picture's is 1."""
+    """To 2e-4 of the features' range, which is up to 31 where an image's is 1."""
     scale = np.abs(expected).max()
     np.testing.assert_allclose(features.numpy() / scale, expected / scale, rtol=0, atol=2e-4)
 
@@ -96,14 +96,14 @@ def test_memory(found: Features, golden: Golden) -> None:
     assert_near(found.memory.transpose(1, 2)[:, ::16], golden["memory"])
 
 
-def test_generated_pictures(found: Features, golden: Golden) -> None:
+def test_generated_images(found: Features, golden: Golden) -> None:
     np.testing.assert_allclose(found.target.numpy(), golden["generated_target"], rtol=0, atol=2e-4)
     np.testing.assert_allclose(found.source.numpy(), golden["generated_source"], rtol=0, atol=2e-4)
 
 
 def test_result_in_levels(found: Features, golden: Golden) -> None:
-    at_network_size = tensor_to_picture(found.target).numpy()
-    result = np.stack([fit_to_disk(picture, FASHION.image_size) for picture in at_network_size])
+    at_network_size = tensor_to_image(found.target).numpy()
+    result = np.stack([fit_to_disk(image, FASHION.image_size) for image in at_network_size])
     difference = np.abs(result.astype(int) - golden["result"])
     assert difference.max() <= 1
     assert (difference == 0).mean() >= 0.999
@@ -128,10 +128,10 @@ def test_keypoint_map_of_one_joint() -> None:
 
 def test_levels_are_truncated() -> None:
     values = torch.tensor([-1.5, -1.0, 0.0, 0.999, 1.0, 1.5]).view(1, 1, 1, 6).expand(1, 3, 1, 6)
-    assert tensor_to_picture(values)[0, 0, :, 0].tolist() == [0, 0, 127, 254, 255, 255]
+    assert tensor_to_image(values)[0, 0, :, 0].tolist() == [0, 0, 127, 254, 255, 255]
 
 
 def test_every_level_survives_the_round_trip() -> None:
     levels = torch.arange(256, dtype=torch.uint8).view(1, 16, 16, 1).expand(1, 16, 16, 3)
-    back = tensor_to_picture(picture_to_tensor(levels) + 1e-5)
+    back = tensor_to_image(image_to_tensor(levels) + 1e-5)
     assert torch.equal(back, levels)

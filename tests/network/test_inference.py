@@ -3,16 +3,16 @@
 import pytest
 import torch
 import torch.nn.functional as F
-from support import TINY_FRAME, tiny_generator
+from support import TINY_SPEC, tiny_generator
 
 from dptn_cli.network.blocks import DecoderBlock, OutputBlock
 from dptn_cli.network.inference import InferenceGenerator, LastBlocks, PoseConvolution, _windows
 from dptn_cli.network.tensors import joint_lines, keypoint_maps
-from dptn_cli.records import Frame
+from dptn_cli.types import ImageSpec
 
 
 def poses(count: int, size: tuple[int, int]) -> torch.Tensor:
-    """Joints inside and outside the picture, some missing."""
+    """Joints inside and outside the image, some missing."""
     pose = (torch.rand(count, 18, 2) * 1.4 - 0.2) * torch.tensor(size)
     pose[:, 3] = -1
     return pose
@@ -20,22 +20,20 @@ def poses(count: int, size: tuple[int, int]) -> torch.Tensor:
 
 @pytest.mark.parametrize("size", [(64, 48), (32, 64), (24, 24)])
 @pytest.mark.parametrize(("sources", "targets"), [(1, 1), (3, 2), (2, 5)])
-def test_it_gives_the_generators_pictures(
-    size: tuple[int, int], sources: int, targets: int
-) -> None:
+def test_it_gives_the_generators_images(size: tuple[int, int], sources: int, targets: int) -> None:
     torch.manual_seed(0)
     generator = tiny_generator().double()
-    frame = Frame("any", size, size, sigma_px=TINY_FRAME.sigma_px)
+    spec = ImageSpec("any", size, size, sigma_px=TINY_SPEC.sigma_px)
     image = torch.rand(sources, 3, *size, dtype=torch.float64) * 2 - 1
     source_pose, target_pose = poses(sources, size), poses(targets, size)
     index = torch.randint(sources, (targets,))
     with torch.no_grad():
         maps = [
-            keypoint_maps(pose, size, frame.sigma_px).double()
+            keypoint_maps(pose, size, spec.sigma_px).double()
             for pose in (source_pose[index], target_pose)
         ]
         expected, _ = generator(image[index], *maps)
-        made = InferenceGenerator(generator, frame)(image, source_pose, target_pose, index)
+        made = InferenceGenerator(generator, spec)(image, source_pose, target_pose, index)
     # What is left is the maps' rounding to float32, which only the generator sees.
     torch.testing.assert_close(made, expected, atol=2e-4, rtol=0)
 

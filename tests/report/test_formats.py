@@ -9,24 +9,18 @@ import numpy as np
 import pytest
 
 from dptn_cli.evaluate.bootstrap import bootstrap, mean_of
+from dptn_cli.evaluate.types import Comparison, ImagePair, NotComputed, PairTable, Problem, Report
 from dptn_cli.metrics.protocols import BY_ID
 from dptn_cli.metrics.published import published_score, published_table
-from dptn_cli.report.formats import (
-    latex,
-    markdown,
-    report_document,
-    write_json,
-    write_pairs,
-)
+from dptn_cli.report.formats import latex, markdown, report_document, write_json, write_pairs
 from dptn_cli.report.html import page
-from dptn_cli.report.pictures import histogram
+from dptn_cli.report.images import histogram
 from dptn_cli.report.rows import score_rows
-from dptn_cli.scores import Comparison, NotComputed, PairTable, PicturePair, Problem, Report
 
 
 def report(run: str = "my_run", dataset: str | None = "fashion", **scores: float) -> Report:
     values = np.array([1.0, math.nan, math.inf])
-    pairs = tuple(PicturePair(f"{i}.png", Path(f"{i}.png"), Path(f"t{i}.png")) for i in range(3))
+    pairs = tuple(ImagePair(f"{i}.png", Path(f"{i}.png"), Path(f"t{i}.png")) for i in range(3))
     return Report(
         run=run,
         results=Path(run),
@@ -35,7 +29,7 @@ def report(run: str = "my_run", dataset: str | None = "fashion", **scores: float
         scores={f"paper.{name}": value for name, value in scores.items()},
         intervals=bootstrap({"paper.psnr": values}),
         table=PairTable(pairs, {"paper.psnr": values}),
-        unpaired=(Problem("x.png", "no true picture"),),
+        unpaired=(Problem("x.png", "no true image"),),
         failed=(),
         real=0,
         not_computed=(NotComputed("paper.fid", "no real set"),),
@@ -102,7 +96,7 @@ def test_rows_for_a_paper() -> None:
     ]
 
 
-def test_a_page_of_unreadable_pictures_is_still_a_page() -> None:
+def test_a_page_of_unreadable_images_is_still_a_page() -> None:
     text = page(Comparison((report("<b>bold</b>", psnr=19.0),), ()))
     assert "<b>bold" not in text
     assert "no real set" in text

@@ -74,7 +74,7 @@ def test_a_chart_for_each_pairwise_metric(browser: Any) -> None:
         assert max(heights) > 30
 
 
-def test_the_worst_and_the_best_pairs_are_shown_as_pictures(browser: Any) -> None:
+def test_the_worst_and_the_best_pairs_are_shown_as_images(browser: Any) -> None:
     for where in (".worst", ".best"):
         images = browser.find_elements(By.CSS_SELECTOR, f"{where} img")
         assert len(images) >= 10

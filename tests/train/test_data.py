@@ -12,7 +12,7 @@ from PIL import Image
 from training import FRAME, draw_data
 
 from dptn_cli.errors import InputError
-from dptn_cli.images import read_picture
+from dptn_cli.io.images import read_image
 from dptn_cli.keypoints import MIRRORED
 from dptn_cli.train.data import BatchOrder, Draw, PairDataset, find_phase
 from dptn_cli.train.validation import spread
@@ -29,8 +29,8 @@ def test_samples_are_what_the_files_say(figures: Path) -> None:
     assert sample.source.shape == (2, 64, 48, 3)
     assert sample.source.dtype == torch.uint8
     assert sample.target_pose.shape == (2, 18, 2)
-    picture = read_picture(pairs.folder / pairs.pairs[5].target)
-    assert np.array_equal(sample.target[1].numpy(), picture)
+    image = read_image(pairs.folder / pairs.pairs[5].target)
+    assert np.array_equal(sample.target[1].numpy(), image)
     pose = pairs.poses[pairs.pairs[5].target]
     assert torch.allclose(sample.target_pose[1], torch.from_numpy(pose).float())
 
@@ -120,9 +120,9 @@ class TestUnusable:
             dataset(data)
         return error.value.problems
 
-    def test_no_pictures(self, broken: Path) -> None:
+    def test_no_images(self, broken: Path) -> None:
         (broken / "train").rename(broken / "elsewhere")
-        with pytest.raises(InputError, match="the folder train/ with the pictures is missing"):
+        with pytest.raises(InputError, match="the folder train/ with the images is missing"):
             dataset(broken)
 
     def test_no_annotations(self, broken: Path) -> None:
@@ -139,7 +139,7 @@ class TestUnusable:
         names = sorted(path.name for path in (broken / "train").iterdir())
         (broken / "train" / names[0]).unlink()
         Image.new("RGB", (40, 64)).save(broken / "train" / names[1])
-        (broken / "train" / names[2]).write_bytes(b"not a picture")
+        (broken / "train" / names[2]).write_bytes(b"not an image")
         annotations = broken / "fasion-resize-annotation-train.csv"
         lines = annotations.read_text().splitlines()
         kept = [line for line in lines if not line.startswith(names[3])]
@@ -147,7 +147,7 @@ class TestUnusable:
         problems = self.problems(broken)
         assert [problem.split(":")[0] for problem in problems[:2]] == names[:2]
         for problem, words in zip(
-            problems, ("not in", "64x40 pixels", "not a picture", "no keypoints"), strict=True
+            problems, ("not in", "64x40 pixels", "not an image", "no keypoints"), strict=True
         ):
             assert words in problem
         left = dataset(broken, skip_missing=True)
@@ -171,7 +171,7 @@ class TestUnusable:
 
 
 def test_other_sizes_than_the_frames(tmp_path: Path) -> None:
-    data = draw_data(tmp_path / "data", people=1, pictures=2, size="72x48")
+    data = draw_data(tmp_path / "data", people=1, images=2, size="72x48")
     with pytest.raises(InputError) as error:
         dataset(data)
     assert error.value.problems[0].endswith("72x48 pixels (HxW), the others have 64x48")

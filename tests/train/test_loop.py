@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import torch
 import two_processes
-from support import TINY_CONFIG, TINY_FRAME
+from support import TINY_CONFIG, TINY_SPEC
 from training import CONFIG, FRAME, L1_ONLY, PACE, draw_data, equal, train, trainer, weights
 
 from dptn_cli.errors import InputError, ModelError
@@ -24,8 +24,8 @@ from dptn_cli.network.config import GeneratorConfig
 from dptn_cli.train.data import read_data
 from dptn_cli.train.loop import Progress
 from dptn_cli.train.recipe import TrainConfig
+from dptn_cli.train.resume_checks import check_place
 from dptn_cli.train.run_folder import RunFolder
-from dptn_cli.train.same_run import check_place
 
 
 def metrics(run: Path) -> list[dict[str, Any]]:
@@ -42,7 +42,7 @@ def test_a_run(figures: Path, tmp_path: Path) -> None:
     assert all(p.rates[1] == pytest.approx(p.rates[0] / 10) for p in seen)
     for which in ("last", "last-raw", "best"):
         loaded = load_generator(run / f"generator-{which}.pth")
-        assert (loaded.frame, loaded.generator.config) == (FRAME, TINY_CONFIG)
+        assert (loaded.spec, loaded.generator.config) == (FRAME, TINY_CONFIG)
     assert not equal(weights(run), weights(run, "last-raw"))
     lines = metrics(run)
     assert [line["step"] for line in lines if "loss/generator" in line] == [2, 4, 6, 8, 9]
@@ -60,7 +60,7 @@ def test_a_run(figures: Path, tmp_path: Path) -> None:
 
 
 def test_eight_figures_are_learned_by_heart(tmp_path: Path) -> None:
-    data = draw_data(tmp_path / "data", people=4, pictures=2)
+    data = draw_data(tmp_path / "data", people=4, images=2)
     config = replace(
         CONFIG,
         generator=GeneratorConfig(width=16, residual_blocks=1, feed_forward=64),
@@ -96,8 +96,10 @@ def test_stopped_and_resumed_is_never_stopped(figures: Path, tmp_path: Path) -> 
         assert equal(weights(tmp_path / "whole", which), weights(tmp_path / "parts", which)), (
             stop_at
         )
-    critics = [torch.load(tmp_path / run / "discriminator-last.pth") for run in ("whole", "parts")]
-    assert equal(*critics), stop_at
+    discriminators = [
+        torch.load(tmp_path / run / "discriminator-last.pth") for run in ("whole", "parts")
+    ]
+    assert equal(*discriminators), stop_at
     told = [[{**line, "samples_per_s": 0} for line in metrics(tmp_path / run)]
             for run in ("whole", "parts")]  # fmt: skip
     assert told[0] == told[1], stop_at
@@ -232,7 +234,7 @@ def test_what_is_not_finite_keeps_the_last_checkpoint(
 
 
 @pytest.mark.parametrize("broken", [1, 3])
-def test_broken_test_pictures_are_left_out_and_told(
+def test_broken_test_images_are_left_out_and_told(
     figures: Path, tmp_path: Path, broken: int
 ) -> None:
     shutil.copytree(figures, tmp_path / "data")
@@ -263,7 +265,7 @@ def test_a_decoder_that_is_killed_costs_no_traceback(figures: Path, tmp_path: Pa
             it.train(kill)
 
 
-def test_a_picture_that_breaks_during_the_run(figures: Path, tmp_path: Path) -> None:
+def test_an_image_that_breaks_during_the_run(figures: Path, tmp_path: Path) -> None:
     subprocess.run(["cp", "-r", str(figures), str(tmp_path / "data")], check=True)
     config = replace(L1_ONLY, batch_size=1)
     run = tmp_path / "run"
@@ -280,14 +282,14 @@ def test_a_picture_that_breaks_during_the_run(figures: Path, tmp_path: Path) -> 
 def test_no_test_phase_means_no_validation(figures: Path, tmp_path: Path) -> None:
     subprocess.run(["cp", "-r", str(figures), str(tmp_path / "data")], check=True)
     subprocess.run(["rm", "-r", str(tmp_path / "data" / "test")], check=True)
-    assert read_data(tmp_path / "data", CONFIG.frame).test is None
+    assert read_data(tmp_path / "data", CONFIG.spec).test is None
     train(tmp_path / "data", tmp_path / "run", replace(L1_ONLY, epochs=1))
     assert not (tmp_path / "run" / "generator-best.pth").exists()
     assert (tmp_path / "run" / "grids" / "step-00000003.png").exists()
 
 
 def test_the_published_schedule() -> None:
-    config = TrainConfig(TINY_CONFIG, TINY_FRAME)
+    config = TrainConfig(TINY_CONFIG, TINY_SPEC)
     assert config.rate(0) == config.rate(99) == 2e-4
     assert config.rate(100) == pytest.approx(2e-4 * (1 - 1 / 101))
     assert config.rate(199) == pytest.approx(2e-4 / 101)
@@ -338,7 +340,7 @@ class TestTwoProcesses:
         assert done.returncode == 0, done.stderr
         first, second = (torch.load(tmp_path / "two" / f"process-{i}.pt") for i in range(2))
         assert equal(first["weights"], second["weights"])
-        assert equal(first["critic"], second["critic"])
+        assert equal(first["discriminator"], second["discriminator"])
         alone = two_processes.gradients_and_weights(data, tmp_path / "one")
         for name, gradient in alone["gradients"].items():
             difference = (gradient - first["gradients"][name]).abs().max()
@@ -361,7 +363,7 @@ class TestTwoProcesses:
         assert "Warning" not in done.stderr
         assert "6 a step, 3 on each of 2 (cpu)" in done.stderr
         assert done.stderr.count("12 pairs") == 1, "one process speaks"
-        assert load_generator(tmp_path / "run" / "generator-best.pth").frame == FRAME
+        assert load_generator(tmp_path / "run" / "generator-best.pth").spec == FRAME
         assert metrics(tmp_path / "run")[-1]["step"] == 2
 
     def test_a_batch_that_they_cannot_share(self, figures: Path, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from seeded_weights import _uniform, official_state_dict, seeded_tensor
 from support import DATA
 
 from dptn_cli.network.discriminator import Discriminator
-from dptn_cli.torchvision_import import import_torchvision
+from dptn_cli.network.torchvision_compat import import_torchvision
 from dptn_cli.train.losses import (
     Branches,
     Vgg19,
@@ -33,19 +33,19 @@ def published() -> dict[str, Any]:
     return losses
 
 
-def picture(name: str) -> torch.Tensor:
+def image(name: str) -> torch.Tensor:
     values = _uniform(name, int(np.prod(SHAPE)), 0).reshape(SHAPE)
     return torch.from_numpy(values.astype(np.float32))
 
 
 @pytest.fixture(scope="module")
 def truth() -> Branches:
-    return Branches(picture("target"), picture("source"))
+    return Branches(image("target"), image("source"))
 
 
 @pytest.fixture(scope="module")
 def generated() -> Branches:
-    return Branches(picture("fake_target"), picture("fake_source"))
+    return Branches(image("fake_target"), image("fake_source"))
 
 
 @pytest.fixture(scope="module")
@@ -66,16 +66,16 @@ def terms(generated: Branches, truth: Branches, vgg: Vgg19) -> Mapping[str, torc
     return branch_terms(generated, truth, vgg)
 
 
-def discriminator(dataset: str, truth: Branches) -> Discriminator:
+def published_discriminator(dataset: str, truth: Branches) -> Discriminator:
     """As the golden file's: 50 power iterations from the stored vectors, then evaluation."""
-    critic = Discriminator(PUBLISHED_DISCRIMINATOR_LAYERS[dataset])
+    discriminator = Discriminator(PUBLISHED_DISCRIMINATOR_LAYERS[dataset])
     state = official_state_dict(DATA / f"dptn_discriminator_keys_{dataset}.json")
-    critic.load_state_dict({name: torch.from_numpy(value) for name, value in state.items()})
-    critic.float().train()
+    discriminator.load_state_dict({name: torch.from_numpy(value) for name, value in state.items()})
+    discriminator.float().train()
     with torch.no_grad():
         for _ in range(50):
-            critic(truth.target)
-    return critic.eval()
+            discriminator(truth.target)
+    return discriminator.eval()
 
 
 @pytest.mark.parametrize("branch", ["target", "source"])
@@ -87,7 +87,7 @@ def test_a_branchs_term(
 
 
 @pytest.mark.parametrize("dataset", DATASETS)
-def test_the_critics_terms(
+def test_the_discriminators_terms(
     dataset: str,
     terms: Mapping[str, torch.Tensor],
     generated: Branches,
@@ -95,12 +95,12 @@ def test_the_critics_terms(
     published: dict[str, Any],
 ) -> None:
     golden = published[dataset]
-    critic = discriminator(dataset, truth)
-    real, fake = critic(truth.target), critic(generated.target)
+    discriminator = published_discriminator(dataset, truth)
+    real, fake = discriminator(truth.target), discriminator(generated.target)
     assert list(real.shape) == golden["d_shape"]
     assert real.mean().item() == pytest.approx(golden["d_real_mean"], rel=1e-4)
     assert fake.mean().item() == pytest.approx(golden["d_fake_mean"], rel=1e-4)
-    loss = discriminator_loss(critic, truth.target, generated.target)
+    loss = discriminator_loss(discriminator, truth.target, generated.target)
     assert loss.item() == pytest.approx(golden["d_loss"], rel=1e-4)
     adversarial = lsgan(fake, True)
     assert adversarial.item() == pytest.approx(golden["g_adv"], rel=1e-4)

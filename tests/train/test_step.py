@@ -18,7 +18,7 @@ RATES = (2e-4, 2e-5)
 
 @pytest.fixture(scope="module")
 def sample(figures: Path) -> Sample:
-    return read_data(figures, CONFIG.frame).train.batch([Draw(row) for row in range(4)])
+    return read_data(figures, CONFIG.spec).train.batch([Draw(row) for row in range(4)])
 
 
 @pytest.fixture
@@ -46,22 +46,26 @@ def test_it_is_the_plain_step(learner: Learner, sample: Sample) -> None:
             assert torch.allclose(value, plain.state_dict()[name], atol=1e-6), name
 
 
-def test_the_critics_step_leaves_the_generator_alone(learner: Learner, sample: Sample) -> None:
+def test_the_discriminators_step_leaves_the_generator_alone(
+    learner: Learner, sample: Sample
+) -> None:
     before = snapshot(learner.generator)
-    critic = snapshot(learner.discriminator)
+    discriminator = snapshot(learner.discriminator)
     learner.step(sample, (0.0, 1e-3), 1.0)
     assert equal(snapshot(learner.generator), before)
-    assert not equal(snapshot(learner.discriminator), critic)
+    assert not equal(snapshot(learner.discriminator), discriminator)
 
 
-def test_the_generators_step_leaves_the_critic_alone(learner: Learner, sample: Sample) -> None:
+def test_the_generators_step_leaves_the_discriminator_alone(
+    learner: Learner, sample: Sample
+) -> None:
     before = snapshot(learner.generator)
-    critic = {
+    discriminator = {
         n: v for n, v in snapshot(learner.discriminator).items() if n.endswith(("orig", "bias"))
     }
     learner.step(sample, (1e-3, 0.0), 1.0)
-    after = {n: v for n, v in snapshot(learner.discriminator).items() if n in critic}
-    assert equal(after, critic)
+    after = {n: v for n, v in snapshot(learner.discriminator).items() if n in discriminator}
+    assert equal(after, discriminator)
     assert not equal(snapshot(learner.generator), before)
     assert learner.discriminator is not None
     assert all(p.requires_grad for p in learner.discriminator.parameters())
@@ -84,7 +88,7 @@ def test_every_term_is_reported(learner: Learner, sample: Sample) -> None:
     assert losses["generator"] == pytest.approx(total + w.adversarial * losses["adversarial"])
 
 
-def test_without_a_critic(sample: Sample) -> None:
+def test_without_a_discriminator(sample: Sample) -> None:
     learner = Learner(L1_ONLY, connect("fp32"))
     assert learner.discriminator is None
     assert set(learner.step(sample, RATES, 1.0)) == {"target_l1", "source_l1", "generator"}

@@ -10,35 +10,35 @@ from support import TINY_CONFIG
 from torch import Tensor, nn
 
 from dptn_cli.network.checkpoint import load_generator
-from dptn_cli.network.tensors import keypoint_maps, picture_to_tensor
-from dptn_cli.records import Frame
+from dptn_cli.network.tensors import image_to_tensor, keypoint_maps
 from dptn_cli.train.data import Sample, read_data
 from dptn_cli.train.loop import Progress, Trainer
-from dptn_cli.train.recipe import LossWeights, Pace, TrainConfig
+from dptn_cli.train.recipe import LoggingConfig, LossWeights, TrainConfig
 from dptn_cli.train.run_folder import RunFolder
 from dptn_cli.train.step import connect
+from dptn_cli.types import ImageSpec
 
-FRAME = Frame("figures", image_size=(64, 48), network_size=(64, 48))
+FRAME = ImageSpec("figures", image_size=(64, 48), network_size=(64, 48))
 NO_VGG = LossWeights(content=0, style=0)
 CONFIG = TrainConfig(
     TINY_CONFIG, FRAME, NO_VGG, discriminator_layers=2, batch_size=4, epochs=3, constant_epochs=1
 )
 L1_ONLY = replace(CONFIG, weights=replace(NO_VGG, adversarial=0))
-PACE = Pace(workers=0)
+PACE = LoggingConfig(workers=0)
 
 
-def draw_data(path: Path, *, people: int = 2, pictures: int = 3, size: str = "64x48") -> Path:
-    """People in pictures each, every ordered pair of one person; one more person to test on."""
-    make_figures([str(path), "--train-people", str(people), "--test-people", "1", "--pictures",
-                  str(pictures), "--size", size, "--workers", "1"])  # fmt: skip
+def draw_data(path: Path, *, people: int = 2, images: int = 3, size: str = "64x48") -> Path:
+    """People in images each, every ordered pair of one person; one more person to test on."""
+    make_figures([str(path), "--train-people", str(people), "--test-people", "1", "--images",
+                  str(images), "--size", size, "--workers", "1"])  # fmt: skip
     return path
 
 
 def trainer(
-    data: Path, folder: RunFolder, config: TrainConfig = CONFIG, pace: Pace = PACE
+    data: Path, folder: RunFolder, config: TrainConfig = CONFIG, pace: LoggingConfig = PACE
 ) -> Trainer:
     return Trainer(
-        read_data(data, config.frame),
+        read_data(data, config.spec),
         folder,
         config,
         accelerator=connect(config.precision),
@@ -46,7 +46,9 @@ def trainer(
     )
 
 
-def train(data: Path, run: Path, config: TrainConfig = CONFIG, pace: Pace = PACE) -> list[Progress]:
+def train(
+    data: Path, run: Path, config: TrainConfig = CONFIG, pace: LoggingConfig = PACE
+) -> list[Progress]:
     """A run to its end; its steps."""
     seen: list[Progress] = []
     with RunFolder(run) as folder:
@@ -70,7 +72,7 @@ def plain_step(
     loss_weights: LossWeights,
 ) -> None:
     """A step without the perceptual losses, written as the paper's description reads."""
-    source, target = picture_to_tensor(sample.source), picture_to_tensor(sample.target)
+    source, target = image_to_tensor(sample.source), image_to_tensor(sample.target)
     source_maps, target_maps = (
         keypoint_maps(pose, (source.shape[2], source.shape[3]))
         for pose in (sample.source_pose, sample.target_pose)

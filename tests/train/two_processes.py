@@ -30,7 +30,7 @@ def gradients_and_weights(data: Path, run: Path) -> dict[str, dict[str, torch.Te
         assert it.train(keep)
         kept["weights"] = {n: p.detach() for n, p in it.learner.generator.named_parameters()}
         assert it.learner.discriminator is not None
-        kept["critic"] = dict(it.learner.discriminator.state_dict())
+        kept["discriminator"] = dict(it.learner.discriminator.state_dict())
     return kept
 
 

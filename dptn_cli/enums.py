@@ -1,0 +1,108 @@
+"""The choices that the command line and the library share.
+
+They are here, without NumPy, so that `dptn --help` can show them at once.
+"""
+
+from enum import StrEnum
+
+
+class Status(StrEnum):
+    """How an item ended."""
+
+    DONE = "done"
+    SKIPPED = "skipped"
+    FAILED = "failed"
+
+
+class Fit(StrEnum):
+    """How an image of any size becomes one of the model's."""
+
+    AUTO = "auto"
+    STRETCH = "stretch"
+    PAD = "pad"
+    PERSON = "person"
+
+
+class Retarget(StrEnum):
+    """Whether a target skeleton is brought to the source person's size and place."""
+
+    NONE = "none"
+    SCALE = "scale"
+
+
+class Provider(StrEnum):
+    """The onnxruntime execution provider. `AUTO` takes CUDA if it works, else the CPU."""
+
+    AUTO = "auto"
+    CUDA = "cuda"
+    TENSORRT = "tensorrt"
+    CPU = "cpu"
+
+
+class ImageFormat(StrEnum):
+    """The file format of results."""
+
+    PNG = "png"
+    JPG = "jpg"
+
+
+class PoseFormat(StrEnum):
+    """How poses are written."""
+
+    CSV = "csv"
+    COCO = "coco"
+    COCO_RESULTS = "coco-results"
+    OPENPOSE = "openpose"
+    OPENPIFPAF = "openpifpaf"
+
+    @property
+    def per_image(self) -> bool:
+        """Whether it is a folder with a file for each image."""
+        return self in (PoseFormat.OPENPOSE, PoseFormat.OPENPIFPAF)
+
+
+class Person(StrEnum):
+    """Which person's pose is taken from an image of several people."""
+
+    LARGEST = "largest"
+    BEST = "best"
+    CENTER = "center"
+    ERROR = "error"
+
+
+class Precision(StrEnum):
+    """The arithmetic of an exported model."""
+
+    FP32 = "fp32"
+    FP16 = "fp16"
+    INT8 = "int8"
+
+
+class Runtime(StrEnum):
+    """What an exported graph is made for: any ONNX runtime, or onnxruntime's CUDA kernels."""
+
+    ANY = "any"
+    CUDA = "cuda"
+
+
+class TrainPrecision(StrEnum):
+    """The arithmetic of the networks in training. Weights and losses stay float32."""
+
+    FP32 = "fp32"
+    BF16 = "bf16"
+    FP16 = "fp16"
+
+
+class Protocol(StrEnum):
+    """A set of rules for measuring."""
+
+    PAPER = "paper"
+    STANDARD = "standard"
+
+
+class ReportFormat(StrEnum):
+    """What `dptn evaluate` prints."""
+
+    TABLE = "table"
+    MARKDOWN = "markdown"
+    LATEX = "latex"

@@ -1,0 +1,1 @@
+"""Files and folders: reading, writing and listing them, on a disk or behind a URL."""

@@ -1,0 +1,1 @@
+"""Drawings for people to look at: skeletons and contact sheets."""

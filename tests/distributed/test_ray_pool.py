@@ -1,0 +1,246 @@
+"""The same job on a small Ray cluster: the same images, whatever dies."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import ray
+from ray.cluster_utils import Cluster
+from support import Folder, make_folder
+
+from dptn_cli.distributed import ray_pool
+from dptn_cli.distributed.ray_pool import RayPool
+from dptn_cli.distributed.scheduler import Chunk, ChunkDone, WorkerLost
+from dptn_cli.enums import Provider, Status
+from dptn_cli.errors import InputError
+from dptn_cli.inference.model_file import read_model
+from dptn_cli.transfer.plan import Request, make_job
+from dptn_cli.transfer.settings import Settings, StageSeconds
+from dptn_cli.types import Job
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[str]:
+    """Its address; of one node with two cores."""
+    started = Cluster(initialize_head=True, head_node_args={"num_cpus": 2})
+    yield started.address
+    started.shutdown()  # type: ignore[no-untyped-call]
+
+
+@pytest.fixture
+def photos(tmp_path: Path, tiny_model: Path) -> Folder:
+    return make_folder(tmp_path / "photos", tiny_model, count=6)
+
+
+def command(folder: Folder, address: str, *more: object) -> list[str]:
+    arguments = ("transfer", "--pairs", folder.pairs, "--model", folder.model, "-o", folder.out)
+    parts = (sys.executable, "-m", "dptn_cli", *arguments, "--ray", address, *more)
+    return [str(part) for part in parts]
+
+
+def plain_results(folder: Folder, out: Path) -> dict[str, bytes]:
+    result = folder.transfer("-o", out, "--provider", "cpu", "--batch-size", 4)
+    assert result.exit_code == 0, result.stderr
+    return {path.name: path.read_bytes() for path in out.glob("*.png")}
+
+
+def test_the_same_images_to_the_byte(photos: Folder, tmp_path: Path, cluster: str) -> None:
+    (photos.path / "5.png").write_bytes(b"broken")
+    first = photos.transfer("-o", tmp_path / "plain", "--provider", "cpu", "--batch-size", 4)
+    assert first.exit_code == 1
+    expected = {path.name: path.read_bytes() for path in (tmp_path / "plain").glob("*.png")}
+    run_command = command(photos, cluster, "--batch-size", 4, "--provider", "cpu")
+    done = subprocess.run(run_command, capture_output=True, text=True)
+    assert done.returncode == 1, done.stderr
+    assert "2 actors on Ray, cpu" in done.stderr
+    assert photos.results() == expected
+    assert len(expected) == 25
+    told = {line["output"]: line["status"] for line in photos.manifest()}
+    assert sorted(told.values()) == ["done"] * 25 + ["failed"] * 5
+    run_file = json.loads((photos.out / "run.json").read_text())
+    assert min(run_file["stage_seconds"].values()) > 0
+    # What is done is skipped, with Ray or without.
+    again = json.loads(photos.transfer("--json", "--provider", "cpu").stdout)["counts"]
+    assert (again["done"], again["skipped"], again["failed"]) == (0, 25, 5)
+
+
+class TestActors:
+    @pytest.fixture
+    def job(self, photos: Folder) -> Job:
+        photos.out.mkdir()
+        return make_job(Request(out=photos.out, pairs=photos.pairs), read_model(photos.model))
+
+    def test_one_that_dies_costs_an_attempt_and_comes_back(
+        self, photos: Folder, job: Job, tmp_path: Path, cluster: str
+    ) -> None:
+        model = tmp_path / "gone.onnx"
+        model.write_bytes(photos.model.read_bytes())
+        job = replace(job, model=read_model(model))
+        with RayPool(job, cluster, Provider.CPU, overwrite=False) as pool:
+            model.unlink()  # The actors have its content.
+            making = pool.run(Settings(batch_size=4), StageSeconds())
+            outcomes = [next(making)]
+            ray.kill(pool.workers[0].handle, no_restart=False)
+            outcomes += making
+            wait_for_actors(pool, 2)
+        assert len(outcomes) == job.planned == 30
+        assert {outcome.status for outcome in outcomes} == {Status.DONE}
+        assert len({outcome.output for outcome in outcomes}) == 30
+        assert photos.results() == plain_results(photos, tmp_path / "plain")
+
+    def test_one_that_is_gone_for_good_leaves_its_work_to_others(
+        self, job: Job, cluster: str
+    ) -> None:
+        with RayPool(job, cluster, Provider.CPU, overwrite=False) as pool:
+            ray.kill(pool.workers[0].handle, no_restart=True)
+            outcomes = list(pool.run(Settings(batch_size=4), StageSeconds()))
+            assert pool.ready == 1
+        assert len({outcome.output for outcome in outcomes}) == len(outcomes) == 30
+        assert {outcome.status for outcome in outcomes} == {Status.DONE}
+
+    def test_where_none_is_left_every_item_still_ends(self, job: Job, cluster: str) -> None:
+        with RayPool(job, cluster, Provider.CPU, overwrite=False) as pool:
+            for worker in pool.workers:
+                ray.kill(worker.handle, no_restart=True)
+            outcomes = list(pool.run(Settings(batch_size=4), StageSeconds()))
+        assert len({outcome.output for outcome in outcomes}) == len(outcomes) == 30
+        assert {outcome.reason for outcome in outcomes} == {"nobody is left to make it"}
+
+    def test_what_kills_too_often_fails_alone(
+        self, job: Job, cluster: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(ray_pool, "MAX_ATTEMPTS", 1)
+        with RayPool(job, cluster, Provider.CPU, overwrite=False) as pool:
+            ray.kill(pool.workers[0].handle, no_restart=True)
+            outcomes = list(pool.run(Settings(batch_size=15), StageSeconds()))
+        failed = [outcome for outcome in outcomes if outcome.status is Status.FAILED]
+        assert (len(outcomes), len(failed)) == (30, 15)
+        assert all(outcome.reason.startswith("lost with an actor: ") for outcome in failed)
+
+    def test_a_defect_fails_its_chunk_with_the_reason(self, job: Job, cluster: str) -> None:
+        with RayPool(job, cluster, Provider.CPU, overwrite=False) as pool:
+            worker = pool.workers[0]
+            worker.given[pool.give(worker, [None])] = Chunk([item := next(job.items())])  # type: ignore[list-item]
+            told: list[ChunkDone | WorkerLost] = []
+            while not told:
+                told += pool.news()
+        assert isinstance(told[0], ChunkDone)
+        (outcome,) = told[0].outcomes
+        assert (outcome.output, outcome.status) == (item.output, Status.FAILED)
+        assert "AttributeError: 'NoneType' object" in outcome.reason
+
+    def test_a_file_removed_by_others_ends_nothing(self, job: Job, cluster: str) -> None:
+        with RayPool(job, cluster, Provider.CPU, overwrite=False) as pool:
+            (mark,) = job.out.iterdir()
+            mark.unlink()
+            outcomes = list(pool.run(Settings(batch_size=15), StageSeconds()))
+        assert [outcome.status for outcome in outcomes] == [Status.DONE] * 30
+
+    def test_a_stop_ends_in_order(self, job: Job, cluster: str) -> None:
+        with RayPool(job, cluster, Provider.CPU, overwrite=False) as pool:
+            asked = iter([False])
+            settings = Settings(batch_size=1, stop=lambda: next(asked, True))
+            outcomes = list(pool.run(settings, StageSeconds()))
+            at_once = sum(worker.most for worker in pool.workers)
+        assert len(outcomes) == at_once < 30
+        assert all((job.out / outcome.output).is_file() for outcome in outcomes)
+
+    def test_actors_that_cannot_live(
+        self, job: Job, cluster: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        class Dying(ray_pool.Maker):
+            @ray.method(max_task_retries=-1)
+            def greet(self, model: bytes) -> tuple[str, str]:
+                os._exit(1)
+
+        monkeypatch.setattr(ray_pool, "Maker", Dying)
+        monkeypatch.setattr(ray_pool, "MAX_RESTARTS", 1)
+        with (
+            pytest.raises(InputError, match=r"no actor can work: The actor died"),
+            RayPool(job, cluster, Provider.CPU, overwrite=False),
+        ):
+            pass
+
+    def test_a_node_without_the_results_folder(
+        self, job: Job, cluster: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(Path, "resolve", lambda path: path / "elsewhere")
+        with (
+            pytest.raises(InputError, match=r"no actor can work: node .* is not there"),
+            RayPool(job, cluster, Provider.CPU, overwrite=False),
+        ):
+            pass
+        assert not list(job.out.iterdir())
+
+
+def wait_for_actors(pool: RayPool, count: int) -> None:
+    deadline = time.monotonic() + 60
+    while pool.ready < count:
+        assert time.monotonic() < deadline
+        assert not list(pool.news())
+
+
+def test_a_node_that_dies_costs_nothing_but_time(tmp_path: Path, tiny_model: Path) -> None:
+    photos = make_folder(tmp_path / "photos", tiny_model, count=30)
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
+    try:
+        node = cluster.add_node(num_cpus=1)
+        running = subprocess.Popen(
+            command(photos, cluster.address, "--json", "--batch-size", 4),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        wait_for_results(running, photos)
+        cluster.remove_node(node, allow_graceful=False)
+        stdout, stderr = running.communicate(timeout=120)
+    finally:
+        cluster.shutdown()  # type: ignore[no-untyped-call]
+    assert running.returncode == 0, stderr
+    assert stderr == ""
+    counts = json.loads(stdout)["counts"]  # nothing else is on stdout
+    assert counts == {"planned": 870, "done": 870, "skipped": 0, "failed": 0}
+    assert photos.results() == plain_results(photos, tmp_path / "plain")
+
+
+def wait_for_results(running: "subprocess.Popen[str]", folder: Folder) -> None:
+    manifest = folder.out / "manifest.jsonl"
+    deadline = time.monotonic() + 120
+    while not (manifest.exists() and manifest.stat().st_size):
+        assert running.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_two_jobs_on_one_folder_and_a_stop_from_outside(
+    tmp_path: Path, tiny_model: Path, cluster: str
+) -> None:
+    photos = make_folder(tmp_path / "photos", tiny_model, count=40)
+    first = subprocess.Popen(
+        command(photos, cluster), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    wait_for_results(first, photos)
+    second = photos.transfer("--ray", cluster)
+    first.send_signal(signal.SIGTERM)
+    _, stderr = first.communicate(timeout=120)
+    assert second.exit_code == 2
+    assert "another `dptn transfer` is writing there" in second.stderr
+    assert first.returncode == 130, stderr
+    assert "Interrupted; what was done is kept" in stderr
+    assert {line["output"] for line in photos.manifest()} == set(photos.results())
+    assert 0 < len(photos.results()) < 40 * 39
+    run_file = json.loads((photos.out / "run.json").read_text())
+    assert run_file["batch_size"] == 8, "nothing is measured where there is no session"
+
+
+def test_no_cluster_there(photos: Folder) -> None:
+    result = photos.transfer("--ray", "127.0.0.1:1")
+    assert result.exit_code == 2
+    assert "--ray 127.0.0.1:1: " in result.stderr

@@ -1,0 +1,162 @@
+"""int8: what is quantised, what that costs on the shipped model, and what is refused."""
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from support import TINY_SPEC, Folder, dptn, draw_pose, make_folder, write_annotations, write_pairs
+
+from dptn_cli.enums import Precision, Provider
+from dptn_cli.errors import InputError
+from dptn_cli.export import calibration as calibration_module
+from dptn_cli.export import onnx as export_module
+from dptn_cli.export.calibration import read_calibration
+from dptn_cli.export.int8 import Calibration, quantize
+from dptn_cli.export.onnx import export
+from dptn_cli.inference.model_file import read_model
+from dptn_cli.inference.session import Session
+from dptn_cli.inference.throughput import example_batch
+from dptn_cli.network.checkpoint import load_generator
+from dptn_cli.transfer.plan import Request
+
+ROOT = Path(__file__).parents[2]
+SHIPPED = ROOT / "models" / "figures.onnx"
+FIGURES = ROOT / "examples" / "figures"
+
+
+@pytest.fixture(scope="module")
+def calibration() -> Calibration:
+    request = Request(Path("unused"), FIGURES / "pairs.csv", FIGURES / "images")
+    return read_calibration(request, read_model(SHIPPED).spec)
+
+
+@pytest.fixture(scope="module")
+def shipped_int8(tmp_path_factory: pytest.TempPathFactory, calibration: Calibration) -> Path:
+    path = tmp_path_factory.mktemp("int8") / "figures.onnx"
+    onnx.save(quantize(onnx.load(SHIPPED), calibration.ranges), path)
+    return path
+
+
+class TestTheShippedModel:
+    def test_it_stays_near_float32_on_images_it_was_not_calibrated_on(
+        self, shipped_int8: Path, calibration: Calibration
+    ) -> None:
+        plain, quantised = (Session(read_model(p), Provider.CPU) for p in (SHIPPED, shipped_int8))
+        difference = [
+            plain.run(b).astype(float) - quantised.run(b) for b in calibration.verification
+        ]
+        psnr_db = 10 * np.log10(255**2 / np.square(difference).mean())
+        assert 40 < psnr_db < 60, "8 bits show, a little"
+        assert shipped_int8.stat().st_size < 0.6 * SHIPPED.stat().st_size
+        assert read_model(shipped_int8).metadata == read_model(SHIPPED).metadata
+
+    def test_every_convolution_but_the_output_is_quantised(self, shipped_int8: Path) -> None:
+        graph = onnx.load(shipped_int8).graph
+        maker = {name: node.op_type for node in graph.node for name in node.output}
+        weights = {w.name: w for w in graph.initializer}
+        convolutions = [node for node in graph.node if node.op_type == "Conv"]
+        in_float = [node for node in convolutions if node.input[1] in weights]
+        rgb_in_four_phases = [3 * 4] * 4
+        assert [weights[node.input[1]].dims[0] for node in in_float] == rgb_in_four_phases
+        for node in convolutions:
+            if node not in in_float:
+                assert [maker[name] for name in node.input[:2]] == ["DequantizeLinear"] * 2
+        products = [node for node in graph.node if node.op_type == "MatMul"]
+        assert all(maker.get(node.input[1]) != "DequantizeLinear" for node in products)
+
+    def test_weights_have_seven_bits_and_a_scale_for_each_channel(self, shipped_int8: Path) -> None:
+        """Eight would overflow where a processor adds two products in 16 bits."""
+        weights = {
+            w.name: onnx.numpy_helper.to_array(w) for w in onnx.load(shipped_int8).graph.initializer
+        }
+        quantised = [w for w in weights.values() if w.dtype == np.int8 and w.ndim == 4]
+        assert len(quantised) > 10
+        assert max(np.abs(w.astype(int)).max() for w in quantised) <= 64
+        scales = [w.shape for name, w in weights.items() if name.endswith("weight_scale")]
+        assert scales
+        assert all(len(shape) == 1 and shape[0] > 1 for shape in scales)
+
+
+class TestCalibration:
+    def test_no_source_is_in_both_parts(self, calibration: Calibration) -> None:
+        ranges, verification = (
+            {batch.sources.tobytes() for batch in part}
+            for part in (calibration.ranges, calibration.verification)
+        )
+        assert (len(ranges), len(verification)) == (18, 6)
+        assert not ranges & verification
+        assert len(calibration.ranges) + len(calibration.verification) == 72
+
+    def test_a_long_list_is_taken_evenly(
+        self, folder: Folder, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(calibration_module, "MAX_PAIRS", 6)
+        monkeypatch.setattr(calibration_module, "MIN_EACH", 1)
+        found = read_calibration(Request(folder.out, folder.pairs), TINY_SPEC)
+        # Every other one of 0 -> 1, 0 -> 2, 0 -> 3, 1 -> 0 ... is of sources 0, 0, 1, 2, 2, 3.
+        assert (len(found.ranges), len(found.verification)) == (5, 1)
+
+    def test_too_few_pairs(self, folder: Folder) -> None:
+        with pytest.raises(InputError, match="9 pairs to calibrate on and 3, of other sources"):
+            read_calibration(Request(folder.out, folder.pairs), TINY_SPEC)
+
+    def test_pairs_without_keypoints_do_not_count(self, folder: Folder) -> None:
+        write_annotations(folder.path / "keypoints.csv", {"0.png": draw_pose(0)})
+        write_pairs(folder.pairs, [("0.png", "0.png"), ("1.png", "0.png")])
+        with pytest.raises(InputError, match="1 pairs to calibrate on and 0"):
+            read_calibration(Request(folder.out, folder.pairs), TINY_SPEC)
+
+    def test_a_broken_image_is_named(self, folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(calibration_module, "MIN_EACH", 1)
+        (folder.path / "2.png").write_bytes(b"no image")
+        with pytest.raises(InputError, match=r"2\.png -> 0\.png: "):
+            read_calibration(Request(folder.out, folder.pairs), TINY_SPEC)
+
+
+class TestCommand:
+    @pytest.fixture
+    def photos(self, tmp_path: Path, tiny_model: Path) -> Folder:
+        return make_folder(tmp_path / "photos", tiny_model, count=6)
+
+    def test_weights_that_do_not_bear_it_are_refused(
+        self, tiny_checkpoint: Path, photos: Folder
+    ) -> None:
+        """Random weights have no range to speak of."""
+        out = photos.path.parent / "m.onnx"
+        result = dptn(
+            "export", tiny_checkpoint, "-o", out, "--precision", "int8", "--calibrate", photos.pairs
+        )
+        assert result.exit_code == 2
+        assert "the int8 images are" in result.stderr
+        assert "at least 35 dB are wanted. Nothing was written" in result.stderr
+        assert not out.exists()
+
+    def test_a_model_that_proves_itself_is_written(
+        self, tiny_checkpoint: Path, photos: Folder, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setitem(export_module.MIN_PSNR_DB, "int8", 5.0)
+        out = photos.path.parent / "m.onnx"
+        result = dptn(
+            "export", tiny_checkpoint, "-o", out, "--precision", "int8", "--calibrate", photos.pairs
+        )
+        assert result.exit_code == 0, result.stderr
+        model = read_model(out)
+        assert model.precision == "int8"
+        assert model.spec == TINY_SPEC
+        generated = Session(model, Provider.CPU).run(example_batch(TINY_SPEC, 2, 5))
+        assert generated.shape == (5, *TINY_SPEC.network_size, 3)
+        assert generated.std() > 1
+
+    @pytest.mark.parametrize("given", [("--precision", "int8"), ("--calibrate", "pairs.csv")])
+    def test_one_without_the_other(
+        self, tiny_checkpoint: Path, tmp_path: Path, given: tuple[str, str]
+    ) -> None:
+        result = dptn("export", tiny_checkpoint, "-o", tmp_path / "m.onnx", *given)
+        assert result.exit_code == 2
+        assert "go together" in result.stderr
+
+
+def test_no_images_to_calibrate_on_is_a_defect(tiny_checkpoint: Path, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="images to calibrate on"):
+        export(load_generator(tiny_checkpoint), TINY_SPEC, tmp_path / "m.onnx", Precision.INT8)

@@ -1,0 +1,80 @@
+import os
+import stat
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dptn_cli.errors import InputError
+from dptn_cli.io.files import checked_name, safe_join, write_atomic
+
+
+@given(st.text(max_size=60))
+def test_a_checked_name_stays_in_its_folder(name: str) -> None:
+    folder = Path("/some/folder")
+    try:
+        path = os.path.normpath(folder / checked_name(name))
+    except InputError:
+        return
+    assert path.startswith("/some/folder/")
+
+
+@pytest.mark.parametrize("name", ["a.jpg", "a/b/c.jpg", "./a.jpg", "..a.jpg", "a..jpg", "ä ö.jpg"])
+def test_ordinary_names(name: str) -> None:
+    assert checked_name(name) == name.removeprefix("./")
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["a" * 256, f"sub/{'a' * 252}.png", "ä" * 128, f"a b/{'ä' * 128}", "a/" * 1024 + "a", "\ud800"],
+)
+def test_names_that_no_file_system_holds(name: str) -> None:
+    with pytest.raises(InputError, match="file name"):
+        checked_name(name)
+
+
+@pytest.mark.parametrize("name", ["a" * 255, f"{'a' * 200}/{'b' * 255}", "ä" * 127, "a b" * 85])
+def test_names_just_short_enough(name: str, tmp_path: Path) -> None:
+    path = tmp_path / checked_name(name)
+    path.parent.mkdir(exist_ok=True)
+    path.touch()
+    assert checked_name(name.replace("/", "\\")) == name
+
+
+def test_links_that_lead_out(tmp_path: Path) -> None:
+    folder = (tmp_path / "folder").resolve()
+    folder.mkdir()
+    (tmp_path / "secret.png").write_bytes(b"")
+    (folder / "real.png").write_bytes(b"")
+    (folder / "within.png").symlink_to(folder / "real.png")
+    (folder / "out.png").symlink_to(tmp_path / "secret.png")
+    (folder / "sub").symlink_to(tmp_path)
+    (folder / "circle.png").symlink_to(folder / "circle.png")
+    assert safe_join(folder, "within.png").exists()
+    for name in ("out.png", "sub/secret.png"):
+        with pytest.raises(InputError, match="leads out"):
+            safe_join(folder, name)
+    assert not safe_join(folder, "circle.png").exists()
+
+
+def test_a_file_appears_whole_or_not_at_all(tmp_path: Path) -> None:
+    path = tmp_path / "a.bin"
+    write_atomic(path, lambda file: file.write(b"first"))
+
+    def fail_halfway(file: object) -> None:
+        assert path.read_bytes() == b"first"
+        raise OSError("no space")
+
+    with pytest.raises(OSError, match="no space"):
+        write_atomic(path, fail_halfway)
+    assert path.read_bytes() == b"first"
+    assert os.listdir(tmp_path) == ["a.bin"]
+
+
+def test_the_umask_decides_who_may_read(tmp_path: Path) -> None:
+    write_atomic(tmp_path / "a", lambda file: file.write(b""))
+    plain = tmp_path / "b"
+    plain.touch()
+    modes = [stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / "a", plain)]
+    assert modes[0] == modes[1]

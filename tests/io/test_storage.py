@@ -1,0 +1,198 @@
+"""Reading, writing and listing behind URLs, with fsspec's memory and local file systems."""
+
+import errno
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import fsspec
+import pytest
+from fsspec.implementations.local import LocalFileSystem
+from fsspec.implementations.memory import MemoryFileSystem
+from support import draw_image
+
+from dptn_cli.io import images
+from dptn_cli.io.files import drop_temporary_files, write_atomic
+from dptn_cli.io.images import read_image_size
+from dptn_cli.io.listing import ASKED_SINGLY, Inventory
+from dptn_cli.io.paths import parse_location
+from dptn_cli.io.storage import (
+    is_file,
+    is_folder,
+    names_in,
+    open_bytes,
+    open_text,
+    put_bytes,
+    put_file,
+    read_bytes,
+)
+
+
+@pytest.fixture
+def bucket() -> Iterator[Path]:
+    name = uuid4().hex
+    yield parse_location(f"memory://{name}")
+    if fsspec.filesystem("memory").exists(name):
+        fsspec.filesystem("memory").rm(name, recursive=True)
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Path:
+    """The same folder as a URL, whose file system shows what is half written."""
+    return parse_location(f"file://{tmp_path}")
+
+
+@pytest.mark.parametrize("where", ["bucket", "disk"])
+def test_what_is_put_can_be_read(
+    where: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    folder: Path = request.getfixturevalue(where)
+    put_bytes(folder / "sub/a.txt", b"one\ntwo\n")
+    (tmp_path / "local").write_bytes(b"new")
+    put_file(folder / "sub/b.txt", tmp_path / "local")
+    assert read_bytes(folder / "sub/a.txt") == b"one\ntwo\n"
+    assert read_bytes(folder / "sub/a.txt", 3) == b"one"
+    assert read_bytes(folder / "sub/a.txt", 300) == b"one\ntwo\n"
+    with open_bytes(folder / "sub/b.txt") as file:
+        assert file.read() == b"new"
+    with open_text(folder / "sub/a.txt", encoding="utf-8") as text:
+        assert list(text) == ["one\n", "two\n"]
+    assert {"sub/a.txt", "sub/b.txt"} <= set(names_in(folder))
+    assert (is_file(folder / "sub/a.txt"), is_folder(folder / "sub")) == (True, True)
+    assert (is_file(folder / "sub"), is_folder(folder / "none")) == (False, False)
+    assert list(names_in(folder / "none")) == []
+
+
+def test_a_file_appears_whole_or_not_at_all(
+    disk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put_bytes(disk / "a", b"first")
+    seen: list[bytes] = []
+    pipe_file = LocalFileSystem.pipe_file
+
+    def torn(self: LocalFileSystem, path: str, value: bytes, **more: Any) -> None:
+        pipe_file(self, path, value[:3], **more)
+        seen.append((tmp_path / "a").read_bytes())
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(LocalFileSystem, "pipe_file", torn)
+        with pytest.raises(OSError, match="No space left"):
+            write_atomic(disk / "a", lambda file: file.write(b"second"))
+    assert seen == [b"first"]
+    assert os.listdir(tmp_path) == ["a"]
+    write_atomic(disk / "a", lambda file: file.write(b"second"))
+    assert (tmp_path / "a").read_bytes() == b"second"
+
+
+def test_object_stores_are_put_to_by_the_name_itself(
+    bucket: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(MemoryFileSystem, "mv", None)
+    write_atomic(bucket / "a", lambda file: file.write(b"whole"))
+    assert list(names_in(bucket)) == ["a"]
+
+
+def test_what_a_killed_run_was_writing_is_removed(disk: Path, tmp_path: Path) -> None:
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / ".dptn-0af3").touch()
+    (tmp_path / "sub" / "mine.png").touch()
+    drop_temporary_files(disk)
+    assert list(names_in(disk)) == ["sub/mine.png"]
+
+
+@pytest.mark.parametrize(
+    ("raised", "number", "text"),
+    [
+        (FileNotFoundError("/bucket/a"), errno.ENOENT, "No such file or directory"),
+        (FileNotFoundError("no such bucket"), errno.ENOENT, "no such bucket"),
+        (PermissionError("Forbidden"), errno.EACCES, "Forbidden"),
+        (RuntimeError("no route\nto the host"), errno.EIO, "no route"),
+        (TimeoutError(), errno.EIO, "Input/output error"),
+        (
+            RuntimeError("cannot connect to x:1/bucket/a"),
+            errno.EIO,
+            "cannot connect to x:1/bucket/a",
+        ),
+    ],
+)
+def test_whatever_a_store_raises_is_told_as_of_a_disk(
+    monkeypatch: pytest.MonkeyPatch, raised: Exception, number: int, text: str
+) -> None:
+    bucket = parse_location("memory://bucket")
+
+    def refuse(*_: object, **__: object) -> None:
+        raise raised
+
+    for name in ("cat_file", "pipe_file", "open", "ls"):
+        monkeypatch.setattr(MemoryFileSystem, name, refuse)
+    calls: list[Callable[[], object]] = [
+        lambda: read_bytes(bucket / "a"),
+        lambda: put_bytes(bucket / "a", b""),
+        lambda: open_bytes(bucket / "a"),
+    ]
+    if number != errno.ENOENT:
+        calls.append(lambda: list(names_in(bucket)))
+    for call in calls:
+        with pytest.raises(OSError) as error:
+            call()
+        assert (error.value.errno, error.value.strerror) == (number, text)
+
+
+class TestImageSize:
+    @pytest.fixture
+    def fetched(self, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+        """How many bytes each read took."""
+        sizes: list[int] = []
+        cat_file = MemoryFileSystem.cat_file
+
+        def count(self: MemoryFileSystem, path: str, **part: Any) -> bytes:
+            data: bytes = cat_file(self, path, **part)
+            sizes.append(len(data))
+            return data
+
+        monkeypatch.setattr(MemoryFileSystem, "cat_file", count)
+        return sizes
+
+    def put(self, path: Path, fmt: str) -> int:
+        size = (900, 700)
+        write_atomic(path, lambda file: draw_image(1, size).save(file, fmt, quality=95))
+        return len(read_bytes(path))
+
+    def test_from_the_first_bytes(
+        self, bucket: Path, fetched: list[int], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        whole = self.put(bucket / "a.jpg", "JPEG")
+        monkeypatch.setattr(images, "HEADER_BYTES", 2000)
+        fetched.clear()
+        assert read_image_size(bucket / "a.jpg") == (900, 700)
+        assert fetched == [2000]
+        assert whole > 20_000
+
+    def test_where_the_header_is_longer(
+        self, bucket: Path, fetched: list[int], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        whole = self.put(bucket / "a.tif", "TIFF")
+        monkeypatch.setattr(images, "HEADER_BYTES", 4)
+        fetched.clear()
+        assert read_image_size(bucket / "a.tif") == (900, 700)
+        assert fetched == [4, whole]
+
+
+class TestInventory:
+    def test_many_questions_are_one_listing(
+        self, bucket: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        for i in range(0, 2 * ASKED_SINGLY, 2):
+            put_bytes(bucket / f"sub{i % 3}/{i}.png", b"")
+        inventory = Inventory(bucket)
+        answers = [inventory.has(f"sub{i % 3}/{i}.png") for i in range(ASKED_SINGLY)]
+        monkeypatch.setattr(MemoryFileSystem, "info", None)
+        answers += [inventory.has(f"sub{i % 3}/{i}.png") for i in range(ASKED_SINGLY, 200)]
+        assert answers == [i % 2 == 0 and i < 2 * ASKED_SINGLY for i in range(200)]
+
+    def test_an_empty_folder(self, bucket: Path) -> None:
+        inventory = Inventory(bucket)
+        assert not any(inventory.has(f"{i}.png") for i in range(2 * ASKED_SINGLY))

@@ -1,0 +1,159 @@
+"""Which part of an image is shown, and where the joints come to stand in it."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dptn_cli.enums import Fit
+from dptn_cli.errors import InputError
+from dptn_cli.keypoints import Annotations, crop_for, person_crop, retarget
+from dptn_cli.types import Pose
+
+FIGURES = Annotations(Path(__file__).parents[2] / "examples" / "figures" / "keypoints.csv")
+NAMES = sorted(FIGURES)
+SIZE = (128, 88)
+
+
+def moved(pose: Pose, scale: float, down: float = 0, across: float = 0) -> Pose:
+    there = (pose != -1).all(axis=1, keepdims=True)
+    return np.where(there, (pose + 0.5) * scale - 0.5 + (down, across), -1)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_figure_is_framed_as_it_was_drawn(name: str) -> None:
+    crop = person_crop(FIGURES[name], SIZE)
+    assert abs(crop.height - 128) < 9
+    assert abs(crop.top) < 6
+    assert abs(crop.left + crop.width / 2 - 44) < 6
+    assert crop.width / crop.height == pytest.approx(88 / 128, abs=1e-4)
+
+
+@given(
+    name=st.sampled_from(NAMES),
+    scale=st.floats(0.5, 20),
+    down=st.floats(-50, 2000),
+    across=st.floats(-50, 2000),
+)
+def test_a_crop_moves_with_the_person(name: str, scale: float, down: float, across: float) -> None:
+    plain = person_crop(FIGURES[name], SIZE)
+    crop = person_crop(moved(FIGURES[name], scale, down, across), SIZE)
+    rounding = 0.0051 * (1 + scale)
+    assert crop.height == pytest.approx(plain.height * scale, abs=rounding)
+    assert crop.top == pytest.approx(plain.top * scale + down, abs=rounding)
+    assert crop.left == pytest.approx(plain.left * scale + across, abs=rounding)
+
+
+@given(
+    pose=st.lists(st.tuples(st.floats(-50, 900), st.floats(-50, 900)), min_size=18, max_size=18),
+    missing=st.sets(st.integers(0, 17), max_size=14),
+)
+def test_every_joint_is_in_the_crop(pose: list[tuple[float, float]], missing: set[int]) -> None:
+    joints = np.array(pose)
+    joints[list(missing)] = -1
+    there = joints[(joints != -1).all(axis=1)]
+    try:
+        crop = person_crop(joints, SIZE)
+    except InputError:
+        assert len(there) < 3 or not np.ptp(there, axis=0).any()
+        return
+    low, high = there.min(axis=0) + 0.502, there.max(axis=0) + 0.498
+    assert (low >= (crop.top, crop.left)).all()
+    assert (high <= (crop.top + crop.height, crop.left + crop.width)).all()
+
+
+@pytest.mark.parametrize(
+    ("size", "fit", "cropped"),
+    [
+        ((128, 88), Fit.AUTO, False), ((256, 180), Fit.AUTO, False), ((256, 190), Fit.AUTO, True),
+        ((1200, 1600), Fit.STRETCH, False), ((1200, 1600), Fit.AUTO, True),
+        ((128, 88), Fit.PERSON, True), ((128, 88), Fit.PAD, False), ((1, 20_000), Fit.PAD, True),
+    ],
+)  # fmt: skip
+def test_when_an_image_is_cropped(size: tuple[int, int], fit: Fit, cropped: bool) -> None:
+    assert (crop_for(FIGURES[NAMES[0]], size, SIZE, fit) is not None) == cropped
+
+
+def test_padding_keeps_the_whole_image_in_the_middle() -> None:
+    crop = crop_for(FIGURES[NAMES[0]], (100, 100), (200, 100), Fit.PAD)
+    assert crop is not None
+    assert (crop.top, crop.left, crop.height, crop.width) == (-50, 0, 200, 100)
+
+
+def test_a_half_length_image_stays_one() -> None:
+    pose = FIGURES[NAMES[0]].copy()
+    whole = person_crop(pose, SIZE)
+    pose[[9, 10, 12, 13]] = -1
+    half = person_crop(pose, SIZE)
+    assert half.height < 0.75 * whole.height
+    assert half.top == pytest.approx(whole.top, abs=5)
+
+
+@given(
+    target=st.sampled_from(NAMES),
+    source=st.sampled_from(NAMES),
+    scale=st.floats(0.2, 12),
+    down=st.floats(0, 500),
+    across=st.floats(0, 500),
+)
+def test_retargeting_forgets_scale_and_place_of_the_target(
+    target: str, source: str, scale: float, down: float, across: float
+) -> None:
+    far, near = FIGURES[target], FIGURES[source]
+    other = retarget(moved(far, scale, down, across), near)
+    np.testing.assert_allclose(other, retarget(far, near), atol=0.002)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_retargeting_to_itself_changes_nothing(name: str) -> None:
+    np.testing.assert_allclose(retarget(FIGURES[name], FIGURES[name]), FIGURES[name], atol=0.002)
+
+
+def test_retargeting_brings_to_the_ground_and_the_trunk() -> None:
+    far, near = FIGURES["p0000_1.png"], moved(FIGURES["p0001_0.png"], 0.7, 9, 5)
+    placed = retarget(far, near)
+    assert placed[[10, 13], 0].max() == pytest.approx(near[[10, 13], 0].max(), abs=0.01)
+    trunks = [(pose[1, 1] + pose[[8, 11], 1].mean()) / 2 for pose in (placed, near)]
+    assert trunks[0] == pytest.approx(trunks[1], abs=0.01)
+    assert np.array_equal(placed == -1, far == -1)
+
+
+def test_long_legs_are_taken_over_but_a_limb_that_points_at_the_camera_stays_short() -> None:
+    near = FIGURES["p0000_0.png"].copy()
+    long_legs, foreshortened = near.copy(), near.copy()
+    for knee, ankle, hip in ((9, 10, 8), (12, 13, 11)):
+        long_legs[knee] = near[hip] + 1.1 * (near[knee] - near[hip])
+        long_legs[ankle] = long_legs[knee] + 1.1 * (near[ankle] - near[knee])
+    legs = np.linalg.norm(np.diff(retarget(near, long_legs)[[8, 9, 10]], axis=0), axis=1)
+    np.testing.assert_allclose(
+        legs, np.linalg.norm(np.diff(long_legs[[8, 9, 10]], axis=0), axis=1), atol=0.01
+    )
+    for elbow, wrist in ((3, 4), (6, 7)):
+        foreshortened[wrist] = near[elbow] + 0.2 * (near[wrist] - near[elbow])
+    placed = retarget(foreshortened, near)
+    forearm = np.linalg.norm(placed[4] - placed[3])
+    assert forearm < 0.25 * np.linalg.norm(near[4] - near[3])
+
+
+def test_limbs_in_common_are_needed() -> None:
+    head_only, legs_only = np.full((18, 2), -1.0), np.full((18, 2), -1.0)
+    head_only[[0, 1]], legs_only[[8, 9]] = [[5, 5], [9, 5]], [[5, 5], [9, 5]]
+    with pytest.raises(InputError, match="no limb in common"):
+        retarget(head_only, legs_only)
+
+
+@given(
+    pose=st.lists(st.tuples(st.floats(0, 99), st.floats(0, 99)), min_size=18, max_size=18),
+    missing=st.sets(st.integers(0, 17)),
+)
+def test_any_joints_may_be_missing(pose: list[tuple[float, float]], missing: set[int]) -> None:
+    far = np.array(pose)
+    far[list(missing)] = -1
+    try:
+        placed = retarget(far, FIGURES["p0000_0.png"])
+    except InputError:
+        return
+    assert np.isfinite(placed).all()
+    assert np.array_equal((placed == -1).all(axis=1), (far == -1).all(axis=1))

@@ -1,0 +1,337 @@
+"""Everything is checked, and everything found is said, before anything starts."""
+
+import json
+import os
+import tracemalloc
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from support import (
+    TINY_SPEC,
+    draw_image,
+    draw_pose,
+    write_annotations,
+    write_pairs,
+)
+
+from dptn_cli.enums import PoseFormat, Retarget
+from dptn_cli.errors import InputError
+from dptn_cli.keypoints import write_poses
+from dptn_cli.transfer.plan import Request, make_job
+from dptn_cli.types import FoundPose, Job, Model
+
+MODEL = Model(Path("m.onnx"), "0" * 64, TINY_SPEC, "fp32", {})
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    folder = tmp_path / "photos"
+    (folder / "sub").mkdir(parents=True)
+    names = ["a.png", "b.png", "sub/c.png"]
+    for i, name in enumerate(names):
+        draw_image(i).save(folder / name)
+    write_annotations(folder / "keypoints.csv", {n: draw_pose(i) for i, n in enumerate(names)})
+    return folder
+
+
+def job_for(photos: Path, *pairs: tuple[str, ...], header: str = "from,to", **more: object) -> Job:
+    listed = write_pairs(photos / "pairs.csv", pairs, header)
+    request = Request(out=photos.parent / "out", pairs=listed)
+    return make_job(replace(request, **more), MODEL)  # type: ignore[arg-type]
+
+
+def outputs(job: Job) -> list[str]:
+    return [item.output for item in job.items()]
+
+
+def test_a_pair_list(photos: Path) -> None:
+    job = job_for(photos, ("a.png", "b.png"), ("sub/c.png", "a.png"))
+    assert job.planned == 2
+    first, second = job.items()
+    assert first.output == "a_2_b_vis.png"
+    assert second.output == "sub/c_2_a_vis.png"
+    assert np.array_equal(first.target_pose, draw_pose(1))
+    assert first.target_path == photos.resolve() / "b.png"
+    assert outputs(job) == outputs(job), "items can be read again"
+
+
+def test_results_may_be_named(photos: Path) -> None:
+    rows = (("a.png", "b.png", "x/1"), ("a.png", "sub/c.png", "2.jpg"), ("b.png", "a.png", ""))
+    job = job_for(photos, *rows, header="from,to,out", result_format="jpg")
+    assert outputs(job) == ["x/1.jpg", "2.jpg", "b_2_a_vis.jpg"]
+
+
+def test_limit(photos: Path) -> None:
+    job = job_for(photos, ("a.png", "b.png"), ("b.png", "a.png"), limit=1)
+    assert (job.planned, outputs(job)) == (1, ["a_2_b_vis.png"])
+
+
+def test_shards_hold_so_many_items_of_the_list(photos: Path) -> None:
+    pairs = [("a.png", "b.png"), ("b.png", "a.png"), ("sub/c.png", "a.png")]
+    everything = outputs(job_for(photos, *pairs, shard=2))
+    assert everything == ["00000/a_2_b_vis.png", "00000/b_2_a_vis.png", "00001/sub/c_2_a_vis.png"]
+    assert outputs(job_for(photos, *pairs, shard=2, limit=2)) == everything[:2]
+
+
+def test_shards_do_not_hide_that_two_results_have_one_name(photos: Path) -> None:
+    with pytest.raises(InputError, match="would both write a_2_b_vis.png"):
+        job_for(photos, ("a.png", "b.png"), ("a.png", "b.png"), shard=1)
+
+
+def test_images_elsewhere_and_keypoints_by_name(photos: Path, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "lists"
+    elsewhere.mkdir()
+    listed = write_pairs(elsewhere / "p.csv", [("a.png", "b.png")])
+    os.rename(photos / "keypoints.csv", tmp_path / "k.csv")
+    request = Request(out=tmp_path / "out", pairs=listed, images=photos)
+    missing_pose = make_job(request, MODEL).missing_pose
+    assert missing_pose == (photos.resolve() / "a.png", photos.resolve() / "b.png")
+    job = make_job(replace(request, keypoints=(tmp_path / "k.csv",)), MODEL)
+    assert outputs(job) == ["a_2_b_vis.png"]
+    os.rename(tmp_path / "k.csv", elsewhere / "keypoints.csv")
+    assert outputs(make_job(request, MODEL)) == ["a_2_b_vis.png"]
+
+
+def test_named_keypoints_win(photos: Path, tmp_path: Path) -> None:
+    other = write_annotations(tmp_path / "k.csv", {"a.png": draw_pose(7)})
+    (item,) = job_for(photos, ("a.png", "b.png"), keypoints=(other,)).items()
+    assert np.array_equal(item.source_pose, draw_pose(7))
+    assert np.array_equal(item.target_pose, draw_pose(1))
+
+
+def test_every_source_in_every_pose(photos: Path, tmp_path: Path) -> None:
+    request = Request(out=photos / "out", sources=(photos,), poses=(photos / "keypoints.csv",))
+    job = make_job(request, MODEL)
+    assert job.planned == 9
+    assert outputs(job)[:4] == [
+        "a_2_a_vis.png", "a_2_b_vis.png", "a_2_c_vis.png", "b_2_a_vis.png",
+    ]  # fmt: skip
+    assert outputs(job)[-1] == "sub/c_2_c_vis.png"
+
+
+def test_sources_and_poses_as_files_and_folders(photos: Path, tmp_path: Path) -> None:
+    poses = tmp_path / "poses"
+    poses.mkdir()
+    draw_image(5).save(poses / "p.png")
+    write_annotations(poses / "keypoints.csv", {"p.png": draw_pose(5)})
+    request = Request(out=tmp_path / "out", sources=(photos / "b.png",), poses=(poses,))
+    assert outputs(make_job(request, MODEL)) == ["b_2_p_vis.png"]
+
+
+def test_results_are_not_taken_for_sources(photos: Path) -> None:
+    out = photos / "results"
+    out.mkdir()
+    draw_image(0).save(out / "a_2_b_vis.png")
+    request = Request(out=out, sources=(photos,), poses=(photos / "keypoints.csv",))
+    assert make_job(request, MODEL).planned == 9
+
+
+def test_what_was_detected_is_taken_and_what_was_not_fails_its_items(photos: Path) -> None:
+    (photos / "keypoints.csv").unlink()
+    folder = photos.resolve()
+    found = FoundPose("any", draw_pose(3).astype(float), np.ones(18))
+    detected = {folder / "a.png": found, folder / "b.png": "no person was found"}
+    job = job_for(photos, ("a.png", "a.png"), ("a.png", "b.png"), detected=detected)
+    good, bad = job.items()
+    assert np.array_equal(good.source_pose, draw_pose(3))
+    assert (good.unusable, bad.unusable) == ("", "b.png: no person was found")
+    assert job.missing_pose == ()
+
+
+def test_a_source_does_not_get_the_pose_of_a_target_of_its_name(
+    photos: Path, tmp_path: Path
+) -> None:
+    poses = write_annotations(tmp_path / "k.csv", {"a.png": draw_pose(7), "z": draw_pose(8)})
+    request = Request(out=tmp_path / "out", sources=(photos / "a.png",), poses=(poses,))
+    first, second = make_job(request, MODEL).items()
+    assert np.array_equal(first.source_pose, draw_pose(0))
+    assert np.array_equal(first.target_pose, draw_pose(7))
+    assert second.target == "z"
+
+
+def test_a_folder_of_pose_files(photos: Path, tmp_path: Path) -> None:
+    poses = tmp_path / "poses"
+    found = [
+        FoundPose(n, draw_pose(i).astype(np.float64), np.ones(18))
+        for i, n in enumerate(("p.png", "q"))
+    ]
+    write_poses(poses, found, PoseFormat.OPENPOSE)
+    request = Request(out=tmp_path / "out", sources=(photos / "b.png",), poses=(poses,))
+    assert outputs(make_job(request, MODEL)) == ["b_2_p_vis.png", "b_2_q_vis.png"]
+    draw_image(5).save(poses / "p.png")
+    items = list(make_job(request, MODEL).items())
+    assert [item.target for item in items] == ["p.png", "q"]
+    assert items[0].target_path == poses.resolve() / "p.png"
+    assert np.array_equal(items[0].target_pose, draw_pose(0))
+
+
+def test_targets_are_brought_to_sources_for_folders_alone(photos: Path, tmp_path: Path) -> None:
+    request = Request(out=tmp_path / "out", sources=(photos,), poses=(photos,))
+    assert make_job(request, MODEL).retarget is Retarget.SCALE
+    assert make_job(replace(request, retarget=Retarget.NONE), MODEL).retarget is Retarget.NONE
+    assert job_for(photos, ("a.png", "b.png")).retarget is Retarget.NONE
+
+
+@pytest.mark.parametrize(
+    ("pairs", "message"),
+    [
+        ([("a.png", "nobody.png")], "no keypoints for nobody.png, and no image /"),
+        ([("a.png", "b.png"), ("a.png", "b.png")], "would both write a_2_b_vis.png"),
+        (
+            [("x.png", "a.png"), ("y.png", "b.png")],
+            "none of the 2 source images is there, /.*/x.png for instance; --images",
+        ),
+    ],
+)
+def test_problems(photos: Path, pairs: list[tuple[str, str]], message: str) -> None:
+    with (photos / "keypoints.csv").open("a") as file:
+        file.write("".join(f"{n}.png: {[1] * 18}: {[1] * 18}\n" for n in "xy"))
+    with pytest.raises(InputError, match=message):
+        job_for(photos, *pairs)
+
+
+@pytest.mark.parametrize("name", ["grids/page-00001.png", "Grids/Page-7.PNG"])
+def test_a_result_is_no_contact_sheet(photos: Path, name: str) -> None:
+    """`--grid` would overwrite it, now or in a later run."""
+    with pytest.raises(InputError, match=rf"{name} is the name of a contact sheet"):
+        job_for(photos, ("a.png", "b.png", name), header="from,to,out")
+    job = job_for(photos, ("a.png", "b.png", "grids/page-a.png"), header="from,to,out")
+    assert outputs(job) == ["grids/page-a.png"]
+
+
+def test_names_too_long_for_a_file(photos: Path, tmp_path: Path) -> None:
+    long = "a" * 300 + ".png"
+    with pytest.raises(
+        InputError, match=r"pairs.csv, line 2: 'a{40}'\.\.\. is too long for a file"
+    ):
+        job_for(photos, ("a.png", long))
+    people = [{"file_name": long, "keypoints": list(range(51))}]
+    (tmp_path / "poses.json").write_text(json.dumps(people))
+    request = Request(out=tmp_path / "out", sources=(photos,), poses=(tmp_path / "poses.json",))
+    with pytest.raises(InputError, match="is too long for a file"):
+        make_job(request, MODEL)
+
+
+def test_a_result_named_after_two_long_names(photos: Path) -> None:
+    names = [letter * 200 for letter in "xy"]
+    write_annotations(photos / "keypoints.csv", {n: draw_pose(0) for n in (*names, "a.png")})
+    (photos / names[0]).touch()
+    with pytest.raises(InputError, match="a result's name 'x{40}'... is too long for a file"):
+        job_for(photos, (names[0], names[1]))
+
+
+def test_pairs_of_different_folders_may_clash(photos: Path) -> None:
+    write_annotations(photos / "keypoints.csv", {n: draw_pose(0) for n in ("a.png", "1/b", "2/b")})
+    with pytest.raises(InputError, match="a.png -> 1/b and a.png -> 2/b would both write"):
+        job_for(photos, ("a.png", "1/b"), ("a.png", "2/b"))
+
+
+def test_all_problems_at_once(photos: Path) -> None:
+    with (photos / "keypoints.csv").open("a") as file:
+        file.write("broken.png: nonsense: []\n")
+    pairs = [("a.png", "1.png"), ("a.png", "2.png"), ("b.png", "a.png"), ("b.png", "a.png"),
+             ("b.png", "broken.png")]  # fmt: skip
+    with pytest.raises(InputError, match="4 problems, nothing was started") as raised:
+        job_for(photos, *pairs)
+    text = "\n".join(raised.value.problems)
+    for part in ("keypoints for 1.png", "for 2.png", "both write b_2_a_vis.png", "(broken.png)"):
+        assert part in text
+
+
+def test_images_with_several_people_are_told(photos: Path) -> None:
+    def person(size: int) -> dict[str, list[int]]:
+        return {"keypoints": [size * (i % 5) for i in range(51)]}
+
+    (photos / "a.json").write_text(json.dumps([person(2), person(9), person(3)]))
+    (photos / "b.json").write_text(json.dumps([person(4)]))
+    pairs = write_pairs(photos / "pairs.csv", [("a.png", "b.png"), ("b.png", "a.png")])
+    (photos / "keypoints.csv").unlink()
+    files = (photos / "a.json", photos / "b.json")
+    job = make_job(Request(out=photos / "out", pairs=pairs, keypoints=files), MODEL)
+    assert (job.multi_person_count, job.multi_person_names) == (1, ("a.png (3)",))
+
+
+def test_some_missing_images_are_told_and_left_to_their_items(photos: Path) -> None:
+    (photos / "a.png").unlink()
+    job = job_for(photos, ("a.png", "b.png"), ("b.png", "a.png"))
+    assert job.missing_sources == ("a.png",)
+    assert job.planned == 2
+    assert list(job.items())[1].target_path is None, "a target needs its pose alone"
+
+
+def test_links_that_lead_out(photos: Path, tmp_path: Path) -> None:
+    draw_image(9).save(tmp_path / "secret.png")
+    (photos / "link.png").symlink_to(tmp_path / "secret.png")
+    with (photos / "keypoints.csv").open("a") as file:
+        file.write(f"link.png: {[1] * 18}: {[1] * 18}\n")
+    with pytest.raises(InputError, match=r"'link.png' leads out of .*photos through a link"):
+        job_for(photos, ("link.png", "a.png"))
+
+
+def test_a_results_folder_that_is_a_file(photos: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for out in (tmp_path / "file", tmp_path / "file" / "below"):
+        with pytest.raises(InputError, match="file is a file"):
+            job_for(photos, ("a.png", "b.png"), out=out)
+
+
+def test_a_results_folder_that_cannot_be_written(photos: Path) -> None:
+    with pytest.raises(InputError, match="cannot be written to"):
+        job_for(photos, ("a.png", "b.png"), out=Path("/proc/dptn"))
+
+
+def test_planning_makes_nothing(photos: Path, tmp_path: Path) -> None:
+    before = sorted(tmp_path.rglob("*"))
+    job_for(photos, ("a.png", "b.png"), out=tmp_path / "new" / "out")
+    assert [p for p in sorted(tmp_path.rglob("*")) if p not in before] == [photos / "pairs.csv"]
+
+
+def test_memory_stays_small_for_many_pairs(photos: Path) -> None:
+    """Eight bytes a pair are remembered, not the pair."""
+    count = 20_000
+    write_pairs(
+        photos / "many.csv",
+        (("a.png", "b.png", f"{i}.png") for i in range(count)),
+        header="from,to,out",
+    )
+    request = Request(out=photos.parent / "out", pairs=photos / "many.csv")
+    peaks = []
+    for _ in range(3):  # The interpreter's own tables (interned names) double now and then.
+        tracemalloc.start()
+        job = make_job(request, MODEL)
+        assert sum(1 for _ in job.items()) == count == job.planned
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+        if peaks[-1] / count < 60:
+            break
+    assert min(peaks) / count < 60
+
+
+def test_a_list_longer_than_memory_is_meant_for_is_checked_whole(
+    photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first and the last row clash, and an image in between has no pose."""
+    monkeypatch.setattr("dptn_cli.io.hash_sets._IN_MEMORY", 300)
+    monkeypatch.setattr("dptn_cli.transfer.checks.CHUNK", 100)
+    rows = [("a.png", "b.png", f"{i}.png") for i in range(2000)]
+    rows[1500] = ("a.png", "nobody.png", "1500.png")
+    rows[-1] = ("b.png", "a.png", "0.png")
+    with pytest.raises(InputError, match="2 problems") as raised:
+        job_for(photos, *rows, header="from,to,out")
+    assert raised.value.problems[0].startswith("no keypoints for nobody.png, and no image /")
+    assert raised.value.problems[1].startswith("a.png -> b.png and b.png -> a.png would both write")
+    assert job_for(photos, *rows[:1500], header="from,to,out").planned == 1500
+
+
+@pytest.mark.parametrize("name", ["sources", "poses"])
+def test_nothing_to_do(photos: Path, tmp_path: Path, name: str) -> None:
+    (tmp_path / "empty").mkdir()
+    request = Request(out=tmp_path / "out", sources=(photos,), poses=(photos / "keypoints.csv",))
+    for path, message in (
+        (tmp_path / "empty", "no (images|poses) in"),
+        (tmp_path / "x", "no such"),
+    ):
+        with pytest.raises(InputError, match=message):
+            make_job(replace(request, **{name: (path,)}), MODEL)  # type: ignore[arg-type]
