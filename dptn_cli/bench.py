@@ -139,7 +139,7 @@ def _check_complete(job: Job, request: Request) -> None:
     if job.missing_pose:
         raise InputError(
             f"{request.pairs}: {len(job.missing_pose):,} images have no keypoints, "
-            f"{job.missing_pose[0]} for instance: give --keypoints; "
+            f"{next(iter(job.missing_pose))} for instance: give --keypoints; "
             "dptn detect-poses makes such a file"
         )
 
@@ -167,7 +167,7 @@ def _whole_run(session: Session, job: Job, effort: Effort) -> WholeRun:
     # Of the round of the median ratio; the least bare rate times seconds is the best ratio.
     bare, elapsed_s, stages = sorted(rounds, key=lambda one: one[0] * one[1])[ROUNDS // 2]
     pipeline = job.planned / elapsed_s
-    waiting = stages.waiting(elapsed_s, streams=session.streams, workers=effort.workers)
+    waiting = stages.idle_shares(elapsed_s, streams=session.streams, workers=effort.workers)
     return WholeRun(job.planned, bare, pipeline, pipeline / bare, waiting)
 
 

@@ -5,31 +5,37 @@ from types import FrameType
 
 
 class StopRequest:
-    """While entered, the first SIGINT or SIGTERM is noted; a second SIGINT is raised.
+    """While entered, the first SIGINT or SIGTERM is only noted; a second SIGINT is raised.
 
-    What runs in threads then, a batch for instance, is still waited for.
+    Work that is then running in threads, such as a batch, is still waited for.
+
+    Attributes:
+        requested: whether a signal has arrived.
     """
 
     def __init__(self) -> None:
-        self.asked = False
-        self._former: dict[signal.Signals, object] = {}
+        self.requested = False
+        self._previous: dict[signal.Signals, object] = {}
 
     def __enter__(self) -> "StopRequest":
         for number in (signal.SIGINT, signal.SIGTERM):
-            self._former[number] = signal.signal(number, self._note)
+            self._previous[number] = signal.signal(number, self._on_signal)
         return self
 
     def __exit__(self, *_: object) -> None:
-        for number, handler in self._former.items():
+        for number, handler in self._previous.items():
             signal.signal(number, handler)  # type: ignore[arg-type]
 
-    def _note(self, number: int, _frame: FrameType | None) -> None:
-        if self.asked and number == signal.SIGINT:
+    def _on_signal(self, number: int, _frame: FrameType | None) -> None:
+        if self.requested and number == signal.SIGINT:
             raise KeyboardInterrupt
-        self.asked = True
+        self.requested = True
 
 
-def ignore_interrupt(_worker: int = 0) -> None:
-    """In a worker process: leave what reaches the whole group, Ctrl-C or a stop, to the parent."""
+def ignore_interrupts(_worker: int = 0) -> None:
+    """Ignore SIGINT and SIGTERM in a worker process: the parent decides when it ends.
+
+    Ctrl-C reaches the whole process group, not only the parent.
+    """
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)

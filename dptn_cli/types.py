@@ -1,13 +1,14 @@
-"""The values that cross module borders: frozen, and free of behaviour.
+"""The values that pass between rooms: frozen dataclasses with little behaviour.
 
-Coordinates are (y, x) in pixels, 0 at the centre of the first pixel; a missing joint is
-(-1, -1). Sizes are (height, width).
+Coordinates are (y, x) in pixels, and 0 is the centre of the first pixel. A missing joint is
+(-1, -1). Sizes are (height, width) in pixels.
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple, Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -19,22 +20,58 @@ JOINTS = 18
 MISSING = -1.0
 
 Size: TypeAlias = tuple[int, int]
-"""(height, width), pixels."""
+"""(height, width) in pixels."""
 
 Pose: TypeAlias = npt.NDArray[np.float64]
-"""(18, 2) as (y, x), pixels of the image on disk; -1 where a joint is missing."""
+"""(18, 2) as (y, x), in pixels of the image on disk; -1 for a missing joint."""
 
 ImageU8: TypeAlias = npt.NDArray[np.uint8]
-"""(H, W, 3) RGB."""
+"""(H, W, 3) uint8 RGB."""
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A value that could not be had, and why.
+
+    Attributes:
+        reason: one line for the user.
+    """
+
+    reason: str
+
+
+class Progress(Protocol):
+    """Receives how far a long piece of work has come: a progress bar, or nothing."""
+
+    def stage(self, label: str, total: int) -> AbstractContextManager[Callable[[int], None]]:
+        """Enter a stage of the work.
+
+        Args:
+            label: what is being done, for the user.
+            total: number of units in the stage.
+
+        Returns:
+            A context manager that gives a function to call with the number of units done.
+        """
+        ...
+
+
+class NoProgress:
+    """Progress that nobody watches."""
+
+    @contextmanager
+    def stage(self, label: str, total: int) -> Iterator[Callable[[int], None]]:
+        """See `Progress.stage`."""
+        yield lambda units: None
 
 
 @dataclass(frozen=True)
 class Crop:
-    """A part of an image, in pixels of it and their fractions; it may reach beyond it.
+    """A rectangle of an image, which may reach beyond it. All numbers are pixels of the image.
 
     Attributes:
-        top: the edge above its first row; 0 is the image's own.
-        left: likewise.
+        top: the upper edge; 0 is the image's own.
+        left: the left edge; 0 is the image's own.
         height: more than 0.
         width: more than 0.
     """
@@ -46,22 +83,22 @@ class Crop:
 
     @property
     def size(self) -> tuple[float, float]:
-        """(height, width)."""
+        """(height, width) in pixels of the image."""
         return self.height, self.width
 
 
 @dataclass(frozen=True)
 class ImageSpec:
-    """The images a network was made for.
+    """The images that a network was made for.
 
     Attributes:
-        dataset: name of the preset, or of the user's own data.
+        dataset: name of a preset (`fashion`, `market`) or of the user's own data.
         image_size: (height, width) of an image on disk, pixels.
-        network_size: (height, width) that the network sees, pixels; multiples of 8.
-        sigma_px: standard deviation of a keypoint's Gaussian, pixels of the network's grid.
+        network_size: (height, width) of an image in the network, pixels; multiples of 8.
+        sigma_px: standard deviation of a keypoint's Gaussian, pixels of the network's image.
 
     Raises:
-        InputError: sizes or sigma that no network can have.
+        InputError: no network can have these sizes or this sigma.
     """
 
     dataset: str
@@ -74,19 +111,19 @@ class ImageSpec:
         if min(sides) < 16 or max(sides) > 4096 or any(side % 8 for side in self.network_size):
             raise InputError(
                 f"image size {self.image_size} and network size {self.network_size}: "
-                "a side has 16 to 4096 pixels, the network's a multiple of 8"
+                "a side has 16 to 4096 pixels, and the network's is a multiple of 8"
             )
         if not 0 < self.sigma_px < 1000:
             raise InputError(f"sigma of {self.sigma_px} pixels: must be between 0 and 1000")
 
 
 class Pair(NamedTuple):
-    """One row of a pair list; a tuple, because lists have millions.
+    """One row of a pair list. A tuple, because lists have millions of rows.
 
     Attributes:
         source: name of the source image, relative, with forward slashes.
-        target: name of the image whose pose is wanted.
-        output: name of the result, or None for the published naming.
+        target: name of the image whose pose is wanted, relative, with forward slashes.
+        output: name of the result; None for the published naming.
     """
 
     source: str
@@ -96,19 +133,22 @@ class Pair(NamedTuple):
 
 @dataclass(frozen=True)
 class Item:
-    """One image to make.
+    """One image to generate.
 
     Attributes:
         output: name of the result, relative to the results folder, with forward slashes.
         source: name of the source image, as listed.
         target: name of the target pose, as listed.
-        source_path: where the source image is.
-        target_path: where the target image is, if there is one: its size frames its pose.
+        source_path: the source image.
+        target_path: the target image, whose size frames the target pose; None if there is none.
         source_pose: keypoints in the source image.
-        target_pose: keypoints to reach.
-        target_size: of the target image as its pose file tells it; None where it does not.
-        unusable: why it cannot be made, known before anything is read; empty where it can.
-        undetected: whether a pose of it is still to be detected, and empty until then.
+        target_pose: keypoints to generate the person in.
+        target_size: size of the target image according to its pose file; None if that does not
+            say.
+        failure_reason: why the item cannot be generated, if that is known from planning; else
+            empty.
+        source_pose_pending: whether the source pose is still to be detected.
+        target_pose_pending: whether the target pose is still to be detected.
     """
 
     output: str
@@ -119,19 +159,25 @@ class Item:
     source_pose: Pose
     target_pose: Pose
     target_size: Size | None = None
-    unusable: str = ""
-    undetected: bool = False
+    failure_reason: str = ""
+    source_pose_pending: bool = False
+    target_pose_pending: bool = False
+
+    @property
+    def pose_pending(self) -> bool:
+        """Whether one of its poses is still to be detected."""
+        return self.source_pose_pending or self.target_pose_pending
 
 
 @dataclass(frozen=True)
 class Batch:
-    """What the network is given at once: T targets of S distinct sources.
+    """The input of one inference: T targets of S distinct sources.
 
     Attributes:
         sources: (S, H, W, 3) uint8 RGB at the network's size.
-        source_poses: (S, 18, 2) float32 (y, x), pixels of the network's grid.
-        target_poses: (T, 18, 2) float32, likewise.
-        source_index: (T,) int64, which source each target starts from.
+        source_poses: (S, 18, 2) float32 as (y, x), pixels of the network's image.
+        target_poses: (T, 18, 2) float32 as (y, x), pixels of the network's image.
+        source_index: (T,) int64, the row of `sources` that each target starts from.
     """
 
     sources: npt.NDArray[np.uint8]
@@ -140,7 +186,7 @@ class Batch:
     source_index: npt.NDArray[np.int64]
 
     def feeds(self) -> dict[str, npt.NDArray[np.generic]]:
-        """By the names of the graph's inputs."""
+        """Return the arrays by the names of the graph's inputs."""
         return {
             "source": self.sources,
             "source_pose": self.source_poses,
@@ -154,11 +200,11 @@ class FoundPose:
     """One person's pose in one image, as a detector or a pose file gives it.
 
     Attributes:
-        name: of the image, relative, with forward slashes.
-        pose: keypoints in that image; sub-pixel where the finder gives it.
-        confidence: (18,) float in 0..1, 0 where the joint is missing; 1 where a file tells none.
-        image_size: of that image, pixels; None where a file does not tell.
-        people: how many people were found in that image; this is one of them.
+        name: name of the image, relative, with forward slashes.
+        pose: keypoints in the image, with the sub-pixel precision of the detector or file.
+        confidence: (18,) float in 0..1; 0 for a missing joint, 1 if a file has no confidences.
+        image_size: (height, width) of the image, pixels; None if a file does not say.
+        people: number of people found in the image, of whom this is one.
     """
 
     name: str
@@ -176,9 +222,9 @@ class Outcome:
         output: name of the result, relative to the results folder.
         source: name of the source image.
         target: name of the target pose.
-        status: done, skipped (an earlier run made the same image) or failed.
-        reason: why it was skipped or failed; empty when done.
-        fingerprint: digest of all that the image depends on; empty when it is not known.
+        status: done, skipped (an earlier run generated the same image) or failed.
+        reason: why the item was skipped or failed; empty if it is done.
+        fingerprint: digest of all that the image depends on; empty if it is not known.
         elapsed_s: the item's share of reading, inference and writing, seconds.
     """
 
@@ -193,15 +239,15 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Model:
-    """What an exported file says of itself.
+    """What an exported ONNX file says of itself.
 
     Attributes:
         path: the ONNX file.
-        sha256: of the file.
-        spec: the images it was made for.
-        precision: of its arithmetic: `fp32`, `fp16` or `int8`.
-        metadata: every `dptn.` entry, without the prefix.
-        target: what may run it: `any` runtime, or onnxruntime alone, for `cuda`.
+        sha256: digest of the file, hexadecimal.
+        spec: the images that the model was made for.
+        precision: the model's arithmetic: `fp32`, `fp16` or `int8`.
+        metadata: every `dptn.` entry of the file, without the prefix.
+        runtime: what can run the file: `any` ONNX runtime, or only onnxruntime (`cuda`).
     """
 
     path: Path
@@ -209,7 +255,7 @@ class Model:
     spec: ImageSpec
     precision: str
     metadata: Mapping[str, str]
-    target: str = "any"
+    runtime: str = "any"
 
 
 @dataclass(frozen=True)
@@ -217,20 +263,21 @@ class Job:
     """A checked transfer job.
 
     Attributes:
-        model: what makes the images.
+        model: the model that generates the images.
         out: the results folder.
-        jpeg_quality: of results named `.jpg`.
+        jpeg_quality: quality of results named `.jpg`, 1 to 100.
         planned: number of items.
-        items: gives the items from the start, each time it is called; they are never in memory
-            as a whole.
-        missing_sources: source images that are not there; their items will fail.
-        multi_person_count: how many images have more than one person, of whom one counts.
-        multi_person_names: of the first few of these, with the number of people.
-        target_folders: where the target images lie, if they are there.
-        missing_pose: images whose pose no file has, and that are there to detect it on.
-        fit: how images of other sizes become the model's.
-        retarget: whether target poses are brought to the source person's size.
-        remote: whether images or results are behind a URL, where each is waited for.
+        items: iterates over the items from the start at each call. They are never in memory as a
+            whole.
+        missing_sources: names of source images that do not exist. Their items will fail.
+        multi_person_count: number of images with several people, one of whom counts.
+        multi_person_names: names of the first few such images, with their numbers of people.
+        target_folders: the folders of the target images.
+        missing_pose: images without keypoints, on which poses can be detected: their names, by
+            path.
+        fit: how images of other sizes are brought to the model's size.
+        retarget: whether target poses are scaled to the source person.
+        remote: whether images or results are behind a URL, so that each access waits.
     """
 
     model: Model
@@ -242,16 +289,21 @@ class Job:
     multi_person_count: int = 0
     multi_person_names: tuple[str, ...] = ()
     target_folders: tuple[Path, ...] = ()
-    missing_pose: tuple[Path, ...] = ()
+    missing_pose: Mapping[Path, str] = field(default_factory=dict)
     fit: Fit = Fit.AUTO
     retarget: Retarget = Retarget.NONE
     remote: bool = False
 
     def without_items(self) -> "Job":
-        """For another process, in whatever folder that works."""
+        """Return a copy for worker processes: absolute paths, and no iterator of items."""
         model = replace(self.model, path=self.model.path.resolve())
         return replace(
-            self, model=model, out=self.out.resolve(), items=_no_items, missing_sources=()
+            self,
+            model=model,
+            out=self.out.resolve(),
+            items=_no_items,
+            missing_sources=(),
+            missing_pose={},
         )
 
 

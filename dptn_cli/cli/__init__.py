@@ -1,23 +1,61 @@
-"""The command line: one thin module a command. Heavy packages are imported inside them."""
+"""The command line: one thin module for each command.
 
-from typing import Annotated
+A command's module is imported when the command is chosen, so that `dptn --help` loads nothing
+heavy. That is why the first line of each command's help stands here as well.
+"""
+
+from importlib import import_module
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand, TyperGroup
 
 from dptn_cli import __version__
-from dptn_cli.cli import bench, detect_poses, doctor, evaluate, export, prepare, train, transfer
-from dptn_cli.cli.options import ListOptions
+
+COMMANDS = {
+    "transfer": "Generate people in new poses: a pair list, or every source in every pose.",
+    "detect-poses": "Detect people's poses in images, and write a pose file.",
+    "export": "Convert a trained generator to one ONNX file, and verify it against PyTorch.",
+    "evaluate": "Score results by the paper's protocol and by today's standard one.",
+    "train": "Train a DPTN with the paper's dual-task recipe.",
+    "prepare": "Bring images into the layout that `dptn train` reads.",
+    "bench": "Measure this machine: inference, decoding, encoding, and the whole pipeline.",
+    "doctor": "Check this machine's setup, and print a fix for each missing piece.",
+}
+
+
+class LazyGroup(TyperGroup):
+    """A group that lists its commands without importing them."""
+
+    def __init__(self, **attributes: Any) -> None:
+        stand_ins = {name: TyperCommand(name, help=text) for name, text in COMMANDS.items()}
+        super().__init__(**attributes | {"commands": stand_ins})
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
+        """Import the command that was chosen."""
+        name, command, rest = super().resolve_command(ctx, args)
+        return name, load_command(name) if name and command else command, rest
+
+
+def load_command(name: str) -> Any:
+    """Import a command's module, and return its click command."""
+    module = import_module(f"{__name__}.{name.replace('-', '_')}")
+    command = typer.main.get_command(module.app)
+    command.name = name
+    return command
+
 
 app = typer.Typer(
     name="dptn",
+    cls=LazyGroup,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 
 
-def _show_version(asked: bool) -> None:
-    if asked:
+def _show_version(requested: bool) -> None:
+    if requested:
         typer.echo(f"dptn {__version__}")
         raise typer.Exit()
 
@@ -25,20 +63,10 @@ def _show_version(asked: bool) -> None:
 @app.callback()
 def main(
     version: Annotated[
-        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Say which.")
+        bool,
+        typer.Option(
+            "--version", callback=_show_version, is_eager=True, help="Show the version and exit."
+        ),
     ] = False,
 ) -> None:
-    """Pose transfer with DPTN: a photo of a person and a pose in, the person in that pose out."""
-
-
-app.command(cls=ListOptions)(transfer.transfer)  # its sources would take the words in silence
-for command in (
-    detect_poses.detect_poses,
-    export.export,
-    evaluate.evaluate,
-    train.train,
-    doctor.doctor,
-    bench.bench,
-):
-    app.command()(command)
-app.add_typer(prepare.app, name="prepare")
+    """Pose transfer with DPTN: give a photo of a person and a pose, get the person in that pose."""

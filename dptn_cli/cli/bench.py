@@ -1,15 +1,16 @@
 """`dptn bench`."""
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dptn_cli.cli.console import echo, error_boundary, print_json, show_table
-from dptn_cli.cli.options import Json, ProviderOption, Quiet
-from dptn_cli.cli.transfer import default_model, default_workers
+from dptn_cli.cli.console import echo, error_boundary, print_json, print_table
+from dptn_cli.cli.options import Json, ProviderOption, Quiet, default_model
 from dptn_cli.enums import Provider
 from dptn_cli.errors import ExitCode, InputError
+from dptn_cli.transfer.run import default_workers
 
 if TYPE_CHECKING:
     from dptn_cli.bench import Bench, Effort
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
 EXAMPLES = Path("examples/figures")
 
 
+app = typer.Typer(add_completion=False)
+
+
+@app.command()
 @error_boundary
 def bench(
     model: Annotated[
@@ -55,10 +60,10 @@ def bench(
     from dptn_cli.bench import Effort, measure_drawn
     from dptn_cli.inference.model_file import read_model
     from dptn_cli.inference.session import Session
-    from dptn_cli.transfer.plan import Request, check_out_file
+    from dptn_cli.transfer.plan import Request, check_output_file
 
     if out is not None:
-        check_out_file(out)
+        check_output_file(out)
     if (images or keypoints) and not pairs:
         raise InputError("--images and --keypoints go with --pairs")
     session = Session(read_model(model or default_model()), provider)
@@ -68,7 +73,7 @@ def bench(
     if pairs is None and (EXAMPLES / "pairs.csv").is_file():
         pairs, images = EXAMPLES / "pairs.csv", EXAMPLES / "images"
     request = Request(Path(), pairs, images, keypoints=tuple(keypoints or ())) if pairs else None
-    effort = Effort(batch_size, workers or default_workers(), seconds)
+    effort = Effort(batch_size, workers or default_workers(os.cpu_count() or 1), seconds)
     found = measure_drawn(
         session, request, effort, lambda what: echo(f"measuring: {what}", quiet=silent)
     )
@@ -78,13 +83,13 @@ def bench(
     if as_json:
         print_json(document)
     elif not quiet:
-        show_table(_rows(document))
+        print_table(_rows(document))
     return ExitCode.DONE
 
 
 def _document(session: "Session", effort: "Effort", found: "Bench") -> dict[str, Any]:
     from dptn_cli.inference.session import available_cores
-    from dptn_cli.transfer.run_json import versions
+    from dptn_cli.transfer.run_json import package_versions
 
     whole = found.whole
     return {
@@ -92,7 +97,7 @@ def _document(session: "Session", effort: "Effort", found: "Bench") -> dict[str,
         "model_sha256": session.model.sha256,
         "dataset": session.model.spec.dataset,
         "precision": session.model.precision,
-        "target": session.model.target,
+        "target": session.model.runtime,
         "provider": session.provider,
         "cores": available_cores(),
         "lanes": session.streams,
@@ -112,7 +117,7 @@ def _document(session: "Session", effort: "Effort", found: "Bench") -> dict[str,
             "waiting": {stage: round(share, 4) for stage, share in whole.waiting.items()},
         },
         "peak_memory_mb": round(found.peak_memory_mb, 1),
-        "versions": versions(),
+        "versions": package_versions(),
     }
 
 

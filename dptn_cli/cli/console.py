@@ -3,7 +3,6 @@
 stdout carries results, stderr everything else.
 """
 
-import contextlib
 import errno
 import functools
 import io
@@ -12,6 +11,7 @@ import os
 import re
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, ParamSpec
 
@@ -35,38 +35,39 @@ from dptn_cli.errors import DptnError, ExitCode, InputError
 
 P = ParamSpec("P")
 MAX_PROBLEMS = 20
-PLAIN_INTERVAL_S = 30.0
+PLAIN_INTERVAL_S = 30.0  # between lines of progress where stderr is not a terminal
 _URL_AS_PATH = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
-REFUSED = (errno.ENAMETOOLONG, errno.EACCES)  # what even asking whether a name is there may raise
+# What even a question for a file's existence may raise: the user gave a name that cannot be used.
+_UNUSABLE_NAME = (errno.ENAMETOOLONG, errno.EACCES)
 
 
 class _Console(Console):
-    """A console whose reader may go away."""
+    """A console that goes on when its reader has gone away."""
 
-    def print(self, *objects: Any, **how: Any) -> None:
+    def print(self, *objects: Any, **options: Any) -> None:
         if isinstance(self.file, io.TextIOWrapper) and self.file.errors == "strict":
-            self.file.reconfigure(errors="backslashreplace")  # Names may be in any encoding.
-        with _even_unread(self.file):
-            super().print(*objects, **how)
+            self.file.reconfigure(errors="backslashreplace")  # names may be in any encoding
+        with _surviving_reader(self.file):
+            super().print(*objects, **options)
 
     def on_broken_pipe(self) -> None:
-        """Leave it to `_even_unread`: rich would end the process."""
+        """Leave it to `_surviving_reader`: rich would end the process."""
         raise
 
 
-@contextlib.contextmanager
-def _even_unread(stream: IO[str]) -> Iterator[None]:
-    """Go on where nobody reads any more, or a log's disk is full: the work counts, not the words.
+@contextmanager
+def _surviving_reader(stream: IO[str]) -> Iterator[None]:
+    """Continue if nobody reads the stream any more, or if the disk of a log is full.
 
-    What is written to the stream from then on is lost.
+    The work matters, not the messages: from then on, what is written to the stream is dropped.
     """
     try:
         yield
         stream.flush()
     except OSError as error:
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, stream.fileno())  # What is left in its buffer must not fail at the end.
-        os.close(nowhere)
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, stream.fileno())  # else the rest of its buffer would fail at exit
+        os.close(null)
         if stream is results.file and not isinstance(error, BrokenPipeError):
             echo(f"stdout cannot be written: {error.strerror}")
 
@@ -76,48 +77,51 @@ messages = _Console(stderr=True)
 
 
 def error_boundary(command: Callable[P, ExitCode]) -> Callable[P, None]:
-    """Turn a command's result into the exit code, and its expected errors into a line."""
+    """Turn a command's result into the exit code, and its expected errors into one line."""
 
     @functools.wraps(command)
     def run(*args: P.args, **kwargs: P.kwargs) -> None:
         try:
-            _check_local(kwargs.values())
+            _check_no_urls(kwargs.values())
             code = command(*args, **kwargs)
         except DptnError as error:
-            show_error(error)
+            print_error(error)
             code = ExitCode.UNUSABLE
         except KeyboardInterrupt:
             messages.print("Interrupted.")
             code = ExitCode.INTERRUPTED
         except Exception as error:
-            code = _unforeseen(error)
+            code = _handle_unexpected(error)
         raise typer.Exit(int(code))
 
     return run
 
 
-def _check_local(options: Iterable[object]) -> None:
-    """Make sure that no option for a path was given a URL, which would become a folder `s3:`."""
-    values = [one for option in options for one in (option if type(option) is list else [option])]
+def _check_no_urls(options: Iterable[object]) -> None:
+    """Refuse a URL where a path is expected: pathlib would make it a folder `s3:`."""
+    values = [
+        value for option in options for value in (option if isinstance(option, list) else [option])
+    ]
     for path in values:
         if isinstance(path, Path) and _URL_AS_PATH.match(path.as_posix()) and not path.exists():
             raise InputError(
-                f"{path}: a URL cannot be given here. dptn transfer takes them, but for --model"
+                f"{path}: a URL cannot be used here. `dptn transfer` takes URLs, but not for "
+                "--model"
             )
 
 
-def _unforeseen(error: Exception) -> ExitCode:
-    """Tell of an error that no `DptnError` was made of; the exit code for it."""
-    if isinstance(error, OSError) and error.errno in REFUSED and error.filename:
-        show_error(InputError(f"{error.filename}: {error.strerror}"))
+def _handle_unexpected(error: Exception) -> ExitCode:
+    """Report an error that no `DptnError` was made of, and return its exit code."""
+    if isinstance(error, OSError) and error.errno in _UNUSABLE_NAME and error.filename:
+        print_error(InputError(f"{error.filename}: {error.strerror}"))
         return ExitCode.UNUSABLE
     messages.print_exception()
     messages.print("This is a defect of dptn; please report it with the lines above.")
     return ExitCode.DEFECT
 
 
-def show_error(error: DptnError) -> None:
-    """One line for the error; below it, one for each problem it gathered."""
+def print_error(error: DptnError) -> None:
+    """Print one line for the error, and below it one for each problem that it collects."""
     messages.print(f"[bold red]Error:[/] {escape(str(error))}", soft_wrap=True)
     problems = error.problems if isinstance(error, InputError) else ()
     for problem in problems[:MAX_PROBLEMS]:
@@ -127,13 +131,13 @@ def show_error(error: DptnError) -> None:
 
 
 def echo(message: str, *, quiet: bool = False) -> None:
-    """A message for the person at the terminal."""
+    """Print a message for the person at the terminal, on stderr."""
     if not quiet:
         messages.print(message, soft_wrap=True, highlight=False, markup=False)
 
 
-def show_table(rows: dict[str, str]) -> None:
-    """A small summary, name and value, on stdout."""
+def print_table(rows: dict[str, str]) -> None:
+    """Print a small table of names and values on stdout."""
     table = Table(show_header=False, box=box.SIMPLE, pad_edge=False)
     table.add_column(style="bold")
     table.add_column(overflow="fold")
@@ -143,13 +147,13 @@ def show_table(rows: dict[str, str]) -> None:
 
 
 def print_json(document: dict[str, Any]) -> None:
-    """The one JSON document of `--json`, on stdout."""
-    with _even_unread(results.file):
+    """Print the one JSON document of `--json` on stdout."""
+    with _surviving_reader(results.file):
         results.file.write(json.dumps(document, indent=2) + "\n")
 
 
 class _DetailedProgress(Progress):
-    """A bar with a line of text under it."""
+    """A progress bar with a line of text under it."""
 
     detail = ""
 
@@ -160,19 +164,19 @@ class _DetailedProgress(Progress):
 
 
 class ProgressLine:
-    """Items done out of a total: a bar on a terminal, a plain line now and then elsewhere.
+    """Items done out of a total: a bar on a terminal, elsewhere a line now and then.
 
     Args:
-        total: items to come.
+        total: number of items.
         label: what is being done.
-        quiet: show nothing.
-        done: items that were done before.
+        quiet: whether to show nothing.
+        done: number of items that an earlier run has done.
     """
 
     def __init__(self, total: int, label: str, *, quiet: bool = False, done: int = 0) -> None:
         self.total, self.label, self.quiet = total, label, quiet
-        self.done = self._before = done
-        self._started_s = self._said_s = time.monotonic()
+        self.done = self._done_before = done
+        self._started_s = self._printed_s = time.monotonic()
         self._bar = _DetailedProgress(
             SpinnerColumn(),
             TextColumn("{task.description}"),
@@ -188,28 +192,28 @@ class ProgressLine:
         )
         self._task = self._bar.add_task(label, total=total, completed=done, note="")
 
-    @contextlib.contextmanager
+    @contextmanager
     def shown(self) -> Iterator["ProgressLine"]:
-        """Show the bar while entered."""
+        """Show the bar while the context is entered."""
         with self._bar:
             yield self
 
     def advance(self, note: str = "", items: int = 1, detail: str = "") -> None:
-        """Count `items` more.
+        """Count more items.
 
         Args:
-            note: short, such as the number failed.
-            items: done since the last call.
-            detail: a longer text, under the bar.
+            note: a short text in the line, such as the number of failures.
+            items: number of items done since the last call.
+            detail: a longer text under the bar.
         """
         self.done += items
         now_s = time.monotonic()
-        rate = (self.done - self._before) / max(now_s - self._started_s, 1e-6)
+        rate = (self.done - self._done_before) / max(now_s - self._started_s, 1e-6)
         self._bar.detail = detail
         self._bar.update(self._task, advance=items, note=f"{rate:.1f}/s {note}".rstrip())
-        plain = not self.quiet and not messages.is_terminal
-        if plain and now_s - self._said_s > PLAIN_INTERVAL_S:
-            self._said_s = now_s
+        is_plain = not self.quiet and not messages.is_terminal
+        if is_plain and now_s - self._printed_s > PLAIN_INTERVAL_S:
+            self._printed_s = now_s
             left_s = (self.total - self.done) / max(rate, 1e-6)
             more = "".join(f", {text}" for text in (note, detail) if text)
             echo(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dptn_cli.cli.console import ProgressLine, echo, error_boundary, print_json, show_table
+from dptn_cli.cli.console import ProgressLine, echo, error_boundary, print_json, print_table
 from dptn_cli.cli.options import DryRun, Json, Quiet, Verbose
 from dptn_cli.enums import Person, PoseFormat
 from dptn_cli.errors import ExitCode, InputError
@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 MAX_FAILURES_SHOWN = 20
 
 
+app = typer.Typer(add_completion=False)
+
+
+@app.command()
 @error_boundary
 def detect_poses(
     images: Annotated[list[Path], typer.Argument(help="Images, folders (recursive) and patterns.")],
@@ -151,12 +155,12 @@ def _detect(
     by_name = {image.name: image for image in images}
     line = ProgressLine(len(by_name), "detect", quiet=show.quiet)
     with StopRequest() as stop, line.shown():
-        for entry in run(show.request, images, detector, lambda: stop.asked):
+        for entry in run(show.request, images, detector, lambda: stop.requested):
             show.count(entry)
             _draw(entry, by_name[entry.name], show)
             failed = show.counts["failed"]
             line.advance(f"{failed:,} failed" if failed else "")
-    state = "interrupted" if stop.asked and show.counts.total() < len(by_name) else "finished"
+    state = "interrupted" if stop.requested and show.counts.total() < len(by_name) else "finished"
     return _tell(state, len(by_name), checkpoint, detector.device, show)
 
 
@@ -194,7 +198,7 @@ def _tell(state: str, planned: int, checkpoint: Path, device: str, show: _Report
     if show.as_json:
         print_json(document)
     elif not show.quiet:
-        show_table(_rows(document))
+        print_table(_rows(document))
     if failures and not show.as_json:
         lines = [f"  {one['picture']}: {one['reason']}" for one in failures[:MAX_FAILURES_SHOWN]]
         echo("\n".join(["No pose found on:", *lines]))

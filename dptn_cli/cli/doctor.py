@@ -1,12 +1,16 @@
 """`dptn doctor`."""
 
+import typer
 from rich.markup import escape
 
 from dptn_cli.cli.console import error_boundary, print_json, results
 from dptn_cli.cli.options import Json
 from dptn_cli.errors import ExitCode
 
+app = typer.Typer(add_completion=False)
 
+
+@app.command()
 @error_boundary
 def doctor(as_json: Json = False) -> ExitCode:
     """Tell what this machine can do, and the command that mends what is missing."""

@@ -37,6 +37,10 @@ class DatasetChoice(StrEnum):
     MARKET = "market"
 
 
+app = typer.Typer(add_completion=False)
+
+
+@app.command()
 @error_boundary
 def evaluate(
     results: Annotated[
@@ -150,9 +154,9 @@ def _evaluate(
     from dptn_cli.evaluate.networks import load_networks
     from dptn_cli.evaluate.plan import make_plan, without
     from dptn_cli.evaluate.run import evaluate
-    from dptn_cli.transfer.plan import check_out
+    from dptn_cli.transfer.plan import check_output_folder
 
-    check_out(out)
+    check_output_folder(out)
     plans = [make_plan(request) for request in requests]
     networks = load_networks(metric for plan in plans for metric in plan.metrics)
     plans = [without(plan, networks.broken) for plan in plans]

@@ -11,7 +11,10 @@ from dptn_cli.cli.options import Json, Quiet
 from dptn_cli.enums import Precision, Runtime
 from dptn_cli.errors import ExitCode, InputError, MissingDependency
 
+app = typer.Typer(add_completion=False)
 
+
+@app.command()
 @error_boundary
 def export(
     checkpoint: Annotated[
@@ -52,7 +55,7 @@ def export(
         from dptn_cli.export.onnx import export as write_onnx
         from dptn_cli.network.checkpoint import load_generator
         from dptn_cli.network.config import IMAGE_SPECS
-        from dptn_cli.transfer.plan import check_out_file
+        from dptn_cli.transfer.plan import check_output_file
     except ImportError as error:
         raise MissingDependency("dptn export", error.name or "torch", INSTALL) from error
 
@@ -64,7 +67,7 @@ def export(
         raise InputError("--images and --keypoints go with --calibrate")
     if dataset is not None and dataset not in IMAGE_SPECS:
         raise InputError(f"--dataset {dataset}: it is one of {', '.join(IMAGE_SPECS)}")
-    check_out_file(out)
+    check_output_file(out)
     loaded = load_generator(checkpoint)
     spec = IMAGE_SPECS[dataset] if dataset else loaded.spec
     if spec is None:

@@ -1,92 +1,133 @@
-"""Options that several commands share: same name, same meaning, same help."""
+"""Options that several commands share: the same name, meaning and help everywhere."""
 
+import os
 import re
-from typing import TYPE_CHECKING, Annotated
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperCommand
 
 from dptn_cli.enums import Provider
 from dptn_cli.errors import InputError
+from dptn_cli.types import Size
 
-if TYPE_CHECKING:
-    from dptn_cli.types import Size
+MODEL_VARIABLE = "DPTN_MODEL"
+OUTPUT = "Output"
+"""The panel of the options that say what is printed."""
+SPEED = "Speed"
+"""The panel of the options that change how fast the work is done, and nothing else."""
 
-
-Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="No progress, no messages.")]
-Verbose = Annotated[bool, typer.Option("-v", "--verbose", help="A line for every item.")]
-Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
+Quiet = Annotated[
+    bool,
+    typer.Option("-q", "--quiet", help="Print errors only.", rich_help_panel=OUTPUT),
+]
+Verbose = Annotated[
+    bool,
+    typer.Option("-v", "--verbose", help="Print a line for every item.", rich_help_panel=OUTPUT),
+]
+Json = Annotated[
+    bool,
+    typer.Option("--json", help="Print one JSON document on stdout.", rich_help_panel=OUTPUT),
+]
 DryRun = Annotated[
-    bool, typer.Option("--dry-run", help="Check everything and say what would be done.")
+    bool,
+    typer.Option("--dry-run", help="Check everything, and say what would be done."),
+]
+ModelOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--model", help=f"ONNX file. Default: ${MODEL_VARIABLE}, else the only one in ./models."
+    ),
 ]
 ProviderOption = Annotated[
-    Provider, typer.Option("--provider", help="Where to run; auto: CUDA if it works, else CPU.")
+    Provider,
+    typer.Option(
+        "--provider",
+        help="Where to run. auto: CUDA if it works, else the CPU.",
+        rich_help_panel=SPEED,
+    ),
 ]
 
 
 class ListOptions(TyperCommand):
-    """A command whose options that may be repeated take all words up to the next option.
+    """A command whose repeatable options take all words up to the next option.
 
-    A shell puts several words where `*.png` stands; they belong to the option before them.
+    A shell puts several words where `*.png` stands, and they belong to the option before them.
     """
 
-    def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:  # type: ignore[override]
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Repeat the option's name before each of its words."""
-        lists = {
+        list_options = {
             name
             for parameter in self.params
             if parameter.param_type_name == "option" and parameter.multiple
             for name in parameter.opts
         }
-        spread: list[str] = []
+        expanded: list[str] = []
         option = ""
-        for at, word in enumerate(args):
+        for index, word in enumerate(args):
             if word == "--":
-                return list(super().parse_args(ctx, spread + args[at:]))
+                return list(super().parse_args(ctx, expanded + args[index:]))
             if word.startswith("-"):
-                option = word if word in lists else ""
-            elif option and spread[-1] != option:
-                spread.append(option)
-            spread.append(word)
-        return list(super().parse_args(ctx, spread))
+                option = word if word in list_options else ""
+            elif option and expanded[-1] != option:
+                expanded.append(option)
+            expanded.append(word)
+        return list(super().parse_args(ctx, expanded))
 
 
-def parse_size(text: str) -> "Size":
-    """Read HEIGHTxWIDTH.
+def default_model() -> Path:
+    """Return the model of `$DPTN_MODEL`, else the only one in ./models.
 
     Raises:
-        InputError: anything else.
+        InputError: there is no model, or more than one.
+    """
+    if named := os.environ.get(MODEL_VARIABLE):
+        return Path(named)
+    models = sorted(Path("models").glob("*.onnx"))
+    if len(models) != 1:
+        count = f"{len(models)} .onnx files" if models else "no .onnx file"
+        raise InputError(f"which model? {count} in ./models: give --model or set ${MODEL_VARIABLE}")
+    return models[0]
+
+
+def parse_size(text: str) -> Size:
+    """Parse HEIGHTxWIDTH.
+
+    Raises:
+        InputError: the text is anything else.
     """
     match = re.fullmatch(r"(\d{1,5})x(\d{1,5})", text.strip())
     if not match:
-        raise InputError(f"{text!r} is not a size: HEIGHTxWIDTH is wanted, as in 256x176")
+        raise InputError(f"{text!r} is not a size: write HEIGHTxWIDTH, as in 256x176")
     return int(match[1]), int(match[2])
 
 
 def parse_batch_size(text: str) -> int | None:
-    """Read a batch size; None for `auto`.
+    """Parse a batch size; None for `auto`.
 
     Raises:
-        InputError: neither `auto` nor a number from 1 to 1024.
+        InputError: the text is neither `auto` nor a number from 1 to 1024.
     """
     if text == "auto":
         return None
     if not re.fullmatch(r"\d{1,4}", text) or not 1 <= int(text) <= 1024:
-        raise InputError(f"--batch-size {text}: `auto`, or a number from 1 to 1024")
+        raise InputError(f"--batch-size {text}: must be `auto` or a number from 1 to 1024")
     return int(text)
 
 
 def parse_devices(text: str | None) -> tuple[int, ...]:
-    """Read numbers of GPUs, as in 0,1; none of them where nothing is given.
+    """Parse numbers of GPUs, as in 0,1; none if the option was not given.
 
     Raises:
-        InputError: anything else, or a device twice.
+        InputError: the text is anything else, or names a device twice.
     """
     if text is None:
         return ()
     parts = [part.strip() for part in text.split(",")]
     if not all(re.fullmatch(r"\d{1,3}", part, re.ASCII) for part in parts):
-        raise InputError(f"--devices {text}: numbers with commas are wanted, as in 0,1")
+        raise InputError(f"--devices {text}: must be numbers with commas, as in 0,1")
     devices = tuple(map(int, parts))
     if len(set(devices)) != len(devices):
         raise InputError(f"--devices {text}: a device is named twice")

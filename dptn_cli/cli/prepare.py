@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dptn_cli.cli.console import ProgressLine, echo, error_boundary, show_table
+from dptn_cli.cli.console import ProgressLine, echo, error_boundary, print_table
 from dptn_cli.cli.options import Quiet
 from dptn_cli.errors import ExitCode, InputError
 
@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 MAX_SHOWN = 20
 
 app = typer.Typer(
-    no_args_is_help=True, help="Bring images into the layout that `dptn train` reads."
+    add_completion=False,
+    no_args_is_help=True,
+    help="Bring images into the layout that `dptn train` reads.",
 )
 
 Out = Annotated[Path, typer.Option("-o", "--out", help="Folder for the prepared data.")]
@@ -91,7 +93,7 @@ def own(
 def _tell(prepared: "Prepared", out: Path, *, quiet: bool) -> ExitCode:
     """Show how it went; problems are told with --quiet too, like all that makes the code 1."""
     if not quiet:
-        show_table({name: f"{count:,}" for name, count in prepared.counts.items()})
+        print_table({name: f"{count:,}" for name, count in prepared.counts.items()})
     for problem in prepared.problems[:MAX_SHOWN]:
         echo(f"  {problem}")
     if len(prepared.problems) > MAX_SHOWN:

@@ -31,6 +31,10 @@ def _option(text: str, panel: str, **more: object) -> typer.models.OptionInfo:
     return option
 
 
+app = typer.Typer(add_completion=False)
+
+
+@app.command()
 @error_boundary
 def train(
     data: Annotated[Path, typer.Argument(help="Folder in the published layout.")],

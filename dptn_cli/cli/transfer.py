@@ -1,49 +1,114 @@
 """`dptn transfer`."""
 
-import os
-from dataclasses import replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated, Any
 
 import typer
 
-from dptn_cli.cli.console import error_boundary
-from dptn_cli.cli.detection import check_local, detect_unposed, tried_before
+from dptn_cli.cli.console import echo, error_boundary
 from dptn_cli.cli.options import (
+    SPEED,
     DryRun,
     Json,
+    ListOptions,
+    ModelOption,
     ProviderOption,
     Quiet,
     Verbose,
+    default_model,
     parse_batch_size,
     parse_devices,
 )
-from dptn_cli.cli.transfer_report import Reporter, warn
-from dptn_cli.cli.transfer_run import (
-    RunOptions,
-    preview_job,
-    transfer_here,
-    transfer_on_devices,
-    transfer_on_ray,
-)
+from dptn_cli.cli.transfer_report import TransferReporter
+from dptn_cli.distributed.executors import open_run
 from dptn_cli.enums import Fit, ImageFormat, Provider, Retarget
 from dptn_cli.errors import ExitCode, InputError
+from dptn_cli.inference.model_file import read_model
 from dptn_cli.io.paths import parse_location
+from dptn_cli.io.results_folder import CONTACT_SHEETS_FOLDER
+from dptn_cli.signals import StopRequest
+from dptn_cli.transfer.contact_sheets import items_with_results, page_count, write_contact_sheets
+from dptn_cli.transfer.manifest import done_lookup, existing_results
+from dptn_cli.transfer.pipeline import preview
+from dptn_cli.transfer.plan import Request, make_job, with_poses
+from dptn_cli.transfer.run import RunOptions
+from dptn_cli.types import Job
 
-if TYPE_CHECKING:
-    from dptn_cli.transfer.plan import Request
-    from dptn_cli.types import FoundPose, Job
-
-MODEL_VARIABLE = "DPTN_MODEL"
-DEFAULT_DETECTOR = "shufflenetv2k30"
 PATH_OR_URL = "PATH|URL"
+INPUTS, POSES, RESULTS = "Input", "Poses and framing", "Results"
+
+app = typer.Typer(add_completion=False)
 
 
+@app.command(cls=ListOptions)  # a second source after `--poses` would else be taken as a pose
 @error_boundary
 def transfer(
     sources: Annotated[
         list[str] | None,
-        typer.Argument(help="Images and folders of images, for --poses."),
+        typer.Argument(help="Images and folders of images; they need --poses."),
+    ] = None,
+    pairs: Annotated[
+        str | None,
+        typer.Option(
+            metavar=PATH_OR_URL,
+            help="Pair list: a CSV with the columns from,to and optionally out.",
+            rich_help_panel=INPUTS,
+        ),
+    ] = None,
+    images: Annotated[
+        str | None,
+        typer.Option(
+            metavar=PATH_OR_URL,
+            help="Folder of the pair list's images. Default: the list's folder.",
+            rich_help_panel=INPUTS,
+        ),
+    ] = None,
+    poses: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar=PATH_OR_URL,
+            help="Images, pose files or folders: show every source in every pose.",
+            rich_help_panel=INPUTS,
+        ),
+    ] = None,
+    model: ModelOption = None,
+    limit: Annotated[
+        int | None,
+        typer.Option(
+            min=1, metavar="N", help="Process only the first N items.", rich_help_panel=INPUTS
+        ),
+    ] = None,
+    keypoints: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar=PATH_OR_URL,
+            help="Pose files or folders of them. A keypoints.csv beside the images is read anyway.",
+            rich_help_panel=POSES,
+        ),
+    ] = None,
+    detector: Annotated[
+        str | None,
+        typer.Option(
+            metavar="CHECKPOINT",
+            help="openpifpaf checkpoint, a file or a published name, for images without "
+            "keypoints. Default: shufflenetv2k30.",
+            rich_help_panel=POSES,
+        ),
+    ] = None,
+    fit: Annotated[
+        Fit,
+        typer.Option(
+            help="How images of other sizes are brought to the model's. auto: stretch if the "
+            "aspect is within 5 %, else crop around the person.",
+            rich_help_panel=POSES,
+        ),
+    ] = Fit.AUTO,
+    retarget: Annotated[
+        Retarget | None,
+        typer.Option(
+            help="scale: bring poses to the source person's size and ground line. Default: "
+            "scale with --poses, none with --pairs.",
+            rich_help_panel=POSES,
+        ),
     ] = None,
     out: Annotated[
         str,
@@ -52,66 +117,51 @@ def transfer(
             "--out",
             metavar=PATH_OR_URL,
             help="Folder for results, manifest.jsonl and run.json.",
+            rich_help_panel=RESULTS,
         ),
     ] = "results",
-    pairs: Annotated[
-        str | None,
+    result_format: Annotated[
+        ImageFormat,
+        typer.Option("--format", help="File format. The paper used jpg.", rich_help_panel=RESULTS),
+    ] = ImageFormat.PNG,
+    quality: Annotated[
+        int,
         typer.Option(
-            metavar=PATH_OR_URL, help="Pair list: a CSV with the columns from,to and perhaps out."
+            min=1,
+            max=100,
+            metavar="N",
+            help="JPEG quality. The paper used 75.",
+            rich_help_panel=RESULTS,
+        ),
+    ] = 75,
+    shard: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="N",
+            help="Put results into subfolders of N items each.",
+            rich_help_panel=RESULTS,
         ),
     ] = None,
-    images: Annotated[
-        str | None,
+    grid: Annotated[
+        bool,
         typer.Option(
-            metavar=PATH_OR_URL, help="Folder of the pair list's images; default: its own."
+            help="Draw contact sheets into OUT/grids: source, pose, result, target.",
+            rich_help_panel=RESULTS,
         ),
-    ] = None,
-    poses: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar=PATH_OR_URL,
-            help="Every source in every one of these: images, pose files, folders.",
-        ),
-    ] = None,
-    keypoints: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar=PATH_OR_URL,
-            help="Pose file (annotation CSV, COCO, openpifpaf or OpenPose JSON) or a folder of "
-            "them; keypoints.csv beside images is read by itself.",
-        ),
-    ] = None,
-    model: Annotated[
-        Path | None,
-        typer.Option(help="ONNX file; default: $DPTN_MODEL, or the only one in ./models."),
-    ] = None,
-    fit: Annotated[
-        Fit,
-        typer.Option(
-            help="Images of other sizes; auto: stretched if the aspect is within 5 %, else "
-            "cropped around the person."
-        ),
-    ] = Fit.AUTO,
-    retarget: Annotated[
-        Retarget | None,
-        typer.Option(
-            help="scale: poses brought to the source person's size and ground; default: scale "
-            "with --poses, none with --pairs."
-        ),
-    ] = None,
-    detector: Annotated[
-        str | None,
-        typer.Option(
-            help="openpifpaf checkpoint, file or name, for images without keypoints; what it "
-            f"finds is kept in keypoints.csv beside the results; default: {DEFAULT_DETECTOR}."
-        ),
-    ] = None,
+    ] = False,
+    overwrite: Annotated[
+        bool,
+        typer.Option(help="Generate everything again.", rich_help_panel=RESULTS),
+    ] = False,
+    dry_run: DryRun = False,
     provider: ProviderOption = Provider.AUTO,
     batch_size: Annotated[
         str,
         typer.Option(
             metavar="auto|N",
-            help="Most images at once; auto measures it once, and is 8 with --devices and --ray.",
+            help="Maximum images in one inference. auto measures the best once.",
+            rich_help_panel=SPEED,
         ),
     ] = "auto",
     workers: Annotated[
@@ -119,47 +169,35 @@ def transfer(
         typer.Option(
             min=0,
             max=256,
-            help="Threads that read, decode, encode and write; 0: by the cores, 32 with URLs.",
+            metavar="N",
+            help="Threads that read and write. 0: by the cores; 32 with URLs.",
+            rich_help_panel=SPEED,
         ),
     ] = 0,
     devices: Annotated[
         str | None,
-        typer.Option(metavar="0,1,...", help="GPUs to use, a process for each; default: GPU 0."),
+        typer.Option(
+            metavar="0,1,...", help="GPUs, with a process for each.", rich_help_panel=SPEED
+        ),
     ] = None,
     ray: Annotated[
         str | None,
         typer.Option(
             metavar="ADDRESS",
-            help="A Ray cluster: its address, auto (this node's) or local (one for this run).",
+            help="Ray cluster: an address, auto (this node's) or local (start one).",
+            rich_help_panel=SPEED,
         ),
     ] = None,
-    result_format: Annotated[
-        ImageFormat, typer.Option("--format", help="jpg is what the published code saves.")
-    ] = ImageFormat.PNG,
-    quality: Annotated[int, typer.Option(min=1, max=100, help="Of JPEG; 75 as published.")] = 75,
-    limit: Annotated[int | None, typer.Option(min=1, help="Only the first so many.")] = None,
-    shard: Annotated[
-        int | None,
-        typer.Option(min=1, help="Results in numbered subfolders of at most so many."),
-    ] = None,
-    grid: Annotated[
-        bool,
-        typer.Option(help="Contact sheets in OUT/grids: source, pose, result, target; 32 a page."),
-    ] = False,
-    overwrite: Annotated[bool, typer.Option(help="Make everything anew.")] = False,
-    dry_run: DryRun = False,
     as_json: Json = False,
     quiet: Quiet = False,
     verbose: Verbose = False,
 ) -> ExitCode:
-    """Show people in new poses: a pair list, or every source in every pose.
+    """Generate people in new poses: a pair list, or every source in every pose.
 
-    Run the same command again to go on: what is done is skipped, what failed is tried again.
-    Exit code: 0 all done, 1 some failed, 2 nothing started, 130 interrupted.
+    Run the same command again to resume: done items are skipped, failed ones are tried again.
+
+    Exit codes: 0 all done, 1 some items failed, 2 nothing was started, 130 interrupted.
     """
-    from dptn_cli.inference.model_file import read_model
-    from dptn_cli.transfer.plan import Request, make_job
-
     request = Request(
         out=parse_location(out),
         pairs=None if pairs is None else parse_location(pairs),
@@ -174,71 +212,99 @@ def transfer(
         fit=fit,
         retarget=retarget,
     )
-    _check_mode(request)
-    wanted, numbers = parse_batch_size(batch_size), parse_devices(devices)
-    if numbers and ray:
-        raise InputError("--devices is for this machine, --ray for a cluster: not both")
-    loaded = read_model(model or default_model())
-    job = make_job(request, loaded)
-    show = Reporter(quiet=quiet, as_json=as_json, verbose=verbose)
-    if job.missing_pose:
-        found = _find_poses(job, request.out, detector, dry_run=dry_run, quiet=show.silent)
-        job = make_job(replace(request, detected=found), loaded)
-    warn(job, show)
-    if dry_run:
-        return preview_job(job, show, overwrite=overwrite)
-    how = RunOptions(
-        provider, wanted, workers or default_workers(remote=job.remote), overwrite, grid
+    options = RunOptions(
+        provider=provider,
+        batch_size=parse_batch_size(batch_size),
+        workers=workers,
+        overwrite=overwrite,
+        devices=parse_devices(devices),
+        ray_address=ray,
     )
-    if ray:
-        return transfer_on_ray(job, how, ray, show)
-    if numbers:
-        return transfer_on_devices(job, how, numbers, show)
-    return transfer_here(job, how, show)
+    reporter = TransferReporter(quiet=quiet, as_json=as_json, verbose=verbose)
+    job = make_job(request, read_model(model or default_model()))
+    if job.missing_pose:
+        job = _detect_poses(job, detector, reporter, detect=not dry_run)
+    reporter.print_warnings(job)
+    if dry_run:
+        return _preview(job, reporter, overwrite=overwrite)
+    code, interrupted = _run(job, options, reporter)
+    if grid and not interrupted:
+        code = _write_contact_sheets(job, reporter) or code
+    return code
 
 
-def _find_poses(
-    job: "Job", out: Path, detector: str | None, *, dry_run: bool, quiet: bool
-) -> "dict[Path, FoundPose | str]":
-    """Poses for images that no file has, or why there are none; a dry run detects nothing."""
-    check_local(job.missing_pose, out)
-    found: dict[Path, FoundPose | str] = {}
-    if detector is None:
-        found |= tried_before(job.missing_pose)
-    left = [image for image in job.missing_pose if image not in found]
-    if left and not dry_run:
-        found |= detect_unposed(left, out, detector or DEFAULT_DETECTOR, quiet=quiet)
-    return found
+def _detect_poses(
+    job: Job, detector: str | None, reporter: TransferReporter, *, detect: bool
+) -> Job:
+    from dptn_cli.transfer.detection import find_missing_poses
+
+    with StopRequest() as stop:
+        poses = find_missing_poses(
+            job,
+            detector,
+            detect=detect,
+            progress=reporter,
+            stop=lambda: stop.requested,
+            notify=reporter.notify,
+        )
+    return with_poses(job, poses)
 
 
-def default_model() -> Path:
-    """The model of `$DPTN_MODEL`, else the only one in ./models.
-
-    Raises:
-        InputError: there is none, or more than one.
-    """
-    if named := os.environ.get(MODEL_VARIABLE):
-        return Path(named)
-    found = sorted(Path("models").glob("*.onnx"))
-    if len(found) != 1:
-        there = "no .onnx file" if not found else f"{len(found)} .onnx files"
-        raise InputError(f"which model? {there} in ./models: give --model or set ${MODEL_VARIABLE}")
-    return found[0]
-
-
-def _check_mode(request: "Request") -> None:
-    if request.pairs and (request.sources or request.poses):
-        raise InputError("either --pairs, or SOURCES with --poses; not both")
-    if not request.pairs and not (request.sources and request.poses):
-        raise InputError("what is to be made? Give --pairs PAIRS.csv, or SOURCES with --poses")
-    if request.images and not request.pairs:
-        raise InputError("--images goes with --pairs")
+def _preview(job: Job, reporter: TransferReporter, *, overwrite: bool) -> ExitCode:
+    """Say what would be done, and generate nothing."""
+    with reporter.stage("checking", job.planned) as advance:
+        for outcome in preview(job, done_lookup(job.out, overwrite=overwrite)):
+            reporter.count(outcome)
+            advance(1)
+    counts = reporter.counts
+    document: dict[str, Any] = {
+        "state": "dry run",
+        "counts": {
+            "planned": job.planned,
+            "skipped": counts["skipped"],
+            "failed": counts["failed"],
+            "to_do": counts["done"],
+        },
+    }
+    return reporter.print_summary(document, job)
 
 
-def default_workers(*, remote: bool = False) -> int:
-    """Threads that read, decode, encode and write, where nobody says."""
-    from dptn_cli.transfer.settings import REMOTE_WORKERS
+def _run(job: Job, options: RunOptions, reporter: TransferReporter) -> tuple[ExitCode, bool]:
+    """Run a job; return the exit code, and whether it was interrupted."""
+    stop = StopRequest()
+    with open_run(job, options, stop=lambda: stop.requested, notify=reporter.notify) as run:
+        with stop, reporter.progress_line("transfer", job.planned) as line:
+            for outcome in run.outcomes():
+                reporter.count(outcome)
+                failed = reporter.counts["failed"]
+                line.advance(f"{failed:,} failed" if failed else "")
+            document = run.finish()
+        for problem in run.problems:
+            echo(problem)
+    code = reporter.print_summary(document, job)
+    if not code and run.problems:
+        code = ExitCode.SOME_FAILED
+    return code, stop.requested
 
-    if remote:
-        return REMOTE_WORKERS
-    return max(1, min(8, os.cpu_count() or 1))
+
+def _write_contact_sheets(job: Job, reporter: TransferReporter) -> ExitCode:
+    """Draw contact sheets of all results that exist, those of earlier runs included."""
+    items = items_with_results(job, existing_results(job.out))
+    pages = 0
+    try:
+        with (
+            StopRequest() as stop,
+            reporter.stage("contact sheets", page_count(job.planned)) as advance,
+        ):
+            for _ in write_contact_sheets(job, items):
+                pages += 1
+                advance(1)
+                if stop.requested:
+                    reporter.notify("Interrupted; the results are complete.")
+                    return ExitCode.INTERRUPTED
+    except InputError as error:
+        echo(f"No more contact sheets: {error}")
+        return ExitCode.SOME_FAILED
+    sheets = "sheet" if pages == 1 else "sheets"
+    reporter.notify(f"{pages:,} contact {sheets} in {job.out / CONTACT_SHEETS_FOLDER}")
+    return ExitCode.DONE

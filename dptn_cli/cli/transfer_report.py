@@ -1,28 +1,30 @@
-"""What `dptn transfer` tells the user: before it starts, while it runs, and at the end."""
+"""What `dptn transfer` prints: before it starts, while it runs, and at the end."""
 
 from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from dptn_cli.cli.console import echo, print_json, show_table
+from dptn_cli.cli.console import ProgressLine, echo, print_json, print_table
+from dptn_cli.enums import Status
 from dptn_cli.errors import ExitCode
-
-if TYPE_CHECKING:
-    from dptn_cli.types import Job, Outcome
+from dptn_cli.types import Job, Outcome
 
 MAX_FAILURES_SHOWN = 20
+MAX_NAMES_SHOWN = 5
 
 
 @dataclass
-class Reporter:
-    """What to tell the user, and the tally that is told.
+class TransferReporter:
+    """Prints messages and progress, and counts the outcomes.
 
     Attributes:
-        quiet: no progress, no messages.
-        as_json: one document on stdout, and nothing else.
-        verbose: a line for every item.
-        counts: of outcomes, by status.
-        failures: what to say of the first few that failed.
+        quiet: print errors only.
+        as_json: print one document on stdout, and nothing else.
+        verbose: print a line for every item.
+        counts: number of outcomes, by status.
+        failures: the first few failures, one line each.
     """
 
     quiet: bool
@@ -32,58 +34,76 @@ class Reporter:
     failures: list[str] = field(default_factory=list)
 
     @property
-    def silent(self) -> bool:
+    def is_silent(self) -> bool:
         """Whether stderr is kept free of messages."""
         return self.quiet or self.as_json
 
-    def count(self, outcome: "Outcome") -> None:
-        """Add an outcome to the tally."""
+    def notify(self, message: str) -> None:
+        """Print a message, unless the user wants none."""
+        echo(message, quiet=self.is_silent)
+
+    @contextmanager
+    def progress_line(self, label: str, total: int) -> Iterator[ProgressLine]:
+        """Show a progress line while the context is entered."""
+        line = ProgressLine(total, label, quiet=self.is_silent)
+        with line.shown():
+            yield line
+
+    @contextmanager
+    def stage(self, label: str, total: int) -> Iterator[Callable[[int], None]]:
+        """See `dptn_cli.types.Progress.stage`."""
+        with self.progress_line(label, total) as line:
+            yield lambda units: line.advance(items=units)
+
+    def count(self, outcome: Outcome) -> None:
+        """Count an outcome, and print its line if the user wants one for every item."""
         self.counts[outcome.status] += 1
-        if outcome.status == "failed" and len(self.failures) < MAX_FAILURES_SHOWN:
+        if outcome.status is Status.FAILED and len(self.failures) < MAX_FAILURES_SHOWN:
             self.failures.append(f"{outcome.output}: {outcome.reason}")
+        if self.verbose:
+            self.notify(f"{outcome.status}  {outcome.output}  {outcome.reason}")
+
+    def print_warnings(self, job: Job) -> None:
+        """Print what the user should know before anything starts."""
+        if job.multi_person_count:
+            more = ", ..." if job.multi_person_count > len(job.multi_person_names) else ""
+            self.notify(
+                f"{job.multi_person_count:,} images show several people, and the largest is taken: "
+                f"{', '.join(job.multi_person_names)}{more}"
+            )
+        if job.missing_sources:
+            more = ", ..." if len(job.missing_sources) > MAX_NAMES_SHOWN else ""
+            self.notify(
+                f"{len(job.missing_sources):,} source images are missing, and their items will "
+                f"fail: {', '.join(job.missing_sources[:MAX_NAMES_SHOWN])}{more}"
+            )
+
+    def print_summary(self, document: dict[str, Any], job: Job) -> ExitCode:
+        """Print how the run went, and return its exit code.
+
+        Args:
+            document: content of `run.json`, or of a dry run the same without its measurements.
+            job: the job.
+        """
+        counts = document["counts"]
+        if self.as_json:
+            print_json(document)
+        if not self.is_silent:
+            print_table(_rows(document, job))
+        if self.failures:
+            echo("\n".join(["Failed:", *(f"  {failure}" for failure in self.failures)]))
+            if counts["failed"] > len(self.failures):
+                rest = counts["failed"] - len(self.failures)
+                echo(f"  and {rest:,} more, in manifest.jsonl")
+        if document["state"] == "interrupted":
+            self.notify("Interrupted; what is done is kept. Run the same command to resume.")
+            return ExitCode.INTERRUPTED
+        return ExitCode.SOME_FAILED if counts["failed"] else ExitCode.DONE
 
 
-def warn(job: "Job", show: Reporter) -> None:
-    """Say what the user should know before anything starts."""
-    if job.multi_person_count:
-        some = ", ".join(job.multi_person_names)
-        more = ", ..." if job.multi_person_count > len(job.multi_person_names) else ""
-        echo(
-            f"{job.multi_person_count:,} images have several people, of whom the largest counts: "
-            f"{some}{more}",
-            quiet=show.silent,
-        )
-    if job.missing_sources:
-        some = ", ".join(job.missing_sources[:5])
-        more = ", ..." if len(job.missing_sources) > 5 else ""
-        echo(
-            f"{len(job.missing_sources):,} source images are missing, their items will fail: "
-            f"{some}{more}",
-            quiet=show.silent,
-        )
-
-
-def tell(document: dict[str, Any], show: Reporter, job: "Job") -> ExitCode:
-    """Show how it went; the exit code for it."""
-    counts = document["counts"]
-    if show.as_json:
-        print_json(document)
-    if not show.silent:
-        show_table(_rows(document, job))
-    if show.failures:
-        echo("\n".join(["Failed:", *(f"  {failure}" for failure in show.failures)]))
-        if counts["failed"] > len(show.failures):
-            echo(f"  and {counts['failed'] - len(show.failures):,} more, in manifest.jsonl")
-    if document["state"] == "interrupted":
-        echo("Interrupted; what was done is kept. The same command goes on.", quiet=show.silent)
-        return ExitCode.INTERRUPTED
-    return ExitCode.SOME_FAILED if counts["failed"] else ExitCode.DONE
-
-
-def _rows(document: dict[str, Any], job: "Job") -> dict[str, str]:
-    counts = document["counts"]
-    rows = {name.replace("_", " "): f"{count:,}" for name, count in counts.items()}
+def _rows(document: dict[str, Any], job: Job) -> dict[str, str]:
+    rows = {name.replace("_", " "): f"{count:,}" for name, count in document["counts"].items()}
     if document["state"] != "dry run":
-        rows["images a second"] = f"{document['pictures_per_second']:.2f}"
+        rows["images per second"] = f"{document['pictures_per_second']:.2f}"
         rows["run on"] = document["provider"]
     return rows | {"model": str(job.model.path), "results": str(job.out)}

@@ -10,9 +10,9 @@ from dptn_cli.detect.people import Choice
 from dptn_cli.detect.record import Entry, Record, read_record, record_path
 from dptn_cli.enums import PoseFormat, Status
 from dptn_cli.errors import InputError
-from dptn_cli.io.files import without_image_suffix
 from dptn_cli.io.image_folders import ImageFile, find_images
 from dptn_cli.io.images import read_image, write_image
+from dptn_cli.io.paths import without_image_suffix
 from dptn_cli.keypoints import drop_pose_file, write_poses
 from dptn_cli.keypoints.annotation_csv import can_hold
 from dptn_cli.types import FoundPose

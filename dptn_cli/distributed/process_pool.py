@@ -20,7 +20,7 @@ from dptn_cli.distributed.scheduler import POLL_S, WAITING, ChunkDone, Scheduler
 from dptn_cli.enums import Provider
 from dptn_cli.errors import DptnError, ExitCode, InputError
 from dptn_cli.inference.session import Session, available_cores
-from dptn_cli.signals import ignore_interrupt
+from dptn_cli.signals import ignore_interrupts
 from dptn_cli.transfer.manifest import done_lookup
 from dptn_cli.transfer.pipeline import ChunkMaker
 from dptn_cli.transfer.settings import REMOTE_WORKERS, Settings, StageSeconds
@@ -160,7 +160,7 @@ def _greeting(worker: _Process) -> str:
 
 def _serve(connection: Connection, work: Work) -> None:
     """In a process: make chunks until nobody asks any more."""
-    ignore_interrupt()
+    ignore_interrupts()
     try:
         session = Session(work.job.model, work.provider, threads=work.threads, device=work.device)
     except DptnError as error:
@@ -183,8 +183,8 @@ def _serve(connection: Connection, work: Work) -> None:
         connection.send((session.provider, "", at_once + WAITING))
         while True:
             try:
-                asked = connection.recv()
+                requested = connection.recv()
             except (EOFError, OSError):
                 threads.shutdown(cancel_futures=True)
                 return
-            threads.submit(make, *asked)
+            threads.submit(make, *requested)

@@ -22,8 +22,8 @@ from dptn_cli.distributed.scheduler import POLL_S, WAITING, ChunkDone, Scheduler
 from dptn_cli.enums import Provider
 from dptn_cli.errors import DptnError, InputError, ModelError
 from dptn_cli.inference.session import Session
-from dptn_cli.io.paths import is_remote
-from dptn_cli.io.storage import TEMPORARY_PREFIX
+from dptn_cli.io.results_folder import TEMPORARY_PREFIX
+from dptn_cli.io.storage import storage_of
 from dptn_cli.transfer.manifest import done_lookup
 from dptn_cli.transfer.pipeline import ChunkMaker
 from dptn_cli.transfer.settings import REMOTE_WORKERS, Settings, StageSeconds
@@ -141,7 +141,7 @@ class RayPool:
     def __init__(self, job: Job, address: str, provider: Provider, *, overwrite: bool) -> None:
         self._job, self.provider, self.problem = job, "", ""
         self._most = _at_once(job) + WAITING
-        self._mark = None if is_remote(job.out) else _mark(job.out)
+        self._mark = None if storage_of(job.out).is_remote else _mark(job.out)
         try:
             _knock(address)
             _connect(address)

@@ -137,7 +137,7 @@ class Scheduler:
     def _take_in(self, settings: Settings, stages: StageSeconds) -> Iterator[Outcome]:
         for told in self._crew.news():
             if isinstance(told, WorkerLost):
-                settings.tell(f"Lost {told.who}")
+                settings.notify(f"Lost {told.who}")
                 yield from self._lost(told)
                 continue
             del told.worker.given[told.ticket]

@@ -11,8 +11,8 @@ from typing import Any
 from dptn_cli.enums import Status
 from dptn_cli.errors import InputError
 from dptn_cli.evaluate.types import ImagePair, Problem
-from dptn_cli.io.files import IMAGE_SUFFIXES, checked_name, is_contact_sheet
-from dptn_cli.io.storage import TEMPORARY_PREFIX
+from dptn_cli.io.paths import IMAGE_SUFFIXES, checked_name
+from dptn_cli.io.results_folder import TEMPORARY_PREFIX, is_contact_sheet
 from dptn_cli.transfer.manifest import read_manifest
 
 RUN_FILE = "run.json"

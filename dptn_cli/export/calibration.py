@@ -7,8 +7,9 @@ import numpy as np
 
 from dptn_cli.errors import InputError
 from dptn_cli.export.int8 import Calibration
-from dptn_cli.io.images import crop_to_network, decode_image, read_image_size
-from dptn_cli.transfer.framing import frame_source, frame_target
+from dptn_cli.io.images import decode_image, read_image_size
+from dptn_cli.io.resize import crop_to_network
+from dptn_cli.transfer.framing import frame_item_target, frame_source
 from dptn_cli.transfer.plan import Request, make_job
 from dptn_cli.types import Batch, ImageSpec, Item, Job, Model
 
@@ -48,7 +49,7 @@ def read_calibration(request: Request, spec: ImageSpec) -> Calibration:
 
 
 def _unusable(item: Item) -> bool:
-    return bool(item.unusable) or item.undetected
+    return bool(item.failure_reason) or item.pose_pending
 
 
 def _read(item: Item, job: Job) -> Batch:
@@ -57,7 +58,7 @@ def _read(item: Item, job: Job) -> Batch:
     try:
         size = read_image_size(item.source_path)
         source = frame_source(item.source_pose, size, spec, job.fit)
-        target_pose = frame_target(item, source, job).on_network
+        target_pose = frame_item_target(item, source, job).on_network
         image = decode_image(item.source_path.read_bytes())
     except InputError as error:
         raise InputError(f"{item.source} -> {item.target}: {error}") from error

@@ -10,13 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from dptn_cli.enums import ImageFormat
-from dptn_cli.io.images import (
-    PUBLISHED_JPEG_QUALITY,
-    decode_image,
-    encode_image,
-    fit_to_disk,
-    fit_to_network,
-)
+from dptn_cli.io.images import PUBLISHED_JPEG_QUALITY, decode_image, encode_image
+from dptn_cli.io.resize import resize_to_disk, resize_to_network
 from dptn_cli.types import JOINTS, Batch, ImageSpec
 
 Run: TypeAlias = Callable[[Batch], npt.NDArray[np.uint8]]
@@ -70,7 +65,7 @@ def decoding_rate(files: Sequence[Path], spec: ImageSpec, seconds: float) -> flo
 
     def decode() -> int:
         for file in files:
-            fit_to_network(decode_image(file.read_bytes()), spec.network_size)
+            resize_to_network(decode_image(file.read_bytes()), spec.network_size)
         return len(files)
 
     return images_per_second(decode, seconds)
@@ -78,11 +73,13 @@ def decoding_rate(files: Sequence[Path], spec: ImageSpec, seconds: float) -> flo
 
 def encoding_rate(files: Sequence[Path], spec: ImageSpec, seconds: float) -> float:
     """Images a second that one thread fits to the disk's size and encodes as PNG."""
-    images = [fit_to_network(decode_image(file.read_bytes()), spec.network_size) for file in files]
+    images = [
+        resize_to_network(decode_image(file.read_bytes()), spec.network_size) for file in files
+    ]
 
     def encode() -> int:
         for image in images:
-            fitted = fit_to_disk(image, spec.image_size)
+            fitted = resize_to_disk(image, spec.image_size)
             encode_image(fitted, ImageFormat.PNG, PUBLISHED_JPEG_QUALITY)
         return len(images)
 

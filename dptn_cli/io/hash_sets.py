@@ -1,7 +1,7 @@
-"""Very many names in little memory: by 64 bits each, on disk where even that is too much.
+"""Sets and maps of very many names in little memory: each name is kept as 64 bits.
 
-Two of a million million names share 64 bits once in some forty thousand tries. Whoever asks looks
-at the names themselves before a repeated one is called an error.
+Among a million million different names, two share their 64 bits with a chance of about 1 in
+40,000. A caller therefore compares the names themselves before it calls a repeated hash an error.
 """
 
 import tempfile
@@ -13,144 +13,157 @@ import numpy.typing as npt
 
 from dptn_cli.errors import InputError
 
-Digests = npt.NDArray[np.uint64]
+Hashes = npt.NDArray[np.uint64]
 
 _MASK = (1 << 64) - 1
-_IN_MEMORY = 1 << 20  # digests, eight bytes each
-_PARTS = 64
+_IN_MEMORY = 1 << 20  # hashes, eight bytes each, before they go to temporary files
+_PARTS = 64  # temporary files, each for the hashes that share their first 6 bits
 _PART_STARTS = np.arange(_PARTS, dtype=np.uint64) << np.uint64(58)
 
 
-def digest(value: object) -> int:
-    """64 bits of a name, or of a tuple of such; others in every process."""
+def hash64(value: object) -> int:
+    """Return 64 bits of a name or of a tuple of names. They differ from process to process."""
     return hash(value) & _MASK
 
 
-class RepeatFinder:
-    """Finds the digests that came more than once, in memory that does not grow.
+class DuplicateFinder:
+    """Finds the hashes that were added more than once, in memory that does not grow.
 
-    Up to a million stay in memory; more are spread over temporary files by their first bits,
-    eight bytes each, and looked through file by file.
+    Up to a million hashes stay in memory. More are distributed over temporary files by their first
+    bits, at eight bytes each, and each file is searched on its own.
     """
 
     def __init__(self) -> None:
-        self._waiting: list[Digests] = []
+        self._pending: list[Hashes] = []
         self._count = 0
         self._files: list[IO[bytes]] = []
-        self._opened = ExitStack()
+        self._exit_stack = ExitStack()
 
-    def __enter__(self) -> "RepeatFinder":
+    def __enter__(self) -> "DuplicateFinder":
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._opened.close()
+        self._exit_stack.close()
 
-    def add(self, digests: Digests) -> None:
-        """Take note of some.
+    def add(self, hashes: Hashes) -> None:
+        """Add hashes.
+
+        Args:
+            hashes: (N,) uint64.
 
         Raises:
             InputError: the temporary files cannot be written.
         """
-        self._waiting.append(digests)
-        self._count += len(digests)
+        self._pending.append(hashes)
+        self._count += len(hashes)
         if self._count > _IN_MEMORY:
             self._spill()
 
-    def repeated(self, most: int) -> set[int]:
-        """Those that came more than once, up to about `most` of them."""
+    def duplicates(self, limit: int) -> set[int]:
+        """Return the hashes that were added more than once, up to about `limit` of them."""
         if not self._files:
-            return set(_repeated(self._take_waiting())[:most].tolist())
+            return set(_duplicates(self._take_pending())[:limit].tolist())
         self._spill()
-        found: set[int] = set()
+        duplicates: set[int] = set()
         for file in self._files:
             file.seek(0)
-            found.update(_repeated(np.frombuffer(file.read(), np.uint64))[:most].tolist())
-            if len(found) >= most:
+            hashes = np.frombuffer(file.read(), np.uint64)
+            duplicates.update(_duplicates(hashes)[:limit].tolist())
+            if len(duplicates) >= limit:
                 break
-        return found
+        return duplicates
 
-    def _take_waiting(self) -> Digests:
-        digests = np.concatenate([np.empty(0, np.uint64), *self._waiting])
-        self._waiting, self._count = [], 0
-        return digests
+    def _take_pending(self) -> Hashes:
+        hashes = np.concatenate([np.empty(0, np.uint64), *self._pending])
+        self._pending, self._count = [], 0
+        return hashes
 
     def _spill(self) -> None:
-        digests = np.sort(self._take_waiting())
-        ends = [*np.searchsorted(digests, _PART_STARTS[1:]).tolist(), len(digests)]
+        """Append the pending hashes to the temporary files."""
+        hashes = np.sort(self._take_pending())
+        ends = [*np.searchsorted(hashes, _PART_STARTS[1:]).tolist(), len(hashes)]
         try:
             if not self._files:
-                enter = self._opened.enter_context
-                self._files = [enter(_unbuffered_file()) for _ in range(_PARTS)]
-            for file, start, end in zip(self._files, [0, *ends], ends, strict=False):
-                file.write(digests[start:end].tobytes())
+                for _ in range(_PARTS):
+                    file: IO[bytes] = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 - closed by the stack
+                    self._files.append(self._exit_stack.enter_context(file))
+            for part, start, end in zip(self._files, [0, *ends], ends, strict=False):
+                part.write(hashes[start:end].tobytes())
         except OSError as error:
-            where = tempfile.gettempdir()
+            folder = tempfile.gettempdir()
             raise InputError(
-                f"{where}: {error.strerror}; a long list is checked with eight bytes a pair there, "
-                "or wherever $TMPDIR says"
+                f"{folder}: {error.strerror}; checking a long list takes eight bytes a pair there, "
+                "or in the folder that $TMPDIR names"
             ) from error
 
 
-def _unbuffered_file() -> IO[bytes]:
-    return tempfile.TemporaryFile(buffering=0)
+def _duplicates(hashes: Hashes) -> Hashes:
+    hashes = np.sort(hashes)
+    return np.unique(hashes[1:][hashes[1:] == hashes[:-1]])
 
 
-def _repeated(digests: Digests) -> Digests:
-    digests = np.sort(digests)
-    return np.unique(digests[1:][digests[1:] == digests[:-1]])
-
-
-class DigestSet:
-    """Which digests were met before, eight bytes each."""
+class HashSet:
+    """A set of hashes, eight bytes each."""
 
     def __init__(self) -> None:
-        self._known: Digests = np.empty(0, np.uint64)
+        self._sorted: Hashes = np.empty(0, np.uint64)
 
-    def add(self, digests: Digests) -> npt.NDArray[np.bool_]:
-        """Add some that differ from each other; tells which are new."""
-        at = np.minimum(np.searchsorted(self._known, digests), max(0, len(self._known) - 1))
-        new = self._known[at] != digests if len(self._known) else np.ones(len(digests), bool)
-        if new.any():
-            merged = np.concatenate([self._known, digests[new]])
-            merged.sort(kind="stable")  # two sorted runs, nearly
-            self._known = merged
-        return np.asarray(new)
+    def add(self, hashes: Hashes) -> npt.NDArray[np.bool_]:
+        """Add hashes.
 
-    def __contains__(self, one: int) -> bool:
-        at = int(np.searchsorted(self._known, np.uint64(one)))
-        return at < len(self._known) and int(self._known[at]) == one
+        Args:
+            hashes: (N,) uint64, all different.
+
+        Returns:
+            (N,) bool, which of them are new.
+        """
+        at = np.searchsorted(self._sorted, hashes)
+        at = np.minimum(at, max(0, len(self._sorted) - 1))
+        is_new = np.ones(len(hashes), bool)
+        if len(self._sorted):
+            is_new = self._sorted[at] != hashes
+        if is_new.any():
+            merged = np.concatenate([self._sorted, hashes[is_new]])
+            merged.sort(kind="stable")  # fast here: it is two runs that are nearly sorted
+            self._sorted = merged
+        return np.asarray(is_new)
+
+    def __contains__(self, value: int) -> bool:
+        at = int(np.searchsorted(self._sorted, np.uint64(value)))
+        return at < len(self._sorted) and int(self._sorted[at]) == value
 
 
-class DigestMap:
-    """From digests to digests, 16 bytes an entry; what was put last for a key holds."""
+class HashMap:
+    """A map from hashes to hashes, 16 bytes an entry."""
 
     def __init__(self) -> None:
         self._recent: dict[int, int] = {}
-        self._keys: Digests = np.empty(0, np.uint64)
-        self._values: Digests = np.empty(0, np.uint64)
+        self._keys: Hashes = np.empty(0, np.uint64)
+        self._values: Hashes = np.empty(0, np.uint64)
 
     def put(self, key: int, value: int) -> None:
-        """Remember a value; 0 stands for none."""
+        """Set the value of a key. 0 stands for no value."""
         self._recent[key] = value
         if len(self._recent) >= _IN_MEMORY // 4:
             self._merge()
 
     def get(self, key: int) -> int:
-        """The value of a key; 0 where there is none."""
+        """Return the value of a key, or 0 if it has none."""
         if key in self._recent:
             return self._recent[key]
         at = int(np.searchsorted(self._keys, np.uint64(key)))
-        found = at < len(self._keys) and int(self._keys[at]) == key
-        return int(self._values[at]) if found else 0
+        is_known = at < len(self._keys) and int(self._keys[at]) == key
+        return int(self._values[at]) if is_known else 0
 
     def _merge(self) -> None:
-        recent = len(self._recent)
-        keys = np.fromiter(self._recent.keys(), np.uint64, recent)
-        values = np.fromiter(self._recent.values(), np.uint64, recent)
+        """Move the recent entries into the sorted arrays; of equal keys, the last one wins."""
+        count = len(self._recent)
+        keys = np.fromiter(self._recent.keys(), np.uint64, count)
+        values = np.fromiter(self._recent.values(), np.uint64, count)
         keys = np.concatenate([self._keys, keys])
         order = np.argsort(keys, kind="stable")
         keys = keys[order]
-        last = np.append(keys[1:] != keys[:-1], True)
-        self._keys = keys[last]
-        self._values = np.concatenate([self._values, values])[order][last]
+        is_last = np.append(keys[1:] != keys[:-1], True)
+        self._keys = keys[is_last]
+        self._values = np.concatenate([self._values, values])[order][is_last]
         self._recent = {}

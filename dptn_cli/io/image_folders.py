@@ -1,132 +1,120 @@
-"""Images by folder and name, and finding them where the user points."""
+"""Images by folder and name, and finding them in what the user names."""
 
-import glob
-import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from dptn_cli.errors import InputError
-from dptn_cli.io.files import IMAGE_SUFFIXES, MANIFEST_NAME, safe_join
-from dptn_cli.io.listing import Inventory
-from dptn_cli.io.paths import is_remote, name_below
-from dptn_cli.io.storage import is_file, is_folder, names_in
+from dptn_cli.errors import InputError, user_errors
+from dptn_cli.io.paths import IMAGE_SUFFIXES
+from dptn_cli.io.results_folder import MANIFEST_NAME
+from dptn_cli.io.storage import FolderIndex, storage_of
 
 
 @dataclass(frozen=True)
 class ImageFile:
-    """An image by the folder it belongs to and its name in it, forward slashes."""
+    """An image, by the folder that it belongs to and its name there.
+
+    Attributes:
+        folder: resolved path of the folder.
+        name: name in the folder, with forward slashes.
+    """
 
     folder: Path
     name: str
 
     def __hash__(self) -> int:
-        return hash(self.name)  # Paths are slow to hash, and most images share their folder.
+        return hash(self.name)  # paths are slow to hash, and most images share their folder
 
     @property
     def key(self) -> tuple[object, ...]:
-        """What tells it from others."""
+        """What distinguishes the image from others."""
         return self.folder, self.name
 
     @property
     def path(self) -> Path:
-        """Where it is, proven to be inside its folder."""
-        return safe_join(self.folder, self.name)
-
-    @property
-    def place(self) -> Path:
-        """Likewise, where that has been proven before: again only where it costs little."""
-        return self.path if is_remote(self.folder) else self.folder / self.name
+        """The image's path. `ImageIndex.has` makes sure that it does not leave the folder."""
+        return storage_of(self.folder).join(self.folder, self.name)
 
 
-class Present:
-    """Which images are there: on a disk looked up, in a remote folder by its inventory."""
+class ImageIndex:
+    """Which images exist, in any number of folders. Used from several threads."""
 
     def __init__(self) -> None:
-        self._remote: dict[Path, Inventory] = {}
+        self._folders: dict[Path, FolderIndex] = {}
 
     def has(self, image: ImageFile) -> bool:
-        """Whether an image is there.
+        """Return whether an image exists.
 
         Raises:
-            InputError: a link leads out of its folder, or a store does not tell.
+            InputError: its name or a link leads out of its folder, or the storage does not
+                answer.
         """
         folder = image.folder
-        if not is_remote(folder):
-            return os.path.isfile(image.path)
-        if folder not in self._remote:
-            self._remote[folder] = Inventory(folder)
-        try:
-            return self._remote[folder].has(image.name)
-        except OSError as error:
-            raise InputError(f"{folder}: {error.strerror}") from error
-
-
-def looked_at(question: Callable[[Path], bool], path: Path) -> bool:
-    """Ask `stores.is_file` or the like; InputError where a store does not tell."""
-    try:
-        return question(path)
-    except OSError as error:
-        raise InputError(f"{path}: {error.strerror}") from error
+        if folder not in self._folders:
+            self._folders[folder] = storage_of(folder).index(folder)
+        with user_errors(folder):
+            return self._folders[folder].has(image.name)
 
 
 def find_images(paths: Iterable[Path], exclude: Path | None = None) -> Iterator[ImageFile]:
-    """The images among files and, recursively, in folders.
+    """Find the images among files and, recursively, in folders.
 
     Args:
         paths: files, folders, and patterns (`*`, `**`, `?`, `[…]`) that the shell left alone.
-        exclude: a folder of results, whose images do not count; nor do those of other results
-            below a folder, known by their manifest.
+        exclude: a results folder whose images do not count. Other results folders below a folder,
+            which are known by their manifest, never count.
+
+    Yields:
+        The images, in the order of `paths`, and by name within a folder.
 
     Raises:
-        InputError: there is no such file or folder, a store does not tell, or a pattern matches
-            none.
+        InputError: a file or folder does not exist, the storage does not answer, or a pattern
+            matches nothing.
     """
-    results = exclude.resolve() if exclude else None
-    for path in _expanded(paths):
-        try:
-            if is_folder(path):
-                inner = _remote_images if is_remote(path) else _local_images
-                yield from inner(path.resolve(), results)
-            elif is_file(path):
-                yield ImageFile(path.parent.resolve(), path.name)
-            else:
+    excluded = exclude.resolve() if exclude else None
+    for path in _expand(paths):
+        storage = storage_of(path)
+        with user_errors(path):
+            is_dir = storage.is_dir(path)
+            if not is_dir and not storage.is_file(path):
                 raise InputError(f"{path}: no such file or folder")
-        except OSError as error:
-            raise InputError(f"{path}: {error.strerror}") from error
+        if is_dir:
+            yield from _images_in(path.resolve(), excluded)
+        else:
+            yield ImageFile(path.parent.resolve(), path.name)
 
 
-def _local_images(folder: Path, results: Path | None) -> Iterator[ImageFile]:
-    found = sorted(folder.rglob("*"))
-    made = {path.parent for path in found if path.name == MANIFEST_NAME} - {folder}
-    if results and not is_remote(results):
-        made.add(results)
-    for path in found:
-        wanted = path.suffix.lower() in IMAGE_SUFFIXES and path.is_file()
-        if wanted and not made.intersection(path.parents):
-            yield ImageFile(folder, path.relative_to(folder).as_posix())
-
-
-def _remote_images(folder: Path, results: Path | None) -> Iterator[ImageFile]:
-    own = name_below(folder, results) if results else None
-    for name in sorted(names_in(folder)):
-        wanted = PurePosixPath(name).suffix.lower() in IMAGE_SUFFIXES
-        if wanted and not (own and name.startswith(f"{own}/")):
-            yield ImageFile(folder, name)
-
-
-def _expanded(paths: Iterable[Path]) -> Iterator[Path]:
-    """The paths, with what matches a pattern in its place."""
+def _expand(paths: Iterable[Path]) -> Iterator[Path]:
+    """Replace patterns by the images and folders that they match."""
     for path in paths:
-        if is_remote(path) or path.exists() or not glob.has_magic(str(path)):
-            yield path
-            continue
-        found = sorted(glob.glob(str(path), recursive=True))
-        if not found:
+        matches = storage_of(path).expand(path)
+        if not matches:
             raise InputError(f"{path}: nothing matches this pattern")
-        yield from (Path(one) for one in found if _counts(Path(one)))
+        for match in matches:
+            if match is path or _is_image_name(match.name) or match.is_dir():
+                yield match
 
 
-def _counts(path: Path) -> bool:
-    """Whether something that a pattern matched is meant: an image or a folder."""
-    return path.is_dir() or path.suffix.lower() in IMAGE_SUFFIXES
+def _images_in(folder: Path, excluded: Path | None) -> Iterator[ImageFile]:
+    """Find the images in a folder, but for those in results folders.
+
+    Args:
+        folder: resolved path.
+        excluded: resolved path of a results folder that has no manifest yet, or None.
+    """
+    with user_errors(folder):
+        names = [PurePosixPath(name) for name in storage_of(folder).list_files(folder)]
+    results = {name.parent for name in names if name.name == MANIFEST_NAME} - {PurePosixPath()}
+    if excluded is not None:
+        if storage_of(excluded).relative_name(excluded, folder) is not None:
+            return  # the folder is, or is in, the results folder
+        inner = storage_of(folder).relative_name(folder, excluded)
+        if inner is not None:
+            results.add(PurePosixPath(inner))
+    for name in sorted(names):
+        if _is_image_name(name.name) and not results.intersection(name.parents):
+            yield ImageFile(folder, name.as_posix())
+
+
+def _is_image_name(name: str) -> bool:
+    return PurePosixPath(name).suffix.lower() in IMAGE_SUFFIXES

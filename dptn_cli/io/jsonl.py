@@ -1,4 +1,4 @@
-"""Files that grow by a line when something is done, and outlive a kill."""
+"""Logs of JSON lines: files that grow by a line when something is done, and survive a kill."""
 
 import os
 from pathlib import Path
@@ -8,7 +8,10 @@ from dptn_cli.errors import InputError
 
 
 def drop_torn_line(path: Path) -> int:
-    """Cut the file after its last line end; its size then."""
+    """Cut a file after its last line break, and return its size.
+
+    A process that was killed in the middle of a write leaves half a line at the end.
+    """
     with path.open("rb+") as file:
         end = file.seek(0, os.SEEK_END)
         while end > 0:
@@ -23,16 +26,16 @@ def drop_torn_line(path: Path) -> int:
     return end
 
 
-def lock(file: IO[Any], what: Path, command: str) -> None:
-    """Hold what the file stands for until it is closed, the process's death included.
+def lock(file: IO[Any], resource: Path, command: str) -> None:
+    """Take an exclusive lock. The system releases it when the file closes or the process dies.
 
     Args:
-        file: open for writing.
-        what: the folder or file that is held by it.
-        command: that holds it in the same way, for the message.
+        file: the lock file, open for writing.
+        resource: the file or folder that the lock stands for, for the message.
+        command: the command that takes this lock, for the message.
 
     Raises:
-        InputError: another process holds it.
+        InputError: another process holds the lock.
     """
     try:
         if os.name == "nt":
@@ -44,4 +47,6 @@ def lock(file: IO[Any], what: Path, command: str) -> None:
 
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
-        raise InputError(f"{what}: another `{command}` is writing there; wait for it") from error
+        raise InputError(
+            f"{resource}: another `{command}` is writing there; wait until it has ended"
+        ) from error

@@ -1,32 +1,40 @@
-"""Where files are: a local `Path`, or what lies behind a URL that fsspec reads.
+"""Names and locations: what a user or a file of theirs may call a file, and where that is.
 
-A location at a URL is a `UPath` of universal_pathlib, which has `pathlib`'s interface: it is
-joined, named and compared as a path is. Its type is given as `Path`, so that a module needs to
-know of URLs only where it reads, writes or lists; `is_remote` tells them apart there, and
-`stores` has what is done differently.
+A location is a local `pathlib.Path`, or a `UPath` of universal_pathlib for what lies behind a URL.
+A `UPath` has pathlib's interface, so both are joined, named and compared alike, and both are
+typed as `Path`. The type decides how a location is read, written and listed: see `storage`.
 """
 
-import json
+import os
 import re
-from hashlib import sha256
-from pathlib import Path
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
 from dptn_cli.errors import InputError, MissingDependency
 
+IMAGE_SUFFIXES = frozenset(
+    {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".ppm"}
+)
+MAX_PART_BYTES = 255  # of one file's or folder's name, in the usual file systems
+MAX_NAME_BYTES = 2048  # half of Linux's limit for a path, to leave room for the folder
+
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
-LOCAL_PROTOCOLS = ("file", "local")
+# Matches nearly all names. The full check, for the rest, takes ten times as long.
+_PLAIN_NAME = re.compile(r"(?:[\w-][\w.-]*/)*[\w-][\w.-]*")
 
 
 def parse_location(text: str) -> Path:
-    """A location as the user writes it: a file name, or a URL such as `s3://bucket/folder`.
+    """Read a location as the user writes it: a path, or a URL such as `s3://bucket/folder`.
+
+    Returns:
+        A `Path`; for a URL a `UPath`, with the package of its protocol imported.
 
     Raises:
-        InputError: an empty name, or a URL that fsspec does not know or cannot use.
-        MissingDependency: a package for it is not installed.
+        InputError: the text is empty, or fsspec does not know or cannot use the URL.
+        MissingDependency: a package that the URL needs is not installed.
     """
-    if not text:  # which pathlib takes for the current folder
-        raise InputError("an option names nothing: is a variable of the command empty?")
+    if not text:  # pathlib would take it for the current folder
+        raise InputError("a path is empty: is a variable in the command unset?")
     if not _URL.match(text):
         return Path(text)
     try:
@@ -36,45 +44,69 @@ def parse_location(text: str) -> Path:
             text, "universal-pathlib", "pip install 'dptn-cli[remote]'"
         ) from error
     try:
-        located: Any = UPath(text).resolve()
-        _ = located.fs  # Only now is the protocol's own package imported.
+        location: Any = UPath(text).resolve()
+        _ = location.fs  # imports the protocol's own package
     except ImportError as error:
         package = getattr(error.__cause__, "name", None) or "a package of its own"
         raise MissingDependency(text, package, f"pip install {package}") from error
-    except Exception as error:  # Stores raise what they like, for want of a password for instance.
-        told = error.__cause__ if str(error) == text and error.__cause__ else error
-        raise InputError(f"{text}: {str(told) or type(told).__name__}") from error
-    path: Path = located
+    except Exception as error:  # Stores raise anything, for example for want of credentials.
+        cause = error.__cause__ if str(error) == text and error.__cause__ else error
+        raise InputError(f"{text}: {str(cause) or type(cause).__name__}") from error
+    path: Path = location
     return path
 
 
-def is_remote(path: Path) -> bool:
-    """Whether a location is behind a URL."""
-    return not isinstance(path, Path)
+def checked_name(name: str) -> str:
+    """Normalise a relative name, and make sure that it cannot leave the folder it is joined to.
+
+    Symbolic links are not followed here: see `Storage.join_inside`.
+
+    Args:
+        name: relative name as a list, a pose file or a user gives it.
+
+    Returns:
+        The name with forward slashes and without redundant parts.
+
+    Raises:
+        InputError: the name is empty, absolute, has a drive, a `..` or a control character, or
+            is too long for a file system.
+    """
+    if _PLAIN_NAME.fullmatch(name):
+        check_name_length(name)
+        return name
+    plain = name.strip().replace("\\", "/")
+    parts = PurePosixPath(plain).parts
+    if not parts or any(ord(char) < 32 for char in plain):
+        raise InputError(f"{name!r} is not a file name")
+    if plain.startswith("/") or ".." in parts or PureWindowsPath(plain).drive:
+        raise InputError(f"{name!r} leaves its folder: only names inside it are allowed")
+    cleaned = "/".join(parts)
+    check_name_length(cleaned)
+    return cleaned
 
 
-def protocol_of(path: Path) -> str:
-    """Of a remote location, as in its URL."""
-    remote: Any = path
-    return str(remote.protocol)
+def check_name_length(name: str) -> None:
+    """Make sure that a file system can hold a relative name.
+
+    Raises:
+        InputError: one part of the name or the whole is too long, or it cannot be encoded.
+    """
+    if len(name) <= MAX_PART_BYTES and name.isascii():  # most names, in one comparison
+        return
+    try:
+        encoded = os.fsencode(name)
+    except UnicodeEncodeError as error:
+        raise InputError(f"{name!r} is not a file name") from error
+    longest = max(map(len, encoded.split(b"/")))
+    if longest > MAX_PART_BYTES or len(encoded) > MAX_NAME_BYTES:
+        raise InputError(
+            f"{name[:40]!r}... is too long for a file name: {longest} bytes between slashes, "
+            f"{len(encoded)} in all; the limits are {MAX_PART_BYTES} and {MAX_NAME_BYTES}"
+        )
 
 
-def name_in_store(path: Path) -> str:
-    """What a remote location is called by its file system, without a slash at the end."""
-    remote: Any = path
-    return str(remote.path).rstrip("/")
-
-
-def digest_of(path: Path) -> str:
-    """Names a remote location in 32 digits, the same in every process."""
-    remote: Any = path
-    parts = [protocol_of(path), name_in_store(path), dict(remote.storage_options)]
-    return sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:32]
-
-
-def name_below(folder: Path, path: Path) -> str | None:
-    """The name that a remote location has in a remote folder; None where it is not in it."""
-    if not is_remote(path) or protocol_of(path) != protocol_of(folder):
-        return None
-    start, name = f"{name_in_store(folder)}/", name_in_store(path)
-    return name[len(start) :] if name.startswith(start) else None
+def without_image_suffix(name: str) -> str:
+    """Remove an image's suffix: `sub/a.jpg` -> `sub/a`. Other names are returned unchanged."""
+    path = PurePosixPath(name)
+    is_image = path.suffix.lower() in IMAGE_SUFFIXES
+    return path.with_suffix("").as_posix() if is_image else name

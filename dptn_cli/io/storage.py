@@ -1,196 +1,303 @@
-"""Reading, writing and listing at a location, local or remote, with the errors of a disk.
+"""One way to read, write and list files, on a disk and behind URLs.
 
-A local file is read and written by the operating system. For what is behind a URL, fsspec's file
-system is asked for as little as it takes; whatever its package raises becomes an `OSError` with
-a reason, so that a store that refuses or is away is told like a disk that does.
+`storage_of` is the only place that asks which of the two a path is. `parse_location` has decided
+it: a `Path` belongs to `LocalStorage`, a `UPath` to `FsspecStorage`.
 """
 
-import errno
+import glob
 import io
 import os
-import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, Any, BinaryIO
-from uuid import uuid4
+from typing import IO, BinaryIO, ClassVar, Protocol, TypeVar
 
-from dptn_cli.io.paths import is_remote, name_in_store, protocol_of
+from dptn_cli.errors import InputError, user_errors
+from dptn_cli.io.results_folder import TEMPORARY_PREFIX
 
-TEMPORARY_PREFIX = ".dptn-"
-# Object stores: what is put there is seen whole or not at all, and a move would be a copy.
-PUT_WHOLE = frozenset({"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "oss", "oci", "memory"})
-IN_MEMORY = 8 << 20  # bytes of a file that is read; the rest goes to a temporary file
-CHUNK = 1 << 20
+T = TypeVar("T")
 
 
-def read_bytes(path: Path, most: int | None = None) -> bytes:
-    """A file's content, or no more than its first `most` bytes, without fetching the rest.
+class StoreError(OSError):
+    """A remote store refused or could not be reached. A missing file is no such error."""
 
-    Raises:
-        OSError: it is not there or cannot be read.
+
+class FolderIndex(Protocol):
+    """Which files a folder has."""
+
+    def has(self, name: str) -> bool:
+        """Return whether a file is there.
+
+        Args:
+            name: relative to the folder, with forward slashes.
+
+        Raises:
+            InputError: the name leaves the folder.
+            OSError: the storage does not answer.
+        """
+        ...
+
+
+class Storage(Protocol):
+    """How the files of one kind of location are read, written and listed.
+
+    Every method raises an `OSError` with a reason if the disk or the store refuses.
     """
-    if not is_remote(path):
+
+    is_remote: ClassVar[bool]
+    """Whether each access waits for a network, and other machines see the same files."""
+    can_append: ClassVar[bool]
+    """Whether a file can grow by a line and be locked."""
+
+    def read_bytes(self, path: Path, limit: int | None = None) -> bytes:
+        """Read a file, or only its first `limit` bytes."""
+        ...
+
+    def open_bytes(self, path: Path) -> BinaryIO:
+        """Open a file for reading. A later failure of the store does not cut it off."""
+        ...
+
+    def parse_header(self, path: Path, parse: Callable[[BinaryIO], T]) -> T:
+        """Apply a parser that needs the beginning of a file only, and read little more."""
+        ...
+
+    def is_file(self, path: Path) -> bool:
+        """Return whether a file is there."""
+        ...
+
+    def is_dir(self, path: Path) -> bool:
+        """Return whether a folder is there; in an object store, whether it holds a file."""
+        ...
+
+    def list_files(self, folder: Path) -> Iterator[str]:
+        """Yield the names of all files in a folder and below it, with forward slashes.
+
+        The order is arbitrary. A folder that does not exist holds no files.
+        """
+        ...
+
+    def index(self, folder: Path, *, follow_links: bool = True) -> FolderIndex:
+        """Return an object that tells which files a folder has.
+
+        Args:
+            folder: a resolved path.
+            follow_links: whether every link is followed, to refuse names that lead out of the
+                folder.
+        """
+        ...
+
+    def expand(self, path: Path) -> list[Path]:
+        """Return the paths that a pattern matches; the path itself if it is not a pattern."""
+        ...
+
+    def relative_name(self, folder: Path, path: Path) -> str | None:
+        """Return the name of a resolved path in a resolved folder, or None if it is outside."""
+        ...
+
+    def join(self, folder: Path, name: str) -> Path:
+        """Return the path of a checked name in a folder, without following links."""
+        ...
+
+    def join_inside(self, folder: Path, name: str) -> Path:
+        """Return the path of a name in a folder, after following every link.
+
+        Args:
+            folder: a resolved path.
+            name: as `paths.checked_name` returns it.
+
+        Raises:
+            InputError: the name or a link leads out of the folder.
+        """
+        ...
+
+    def make_dir(self, folder: Path) -> None:
+        """Create a folder and its parents, if the storage has folders of their own."""
+        ...
+
+    def check_writable(self, folder: Path) -> None:
+        """Make sure that files could be written to a folder, and leave nothing behind.
+
+        Raises:
+            InputError: the folder or a parent of it is a file or cannot be written to.
+        """
+        ...
+
+    def write_atomic(self, path: Path, write: Callable[[BinaryIO], object]) -> None:
+        """Write a file so that its name shows the old content, the whole new content or nothing.
+
+        Args:
+            path: the final name, in a folder that exists.
+            write: is called once with a binary file to write to.
+        """
+        ...
+
+    def upload(self, path: Path, local: Path) -> None:
+        """Write the content of a local file, as `write_atomic` does."""
+        ...
+
+    def remove(self, path: Path) -> None:
+        """Remove a file if it is there."""
+        ...
+
+    def remove_temporary_files(self, folder: Path) -> None:
+        """Remove what a killed process left half written. Only for the holder of the lock."""
+        ...
+
+
+class LocalStorage:
+    """Files of the operating system."""
+
+    is_remote: ClassVar[bool] = False
+    can_append: ClassVar[bool] = True
+
+    def read_bytes(self, path: Path, limit: int | None = None) -> bytes:
+        """See `Storage.read_bytes`."""
         with path.open("rb") as file:
-            return file.read(-1 if most is None else most)
-    with _as_a_disk(path):
-        part = {} if most is None else {"start": 0, "end": most}
-        content: bytes = _file_system(path).cat_file(name_in_store(path), **part)
-        return content
+            return file.read(-1 if limit is None else limit)
+
+    def open_bytes(self, path: Path) -> BinaryIO:
+        """See `Storage.open_bytes`."""
+        return path.open("rb")
+
+    def parse_header(self, path: Path, parse: Callable[[BinaryIO], T]) -> T:
+        """See `Storage.parse_header`."""
+        with path.open("rb") as file:
+            return parse(file)
+
+    def is_file(self, path: Path) -> bool:
+        """See `Storage.is_file`."""
+        return path.is_file()
+
+    def is_dir(self, path: Path) -> bool:
+        """See `Storage.is_dir`."""
+        return path.is_dir()
+
+    def list_files(self, folder: Path) -> Iterator[str]:
+        """See `Storage.list_files`. Links to files count; links to folders are not followed."""
+        for parent, _, names in os.walk(folder):
+            relative = Path(parent).relative_to(folder).as_posix()
+            start = "" if relative == "." else f"{relative}/"
+            for name in names:
+                if os.path.isfile(os.path.join(parent, name)):
+                    yield start + name
+
+    def index(self, folder: Path, *, follow_links: bool = True) -> FolderIndex:
+        """See `Storage.index`."""
+        return _LocalIndex(self.join_inside if follow_links else self.join, folder)
+
+    def expand(self, path: Path) -> list[Path]:
+        """See `Storage.expand`. Patterns are `*`, `**`, `?` and `[…]`."""
+        if path.exists() or not glob.has_magic(str(path)):
+            return [path]
+        return [Path(match) for match in sorted(glob.glob(str(path), recursive=True))]
+
+    def relative_name(self, folder: Path, path: Path) -> str | None:
+        """See `Storage.relative_name`."""
+        if not isinstance(path, Path) or not path.is_relative_to(folder):
+            return None
+        return path.relative_to(folder).as_posix()
+
+    def join(self, folder: Path, name: str) -> Path:
+        """See `Storage.join`."""
+        return folder / name
+
+    def join_inside(self, folder: Path, name: str) -> Path:
+        """See `Storage.join_inside`."""
+        path = folder / name
+        check_links(str(path), name, str(folder))
+        return path
+
+    def make_dir(self, folder: Path) -> None:
+        """See `Storage.make_dir`."""
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def check_writable(self, folder: Path) -> None:
+        """See `Storage.check_writable`."""
+        parent = folder
+        while not parent.exists() and parent != parent.parent:
+            parent = parent.parent
+        if not parent.is_dir():
+            raise InputError(f"{folder}: cannot hold results, because {parent} is a file")
+        with (
+            user_errors(folder, f"{parent} cannot be written to"),
+            tempfile.TemporaryFile(dir=parent),
+        ):
+            pass
+
+    def write_atomic(self, path: Path, write: Callable[[BinaryIO], object]) -> None:
+        """See `Storage.write_atomic`."""
+        handle, temporary = tempfile.mkstemp(prefix=TEMPORARY_PREFIX, dir=path.parent)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                write(file)
+            os.chmod(temporary, 0o666 & ~_UMASK)
+            os.replace(temporary, path)
+        except BaseException:
+            os.unlink(temporary)
+            raise
+
+    def upload(self, path: Path, local: Path) -> None:
+        """See `Storage.upload`."""
+        self.write_atomic(path, lambda file: file.write(local.read_bytes()))
+
+    def remove(self, path: Path) -> None:
+        """See `Storage.remove`."""
+        path.unlink(missing_ok=True)
+
+    def remove_temporary_files(self, folder: Path) -> None:
+        """See `Storage.remove_temporary_files`."""
+        for parent, _, names in os.walk(folder):
+            for name in names:
+                if name.startswith(TEMPORARY_PREFIX):
+                    (Path(parent) / name).unlink(missing_ok=True)
 
 
-def open_bytes(path: Path) -> BinaryIO:
-    """Open a file to read; what is remote is fetched first, once, and then read here.
+class _LocalIndex:
+    """Asks the disk about each name, which is fast."""
 
-    So a list is not cut off by a store that goes away in the middle of a run.
+    def __init__(self, join: Callable[[Path, str], Path], folder: Path) -> None:
+        self._join, self._folder = join, folder
+
+    def has(self, name: str) -> bool:
+        return os.path.isfile(self._join(self._folder, name))
+
+
+def check_links(path: str, name: str, folder: str) -> None:
+    """Make sure that a path stays in a folder after every link is followed.
+
+    Args:
+        path: the path to follow.
+        name: the path's name in the folder, for the message.
+        folder: the resolved folder.
 
     Raises:
-        OSError: it is not there or cannot be read.
+        InputError: a link leads out of the folder, or in circles.
     """
-    if not is_remote(path):
-        return path.open("rb")
-    fetched: Any = tempfile.SpooledTemporaryFile(IN_MEMORY)  # noqa: SIM115 - the caller's
     try:
-        with _as_a_disk(path), _file_system(path).open(name_in_store(path), "rb") as file:
-            shutil.copyfileobj(file, fetched, CHUNK)
-    except BaseException:
-        fetched.close()
-        raise
-    fetched.seek(0)
-    opened: BinaryIO = fetched
-    return opened
+        real = os.path.realpath(path)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{name!r}: {error}") from error
+    if os.path.commonpath([real, folder]) != folder:
+        raise InputError(f"{name!r} leads out of {folder} through a link")
+
+
+LOCAL = LocalStorage()
+
+
+def storage_of(path: Path) -> Storage:
+    """Return the storage that a location belongs to."""
+    if isinstance(path, Path):
+        return LOCAL
+    from dptn_cli.io.fsspec_storage import FSSPEC
+
+    return FSSPEC
 
 
 def open_text(path: Path, *, encoding: str, newline: str | None = None) -> IO[str]:
-    """Like `open_bytes`, as text."""
-    if not is_remote(path):
-        return path.open(encoding=encoding, newline=newline)
-    return io.TextIOWrapper(open_bytes(path), encoding=encoding, newline=newline)
+    """Open a text file for reading, as `Storage.open_bytes` opens a binary one."""
+    return io.TextIOWrapper(storage_of(path).open_bytes(path), encoding=encoding, newline=newline)
 
 
-def is_file(path: Path) -> bool:
-    """Whether a file is there.
-
-    Raises:
-        OSError: a store does not tell.
-    """
-    return _kind(path) == "file" if is_remote(path) else path.is_file()
-
-
-def is_folder(path: Path) -> bool:
-    """Whether a folder is there; in an object store, whether anything is in it.
-
-    Raises:
-        OSError: a store does not tell.
-    """
-    return _kind(path) == "directory" if is_remote(path) else path.is_dir()
-
-
-def _kind(path: Path) -> str | None:
-    try:
-        with _as_a_disk(path):
-            return str(_file_system(path).info(name_in_store(path))["type"])
-    except FileNotFoundError:
-        return None
-
-
-def names_in(folder: Path) -> Iterator[str]:
-    """The names of all files in a remote folder and those below it, forward slashes.
-
-    One folder's listing is in memory at a time. A folder that is not there has none.
-
-    Raises:
-        OSError: a store does not tell.
-    """
-    files, top = _file_system(folder), name_in_store(folder)
-    try:
-        with _as_a_disk(folder):
-            for below, _, found in files.walk(top, on_error="raise", detail=True):
-                start = below.rstrip("/")[len(top) :].lstrip("/")
-                names = [name for name in found if name]
-                found.clear()
-                files.invalidate_cache(below)
-                yield from (f"{start}/{name}" if start else name for name in names)
-    except FileNotFoundError:
-        return
-
-
-def put_bytes(path: Path, content: bytes) -> None:
-    """Write a remote file that is never seen half written under its name.
-
-    Raises:
-        OSError: it cannot be written.
-    """
-    _put(path, lambda files, name: files.pipe_file(name, content))
-
-
-def put_file(path: Path, local: Path) -> None:
-    """Like `put_bytes`, with the content of a local file."""
-    _put(path, lambda files, name: files.put_file(str(local), name))
-
-
-def _put(path: Path, write: Callable[[Any, str], object]) -> None:
-    files, name = _file_system(path), name_in_store(path)
-    with _as_a_disk(path):
-        if protocol_of(path) in PUT_WHOLE:
-            write(files, name)
-            return
-        folder = name.rpartition("/")[0]
-        files.makedirs(folder, exist_ok=True)
-        temporary = f"{folder}/{TEMPORARY_PREFIX}{uuid4().hex}"
-        try:
-            write(files, temporary)
-            files.mv(temporary, name)
-        except BaseException:
-            with suppress(Exception):
-                files.rm_file(temporary)
-            raise
-
-
-def remove(path: Path) -> None:
-    """Remove a file, if it is there.
-
-    Raises:
-        OSError: it cannot be removed.
-    """
-    if not is_remote(path):
-        path.unlink(missing_ok=True)
-        return
-    with suppress(FileNotFoundError), _as_a_disk(path):
-        _file_system(path).rm_file(name_in_store(path))
-
-
-def drop_temporary(folder: Path) -> None:
-    """Remove what a killed process left half written in a remote folder.
-
-    Raises:
-        OSError: a store does not tell, or does not let go.
-    """
-    if protocol_of(folder) in PUT_WHOLE:
-        return
-    for name in list(names_in(folder)):
-        if name.rpartition("/")[2].startswith(TEMPORARY_PREFIX):
-            remove(folder / name)
-
-
-def _file_system(path: Path) -> Any:
-    remote: Any = path
-    return remote.fs
-
-
-@contextmanager
-def _as_a_disk(path: Path) -> Iterator[None]:
-    """Turn what a store raises into an `OSError` that has a number and a text."""
-    try:
-        yield
-    except Exception as error:
-        if isinstance(error, OSError) and error.strerror:
-            raise
-        kinds = ((FileNotFoundError, errno.ENOENT), (PermissionError, errno.EACCES))
-        number = next((n for kind, n in kinds if isinstance(error, kind)), errno.EIO)
-        text = (str(error).strip().splitlines() or [""])[0]
-        # Some tell the name and nothing else; but a store that is away tells its address with it.
-        if not text or (number != errno.EIO and name_in_store(path) in text):
-            text = os.strerror(number)
-        raise OSError(number, text) from error
+# Read once: the umask can only be read by setting it, which other threads would see.
+_UMASK = os.umask(0o022)
+os.umask(_UMASK)

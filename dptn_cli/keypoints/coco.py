@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from dptn_cli.errors import InputError
-from dptn_cli.io.files import without_image_suffix
+from dptn_cli.io.paths import without_image_suffix
 from dptn_cli.keypoints.joints import COCO_JOINTS, COCO_NAMES, from_coco, to_coco
 from dptn_cli.keypoints.json_file import PeopleByImage, found_pose, kind_of, size_of, triples
 from dptn_cli.types import FoundPose, Size

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dptn_cli.errors import InputError
-from dptn_cli.io.storage import read_bytes
+from dptn_cli.io.storage import storage_of
 from dptn_cli.keypoints.joints import Confidence
 from dptn_cli.keypoints.numbers import finite_numbers
 from dptn_cli.types import FoundPose, Pose, Size
@@ -49,7 +49,7 @@ def load_json(path: Path) -> Any:
         InputError: it cannot be read, is too large, or is not JSON.
     """
     try:
-        data = read_bytes(path, MAX_BYTES + 1)
+        data = storage_of(path).read_bytes(path, MAX_BYTES + 1)
     except OSError as error:
         raise InputError(f"{path}: {error.strerror}") from error
     if len(data) > MAX_BYTES:

@@ -7,9 +7,8 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from dptn_cli.errors import InputError
-from dptn_cli.io.files import without_image_suffix
-from dptn_cli.io.paths import is_remote
-from dptn_cli.io.storage import is_folder, names_in, read_bytes
+from dptn_cli.io.paths import without_image_suffix
+from dptn_cli.io.storage import storage_of
 from dptn_cli.keypoints import coco, openpose
 from dptn_cli.keypoints.annotation_csv import HEADER, Annotations
 from dptn_cli.keypoints.json_file import PeopleByImage, kind_of, load_json
@@ -142,7 +141,7 @@ def _check_same(
 def _files_of(path: Path) -> Iterator[tuple[Path, str]]:
     """The files that a path stands for, each with the image that its own name tells of."""
     try:
-        if not is_folder(path):
+        if not storage_of(path).is_dir(path):
             yield path, _image_of(path.name)
             return
         for name in _names_in(path):
@@ -152,10 +151,8 @@ def _files_of(path: Path) -> Iterator[tuple[Path, str]]:
 
 
 def _names_in(folder: Path) -> list[str]:
-    if is_remote(folder):
-        return sorted(n for n in names_in(folder) if PurePosixPath(n).suffix.lower() in SUFFIXES)
-    files = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
-    return [file.relative_to(folder).as_posix() for file in files]
+    names = (PurePosixPath(name) for name in storage_of(folder).list_files(folder))
+    return [name.as_posix() for name in sorted(names) if name.suffix.lower() in SUFFIXES]
 
 
 def _image_of(name: str) -> str:
@@ -181,7 +178,7 @@ def _is_annotation_csv(path: Path) -> bool:
 
 def _start(path: Path) -> bytes:
     try:
-        return read_bytes(path, 1024)
+        return storage_of(path).read_bytes(path, 1024)
     except OSError as error:
         raise InputError(f"{path}: {error.strerror}") from error
 

@@ -7,7 +7,8 @@ from typing import Any
 
 from dptn_cli.enums import PoseFormat
 from dptn_cli.errors import InputError
-from dptn_cli.io.files import checked_name, without_image_suffix, write_file
+from dptn_cli.io.files import write_file
+from dptn_cli.io.paths import checked_name, without_image_suffix
 from dptn_cli.keypoints.annotation_csv import HEADER, can_hold, format_pose
 from dptn_cli.keypoints.coco import annotations_of, predictions_of, results_of
 from dptn_cli.keypoints.openpose import people_of

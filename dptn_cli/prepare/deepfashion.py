@@ -15,8 +15,9 @@ import numpy as np
 
 from dptn_cli.enums import ImageFormat
 from dptn_cli.errors import InputError
-from dptn_cli.io.files import checked_name, make_folder, write_atomic
+from dptn_cli.io.files import make_folder, write_atomic
 from dptn_cli.io.images import encode_image, read_image, read_image_size
+from dptn_cli.io.paths import checked_name
 from dptn_cli.prepare.copies import copy_file
 from dptn_cli.prepare.report import Prepared
 

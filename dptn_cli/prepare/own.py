@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import BinaryIO, TypeAlias
 
 from dptn_cli.errors import InputError
-from dptn_cli.io.files import checked_name, safe_join, write_file
+from dptn_cli.io.files import join_inside, write_file
 from dptn_cli.io.images import read_image_size
-from dptn_cli.io.storage import TEMPORARY_PREFIX
+from dptn_cli.io.paths import checked_name
+from dptn_cli.io.results_folder import TEMPORARY_PREFIX
 from dptn_cli.keypoints import Annotations, format_pose
 from dptn_cli.prepare.copies import copy_file
 from dptn_cli.prepare.report import Prepared
@@ -129,7 +130,7 @@ def _usable(
                 raise InputError("no keypoints")
             if not (poses[name] >= 0).any():
                 raise InputError("all 18 joints are missing")
-            sizes[name] = read_image_size(safe_join(folder, name))
+            sizes[name] = read_image_size(join_inside(folder, name))
         except InputError as error:
             problems.append(f"{name}: {error}")
     if not sizes:

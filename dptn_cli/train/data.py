@@ -13,8 +13,9 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from dptn_cli.errors import InputError
-from dptn_cli.io.images import decode_image, fit_to_network, read_image_size
+from dptn_cli.io.images import decode_image, read_image_size
 from dptn_cli.io.pair_list import read_pairs
+from dptn_cli.io.resize import resize_to_network
 from dptn_cli.keypoints import Annotations, mirror_pose, to_network
 from dptn_cli.types import ImageSpec, ImageU8, Pair, Pose
 
@@ -174,7 +175,7 @@ class PairDataset(Dataset[Sample]):
             image = decode_image(path.read_bytes())
         except (InputError, OSError) as error:
             raise InputError(f"{path}: {error}") from error
-        return fit_to_network(image, self.spec.network_size)
+        return resize_to_network(image, self.spec.network_size)
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from dptn_cli.errors import InputError, ModelError
-from dptn_cli.signals import StopRequest, ignore_interrupt
+from dptn_cli.signals import StopRequest, ignore_interrupts
 from dptn_cli.train.data import BatchOrder, PairDataset, Sample, TrainData
 from dptn_cli.train.losses import Vgg19
 from dptn_cli.train.recipe import LoggingConfig, TrainConfig
@@ -142,7 +142,7 @@ class Trainer:
                 progress = self._progress(losses, pairs / max(elapsed_s, 1e-9))
                 report(progress)
                 self._log(progress)
-                if self.step < self.steps and self._anywhere(stop.asked):
+                if self.step < self.steps and self._anywhere(stop.requested):
                     self._owed = True  # There may be no time left to validate.
                     self.save()
                     return False
@@ -161,7 +161,7 @@ class Trainer:
             num_workers=self.pace.workers,
             collate_fn=_as_it_is,
             pin_memory=self._accelerator.device.type == "cuda",
-            worker_init_fn=ignore_interrupt,
+            worker_init_fn=ignore_interrupts,
         )
         return cast(Iterable[Sample | InputError], loader)
 

@@ -21,9 +21,10 @@ from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
 from dptn_cli.errors import InputError
-from dptn_cli.io.files import drop_temporary_files, make_folder, write_atomic
+from dptn_cli.io.files import make_folder, write_atomic
 from dptn_cli.io.images import write_image
 from dptn_cli.io.jsonl import lock
+from dptn_cli.io.storage import storage_of
 from dptn_cli.network.checkpoint import read_checkpoint, save_generator
 from dptn_cli.network.generator import Generator
 from dptn_cli.types import ImageSpec, ImageU8
@@ -53,7 +54,7 @@ class RunFolder:
             try:
                 self._lock = (path / ".lock").open("a")
                 lock(self._lock, path, "dptn train")
-                drop_temporary_files(path)
+                storage_of(self.path).remove_temporary_files(path)
             except OSError as error:
                 raise InputError(f"{path}: {error.strerror}") from error
 

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from dptn_cli.errors import InputError
-from dptn_cli.io.images import fit_to_disk, read_image
+from dptn_cli.io.images import read_image
+from dptn_cli.io.resize import resize_to_disk
 from dptn_cli.metrics.pixel import l1, psnr, to_unit
 from dptn_cli.metrics.ssim import ssim_standard
 from dptn_cli.metrics.undefined import Undefined
@@ -72,7 +73,7 @@ def validate(
         made, _ = generate(generator, sample, pairs.spec)
         for row, image in zip(chunk, made, strict=True):
             truth = read_image(pairs.folder / pairs.pairs[row].target)
-            sums += (1, *_scores(fit_to_disk(image, pairs.spec.image_size), truth))
+            sums += (1, *_scores(resize_to_disk(image, pairs.spec.image_size), truth))
     return Scores(*sums.tolist()), problems
 
 
@@ -148,7 +149,7 @@ def grid(generator: Generator, pairs: PairDataset) -> ImageU8 | None:
             ]
         )
     disk = [
-        [fit_to_disk(image, size) if image.shape[:2] != size else image for image in cells]
+        [resize_to_disk(image, size) if image.shape[:2] != size else image for image in cells]
         for cells in sheet_rows
     ]
     captions = ("source", "its pose", "pose to reach", "target", "made target", "made source")

@@ -1,4 +1,4 @@
-"""Where a person and a pose come to stand on the network's grid."""
+"""Where a person and a pose are placed in the network's image."""
 
 from dataclasses import dataclass
 
@@ -18,17 +18,19 @@ from dptn_cli.keypoints import (
 )
 from dptn_cli.types import MISSING, Crop, ImageSpec, Item, Job, Pose, Size
 
-DIGITS = 3  # a coordinate must not fall below a whole pixel by the last bits of a product
+# Rounding keeps the last bits of a product from moving a coordinate below a whole pixel.
+DIGITS = 3
 
 
 @dataclass(frozen=True)
 class FramedPose:
-    """A pose and the part of its image that the network is shown.
+    """A pose, and the part of its image that the network is shown.
 
     Attributes:
-        crop: the part; None: all of it.
-        pose: in that part, scaled to the model's size on disk, where both axes are alike.
-        on_network: (18, 2) float32 (y, x), pixels of the network's grid.
+        crop: the part; None for the whole image.
+        pose: (18, 2) as (y, x), pixels of that part at the model's size on disk, where both axes
+            have the same scale.
+        on_network: (18, 2) float32 as (y, x), pixels of the network's image.
     """
 
     crop: Crop | None
@@ -37,58 +39,84 @@ class FramedPose:
 
 
 def frame_source(pose: Pose, size: Size, spec: ImageSpec, fit: Fit) -> FramedPose:
-    """Fit the person in a source image to the model's frame.
+    """Fit the person in a source image to the images that the model was made for.
 
     Args:
-        pose: of the person, pixels of the image.
-        size: (height, width) of the image.
-        spec: the model's.
-        fit: how.
+        pose: (18, 2) as (y, x), pixels of the image.
+        size: (height, width) of the image, pixels.
+        spec: the images that the model was made for.
+        fit: how images of other sizes are brought to the model's size.
 
     Raises:
-        InputError: nothing of the pose is in the image, or too little to fit by.
+        InputError: no joint is inside the image, or too few joints are known to crop by.
     """
     _check_inside(pose, size, "source")
-    return _placed(pose, size, crop_for(pose, size, spec.image_size, fit), spec)
+    return _frame(pose, size, crop_for(pose, size, spec.image_size, fit), spec)
 
 
-def frame_target(item: Item, source: FramedPose, job: Job) -> FramedPose:
-    """Bring an item's target pose to the network's grid, as the job says.
+def frame_target(
+    pose: Pose,
+    size: Size | None,
+    source: FramedPose,
+    spec: ImageSpec,
+    fit: Fit,
+    retarget_mode: Retarget,
+) -> FramedPose:
+    """Place a target pose in the network's image.
+
+    Args:
+        pose: (18, 2) as (y, x), pixels of the target image.
+        size: (height, width) of the target image, pixels; None if it is not known. A pose that
+            is scaled to the source person does not depend on it.
+        source: the source pose.
+        spec: the images that the model was made for.
+        fit: how images of other sizes are brought to the model's size.
+        retarget_mode: whether the pose is scaled to the source person.
 
     Raises:
-        InputError: nothing of it is in the image, or it cannot be fitted.
+        InputError: no joint is inside the image, or the pose cannot be fitted.
     """
-    spec, pose = job.model.spec, item.target_pose
-    if job.retarget is Retarget.SCALE:
+    if retarget_mode is Retarget.SCALE:
         _check_not_empty(pose, "target")
         pose = retarget(pose, source.pose)
         _check_inside(pose, spec.image_size, "target")
         return FramedPose(None, pose, to_network(pose, spec.image_size, spec.network_size))
-    size = _target_size(item)
-    if size is None and job.fit is not Fit.STRETCH and _reaches_beyond(pose, spec.image_size):
-        around = person_crop(pose, spec.image_size)
-        return _placed(pose, spec.image_size, around, spec)
+    if size is None and fit is not Fit.STRETCH and _reaches_beyond(pose, spec.image_size):
+        # Nothing says how large the pose's image was, but it was larger than the model's.
+        crop: Crop | None = person_crop(pose, spec.image_size)
+        return _frame(pose, spec.image_size, crop, spec)
     size = size or spec.image_size
     _check_inside(pose, size, "target")
-    crop = crop_for(pose, size, spec.image_size, job.fit)
-    return _placed(pose, size, crop, spec)
+    crop = crop_for(pose, size, spec.image_size, fit)
+    return _frame(pose, size, crop, spec)
 
 
-def _placed(pose: Pose, size: Size, crop: Crop | None, spec: ImageSpec) -> FramedPose:
+def _frame(pose: Pose, size: Size, crop: Crop | None, spec: ImageSpec) -> FramedPose:
     missing = (pose == MISSING).any(axis=1)
     if crop is None:
         on_disk = with_missing(pose * (np.array(spec.image_size) / np.array(size)), missing)
         return FramedPose(None, on_disk, to_network(pose, size, spec.network_size))
-    # Published scaling forgets that a joint at 0 is at a pixel's centre: half a pixel of the
-    # larger image, which is nothing there, but would be seen in a large photo's crop.
+    # The published scaling ignores that 0 is a pixel's centre. The error is half a pixel of the
+    # larger image: nothing at the published sizes, but visible in the crop of a large photo.
     scale = np.array(spec.image_size) / np.array(crop.size)
     moved = (pose + 0.5 - (crop.top, crop.left)) * scale - 0.5
     on_disk = with_missing(np.round(moved, DIGITS), missing)
     return FramedPose(crop, on_disk, to_network(on_disk, spec.image_size, spec.network_size))
 
 
+def frame_item_target(item: Item, source: FramedPose, job: Job) -> FramedPose:
+    """Place an item's target pose in the network's image, as its job says.
+
+    Raises:
+        InputError: no joint is inside the image, or the pose cannot be fitted.
+        StoreError: the target image is in a store that could not be reached.
+    """
+    size = None if job.retarget is Retarget.SCALE else _target_size(item)
+    return frame_target(item.target_pose, size, source, job.model.spec, job.fit, job.retarget)
+
+
 def _target_size(item: Item) -> Size | None:
-    """The frame of the target pose: its image's where there is one, else as its file tells."""
+    """Return the size of the target image: from the image, else as its pose file says."""
     try:
         return read_image_size(item.target_path) if item.target_path else item.target_size
     except InputError:
@@ -96,18 +124,18 @@ def _target_size(item: Item) -> Size | None:
 
 
 def _reaches_beyond(pose: Pose, size: Size) -> bool:
-    there = int((pose != MISSING).all(axis=1).sum())
-    return joints_in_image(pose, size) < there
+    joints = int((pose != MISSING).all(axis=1).sum())
+    return joints_in_image(pose, size) < joints
 
 
-def _check_not_empty(pose: Pose, which: str) -> None:
+def _check_not_empty(pose: Pose, role: str) -> None:
     if (pose == MISSING).all():
-        raise InputError(f"the {which} pose is empty: all 18 joints are missing")
+        raise InputError(f"the {role} pose is empty: all 18 joints are missing")
 
 
-def _check_inside(pose: Pose, size: Size, which: str) -> None:
-    _check_not_empty(pose, which)
+def _check_inside(pose: Pose, size: Size, role: str) -> None:
+    _check_not_empty(pose, role)
     if not joints_in_image(pose, size):
         raise InputError(
-            f"no joint of the {which} pose is inside the image of {size[1]}x{size[0]} pixels"
+            f"no joint of the {role} pose is inside the image of {size[1]}x{size[0]} pixels"
         )

@@ -1,7 +1,6 @@
-"""From a batch to images; where it fails as a whole, from each of its items alone."""
+"""From a batch to images. If a batch fails as a whole, each of its items is tried alone."""
 
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from dptn_cli.errors import ModelError
@@ -12,42 +11,52 @@ from dptn_cli.types import ImageU8, Outcome
 
 
 @dataclass
-class Inferred:
-    """What became of a batch: outcomes, and images that are to be written."""
+class InferredChunk:
+    """A chunk of items after inference.
+
+    Attributes:
+        ended: outcomes of the items that failed or are skipped.
+        generated: the other tasks with their images, (H, W, 3) uint8 RGB at the network's size.
+        read_s: time spent reading, seconds.
+        infer_s: time spent in inference, seconds.
+    """
 
     ended: list[Outcome]
-    made: list[tuple[Task, ImageU8]] = field(default_factory=list)
+    generated: list[tuple[Task, ImageU8]] = field(default_factory=list)
     read_s: float = 0.0
-    elapsed_s: float = 0.0
+    infer_s: float = 0.0
 
 
-def infer(session: BatchRunner, read: ReadChunk) -> Inferred:
-    """Run a batch; where that fails, each of its items alone."""
-    inferred = Inferred(read.ended, read_s=read.elapsed_s)
-    if not read.tasks:
+def infer(session: BatchRunner, chunk: ReadChunk) -> InferredChunk:
+    """Run the batch of a chunk; if that fails, run each of its items alone."""
+    inferred = InferredChunk(chunk.ended, read_s=chunk.elapsed_s)
+    if not chunk.tasks:
         return inferred
     started_s = time.perf_counter()
+    generated: list[tuple[Task, ImageU8]] = []
     try:
-        images: Sequence[ImageU8 | Outcome] = list(session.run(read.batch(range(len(read.tasks)))))
+        images = session.run(chunk.batch(range(len(chunk.tasks))))
+        generated = list(zip(chunk.tasks, images, strict=True))
     except ModelError as error:
-        alone = len(read.tasks) == 1
-        images = [
-            failed(read.tasks[0].item, str(error)) if alone else _run_alone(session, read, row)
-            for row in range(len(read.tasks))
-        ]
-    inferred.elapsed_s = time.perf_counter() - started_s
-    share = inferred.elapsed_s / len(read.tasks)
-    for task, image in zip(read.tasks, images, strict=True):
-        if isinstance(image, Outcome):
-            inferred.ended.append(image)
+        if len(chunk.tasks) == 1:
+            inferred.ended.append(failed(chunk.tasks[0].item, str(error)))
         else:
-            inferred.made.append((replace(task, elapsed_s=task.elapsed_s + share), image))
+            generated = _run_alone(session, chunk, inferred.ended)
+    inferred.infer_s = time.perf_counter() - started_s
+    share_s = inferred.infer_s / len(chunk.tasks)
+    inferred.generated = [
+        (replace(task, elapsed_s=task.elapsed_s + share_s), image) for task, image in generated
+    ]
     return inferred
 
 
-def _run_alone(session: BatchRunner, read: ReadChunk, row: int) -> ImageU8 | Outcome:
-    try:
-        image: ImageU8 = session.run(read.batch([row]))[0]
-        return image
-    except ModelError as error:
-        return failed(read.tasks[row].item, str(error))
+def _run_alone(
+    session: BatchRunner, chunk: ReadChunk, ended: list[Outcome]
+) -> list[tuple[Task, ImageU8]]:
+    generated: list[tuple[Task, ImageU8]] = []
+    for row, task in enumerate(chunk.tasks):
+        try:
+            generated.append((task, session.run(chunk.batch([row]))[0]))
+        except ModelError as error:
+            ended.append(failed(task.item, str(error)))
+    return generated

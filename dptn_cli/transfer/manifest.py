@@ -1,9 +1,9 @@
-"""`manifest.jsonl`: what became of every item, and so what a next run need not do again.
+"""`manifest.jsonl`: what became of every item, and so what the next run can skip.
 
-One JSON object a line, appended once the image is in place under its final name. The last
-line for an output is the one that holds. What is skipped gets no line: the one of the run that
-made it holds, and a nightly run that finds nothing to do leaves the file as it is. A line torn
-by a kill is dropped at the next start.
+One JSON object a line, appended once the image is in place under its final name. The last line
+for an output counts. Skipped items add no line; the line from the run that generated them still
+counts, and a nightly run that finds nothing to do leaves the file unchanged. A line that a kill
+tore is dropped at the next start.
 """
 
 import json
@@ -16,13 +16,12 @@ from pathlib import Path
 from typing import Any
 
 from dptn_cli.enums import Status
-from dptn_cli.errors import InputError
-from dptn_cli.io.files import MANIFEST_NAME, drop_temporary_files
-from dptn_cli.io.hash_sets import DigestMap
+from dptn_cli.errors import InputError, user_errors
+from dptn_cli.io.hash_sets import HashMap
 from dptn_cli.io.jsonl import drop_torn_line, lock
-from dptn_cli.io.listing import Inventory
-from dptn_cli.io.paths import is_remote
-from dptn_cli.transfer.manifest_sync import ManifestCopy, known_lines
+from dptn_cli.io.results_folder import MANIFEST_NAME
+from dptn_cli.io.storage import storage_of
+from dptn_cli.transfer.manifest_sync import ManifestSync, known_lines
 from dptn_cli.types import Outcome
 
 
@@ -30,68 +29,73 @@ class Manifest:
     """The manifest of one results folder, locked for one run.
 
     Args:
-        folder: the results folder; must exist.
-        model_sha256: written into every line.
+        folder: the results folder; it must exist.
+        model_sha256: digest of the model, written into every line.
 
     Raises:
-        InputError: another run holds the folder, or the file cannot be read or written.
+        InputError: another run holds the folder, or the manifest cannot be read or written.
     """
 
     def __init__(self, folder: Path, model_sha256: str) -> None:
-        self.folder, self._model = folder, model_sha256
+        self.folder, self._model_sha256 = folder, model_sha256
         path = folder / MANIFEST_NAME
-        self._copy: ManifestCopy | None = None
-        try:
-            here = path
-            if is_remote(folder):
-                self._copy = ManifestCopy(path)
-                here = self._copy.here
-            self._file = here.open("ab", buffering=0)
+        storage = storage_of(folder)
+        with user_errors(path):
+            # Where a file cannot grow by a line, the manifest is kept here and copied there.
+            self._sync = None if storage.can_append else ManifestSync(path)
+            local_path = self._sync.local_path if self._sync else path
+            self._file = local_path.open("ab", buffering=0)
             lock(self._file, folder, "dptn transfer")
-            drop_torn_line(here)
-            if self._copy:
-                self._copy.take_over()
-                self._copy.send()
-            self._size = here.stat().st_size
-            drop_temporary_files(folder)
-            self._made = _fingerprints(_entries(_lines(here)))
-        except OSError as error:
-            raise InputError(f"{path}: {error.strerror}") from error
+            drop_torn_line(local_path)
+            if self._sync:
+                self._sync.append_new_lines()
+                self._sync.upload()
+            self._size = local_path.stat().st_size
+            storage.remove_temporary_files(folder)
+            self._fingerprints = _last_fingerprints(_entries(_lines(local_path)))
 
     def __enter__(self) -> "Manifest":
         return self
 
     def __exit__(self, kind: object = None, *_: object) -> None:
-        if self._copy and kind is not KeyboardInterrupt:  # which is to end at once
-            with suppress(OSError):  # `publish` tells of it, where there is somebody to tell.
-                self._copy.send()
+        if self._sync and kind is not KeyboardInterrupt:  # an interrupted run ends at once
+            with suppress(OSError):  # `publish` has reported it, if anybody was there to see it
+                self._sync.upload()
         self._file.close()
 
     def publish(self) -> None:
-        """Put the manifest beside the results, where it is kept elsewhere.
+        """Copy the manifest to the results, if it is kept elsewhere during the run.
 
         Raises:
-            InputError: the store does not take it; this machine goes on all the same.
+            InputError: the store refuses it. This machine can resume the job all the same.
         """
-        if self._copy:
+        if self._sync:
             try:
-                self._copy.send()
+                self._sync.upload()
             except OSError as error:
                 raise InputError(
                     f"{self.folder / MANIFEST_NAME}: cannot be written: {error.strerror}; it is "
-                    f"kept in {self._copy.here}"
+                    f"kept in {self._sync.local_path}"
                 ) from error
 
     def done_lookup(self, *, overwrite: bool) -> Callable[[str, str], bool]:
-        """Whether an earlier run made an image (output, fingerprint) and it is still there."""
-        return _holder(self.folder, DigestMap() if overwrite else self._made)
+        """Return a function that tells whether an image can be skipped.
 
-    def append(self, outcome: Outcome) -> Outcome:
-        """Write an outcome's line; one that was skipped has its line already.
+        Args:
+            overwrite: whether to generate everything again, so that the answer is always no.
 
         Returns:
-            The outcome; or, where the line could not be written (a full disk), the outcome as
-            failed, since the next run will not know of the image.
+            A function of an output's name and fingerprint. It is true if the manifest's last
+            line for the output has this fingerprint and the file still exists.
+        """
+        return _done_lookup(self.folder, HashMap() if overwrite else self._fingerprints)
+
+    def append(self, outcome: Outcome) -> Outcome:
+        """Write an outcome's line, unless it was skipped and so has a line already.
+
+        Returns:
+            The outcome. If its line cannot be written (a full disk), it is returned as failed,
+            since the next run will not know about the image.
         """
         if outcome.status is Status.SKIPPED:
             return outcome
@@ -101,7 +105,7 @@ class Manifest:
             "target": outcome.target,
             "status": str(outcome.status),
             "reason": outcome.reason,
-            "model": self._model,
+            "model": self._model_sha256,
             "fingerprint": outcome.fingerprint,
             "seconds": round(outcome.elapsed_s, 4),
         }
@@ -110,28 +114,49 @@ class Manifest:
             if self._file.write(content) != len(content):
                 raise OSError(0, "the disk is full")
         except OSError as error:
-            self._truncate()
+            os.ftruncate(self._file.fileno(), self._size)  # drop the part that was written
             reason = f"the manifest cannot be written: {error.strerror}"
             return replace(outcome, status=Status.FAILED, reason=reason)
         self._size += len(content)
-        if self._copy and self._copy.is_due:
-            with suppress(OSError):  # There is a next time.
-                self._copy.send()
+        if self._sync and self._sync.is_due:
+            with suppress(OSError):  # it is tried again after the next interval
+                self._sync.upload()
         return outcome
-
-    def _truncate(self) -> None:
-        """Drop what a failed write left behind."""
-        os.ftruncate(self._file.fileno(), self._size)
 
 
 def read_manifest(folder: Path) -> Iterator[dict[str, Any]]:
-    """The lines of a results folder's manifest, oldest first; broken lines are passed over.
+    """Yield the lines of a results folder's manifest, oldest first. Broken lines are skipped.
 
     Raises:
-        OSError: it cannot be read.
+        OSError: the manifest cannot be read.
     """
     path = folder / MANIFEST_NAME
-    yield from _entries(known_lines(path) if is_remote(folder) else _lines(path))
+    can_append = storage_of(folder).can_append
+    yield from _entries(_lines(path) if can_append else known_lines(path))
+
+
+def done_lookup(folder: Path, *, overwrite: bool) -> Callable[[str, str], bool]:
+    """Like `Manifest.done_lookup`, without locking or creating anything.
+
+    Raises:
+        InputError: the manifest cannot be read.
+    """
+    if overwrite:
+        return _done_lookup(folder, HashMap())
+    with user_errors(folder / MANIFEST_NAME):
+        return _done_lookup(folder, _last_fingerprints(read_manifest(folder)))
+
+
+def existing_results(folder: Path) -> Callable[[str], bool]:
+    """Return a function that tells whether an output is done, by the manifest's last line for it.
+
+    Raises:
+        InputError: the manifest cannot be read.
+    """
+    with user_errors(folder / MANIFEST_NAME):
+        fingerprints = _last_fingerprints(read_manifest(folder))
+    index = storage_of(folder).index(folder.resolve(), follow_links=False)
+    return lambda output: bool(fingerprints.get(_hash_text(output))) and index.has(output)
 
 
 def _lines(path: Path) -> Iterator[bytes]:
@@ -150,39 +175,26 @@ def _entries(lines: Iterator[bytes]) -> Iterator[dict[str, Any]]:
             yield entry
 
 
-def done_lookup(folder: Path, *, overwrite: bool) -> Callable[[str, str], bool]:
-    """Like `Manifest.holder`, without locking or making anything."""
-    try:
-        made = DigestMap() if overwrite else _fingerprints(read_manifest(folder))
-    except OSError as error:
-        raise InputError(f"{folder / MANIFEST_NAME}: {error.strerror}") from error
-    return _holder(folder, made)
-
-
-def _holder(folder: Path, made: DigestMap) -> Callable[[str, str], bool]:
-    there = Inventory(folder) if is_remote(folder) else None
-
-    def is_there(output: str) -> bool:
-        return there.has(output) if there else (folder / output).is_file()
-
+def _done_lookup(folder: Path, fingerprints: HashMap) -> Callable[[str, str], bool]:
+    index = storage_of(folder).index(folder.resolve(), follow_links=False)
     return lambda output, fingerprint: (
-        made.get(_short(output)) == _short(fingerprint) and is_there(output)
+        fingerprints.get(_hash_text(output)) == _hash_text(fingerprint) and index.has(output)
     )
 
 
-def _fingerprints(entries: Iterator[dict[str, Any]]) -> DigestMap:
-    """By output, 16 bytes each."""
-    made = DigestMap()
+def _last_fingerprints(entries: Iterator[dict[str, Any]]) -> HashMap:
+    """Map each output's hash to that of its last fingerprint, or to 0 if it failed then."""
+    fingerprints = HashMap()
     for entry in entries:
         fingerprint = entry.get("fingerprint")
         if entry.get("status") == Status.FAILED or not isinstance(fingerprint, str):
-            made.put(_short(entry["output"]), 0)
+            fingerprints.put(_hash_text(entry["output"]), 0)
         else:
-            made.put(_short(entry["output"]), _short(fingerprint))
-    return made
+            fingerprints.put(_hash_text(entry["output"]), _hash_text(fingerprint))
+    return fingerprints
 
 
-def _short(text: str) -> int:
-    """64 bits of a text, the same in every process."""
-    short = blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest()
-    return int.from_bytes(short, "little")
+def _hash_text(text: str) -> int:
+    """Return 64 bits of a text, the same in every process."""
+    digest = blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+    return int.from_bytes(digest, "little")

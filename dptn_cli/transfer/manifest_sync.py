@@ -1,8 +1,8 @@
-"""A manifest whose results are behind a URL: kept on this machine, copied to the results.
+"""The manifest of results behind a URL: kept on this machine and copied to the results.
 
-It grows by a line and is locked, which a store can do neither of. So it is kept in a folder of
-the user's cache, one for each URL, and copied to the results' folder now and then: for whoever
-reads the results, and for another machine that goes on.
+A manifest grows by a line and is locked, and a store can do neither. So it is kept in the user's
+cache folder, in one folder for each URL, and copied to the results now and then: for readers of
+the results, and for another machine that resumes the job.
 """
 
 import io
@@ -16,107 +16,115 @@ from typing import BinaryIO
 from dptn_cli.errors import InputError
 from dptn_cli.io.cache import CACHE_VARIABLE, cache_folder
 from dptn_cli.io.files import make_folder
-from dptn_cli.io.paths import digest_of
-from dptn_cli.io.storage import open_bytes, put_file
+from dptn_cli.io.fsspec_storage import location_digest
+from dptn_cli.io.storage import storage_of
 
 INTERVAL_S = 60.0
-MAX_SHARE = 0.05  # of the time that copying may take, however long the manifest
+MAX_SHARE = 0.05  # of a run's time that copying may take, however long the manifest is
 BLOCK = 1 << 16
 
 
-class ManifestCopy:
-    """The copy of a manifest in the folder of its results.
+class ManifestSync:
+    """Keeps a manifest on this machine in step with its copy beside the results.
 
     Args:
-        at: where it is, behind a URL.
+        remote_path: the copy, behind a URL.
 
     Attributes:
-        here: the manifest itself, on this machine.
+        local_path: the manifest on this machine.
 
     Raises:
         InputError: the cache folder cannot be written to.
     """
 
-    def __init__(self, at: Path) -> None:
-        self._at, self.here = at, kept_here(at)
+    def __init__(self, remote_path: Path) -> None:
+        self._remote_path, self.local_path = remote_path, local_path_of(remote_path)
         try:
-            make_folder(self.here.parent)
+            make_folder(self.local_path.parent)
         except InputError as error:
             raise InputError(f"{error}; set ${CACHE_VARIABLE} to a folder for manifests") from error
-        self._sent, self._next_s = -1, 0.0
+        self._uploaded_size, self._next_upload_s = -1, 0.0
 
-    def take_over(self) -> None:
-        """Append what the copy has and the manifest here has not: another machine's lines.
+    def append_new_lines(self) -> None:
+        """Append the copy's lines that the local manifest lacks, which other machines wrote.
 
-        They come last, since whoever wrote them went on later than this machine did.
+        They go last, because whoever wrote them resumed the job after this machine did.
 
         Raises:
-            OSError: the store does not give it, or it cannot be written here.
+            OSError: the store cannot be read, or the local manifest cannot be written.
         """
         with (
-            self.here.open("rb") as ours,
-            _beyond(ours, self._at) as theirs,
-            self.here.open("ab") as file,
+            self.local_path.open("rb") as local,
+            _after_common_lines(local, self._remote_path) as new_lines,
+            self.local_path.open("ab") as file,
         ):
-            shutil.copyfileobj(theirs, file)
+            shutil.copyfileobj(new_lines, file)
 
-    def send(self) -> None:
-        """Copy the manifest as it is; nothing where that has been done.
+    def upload(self) -> None:
+        """Copy the manifest to the results, if it has grown since the last time.
 
         Raises:
-            OSError: the store does not take it.
+            OSError: the store refuses it.
         """
-        size = self.here.stat().st_size
-        if size == self._sent:
+        size = self.local_path.stat().st_size
+        if size == self._uploaded_size:
             return
         started_s = time.monotonic()
         try:
-            put_file(self._at, self.here)
-            self._sent = size
+            storage_of(self._remote_path).upload(self._remote_path, self.local_path)
+            self._uploaded_size = size
         finally:
             ended_s = time.monotonic()
             pause_s = (ended_s - started_s) / MAX_SHARE
-            self._next_s = ended_s + max(INTERVAL_S, pause_s)
+            self._next_upload_s = ended_s + max(INTERVAL_S, pause_s)
 
     @property
     def is_due(self) -> bool:
-        """Whether it is time to send it again."""
-        return time.monotonic() >= self._next_s
+        """Whether it is time to upload again."""
+        return time.monotonic() >= self._next_upload_s
 
 
-def kept_here(at: Path) -> Path:
-    """Where this machine keeps a remote manifest."""
-    return cache_folder() / "results" / digest_of(at.parent) / at.name
+def local_path_of(remote_path: Path) -> Path:
+    """Return where this machine keeps the manifest of remote results."""
+    folder = cache_folder() / "results" / location_digest(remote_path.parent)
+    return folder / remote_path.name
 
 
-def known_lines(at: Path) -> Iterator[bytes]:
-    """The lines of a remote manifest: those that this machine has, and others' after them.
+def known_lines(remote_path: Path) -> Iterator[bytes]:
+    """Yield the lines of a remote manifest: this machine's, then those that only the copy has.
 
     Raises:
-        OSError: the store does not give it.
+        OSError: the store cannot be read.
     """
-    here = kept_here(at)
-    with here.open("rb") if here.is_file() else io.BytesIO() as ours:
-        yield from ours
-        ours.seek(0)
-        with _beyond(ours, at) as theirs:
-            yield from theirs
+    local_path = local_path_of(remote_path)
+    with local_path.open("rb") if local_path.is_file() else io.BytesIO() as local:
+        yield from local
+        local.seek(0)
+        with _after_common_lines(local, remote_path) as new_lines:
+            yield from new_lines
 
 
-def _beyond(ours: BinaryIO, at: Path) -> BinaryIO:
-    """A remote file, open after the whole lines that it and ours begin with alike."""
+def _after_common_lines(local: BinaryIO, remote_path: Path) -> BinaryIO:
+    """Open the remote manifest, positioned after the whole lines that it shares with the local one.
+
+    Both begin alike, as one was a copy of the other once. The last common line break is searched
+    for block by block, because a manifest may be larger than the memory.
+    """
     try:
-        theirs = open_bytes(at)
+        remote = storage_of(remote_path).open_bytes(remote_path)
     except FileNotFoundError:
         return io.BytesIO()
-    position = common = 0
-    alike = BLOCK
-    while alike == BLOCK:
-        one, other = ours.read(BLOCK), theirs.read(BLOCK)
-        alike = len(one) if one == other else len(os.path.commonprefix([one, other]))
-        line_end = one[:alike].rfind(b"\n")
+    position = common_end = 0
+    equal_bytes = BLOCK
+    while equal_bytes == BLOCK:
+        local_block, remote_block = local.read(BLOCK), remote.read(BLOCK)
+        if local_block == remote_block:  # nearly always, and `commonprefix` is slow
+            equal_bytes = len(local_block)
+        else:
+            equal_bytes = len(os.path.commonprefix([local_block, remote_block]))
+        line_end = local_block[:equal_bytes].rfind(b"\n")
         if line_end >= 0:
-            common = position + line_end + 1
-        position += alike
-    theirs.seek(common)
-    return theirs
+            common_end = position + line_end + 1
+        position += equal_bytes
+    remote.seek(common_end)
+    return remote

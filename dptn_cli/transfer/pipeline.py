@@ -1,4 +1,4 @@
-"""The loop: read ahead, run, write behind. A run's threads are all started here."""
+"""The pipeline: read ahead, infer, write behind. All threads of a run are started here."""
 
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
@@ -9,15 +9,15 @@ from typing import TypeVar
 
 from dptn_cli.enums import Status
 from dptn_cli.transfer.infer import infer
-from dptn_cli.transfer.reader import Reader
+from dptn_cli.transfer.reader import DryReader, Reader
 from dptn_cli.transfer.settings import BatchRunner, Settings, StageSeconds
-from dptn_cli.transfer.tasks import outcome_of
 from dptn_cli.transfer.writer import ResultWriter
 from dptn_cli.types import Item, Job, Outcome
 
-WINDOW = 16  # batches' worth of items among which those of one source are brought together
-READ_AHEAD = 3  # batches being read while one runs
-WRITE_BEHIND = 3  # batches being written while one runs
+WINDOW = 16  # batches' worth of items, among which those of one source are brought together
+READ_AHEAD = 3  # batches being read while one is inferred
+WRITE_BEHIND = 3  # batches being written while one is inferred
+PREVIEW_CHUNK = 8
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -26,75 +26,81 @@ R = TypeVar("R")
 def run(
     job: Job, session: BatchRunner, settings: Settings, stages: StageSeconds | None = None
 ) -> Iterator[Outcome]:
-    """Make every image of a job.
+    """Generate every image of a job.
 
     Args:
-        job: as `transfer.plan.make_job` checked it.
-        session: makes the images of a batch.
-        settings: how.
-        stages: is added to, if given.
+        job: as `plan.make_job` returns it.
+        session: generates the images of a batch.
+        settings: how the job is run.
+        stages: receives the time spent in each stage; None to discard it.
 
     Yields:
-        One outcome an item, in the order in which they end, until all have or a stop is asked.
+        One outcome for each item, in the order in which they end, until all have ended or
+        `settings.stop` returns True.
     """
     stages = stages or StageSeconds()
-    disk = ResultWriter(job)
+    writer = ResultWriter(job)
     writing: deque[Future[tuple[Outcome, float]]] = deque()
     max_writing = (WRITE_BEHIND + settings.streams) * settings.batch_size
     with (
-        ThreadPoolExecutor(settings.workers, thread_name_prefix="dptn") as pool,
-        ThreadPoolExecutor(settings.streams, thread_name_prefix="dptn-lane") as streams,
+        ThreadPoolExecutor(settings.workers, thread_name_prefix="dptn") as workers,
+        ThreadPoolExecutor(settings.streams, thread_name_prefix="dptn-stream") as streams,
     ):
         chunks = chunks_of(job, settings.batch_size)
-        reader = Reader(job, settings.is_done, disk)
+        reader = Reader(job, settings.is_done, writer)
+        # Behind a URL most workers wait for a read, so half of them read ahead.
         max_reading = max(READ_AHEAD + settings.streams, settings.workers // 2 if job.remote else 0)
-        reads = _ahead(pool, reader.read, chunks, max_reading)
+        reads = _map_ahead(workers, reader.read, chunks, max_reading)
         wanted = takewhile(lambda _: not settings.stop(), reads)
-        for batch in _ahead(streams, partial(infer, session), wanted, settings.streams):
-            stages.read += batch.read_s
-            stages.infer += batch.elapsed_s
-            yield from batch.ended
-            writing.extend(pool.submit(disk.write, *one) for one in batch.made)
+        for chunk in _map_ahead(streams, partial(infer, session), wanted, settings.streams):
+            stages.read += chunk.read_s
+            stages.infer += chunk.infer_s
+            yield from chunk.ended
+            writing.extend(workers.submit(writer.write, *pair) for pair in chunk.generated)
             while writing and (writing[0].done() or len(writing) > max_writing):
-                yield _written(writing.popleft(), stages)
+                yield _wait_for(writing.popleft(), stages)
         for future in writing:
-            yield _written(future, stages)
+            yield _wait_for(future, stages)
         reads.close()
 
 
-def _written(future: Future[tuple[Outcome, float]], stages: StageSeconds) -> Outcome:
+def _wait_for(future: Future[tuple[Outcome, float]], stages: StageSeconds) -> Outcome:
     outcome, elapsed_s = future.result()
     stages.write += elapsed_s
     return outcome
 
 
 class ChunkMaker:
-    """Makes chunks of a job from reading to writing, for whoever brings the threads.
+    """Generates chunks of a job, from reading to writing, in the caller's threads.
 
     Args:
-        job: whose items they are.
-        session: makes the images of a batch.
+        job: the job that the items belong to.
+        session: generates the images of a batch.
         is_done: as in `Settings`.
     """
 
     def __init__(self, job: Job, session: BatchRunner, is_done: Callable[[str, str], bool]) -> None:
-        self._session, self._disk = session, ResultWriter(job)
-        self._reader = Reader(job, is_done, self._disk)
+        self._session, self._writer = session, ResultWriter(job)
+        self._reader = Reader(job, is_done, self._writer)
 
     def make(self, items: list[Item]) -> tuple[list[Outcome], StageSeconds]:
-        """Make the images of a chunk; one outcome an item."""
-        batch = infer(self._session, self._reader.read(items))
-        stages = StageSeconds(batch.read_s, batch.elapsed_s)
-        outcomes = list(batch.ended)
-        for task, image in batch.made:
-            outcome, elapsed_s = self._disk.write(task, image)
+        """Generate the images of a chunk.
+
+        Returns:
+            One outcome for each item, and the time spent in each stage.
+        """
+        chunk = infer(self._session, self._reader.read(items))
+        stages = StageSeconds(chunk.read_s, chunk.infer_s)
+        outcomes = list(chunk.ended)
+        for task, image in chunk.generated:
+            outcome, elapsed_s = self._writer.write(task, image)
             stages.write += elapsed_s
             outcomes.append(outcome)
         return outcomes, stages
 
 
 def chunks_of(job: Job, batch_size: int) -> Iterator[list[Item]]:
-    """Chunks of up to `batch_size` items, those of one source next to each other."""
+    """Yield chunks of up to `batch_size` items, with those of one source next to each other."""
     items = job.items()
     while window := list(islice(items, WINDOW * batch_size)):
         window.sort(key=lambda item: item.source_path)
@@ -103,34 +109,28 @@ def chunks_of(job: Job, batch_size: int) -> Iterator[list[Item]]:
 
 
 def preview(job: Job, is_done: Callable[[str, str], bool]) -> Iterator[Outcome]:
-    """What `run` would do, without inference: done stands for what would be made."""
-    reader = Reader(job, is_done, ResultWriter(job))
-    for chunk in chunks_of(job, batch_size=8):
-        undetected = [item for item in chunk if item.undetected and not item.unusable]
-        yield from (outcome_of(item, Status.DONE, "poses to be detected") for item in undetected)
-        read = reader.read([i for i in chunk if i.unusable or not i.undetected])
-        yield from read.ended
-        yield from (outcome_of(task.item, Status.DONE, task=task) for task in read.tasks)
+    """Find out what `run` would do, without inference. `DONE` stands for an image to generate."""
+    reader = DryReader(job, is_done)
+    for chunk in chunks_of(job, PREVIEW_CHUNK):
+        pending = [item for item in chunk if item.pose_pending and not item.failure_reason]
+        for item in pending:
+            reason = "poses to be detected"
+            yield Outcome(item.output, item.source, item.target, Status.DONE, reason)
+        ended, tasks = reader.read(
+            [item for item in chunk if item.failure_reason or not item.pose_pending]
+        )
+        yield from ended
+        yield from (task.ended(Status.DONE) for task in tasks)
 
 
-def items_in_place(job: Job, is_done: Callable[[str, str], bool]) -> Iterator[Item]:
-    """The items whose images are there, as the list has them."""
-    reader = Reader(job, is_done, ResultWriter(job))
-    items = job.items()
-    while chunk := list(islice(items, WINDOW)):
-        ended = reader.read(chunk).ended
-        there = {outcome.output for outcome in ended if outcome.status is Status.SKIPPED}
-        yield from (item for item in chunk if item.output in there)
-
-
-def _ahead(
-    pool: ThreadPoolExecutor, work: Callable[[T], R], inputs: Iterable[T], ahead: int
+def _map_ahead(
+    pool: ThreadPoolExecutor, function: Callable[[T], R], inputs: Iterable[T], ahead: int
 ) -> Generator[R]:
-    """Like map(work, inputs), in order, with `ahead` results being made beforehand."""
+    """Like `map(function, inputs)`, in order, with `ahead` results being computed beforehand."""
     pending: deque[Future[R]] = deque()
     try:
         for value in inputs:
-            pending.append(pool.submit(work, value))
+            pending.append(pool.submit(function, value))
             if len(pending) > ahead:
                 yield pending.popleft().result()
         while pending:

@@ -1,8 +1,7 @@
-"""From what the user named to a checked job: everything is looked at before anything starts."""
+"""From options to a checked job. Everything is checked before anything starts."""
 
-import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import islice, product
 from operator import attrgetter
@@ -11,41 +10,44 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from dptn_cli.enums import Fit, ImageFormat, Retarget
-from dptn_cli.errors import InputError
-from dptn_cli.io.files import IMAGE_SUFFIXES, checked_name, without_image_suffix
-from dptn_cli.io.image_folders import ImageFile, Present, find_images, looked_at
+from dptn_cli.errors import InputError, user_errors
+from dptn_cli.io.image_folders import ImageFile, ImageIndex, find_images
 from dptn_cli.io.images import PUBLISHED_JPEG_QUALITY
 from dptn_cli.io.pair_list import read_pairs
-from dptn_cli.io.paths import is_remote
-from dptn_cli.io.storage import is_file, is_folder, names_in
+from dptn_cli.io.paths import IMAGE_SUFFIXES, checked_name, without_image_suffix
+from dptn_cli.io.storage import storage_of
 from dptn_cli.keypoints import PoseFiles
-from dptn_cli.transfer.checks import PairChecks, Row
-from dptn_cli.types import JOINTS, MISSING, FoundPose, Item, Job, Model
+from dptn_cli.transfer.checks import MAX_NAMES_SHOWN, PairChecks, Row, name_with_people
+from dptn_cli.transfer.pose_lookup import PoseLookup, PoseTarget
+from dptn_cli.types import JOINTS, MISSING, Failure, FoundPose, Item, Job, Model
 
-KEYPOINTS_NAME = "keypoints.csv"
 RESULT_SUFFIXES = (".png", ".jpg", ".jpeg")
-NAMES_KEPT = 1 << 16  # of images, between one row that names them and the next
-NOBODY = FoundPose("", np.full((JOINTS, 2), MISSING), np.zeros(JOINTS))
+CACHED_NAMES = 1 << 16  # of images, between one row that names them and the next
+NO_POSE = FoundPose("", np.full((JOINTS, 2), MISSING), np.zeros(JOINTS))
 
 
 @dataclass(frozen=True)
 class Request:
-    """What `dptn transfer` was asked for.
+    """The options of a transfer job: either `pairs`, or `sources` with `poses`.
 
     Attributes:
         out: the results folder.
-        pairs: a pair list; or None, and `sources` with `poses` instead.
-        images: folder of the pair list's images; None: the list's own folder.
+        pairs: a pair list.
+        images: folder of the pair list's images; None for the list's own folder.
         sources: images and folders of images.
-        poses: folders of images, pose files, and folders of pose files.
-        keypoints: pose files and folders of such.
-        result_format: of results without a name of their own.
-        jpeg_quality: of results in JPEG.
-        limit: only the first so many items; None: all.
-        shard: results in numbered subfolders, this many of the list's items in each; None: not.
-        fit: how images of other sizes become the model's.
-        retarget: of target poses to the source person; None: scale with `poses`, else none.
-        detected: poses that no file has, by image; or why there is none.
+        poses: images, folders of images, pose files and folders of pose files. Every source is
+            shown in each of their poses.
+        keypoints: pose files and folders of pose files for all images.
+        result_format: file format of results without a name of their own.
+        jpeg_quality: quality of JPEG results, 1 to 100.
+        limit: number of items to generate, from the first one on; None for all.
+        shard: number of items in each numbered subfolder of results; None for no subfolders.
+        fit: how images of other sizes are brought to the model's size.
+        retarget: whether target poses are scaled to the source person. None scales them with
+            `poses`, and does not with `pairs`.
+
+    Raises:
+        InputError: the options do not go together.
     """
 
     out: Path
@@ -60,250 +62,253 @@ class Request:
     shard: int | None = None
     fit: Fit = Fit.AUTO
     retarget: Retarget | None = None
-    detected: Mapping[Path, FoundPose | str] = field(default_factory=dict)
 
-
-class Poses:
-    """Where keypoints are looked up: files the user named, those beside the images, detected.
-
-    Args:
-        named: the files as they were read.
-        folders: whose `keypoints.csv` counts.
-        detected: by image; or why there is none.
-    """
-
-    def __init__(
-        self,
-        named: PoseFiles,
-        folders: Iterable[Path],
-        detected: Mapping[Path, FoundPose | str],
-    ) -> None:
-        self._named, self._detected = named, detected
-        self._beside = {
-            folder: PoseFiles(folder / KEYPOINTS_NAME)
-            for folder in dict.fromkeys(folders)
-            if looked_at(is_file, folder / KEYPOINTS_NAME)
-        }
-
-    def find(self, image: ImageFile, *others: Path) -> FoundPose | str | None:
-        """The pose of an image, why none was detected, or None where nothing is known.
-
-        Args:
-            image: whose pose.
-            others: further folders whose `keypoints.csv` counts.
-
-        Raises:
-            InputError: its line or entry is broken.
-        """
-        beside = (self._beside.get(folder) for folder in (image.folder, *others))
-        for files in (self._named, *beside):
-            if files is not None and (found := files.find(image.name)):
-                return found
-        return self._detected.get(image.place)
+    def __post_init__(self) -> None:
+        if self.pairs and (self.sources or self.poses):
+            raise InputError("either --pairs, or SOURCES with --poses; not both")
+        if not self.pairs and not (self.sources and self.poses):
+            raise InputError("nothing to do: pass --pairs PAIRS.csv, or SOURCES with --poses")
+        if self.images and not self.pairs:
+            raise InputError("--images goes with --pairs")
 
 
 @dataclass(frozen=True)
-class PoseTarget(ImageFile):
-    """A target whose pose is looked for in pose files of its own first.
+class _Listing:
+    """The pairs of a job, which can be iterated over repeatedly, and how to look things up.
 
-    A source of the same name is another image, and is not to get this pose.
+    Attributes:
+        rows: iterates over the pairs from the start at each call.
+        pose_of: returns the pose of an image, or None if no file has one.
+        image_index: which images exist.
+        target_folders: the folders of the targets.
     """
 
-    files: PoseFiles
-
-    __hash__ = ImageFile.__hash__
-
-    @property
-    def key(self) -> tuple[object, ...]:
-        """What tells it from others."""
-        return (*super().key, id(self.files))
-
-
-@dataclass(frozen=True)
-class Listing:
-    """The pairs to make, readable again and again, and where their images and poses are."""
-
-    pairs: Callable[[], Iterator[Row]]
-    pose: Callable[[ImageFile], FoundPose | str | None]
-    present: Present
+    rows: Callable[[], Iterator[Row]]
+    pose_of: Callable[[ImageFile], FoundPose | None]
+    image_index: ImageIndex
     target_folders: tuple[Path, ...]
 
 
 def make_job(request: Request, model: Model) -> Job:
-    """Read and check everything, in one pass and little memory, however long the list.
+    """Read and check everything in one pass, in little memory however long the list is.
 
-    Two pairs that would write one file are found before anything starts, and so are missing
-    images and poses: see `transfer.checks`. With `shard` too, results must differ in name, so
-    that the subfolders can be emptied into one.
+    Two pairs with the same output, and missing images and poses, are found before anything
+    starts: see `checks`. With `shard` too the results must differ in name, so that the
+    subfolders can be merged into one.
 
     Args:
-        request: what was asked for.
-        model: what the images will be made with.
+        request: the options.
+        model: the model that will generate the images.
 
     Raises:
-        InputError: one error with all the problems found.
+        InputError: one error with every problem found.
     """
-    check_out(request.out)
-    listing = _from_pair_list(request) if request.pairs else _from_folders(request)
-    checks = PairChecks(listing.pose, listing.present.has)
-    checks.look_at(listing.pairs)
+    check_output_folder(request.out)
+    listing = _listing_of_pairs(request) if request.pairs else _listing_of_folders(request)
+    checks = PairChecks(listing.pose_of, listing.image_index.has)
+    checks.check(listing.rows)
+    locations = (request.out, *request.sources, *listing.target_folders)
     return Job(
         model=model,
         out=request.out,
         jpeg_quality=request.jpeg_quality,
         planned=checks.planned,
         items=lambda: _items(listing, request.shard),
-        missing_sources=tuple(checks.missing),
+        missing_sources=tuple(checks.missing_sources),
         multi_person_count=checks.multi_person_count,
         multi_person_names=tuple(checks.multi_person_names),
         target_folders=listing.target_folders,
-        missing_pose=tuple(image.place for image in checks.missing_pose),
+        missing_pose={image.path: image.name for image in checks.missing_pose},
         fit=request.fit,
         retarget=request.retarget or (Retarget.NONE if request.pairs else Retarget.SCALE),
-        remote=any(map(is_remote, (request.out, *request.sources, *listing.target_folders))),
+        remote=any(storage_of(location).is_remote for location in locations),
     )
 
 
-def check_out(out: Path) -> None:
-    """Make sure that results could be written, and leave nothing behind.
+def with_poses(job: Job, poses: Mapping[Path, FoundPose | Failure]) -> Job:
+    """Return the job with poses that were detected after it was planned.
+
+    Args:
+        job: a job whose `missing_pose` lists images.
+        poses: by image, its pose or why none was found. Images that are left out stay pending.
+    """
+    crowded = [
+        name_with_people(job.missing_pose.get(path, path.name), pose)
+        for path, pose in poses.items()
+        if isinstance(pose, FoundPose) and pose.people > 1
+    ]
+    return replace(
+        job,
+        items=lambda: (_with_poses(item, poses) for item in job.items()),
+        missing_pose={path: name for path, name in job.missing_pose.items() if path not in poses},
+        multi_person_count=job.multi_person_count + len(crowded),
+        multi_person_names=(*job.multi_person_names, *crowded)[:MAX_NAMES_SHOWN],
+    )
+
+
+def _with_poses(item: Item, poses: Mapping[Path, FoundPose | Failure]) -> Item:
+    if not item.pose_pending:
+        return item
+    reasons = [item.failure_reason] if item.failure_reason else []
+    if item.source_pose_pending:
+        pose = poses.get(item.source_path)
+        if isinstance(pose, FoundPose):
+            item = replace(item, source_pose=pose.pose, source_pose_pending=False)
+        elif pose is not None:
+            reasons.append(f"{item.source}: {pose.reason}")
+    if item.target_pose_pending and item.target_path is not None:
+        pose = poses.get(item.target_path)
+        if isinstance(pose, FoundPose):
+            item = replace(
+                item,
+                target_pose=pose.pose,
+                target_size=pose.image_size,
+                target_pose_pending=False,
+            )
+        elif pose is not None:
+            reasons.append(f"{item.target}: {pose.reason}")
+    return replace(item, failure_reason="; ".join(dict.fromkeys(reasons)))
+
+
+def check_output_folder(folder: Path) -> None:
+    """Make sure that files could be written to a folder, and leave nothing behind.
 
     Raises:
-        InputError: `out`, or what stands above it, is a file or cannot be written to.
+        InputError: the folder or a parent of it is a file or cannot be written to.
     """
-    if is_remote(out):
-        if looked_at(is_file, out):
-            raise InputError(f"{out}: cannot hold results, because it is a file")
-        return  # run.json, put there first, tells whether it can be written to.
-    above = out
-    while not above.exists() and above != above.parent:
-        above = above.parent
-    if not above.is_dir():
-        raise InputError(f"{out}: cannot hold results, because {above} is a file")
-    try:
-        with tempfile.TemporaryFile(dir=above):
-            pass
-    except OSError as error:
-        raise InputError(f"{out}: {above} cannot be written to: {error.strerror}") from error
+    with user_errors(folder):
+        storage_of(folder).check_writable(folder)
 
 
-def check_out_file(out: Path) -> None:
-    """Likewise for a single file, before the work that it is to hold.
+def check_output_file(path: Path) -> None:
+    """Make sure that a file could be written, before the work whose result it will hold.
 
     Raises:
-        InputError: `out` is a folder, or it cannot be written where it is to be.
+        InputError: the path is a folder, or cannot be written.
     """
-    if out.is_dir():
-        raise InputError(f"{out}: is a folder; name a file in it")
-    check_out(out.parent)
+    if path.is_dir():
+        raise InputError(f"{path}: is a folder; name a file in it")
+    check_output_folder(path.parent)
 
 
-def _items(listing: Listing, shard: int | None) -> Iterator[Item]:
-    pose = lru_cache(maxsize=4096)(listing.pose)
-    place = lru_cache(maxsize=4096)(attrgetter("place"))
-    for number, (source, target, output) in enumerate(listing.pairs()):
-        poses = (pose(source), pose(target))
-        names = (source.name, target.name)
-        reasons = [f"{n}: {p}" for n, p in zip(names, poses, strict=True) if isinstance(p, str)]
-        source_found, target_found = (p if isinstance(p, FoundPose) else NOBODY for p in poses)
+def _items(listing: _Listing, shard: int | None) -> Iterator[Item]:
+    pose_of = lru_cache(maxsize=4096)(listing.pose_of)
+    path_of = lru_cache(maxsize=4096)(attrgetter("path"))
+    for number, (source, target, output) in enumerate(listing.rows()):
+        source_pose, target_pose = pose_of(source), pose_of(target)
         try:
-            target_path = place(target) if listing.present.has(target) else None
+            target_path = path_of(target) if listing.image_index.has(target) else None
         except InputError:
             target_path = None
         yield Item(
             output=f"{number // shard:05}/{output}" if shard else output,
             source=source.name,
             target=target.name,
-            source_path=place(source),
+            source_path=path_of(source),
             target_path=target_path,
-            source_pose=source_found.pose,
-            target_pose=target_found.pose,
-            target_size=target_found.image_size,
-            unusable="; ".join(dict.fromkeys(reasons)),
-            undetected=None in poses,
+            source_pose=(source_pose or NO_POSE).pose,
+            target_pose=(target_pose or NO_POSE).pose,
+            target_size=(target_pose or NO_POSE).image_size,
+            source_pose_pending=source_pose is None,
+            target_pose_pending=target_pose is None,
         )
 
 
-def _from_pair_list(request: Request) -> Listing:
-    listed = request.pairs
-    assert listed is not None
-    folder = (request.images or listed.parent).resolve()
-    if not looked_at(is_folder, folder):
+def _listing_of_pairs(request: Request) -> _Listing:
+    pair_list = request.pairs
+    assert pair_list is not None
+    folder = (request.images or pair_list.parent).resolve()
+    if not _is_dir(folder):
         raise InputError(f"{folder}: no such folder of images")
-    beside = listed.parent.resolve()
-    poses = Poses(PoseFiles(*request.keypoints), [folder, beside], request.detected)
+    list_folder = pair_list.parent.resolve()
+    lookup = PoseLookup(PoseFiles(*request.keypoints), [folder, list_folder])
 
-    @lru_cache(maxsize=NAMES_KEPT)
-    def image(name: str) -> ImageFile:
+    @lru_cache(maxsize=CACHED_NAMES)
+    def image_file(name: str) -> ImageFile:
         return ImageFile(folder, name)
 
-    def pairs() -> Iterator[Row]:
-        for pair in islice(read_pairs(listed), request.limit):
-            output = _output(*pair, request.result_format)
-            yield image(pair.source), image(pair.target), output
+    def rows() -> Iterator[Row]:
+        for pair in islice(read_pairs(pair_list), request.limit):
+            output = _output_name(*pair, request.result_format)
+            yield image_file(pair.source), image_file(pair.target), output
 
-    return Listing(pairs, lambda image: poses.find(image, beside), Present(), (folder,))
+    return _Listing(rows, lambda image: lookup.find(image, list_folder), ImageIndex(), (folder,))
 
 
-def _from_folders(request: Request) -> Listing:
+def _listing_of_folders(request: Request) -> _Listing:
     sources = list(find_images(request.sources, exclude=request.out))
     if not sources:
         raise InputError(f"no images in {', '.join(map(str, request.sources))}")
-    targets = [target for path in request.poses for target in _targets(path, request.out)]
+    targets = [target for path in request.poses for target in _find_targets(path, request.out)]
     if not targets:
         raise InputError(f"no poses in {', '.join(map(str, request.poses))}")
     folders = [image.folder for image in (*sources, *targets)]
-    poses = Poses(PoseFiles(*request.keypoints), folders, request.detected)
+    lookup = PoseLookup(PoseFiles(*request.keypoints), folders)
 
-    def pose(image: ImageFile) -> FoundPose | str | None:
-        own = image.files.find(image.name) if isinstance(image, PoseTarget) else None
-        return own or poses.find(image)
-
-    def pairs() -> Iterator[Row]:
+    def rows() -> Iterator[Row]:
         for source, target in islice(product(sources, targets), request.limit):
-            yield source, target, _output(source.name, target.name, None, request.result_format)
+            output = _output_name(source.name, target.name, None, request.result_format)
+            yield source, target, output
 
-    return Listing(pairs, pose, Present(), tuple(dict.fromkeys(one.folder for one in targets)))
+    target_folders = tuple(dict.fromkeys(target.folder for target in targets))
+    return _Listing(rows, lookup.find, ImageIndex(), target_folders)
 
 
-def _targets(path: Path, out: Path) -> Iterator[ImageFile]:
-    """What one of --poses stands for: images, and the names in pose files."""
-    folder, is_image = path.resolve(), path.suffix.lower() in IMAGE_SUFFIXES
-    images: list[ImageFile] = []
-    if looked_at(is_file, path) and not is_image:
-        folder = folder.parent
-    else:
-        images = list(find_images([path], exclude=out))
-        if not looked_at(is_folder, path) or (images and not _has_json(path)):
-            yield from images
-            return
-    files = PoseFiles(path)
-    yield from (PoseTarget(one.folder, one.name, files) for one in images)
-    known = {name for one in images for name in (one.name, without_image_suffix(one.name))}
-    for name in files.names():
-        if name not in known:
-            yield PoseTarget(folder, checked_name(name), files)
+def _find_targets(path: Path, out: Path) -> Iterator[ImageFile]:
+    """Find the targets that one value of --poses stands for.
+
+    It is an image or a pattern, a pose file, or a folder with images, pose files or both.
+    """
+    is_dir = _is_dir(path)
+    with user_errors(path):
+        is_pose_file = storage_of(path).is_file(path) and path.suffix.lower() not in IMAGE_SUFFIXES
+    if is_pose_file:
+        yield from _targets_in_pose_files(path, path.resolve().parent, images=[])
+        return
+    images = list(find_images([path], exclude=out))
+    if not is_dir or (images and not _has_json(path)):
+        yield from images
+        return
+    yield from _targets_in_pose_files(path, path.resolve(), images)
+
+
+def _targets_in_pose_files(
+    path: Path, folder: Path, images: list[ImageFile]
+) -> Iterator[ImageFile]:
+    """Yield the images of a folder, then the names in its pose files that have no image."""
+    pose_files = PoseFiles(path)
+    yield from (PoseTarget(image.folder, image.name, pose_files) for image in images)
+    names = {image.name for image in images}
+    names |= {without_image_suffix(name) for name in names}
+    for name in pose_files.names():
+        if name not in names:
+            yield PoseTarget(folder, checked_name(name), pose_files)
+
+
+def _is_dir(path: Path) -> bool:
+    with user_errors(path):
+        return storage_of(path).is_dir(path)
 
 
 def _has_json(folder: Path) -> bool:
-    if is_remote(folder):
-        return any(name.endswith(".json") for name in names_in(folder))
-    return any(folder.rglob("*.json"))
+    with user_errors(folder):
+        return any(name.endswith(".json") for name in storage_of(folder).list_files(folder))
 
 
-def _output(source: str, target: str, output: str | None, fmt: ImageFormat) -> str:
-    """The result's name: as listed, or the published naming in the source's folder."""
+def _output_name(source: str, target: str, output: str | None, fmt: ImageFormat) -> str:
+    """Return the name of a result: as listed, or the published naming in the source's folder."""
     if output:
         has_suffix = PurePosixPath(output).suffix.lower() in RESULT_SUFFIXES
         return output if has_suffix else f"{output}.{fmt}"
     return f"{_folder_and_stem(source)}_2_{_stem(target)}_vis.{fmt}"
 
 
-@lru_cache(maxsize=NAMES_KEPT)
+@lru_cache(maxsize=CACHED_NAMES)
 def _folder_and_stem(name: str) -> str:
     path = PurePosixPath(name)
     return (path.parent / path.stem).as_posix()
 
 
-@lru_cache(maxsize=NAMES_KEPT)
+@lru_cache(maxsize=CACHED_NAMES)
 def _stem(name: str) -> str:
     return PurePosixPath(name).stem

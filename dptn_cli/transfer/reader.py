@@ -1,26 +1,40 @@
-"""From items to batches: images, poses, and the fingerprints that tell what was made before."""
+"""From items to batches: sources, poses, and the fingerprints of what was generated before."""
 
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from hashlib import blake2b
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from dptn_cli.enums import Status
 from dptn_cli.errors import InputError
-from dptn_cli.io.images import crop_to_network, decode_image, size_of
-from dptn_cli.io.storage import read_bytes
-from dptn_cli.transfer.framing import FramedPose, frame_source, frame_target
-from dptn_cli.transfer.tasks import Task, failed, outcome_of, reason_of
+from dptn_cli.io.images import decode_image, decode_size
+from dptn_cli.io.resize import crop_to_network
+from dptn_cli.io.storage import storage_of
+from dptn_cli.transfer.framing import FramedPose, frame_item_target, frame_source
+from dptn_cli.transfer.tasks import Task, failed, reason_of
 from dptn_cli.transfer.writer import ResultWriter, is_jpeg
 from dptn_cli.types import Batch, ImageU8, Item, Job, Outcome, Size
+
+CHECKED_SOURCES = 1 << 14  # that a dry run remembers, at about 1 kB each
 
 
 @dataclass
 class ReadChunk:
-    """A chunk of items after reading: some have ended already, the rest make a batch."""
+    """A chunk of items after reading: some have ended already, the rest form a batch.
+
+    Attributes:
+        ended: outcomes of the items that failed or are skipped.
+        tasks: the T items to generate.
+        sources: their S distinct source images, each (H, W, 3) uint8 at the network's size.
+        source_poses: the source poses, each (18, 2) float32, pixels of the network's image.
+        source_index: for each task, the position of its source in `sources`.
+        elapsed_s: time spent reading, seconds.
+    """
 
     ended: list[Outcome] = field(default_factory=list)
     tasks: list[Task] = field(default_factory=list)
@@ -30,7 +44,7 @@ class ReadChunk:
     elapsed_s: float = 0.0
 
     def batch(self, rows: Sequence[int]) -> Batch:
-        """The batch of some of the tasks, with no more sources than they need."""
+        """Return the batch of some tasks, with no more sources than they need."""
         used = sorted({self.source_index[row] for row in rows})
         return Batch(
             sources=np.stack([self.sources[i] for i in used]),
@@ -41,74 +55,171 @@ class ReadChunk:
 
 
 class Reader:
-    """Turns chunks of items into batches. Used from several threads."""
+    """Turns chunks of items into batches. Used from several threads.
 
-    def __init__(self, job: Job, is_done: Callable[[str, str], bool], disk: ResultWriter) -> None:
-        self._job, self._holds, self._disk = job, is_done, disk
+    Args:
+        job: the job that the items belong to.
+        is_done: returns whether an image (name of the result, fingerprint) can be skipped.
+        writer: the job's writer; once its disk is full, sources are not read any more.
+    """
+
+    def __init__(self, job: Job, is_done: Callable[[str, str], bool], writer: ResultWriter) -> None:
+        self._job, self._is_done, self._writer = job, is_done, writer
 
     def read(self, items: list[Item]) -> ReadChunk:
-        """Read a chunk; whatever is wrong with an item ends that item alone."""
+        """Read a chunk. Whatever is wrong with an item ends that item alone."""
         started_s = time.perf_counter()
-        read = ReadChunk()
-        by_source: dict[tuple[str, bytes], list[Item]] = {}
-        for item in items:
-            if item.unusable or item.undetected:
-                read.ended.append(failed(item, item.unusable or "its keypoints are missing"))
-                continue
-            key = (str(item.source_path), item.source_pose.tobytes())
-            by_source.setdefault(key, []).append(item)
-        for group in by_source.values():
+        chunk = ReadChunk()
+        for group in _group_by_source(items, chunk.ended):
             try:
-                self._read_source(group, read)
-            except Exception as error:  # A stranger's file must not end the run.
-                known = {outcome.output for outcome in read.ended}
-                known |= {task.item.output for task in read.tasks}
-                left = [item for item in group if item.output not in known]
-                read.ended += [failed(item, reason_of(error)) for item in left]
-        read.elapsed_s = time.perf_counter() - started_s
-        share = read.elapsed_s / max(1, len(read.tasks))
-        read.tasks = [replace(task, elapsed_s=share) for task in read.tasks]
-        return read
+                self._read_group(group, chunk)
+            except Exception as error:  # a broken file must not end the run
+                known = {outcome.output for outcome in chunk.ended}
+                known |= {task.item.output for task in chunk.tasks}
+                rest = [item for item in group if item.output not in known]
+                chunk.ended += [failed(item, reason_of(error)) for item in rest]
+        chunk.elapsed_s = time.perf_counter() - started_s
+        share_s = chunk.elapsed_s / max(1, len(chunk.tasks))
+        chunk.tasks = [replace(task, elapsed_s=share_s) for task in chunk.tasks]
+        return chunk
 
-    def _read_source(self, group: list[Item], read: ReadChunk) -> None:
-        if self._disk.full:
-            raise InputError(f"not made: {self._disk.full}")
-        data = read_bytes(group[0].source_path)
-        spec = self._job.model.spec
-        size = _header_size(data) or spec.image_size
-        source = frame_source(group[0].source_pose, size, spec, self._job.fit)
-        common = blake2b(data, digest_size=16)
-        common.update(self._job.model.sha256.encode() + source.on_network.tobytes())
-        if source.crop:
-            common.update(repr(source.crop).encode())
-        tasks = []
-        for item in group:
+    def _read_group(self, group: list[Item], chunk: ReadChunk) -> None:
+        """Read the items of one source image and pose."""
+        if self._writer.full_reason:
+            raise InputError(f"not generated: {self._writer.full_reason}")
+        data = _read_bytes(group[0].source_path)
+        source, tasks = plan_tasks(
+            self._job, group, _header_size(data), blake2b(data, digest_size=16), chunk.ended
+        )
+        tasks = skip_done(tasks, self._is_done, chunk.ended)
+        if not tasks:
+            return
+        network_size = self._job.model.spec.network_size
+        image_u8 = crop_to_network(decode_image(data), source.crop, network_size)
+        chunk.source_index += [len(chunk.sources)] * len(tasks)
+        chunk.sources.append(image_u8)
+        chunk.source_poses.append(source.on_network)
+        chunk.tasks += tasks
+
+
+class DryReader:
+    """Finds out what a job would do, as `Reader` does, but decodes each source only once.
+
+    Args:
+        job: the job that the items belong to.
+        is_done: returns whether an image (name of the result, fingerprint) can be skipped.
+    """
+
+    def __init__(self, job: Job, is_done: Callable[[str, str], bool]) -> None:
+        self._job, self._is_done = job, is_done
+        # Of a source, the content is kept until the next one; digest and problem are remembered.
+        self._data = lru_cache(maxsize=1)(_read_bytes)
+        self._digest_and_size = lru_cache(maxsize=CHECKED_SOURCES)(self._compute_digest_and_size)
+        self._decoding_problem = lru_cache(maxsize=CHECKED_SOURCES)(self._find_decoding_problem)
+
+    def read(self, items: list[Item]) -> tuple[list[Outcome], list[Task]]:
+        """Return the outcomes of the items that would fail or be skipped, and the other tasks."""
+        ended: list[Outcome] = []
+        tasks: list[Task] = []
+        for group in _group_by_source(items, ended):
+            path = group[0].source_path
             try:
-                task = self._task(item, source, common.copy())
+                digest, size = self._digest_and_size(path)
+                _, planned = plan_tasks(self._job, group, size, digest, ended)
+                planned = skip_done(planned, self._is_done, ended)
+                problem = self._decoding_problem(path) if planned else ""
             except (InputError, OSError) as error:
-                read.ended.append(failed(item, reason_of(error)))
+                ended += [failed(item, reason_of(error)) for item in group]
                 continue
-            if self._holds(item.output, task.fingerprint):
-                read.ended.append(outcome_of(item, Status.SKIPPED, "made before", task))
+            if problem:
+                ended += [failed(task.item, problem) for task in planned]
             else:
-                tasks.append(task)
-        if tasks:
-            image = crop_to_network(decode_image(data), source.crop, spec.network_size)
-            read.source_index += [len(read.sources)] * len(tasks)
-            read.sources.append(image)
-            read.source_poses.append(source.on_network)
-            read.tasks += tasks
+                tasks += planned
+        return ended, tasks
 
-    def _task(self, item: Item, source: FramedPose, digest: blake2b) -> Task:
-        target_pose = frame_target(item, source, self._job).on_network
+    def _compute_digest_and_size(self, path: Path) -> tuple[blake2b, Size | None]:
+        data = self._data(path)
+        return blake2b(data, digest_size=16), _header_size(data)
+
+    def _find_decoding_problem(self, path: Path) -> str:
+        try:
+            decode_image(self._data(path))
+        except InputError as error:
+            return str(error)
+        return ""
+
+
+def _read_bytes(path: Path) -> bytes:
+    return storage_of(path).read_bytes(path)
+
+
+def _group_by_source(items: list[Item], ended: list[Outcome]) -> list[list[Item]]:
+    """Group items by source image and pose; end those that are known to fail."""
+    groups: dict[tuple[str, bytes], list[Item]] = {}
+    for item in items:
+        if item.failure_reason or item.pose_pending:
+            ended.append(failed(item, item.failure_reason or "its keypoints are missing"))
+        else:
+            key = (str(item.source_path), item.source_pose.tobytes())
+            groups.setdefault(key, []).append(item)
+    return list(groups.values())
+
+
+def plan_tasks(
+    job: Job, group: list[Item], size: Size | None, content: blake2b, ended: list[Outcome]
+) -> tuple[FramedPose, list[Task]]:
+    """Frame the poses of one source's items, and compute their fingerprints.
+
+    Args:
+        job: the job that the items belong to.
+        group: items of one source image and pose.
+        size: (height, width) of the source image; None if it is not known.
+        content: digest of the source file's content; not changed.
+        ended: receives the outcomes of items whose target pose cannot be used.
+
+    Returns:
+        The framed source pose, and the remaining items as tasks.
+
+    Raises:
+        InputError: the source pose cannot be used.
+    """
+    spec = job.model.spec
+    source = frame_source(group[0].source_pose, size or spec.image_size, spec, job.fit)
+    # What all the images of a source depend on; each adds its target pose and its quality.
+    common = content.copy()
+    common.update(job.model.sha256.encode() + source.on_network.tobytes())
+    if source.crop:
+        common.update(repr(source.crop).encode())
+    tasks = []
+    for item in group:
+        try:
+            target_pose = frame_item_target(item, source, job).on_network
+        except (InputError, OSError) as error:
+            ended.append(failed(item, reason_of(error)))
+            continue
+        digest = common.copy()
         digest.update(target_pose.tobytes())
         if is_jpeg(item.output):
-            digest.update(b"jpeg %d" % self._job.jpeg_quality)
-        return Task(item, digest.hexdigest(), target_pose)
+            digest.update(b"jpeg %d" % job.jpeg_quality)
+        tasks.append(Task(item, digest.hexdigest(), target_pose))
+    return source, tasks
+
+
+def skip_done(
+    tasks: list[Task], is_done: Callable[[str, str], bool], ended: list[Outcome]
+) -> list[Task]:
+    """Return the tasks that are still to do, and end the others as skipped."""
+    rest = []
+    for task in tasks:
+        if is_done(task.item.output, task.fingerprint):
+            ended.append(task.ended(Status.SKIPPED, "made before"))
+        else:
+            rest.append(task)
+    return rest
 
 
 def _header_size(data: bytes) -> Size | None:
     try:
-        return size_of(data)
+        return decode_size(data)
     except InputError:
-        return None  # Decoding will say what is wrong with it.
+        return None  # decoding will say what is wrong with the file

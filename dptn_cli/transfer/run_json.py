@@ -10,25 +10,24 @@ from typing import Any
 
 from dptn_cli import __version__
 from dptn_cli.enums import Status
-from dptn_cli.errors import InputError
+from dptn_cli.errors import user_errors
 from dptn_cli.inference.session import onnxruntime_version
 from dptn_cli.io.files import write_atomic
+from dptn_cli.io.results_folder import RUN_NAME
 from dptn_cli.transfer.settings import StageSeconds
 from dptn_cli.types import Job
-
-NAME = "run.json"
 
 
 @dataclass(frozen=True)
 class RunJson:
-    """One run's `run.json`, written when the run starts and again when it ends.
+    """The `run.json` of one run, written when the run starts and again when it ends.
 
     Attributes:
-        job: what is run.
-        provider: where it really runs.
-        batch_size: most images at once.
-        workers: threads that decode and encode.
-        started: UTC, ISO 8601.
+        job: the job that is run.
+        provider: the execution provider that the session really uses.
+        batch_size: maximum number of targets in one inference.
+        workers: number of threads that decode and encode.
+        started: when the run started, UTC in ISO 8601.
     """
 
     job: Job
@@ -37,11 +36,15 @@ class RunJson:
     workers: int
     started: str
 
-    def start(self) -> None:
-        """Write it with the state `running`."""
+    def write_started(self) -> None:
+        """Write the file with the state `running`.
+
+        Raises:
+            InputError: it cannot be written.
+        """
         self.write(self._head() | {"state": "running", "counts": {"planned": self.job.planned}})
 
-    def finish(
+    def finished(
         self,
         counts: Mapping[str, int],
         stages: StageSeconds,
@@ -49,21 +52,27 @@ class RunJson:
         *,
         interrupted: bool,
     ) -> dict[str, Any]:
-        """The document with the results; `write` it.
+        """Return the document of a run that has ended; pass it to `write`.
+
+        Args:
+            counts: number of outcomes by status.
+            stages: time spent in each stage.
+            elapsed_s: duration of the run, seconds.
+            interrupted: whether somebody stopped the run.
 
         Raises:
-            RuntimeError: outcomes are missing though nobody interrupted the run.
+            RuntimeError: outcomes are missing though nobody stopped the run.
         """
-        tally = {str(status): counts.get(status, 0) for status in Status}
-        ended = sum(tally.values())
+        by_status = {str(status): counts.get(status, 0) for status in Status}
+        ended = sum(by_status.values())
         if ended != self.job.planned and not interrupted:
             raise RuntimeError(f"{self.job.planned} items planned, but {ended} ended")
         return self._head() | {
             "state": "finished" if ended == self.job.planned else "interrupted",
-            "finished": now(),
+            "finished": utc_now(),
             "elapsed_s": round(elapsed_s, 3),
-            "counts": {"planned": self.job.planned, **tally},
-            "pictures_per_second": round(tally["done"] / max(elapsed_s, 1e-9), 3),
+            "counts": {"planned": self.job.planned, **by_status},
+            "pictures_per_second": round(by_status["done"] / max(elapsed_s, 1e-9), 3),
             "stage_seconds": {name: round(s, 3) for name, s in asdict(stages).items()},
         }
 
@@ -77,7 +86,7 @@ class RunJson:
                 "image_size": list(model.spec.image_size),
                 "network_size": list(model.spec.network_size),
                 "precision": model.precision,
-                "target": model.target,
+                "target": model.runtime,
                 "licence": model.metadata.get("licence", ""),
             },
             "target_folders": [str(folder) for folder in self.job.target_folders],
@@ -87,7 +96,7 @@ class RunJson:
             "jpeg_quality": self.job.jpeg_quality,
             "fit": str(self.job.fit),
             "retarget": str(self.job.retarget),
-            "versions": versions(),
+            "versions": package_versions(),
             "started": self.started,
         }
 
@@ -97,16 +106,14 @@ class RunJson:
         Raises:
             InputError: it cannot be written.
         """
-        path = self.job.out / NAME
+        path = self.job.out / RUN_NAME
         content = (json.dumps(document, indent=2) + "\n").encode()
-        try:
+        with user_errors(path):
             write_atomic(path, lambda file: file.write(content))
-        except OSError as error:
-            raise InputError(f"{path}: {error.strerror}") from error
 
 
-def versions() -> dict[str, str]:
-    """What a result may depend on."""
+def package_versions() -> dict[str, str]:
+    """Return the versions of everything that a result may depend on, by package."""
     packages = {name: version(name) for name in ("numpy", "pillow")}
     return {
         "dptn": __version__,
@@ -116,6 +123,6 @@ def versions() -> dict[str, str]:
     }
 
 
-def now() -> str:
-    """UTC, ISO 8601, to the second."""
+def utc_now() -> str:
+    """Return the time in UTC as ISO 8601, to the second."""
     return datetime.now(UTC).isoformat(timespec="seconds")

@@ -1,4 +1,4 @@
-"""How a job is run, with what, and how long each stage took."""
+"""How a job is run, and how long each stage took."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,28 +10,33 @@ import numpy.typing as npt
 from dptn_cli.types import Batch
 
 REMOTE_WORKERS = 32
-"""Threads that read and write behind URLs, where they wait rather than work."""
+"""Threads that read and write behind URLs, where they spend their time waiting."""
 
 
 class BatchRunner(Protocol):
-    """What makes the images of a batch: `dptn_cli.session.Session`, or a stand-in."""
+    """What generates the images of a batch: an `inference.session.Session`, or a stand-in."""
 
     def run(self, batch: Batch) -> npt.NDArray[np.uint8]:
-        """(T, H, W, 3) uint8 RGB; ModelError where it cannot."""
+        """Return (T, H, W, 3) uint8 RGB.
+
+        Raises:
+            ModelError: the inference failed.
+        """
         ...
 
 
 @dataclass(frozen=True)
 class Settings:
-    """How a job is run; none of it changes an image by more than 1 level.
+    """How a job is run. No setting changes an image by more than 1 level.
 
     Attributes:
-        batch_size: most targets in one inference.
-        streams: inferences that run at once.
-        workers: threads that decode, encode and write.
-        is_done: whether an image (output name, fingerprint) need not be made again.
-        stop: asked between batches; True ends the run in order.
-        tell: is given what the user should know at once, in a line.
+        batch_size: maximum number of targets in one inference.
+        streams: number of inferences that run at once.
+        workers: number of threads that decode, encode and write.
+        is_done: returns whether an earlier run generated an image (name of the result,
+            fingerprint), so that it can be skipped.
+        stop: returns whether to stop; called between batches.
+        notify: receives messages that the user should see at once, one line each.
     """
 
     batch_size: int = 8
@@ -39,33 +44,39 @@ class Settings:
     workers: int = 2
     is_done: Callable[[str, str], bool] = lambda output, fingerprint: False
     stop: Callable[[], bool] = lambda: False
-    tell: Callable[[str], None] = lambda text: None
+    notify: Callable[[str], None] = lambda message: None
 
 
 @dataclass
 class StageSeconds:
-    """Time spent in each stage, summed over its threads, seconds."""
+    """Time spent in each stage, summed over its threads, seconds.
+
+    Attributes:
+        read: reading, decoding and fitting the sources.
+        infer: inference.
+        write: encoding and writing the results.
+    """
 
     read: float = 0.0
     infer: float = 0.0
     write: float = 0.0
 
     def add(self, other: "StageSeconds") -> None:
-        """Add what another machine or actor spent."""
+        """Add what another process or machine spent."""
         self.read += other.read
         self.infer += other.infer
         self.write += other.write
 
-    def waiting(self, elapsed_s: float, *, streams: int, workers: int) -> dict[str, float]:
-        """Of a run's time, the share in which the threads of a stage had nothing to do.
+    def idle_shares(self, elapsed_s: float, *, streams: int, workers: int) -> dict[str, float]:
+        """Return the share of a run in which the threads of each stage had nothing to do, 0..1.
 
         Args:
-            elapsed_s: of the run.
+            elapsed_s: duration of the run, seconds.
             streams: as in `Settings`.
-            workers: likewise; reading and writing share them.
+            workers: as in `Settings`; reading and writing share them.
         """
-        busy = {
+        busy_s = {
             "inference": self.infer / streams,
             "reading and writing": (self.read + self.write) / workers,
         }
-        return {name: max(0.0, 1 - s / max(elapsed_s, 1e-9)) for name, s in busy.items()}
+        return {stage: max(0.0, 1 - s / max(elapsed_s, 1e-9)) for stage, s in busy_s.items()}

@@ -1,4 +1,4 @@
-"""From images to files that are never seen half written."""
+"""From images to files that appear whole or not at all."""
 
 import errno
 import time
@@ -7,47 +7,57 @@ from pathlib import PurePosixPath
 
 from dptn_cli.enums import ImageFormat, Status
 from dptn_cli.errors import InputError
-from dptn_cli.io.files import safe_join, write_atomic
-from dptn_cli.io.images import encode_image, fit_to_disk
-from dptn_cli.io.paths import is_remote
-from dptn_cli.transfer.tasks import Task, failed, outcome_of, reason_of
+from dptn_cli.io.files import join_inside, write_atomic
+from dptn_cli.io.images import encode_image
+from dptn_cli.io.resize import resize_to_disk
+from dptn_cli.io.storage import storage_of
+from dptn_cli.transfer.tasks import Task, failed, reason_of
 from dptn_cli.types import ImageU8, Job, Outcome
 
 
 class ResultWriter:
     """Writes results. Used from several threads.
 
+    Args:
+        job: the job whose results are written.
+
     Attributes:
-        full: why nothing more can be written; empty as long as something can.
+        full_reason: why nothing more can be written; empty as long as something can.
     """
 
     def __init__(self, job: Job) -> None:
         self._job = job
         self._out = job.out.resolve()
-        self.full = ""
+        self.full_reason = ""
 
     def write(self, task: Task, image_u8: ImageU8) -> tuple[Outcome, float]:
-        """Encode an image and put it in place; how that ended, and the seconds it took."""
+        """Encode an image and write it under its final name.
+
+        Args:
+            task: the task whose result it is.
+            image_u8: (H, W, 3) uint8 RGB at the network's size.
+
+        Returns:
+            The task's outcome, and the seconds that encoding and writing took.
+        """
         started_s = time.perf_counter()
         item = task.item
         try:
-            image = fit_to_disk(image_u8, self._job.model.spec.image_size)
-            fmt = ImageFormat.JPG if is_jpeg(item.output) else ImageFormat.PNG
-            content = encode_image(image, fmt, self._job.jpeg_quality)
-            path = safe_join(self._out, item.output)
-            if not is_remote(path):
-                path.parent.mkdir(parents=True, exist_ok=True)
+            image_u8 = resize_to_disk(image_u8, self._job.model.spec.image_size)
+            image_format = ImageFormat.JPG if is_jpeg(item.output) else ImageFormat.PNG
+            content = encode_image(image_u8, image_format, self._job.jpeg_quality)
+            path = join_inside(self._out, item.output)
+            storage_of(path).make_dir(path.parent)
             write_atomic(path, lambda file: file.write(content))
         except (OSError, InputError) as error:
             if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-                self.full = f"{self._out}: {error.strerror}"
+                self.full_reason = f"{self._out}: {error.strerror}"
             reason = f"cannot be written: {reason_of(error)}"
             return failed(item, reason), time.perf_counter() - started_s
         elapsed_s = time.perf_counter() - started_s
-        task = replace(task, elapsed_s=task.elapsed_s + elapsed_s)
-        return outcome_of(item, Status.DONE, task=task), elapsed_s
+        return replace(task, elapsed_s=task.elapsed_s + elapsed_s).ended(Status.DONE), elapsed_s
 
 
 def is_jpeg(output: str) -> bool:
-    """Whether a result of this name is a JPEG."""
+    """Return whether a result of this name is a JPEG."""
     return PurePosixPath(output).suffix.lower() in (".jpg", ".jpeg")

@@ -23,7 +23,8 @@ from make_figures import main as make_figures
 from dptn_cli.enums import Provider
 from dptn_cli.inference.model_file import read_model
 from dptn_cli.inference.session import Session
-from dptn_cli.io.images import decode_image, fit_to_network
+from dptn_cli.io.images import decode_image
+from dptn_cli.io.resize import resize_to_network
 from dptn_cli.keypoints import Annotations, to_network
 from dptn_cli.transfer.manifest import Manifest
 from dptn_cli.transfer.pipeline import run
@@ -42,7 +43,7 @@ def batches(job: Job) -> list[Batch]:
     for start in range(0, len(items), BATCH):
         chunk = items[start : start + BATCH]
         images = [
-            fit_to_network(decode_image(item.source_path.read_bytes()), spec.network_size)
+            resize_to_network(decode_image(item.source_path.read_bytes()), spec.network_size)
             for item in chunk
         ]
         poses = [

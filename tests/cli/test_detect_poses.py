@@ -19,10 +19,10 @@ from support import dptn
 from typer.testing import Result
 
 from dptn_cli.cli import app
-from dptn_cli.cli.transfer import DEFAULT_DETECTOR
 from dptn_cli.detect import DEFAULT_CHECKPOINT, Choice
 from dptn_cli.keypoints import Annotations, PoseFiles
 from dptn_cli.signals import StopRequest
+from dptn_cli.transfer.detection import DEFAULT_DETECTOR
 
 SHIPPED = MODELS / "figures-pose.pkl"
 
@@ -213,7 +213,7 @@ def test_an_interrupt_leaves_out_the_old_pose_of_a_changed_image(
     draw_figure(9, (256, 176))[0].save(photos / "b.png")
 
     def at_once(stop: StopRequest) -> StopRequest:
-        stop.asked = True
+        stop.requested = True
         return stop
 
     monkeypatch.setattr(StopRequest, "__enter__", at_once)

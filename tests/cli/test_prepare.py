@@ -238,8 +238,10 @@ class TestOwn:
 
     @pytest.mark.parametrize("share", ["0", "0.5"])
     def test_not_onto_the_images_themselves(self, photos: Path, share: str) -> None:
-        safe_join = photos.rename(photos.parent / "train")
-        result = dptn("prepare", "own", safe_join, "-o", safe_join.parent, "--test-share", share)
+        join_inside = photos.rename(photos.parent / "train")
+        result = dptn(
+            "prepare", "own", join_inside, "-o", join_inside.parent, "--test-share", share
+        )
         assert result.exit_code == 2
         assert "the images themselves are in it" in message(result)
 

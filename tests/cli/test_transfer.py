@@ -511,7 +511,7 @@ def test_a_full_disk_is_told_item_by_item(folder: Folder, monkeypatch: pytest.Mo
             raise OSError(errno.ENOSPC, "No space left on device")
         real(source, target)
 
-    monkeypatch.setattr("dptn_cli.io.files.os.replace", full_after_three)
+    monkeypatch.setattr("dptn_cli.io.storage.os.replace", full_after_three)
     result = folder.transfer("--workers", 1, "--batch-size", 1)
     assert result.exit_code == 1
     assert "run.json: No space left on device" in result.stderr

@@ -18,7 +18,7 @@ from fsspec.implementations.memory import MemoryFileSystem
 from support import Folder, dptn, make_folder, write_pairs
 from typer.testing import Result
 
-from dptn_cli.io import storage as stores
+from dptn_cli.io.fsspec_storage import FsspecStorage
 from dptn_cli.io.paths import parse_location
 from dptn_cli.transfer import manifest_sync
 from dptn_cli.transfer.manifest import Manifest, read_manifest
@@ -215,16 +215,16 @@ class TestAStoreThatFails:
     def test_at_the_end(
         self, bucket: Bucket, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     ) -> None:
-        puts = iter([stores.put_file])
+        uploads = iter([FsspecStorage.upload])
 
-        def put_file(path: Path, local: Path) -> None:
-            next(puts, refused)(path, local)
+        def upload(storage: FsspecStorage, path: Path, local: Path) -> None:
+            next(uploads, refuse)(storage, path, local)
 
-        def refused(path: Path, local: Path) -> None:
+        def refuse(storage: FsspecStorage, path: Path, local: Path) -> None:
             raise OSError(5, "connection reset")
 
         with monkeypatch.context() as patch:
-            patch.setattr(manifest_sync, "put_file", put_file)
+            patch.setattr(FsspecStorage, "upload", upload)
             result = bucket.transfer()
         assert result.exit_code == 1
         assert "manifest.jsonl: cannot be written: connection reset; it is kept in" in result.stderr
@@ -306,11 +306,13 @@ def test_the_manifest_is_copied_while_the_run_goes_on(
     monkeypatch.setattr(manifest_sync, "MAX_SHARE", 1e9)
     lines: list[int] = []
 
-    def count(path: Path, local: Path) -> None:
-        stores.put_file(path, local)
+    upload = FsspecStorage.upload
+
+    def count(storage: FsspecStorage, path: Path, local: Path) -> None:
+        upload(storage, path, local)
         lines.append(len(bucket.manifest()))
 
-    monkeypatch.setattr(manifest_sync, "put_file", count)
+    monkeypatch.setattr(FsspecStorage, "upload", count)
     assert bucket.transfer().exit_code == 0
     assert lines == list(range(13))
 

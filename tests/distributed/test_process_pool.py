@@ -61,7 +61,7 @@ def test_both_processes_work(job: Job) -> None:
 def test_a_process_that_dies_costs_another_attempt(job: Job) -> None:
     with DevicePool(job, [0, 1], Provider.CPU, overwrite=False) as pool:
         told: list[str] = []
-        making = pool.run(Settings(batch_size=2, tell=told.append), StageSeconds())
+        making = pool.run(Settings(batch_size=2, notify=told.append), StageSeconds())
         outcomes = [next(making)]
         pool.workers[0].process.kill()
         outcomes += making

@@ -17,7 +17,7 @@ from dptn_cli.export.onnx import Verification, export, verify
 from dptn_cli.inference.model_file import read_model
 from dptn_cli.inference.session import Session
 from dptn_cli.inference.throughput import example_batch
-from dptn_cli.io.images import fit_to_disk, fit_to_network
+from dptn_cli.io.resize import resize_to_disk, resize_to_network
 from dptn_cli.keypoints import to_network
 from dptn_cli.network.checkpoint import LoadedGenerator, load_generator, save_generator
 from dptn_cli.network.config import IMAGE_SPECS
@@ -57,7 +57,7 @@ def golden_batch(golden: Golden, spec: ImageSpec) -> Batch:
         return np.stack(scaled)
 
     fitted = [
-        fit_to_network(Image.fromarray(np.asarray(p, np.uint8)), spec.network_size)
+        resize_to_network(Image.fromarray(np.asarray(p, np.uint8)), spec.network_size)
         for p in golden["source"]
     ]
     return Batch(
@@ -69,7 +69,7 @@ def test_onnx_gives_the_official_images(fashion_model: Path, golden: Golden) -> 
     spec = IMAGE_SPECS["fashion"]
     session = Session(read_model(fashion_model), Provider.CPU)
     generated = session.run(golden_batch(golden, spec))
-    result = np.stack([fit_to_disk(image, spec.image_size) for image in generated])
+    result = np.stack([resize_to_disk(image, spec.image_size) for image in generated])
     difference = np.abs(result.astype(int) - golden["result"])
     assert difference.max() <= 2
     assert (difference == 0).mean() >= 0.99
@@ -250,7 +250,7 @@ class TestForCuda:
         assert result.exit_code == 0, result.stderr
         assert 45 <= json.loads(result.stdout)["psnr_db"] < 80
         model = read_model(out)
-        assert (model.precision, model.target) == ("fp16", "cuda")
+        assert (model.precision, model.runtime) == ("fp16", "cuda")
         graph = onnx.load(out).graph
         types = {v.name: v.type.tensor_type.elem_type for v in graph.value_info}
         given = {types[name] for node in fused_attentions(graph) for name in node.input}

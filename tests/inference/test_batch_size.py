@@ -138,4 +138,4 @@ def test_small_jobs_are_spread_without_measuring(
 def test_other_batch_sizes_are_wrong_use(folder: Folder, text: str) -> None:
     result = folder.transfer("--batch-size", text)
     assert result.exit_code == 2
-    assert "`auto`, or a number from 1 to 1024" in result.stderr
+    assert "must be `auto` or a number from 1 to 1024" in result.stderr

@@ -58,7 +58,7 @@ def test_files_of_older_versions_do_not_tell_their_target(tiny_model: Path, tmp_
     assert read_model(tiny_model).metadata["target"] == "any"
     older = read_model(edited(tiny_model, tmp_path, "dptn.target", None))
     assert "target" not in older.metadata
-    assert older.target == "any"
+    assert older.runtime == "any"
 
 
 @pytest.mark.parametrize(

@@ -14,13 +14,8 @@ from PIL import Image
 from dptn_cli.enums import ImageFormat
 from dptn_cli.errors import InputError
 from dptn_cli.io import images
-from dptn_cli.io.images import (
-    crop_to_network,
-    decode_image,
-    encode_image,
-    fit_to_disk,
-    fit_to_network,
-)
+from dptn_cli.io.images import decode_image, encode_image
+from dptn_cli.io.resize import crop_to_network, resize_to_disk, resize_to_network
 from dptn_cli.types import Crop
 
 RED, WHITE = (200, 30, 10), (255, 255, 255)
@@ -173,7 +168,7 @@ def test_no_bytes_break_the_decoder(noise: bytes, position: int) -> None:
 def test_fitting_to_the_network_antialiases() -> None:
     stripes = np.zeros((64, 64, 3), np.uint8)
     stripes[:, ::2] = 255
-    fitted = fit_to_network(Image.fromarray(stripes), (16, 16))
+    fitted = resize_to_network(Image.fromarray(stripes), (16, 16))
     assert fitted.shape == (16, 16, 3)
     assert 100 < fitted[:, 2:-2].mean() < 155
     assert fitted.std() < 30
@@ -182,7 +177,7 @@ def test_fitting_to_the_network_antialiases() -> None:
 def test_fitting_to_disk_is_opencvs_formula() -> None:
     random = np.random.default_rng(0)
     image = random.integers(0, 256, (5, 256, 3), dtype=np.uint8)
-    fitted = fit_to_disk(image, (5, 176))
+    fitted = resize_to_disk(image, (5, 176))
     for column in (0, 1, 87, 174, 175):
         x = (column + 0.5) * 256 / 176 - 0.5
         x0 = int(np.floor(x))
@@ -194,13 +189,13 @@ def test_fitting_to_disk_is_opencvs_formula() -> None:
 
 def test_fitting_to_the_same_size_changes_nothing() -> None:
     image = np.random.default_rng(0).integers(0, 256, (8, 9, 3), dtype=np.uint8)
-    assert np.array_equal(fit_to_disk(image, (8, 9)), image)
+    assert np.array_equal(resize_to_disk(image, (8, 9)), image)
 
 
 @given(st.integers(8, 80), st.integers(8, 80))
 def test_a_plain_image_stays_plain_at_any_size(height: int, width: int) -> None:
     image = np.full((32, 24, 3), 77, np.uint8)
-    assert np.array_equal(fit_to_disk(image, (height, width)), np.full((height, width, 3), 77))
+    assert np.array_equal(resize_to_disk(image, (height, width)), np.full((height, width, 3), 77))
 
 
 def test_png_is_exact_and_jpeg_has_the_published_quality() -> None:
@@ -218,7 +213,9 @@ class TestCrop:
 
     def test_none_is_the_published_resize(self) -> None:
         image = solid("RGB", RED, (60, 40))
-        assert np.array_equal(crop_to_network(image, None, (8, 8)), fit_to_network(image, (8, 8)))
+        assert np.array_equal(
+            crop_to_network(image, None, (8, 8)), resize_to_network(image, (8, 8))
+        )
 
     def test_beyond_the_image_is_the_colour_of_that_border(self) -> None:
         image = np.zeros((40, 40, 3), np.uint8)

@@ -13,21 +13,16 @@ from fsspec.implementations.local import LocalFileSystem
 from fsspec.implementations.memory import MemoryFileSystem
 from support import draw_image
 
-from dptn_cli.io import images
-from dptn_cli.io.files import drop_temporary_files, write_atomic
+from dptn_cli.io import fsspec_storage
+from dptn_cli.io.files import write_atomic
+from dptn_cli.io.fsspec_storage import SINGLE_QUERIES
 from dptn_cli.io.images import read_image_size
-from dptn_cli.io.listing import ASKED_SINGLY, Inventory
 from dptn_cli.io.paths import parse_location
-from dptn_cli.io.storage import (
-    is_file,
-    is_folder,
-    names_in,
-    open_bytes,
-    open_text,
-    put_bytes,
-    put_file,
-    read_bytes,
-)
+from dptn_cli.io.storage import LOCAL, open_text, storage_of
+
+
+def put(path: Path, content: bytes) -> None:
+    storage_of(path).write_atomic(path, lambda file: file.write(content))
 
 
 @pytest.fixture
@@ -44,31 +39,51 @@ def disk(tmp_path: Path) -> Path:
     return parse_location(f"file://{tmp_path}")
 
 
-@pytest.mark.parametrize("where", ["bucket", "disk"])
-def test_what_is_put_can_be_read(
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A plain folder of the operating system."""
+    (tmp_path / "sub").mkdir()
+    return tmp_path
+
+
+def test_the_type_of_a_path_decides(bucket: Path, disk: Path, tmp_path: Path) -> None:
+    assert storage_of(tmp_path) is LOCAL
+    assert not LOCAL.is_remote
+    assert storage_of(bucket).is_remote
+    assert storage_of(disk).is_remote
+
+
+@pytest.mark.parametrize("where", ["bucket", "disk", "folder"])
+def test_what_is_written_can_be_read(
     where: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
     folder: Path = request.getfixturevalue(where)
-    put_bytes(folder / "sub/a.txt", b"one\ntwo\n")
+    put(folder / "sub/a.txt", b"one\ntwo\n")
     (tmp_path / "local").write_bytes(b"new")
-    put_file(folder / "sub/b.txt", tmp_path / "local")
-    assert read_bytes(folder / "sub/a.txt") == b"one\ntwo\n"
-    assert read_bytes(folder / "sub/a.txt", 3) == b"one"
-    assert read_bytes(folder / "sub/a.txt", 300) == b"one\ntwo\n"
-    with open_bytes(folder / "sub/b.txt") as file:
+    storage_of(folder).upload(folder / "sub/b.txt", tmp_path / "local")
+    assert storage_of(folder).read_bytes(folder / "sub/a.txt") == b"one\ntwo\n"
+    assert storage_of(folder).read_bytes(folder / "sub/a.txt", 3) == b"one"
+    assert storage_of(folder).read_bytes(folder / "sub/a.txt", 300) == b"one\ntwo\n"
+    with storage_of(folder).open_bytes(folder / "sub/b.txt") as file:
         assert file.read() == b"new"
     with open_text(folder / "sub/a.txt", encoding="utf-8") as text:
         assert list(text) == ["one\n", "two\n"]
-    assert {"sub/a.txt", "sub/b.txt"} <= set(names_in(folder))
-    assert (is_file(folder / "sub/a.txt"), is_folder(folder / "sub")) == (True, True)
-    assert (is_file(folder / "sub"), is_folder(folder / "none")) == (False, False)
-    assert list(names_in(folder / "none")) == []
+    assert {"sub/a.txt", "sub/b.txt"} <= set(storage_of(folder).list_files(folder))
+    assert (
+        storage_of(folder).is_file(folder / "sub/a.txt"),
+        storage_of(folder).is_dir(folder / "sub"),
+    ) == (True, True)
+    assert (
+        storage_of(folder).is_file(folder / "sub"),
+        storage_of(folder).is_dir(folder / "none"),
+    ) == (False, False)
+    assert list(storage_of(folder).list_files(folder / "none")) == []
 
 
 def test_a_file_appears_whole_or_not_at_all(
     disk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    put_bytes(disk / "a", b"first")
+    put(disk / "a", b"first")
     seen: list[bytes] = []
     pipe_file = LocalFileSystem.pipe_file
 
@@ -92,15 +107,15 @@ def test_object_stores_are_put_to_by_the_name_itself(
 ) -> None:
     monkeypatch.setattr(MemoryFileSystem, "mv", None)
     write_atomic(bucket / "a", lambda file: file.write(b"whole"))
-    assert list(names_in(bucket)) == ["a"]
+    assert list(storage_of(bucket).list_files(bucket)) == ["a"]
 
 
 def test_what_a_killed_run_was_writing_is_removed(disk: Path, tmp_path: Path) -> None:
     (tmp_path / "sub").mkdir()
     (tmp_path / "sub" / ".dptn-0af3").touch()
     (tmp_path / "sub" / "mine.png").touch()
-    drop_temporary_files(disk)
-    assert list(names_in(disk)) == ["sub/mine.png"]
+    storage_of(disk).remove_temporary_files(disk)
+    assert list(storage_of(disk).list_files(disk)) == ["sub/mine.png"]
 
 
 @pytest.mark.parametrize(
@@ -129,12 +144,12 @@ def test_whatever_a_store_raises_is_told_as_of_a_disk(
     for name in ("cat_file", "pipe_file", "open", "ls"):
         monkeypatch.setattr(MemoryFileSystem, name, refuse)
     calls: list[Callable[[], object]] = [
-        lambda: read_bytes(bucket / "a"),
-        lambda: put_bytes(bucket / "a", b""),
-        lambda: open_bytes(bucket / "a"),
+        lambda: storage_of(bucket).read_bytes(bucket / "a"),
+        lambda: put(bucket / "a", b""),
+        lambda: storage_of(bucket).open_bytes(bucket / "a"),
     ]
     if number != errno.ENOENT:
-        calls.append(lambda: list(names_in(bucket)))
+        calls.append(lambda: list(storage_of(bucket).list_files(bucket)))
     for call in calls:
         with pytest.raises(OSError) as error:
             call()
@@ -159,13 +174,13 @@ class TestImageSize:
     def put(self, path: Path, fmt: str) -> int:
         size = (900, 700)
         write_atomic(path, lambda file: draw_image(1, size).save(file, fmt, quality=95))
-        return len(read_bytes(path))
+        return len(storage_of(path).read_bytes(path))
 
     def test_from_the_first_bytes(
         self, bucket: Path, fetched: list[int], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         whole = self.put(bucket / "a.jpg", "JPEG")
-        monkeypatch.setattr(images, "HEADER_BYTES", 2000)
+        monkeypatch.setattr(fsspec_storage, "HEADER_BYTES", 2000)
         fetched.clear()
         assert read_image_size(bucket / "a.jpg") == (900, 700)
         assert fetched == [2000]
@@ -175,24 +190,24 @@ class TestImageSize:
         self, bucket: Path, fetched: list[int], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         whole = self.put(bucket / "a.tif", "TIFF")
-        monkeypatch.setattr(images, "HEADER_BYTES", 4)
+        monkeypatch.setattr(fsspec_storage, "HEADER_BYTES", 4)
         fetched.clear()
         assert read_image_size(bucket / "a.tif") == (900, 700)
         assert fetched == [4, whole]
 
 
-class TestInventory:
+class TestIndex:
     def test_many_questions_are_one_listing(
         self, bucket: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        for i in range(0, 2 * ASKED_SINGLY, 2):
-            put_bytes(bucket / f"sub{i % 3}/{i}.png", b"")
-        inventory = Inventory(bucket)
-        answers = [inventory.has(f"sub{i % 3}/{i}.png") for i in range(ASKED_SINGLY)]
+        for i in range(0, 2 * SINGLE_QUERIES, 2):
+            put(bucket / f"sub{i % 3}/{i}.png", b"")
+        index = storage_of(bucket).index(bucket)
+        answers = [index.has(f"sub{i % 3}/{i}.png") for i in range(SINGLE_QUERIES)]
         monkeypatch.setattr(MemoryFileSystem, "info", None)
-        answers += [inventory.has(f"sub{i % 3}/{i}.png") for i in range(ASKED_SINGLY, 200)]
-        assert answers == [i % 2 == 0 and i < 2 * ASKED_SINGLY for i in range(200)]
+        answers += [index.has(f"sub{i % 3}/{i}.png") for i in range(SINGLE_QUERIES, 200)]
+        assert answers == [i % 2 == 0 and i < 2 * SINGLE_QUERIES for i in range(200)]
 
     def test_an_empty_folder(self, bucket: Path) -> None:
-        inventory = Inventory(bucket)
-        assert not any(inventory.has(f"{i}.png") for i in range(2 * ASKED_SINGLY))
+        index = storage_of(bucket).index(bucket)
+        assert not any(index.has(f"{i}.png") for i in range(2 * SINGLE_QUERIES))

@@ -12,7 +12,7 @@ from support import Golden
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from dptn_cli.io.images import fit_to_disk, fit_to_network
+from dptn_cli.io.resize import resize_to_disk, resize_to_network
 from dptn_cli.keypoints import to_network
 from dptn_cli.network.config import IMAGE_SPECS
 from dptn_cli.network.generator import Generator
@@ -27,7 +27,7 @@ class Features:
 
     def __init__(self, generator: Generator, golden: Golden) -> None:
         fitted = [
-            fit_to_network(Image.fromarray(np.asarray(image, np.uint8)), FASHION.network_size)
+            resize_to_network(Image.fromarray(np.asarray(image, np.uint8)), FASHION.network_size)
             for image in golden["source"]
         ]
         self.image = image_to_tensor(torch.from_numpy(np.stack(fitted)))
@@ -103,7 +103,7 @@ def test_generated_images(found: Features, golden: Golden) -> None:
 
 def test_result_in_levels(found: Features, golden: Golden) -> None:
     at_network_size = tensor_to_image(found.target).numpy()
-    result = np.stack([fit_to_disk(image, FASHION.image_size) for image in at_network_size])
+    result = np.stack([resize_to_disk(image, FASHION.image_size) for image in at_network_size])
     difference = np.abs(result.astype(int) - golden["result"])
     assert difference.max() <= 1
     assert (difference == 0).mean() >= 0.999

@@ -11,14 +11,18 @@ from hypothesis import strategies as st
 from dptn_cli.enums import Status
 from dptn_cli.errors import InputError
 from dptn_cli.io.cache import CACHE_VARIABLE
+from dptn_cli.io.fsspec_storage import FSSPEC, FsspecStorage
 from dptn_cli.io.paths import parse_location
-from dptn_cli.io.storage import put_bytes, read_bytes
 from dptn_cli.transfer import manifest_sync
 from dptn_cli.transfer.manifest import Manifest, done_lookup, read_manifest
-from dptn_cli.transfer.manifest_sync import ManifestCopy, kept_here, known_lines
+from dptn_cli.transfer.manifest_sync import ManifestSync, known_lines, local_path_of
 from dptn_cli.types import Outcome
 
 LINES = st.lists(st.binary(max_size=12).map(lambda b: b.replace(b"\n", b"") + b"\n"), max_size=8)
+
+
+def put(path: Path, content: bytes) -> None:
+    FSSPEC.write_atomic(path, lambda file: file.write(content))
 
 
 @pytest.fixture
@@ -42,17 +46,17 @@ def test_what_the_copy_has_beyond_the_common_start_comes_last(
             if one != other:
                 break
             shared += 1
-        put_bytes(at, b"".join(common + theirs))
-        copy = ManifestCopy(at)
-        copy.here.write_bytes(b"".join(common + ours))
+        put(at, b"".join(common + theirs))
+        copy = ManifestSync(at)
+        copy.local_path.write_bytes(b"".join(common + ours))
         expected = b"".join(common + ours + theirs[shared:])
         assert b"".join(known_lines(at)) == expected
-        copy.take_over()
-        assert copy.here.read_bytes() == expected
-        copy.send()
-        assert read_bytes(at) == expected
-        copy.take_over()
-        assert copy.here.read_bytes() == expected, "once is enough"
+        copy.append_new_lines()
+        assert copy.local_path.read_bytes() == expected
+        copy.upload()
+        assert FSSPEC.read_bytes(at) == expected
+        copy.append_new_lines()
+        assert copy.local_path.read_bytes() == expected, "once is enough"
 
     merged()
 
@@ -62,13 +66,13 @@ def outcome(output: str, mark: str) -> Outcome:
 
 
 def test_whoever_went_on_later_is_believed(results: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    put_bytes(results / "a.png", b"")
+    put(results / "a.png", b"")
     with monkeypatch.context() as patch:
-        patch.setattr(ManifestCopy, "send", lambda _: None)  # killed before it copies
+        patch.setattr(ManifestSync, "upload", lambda _: None)  # killed before it copies
         with Manifest(results, "m") as manifest:
             manifest.append(outcome("a.png", "first"))
     line = {"output": "a.png", "status": "done", "fingerprint": "second"}
-    put_bytes(results / "manifest.jsonl", json.dumps(line).encode() + b"\n")
+    put(results / "manifest.jsonl", json.dumps(line).encode() + b"\n")
     for is_done in (
         done_lookup(results, overwrite=False),
         Manifest(results, "m").done_lookup(overwrite=False),
@@ -84,11 +88,11 @@ def test_it_is_sent_when_it_is_due_and_no_more(
     monkeypatch.setattr("dptn_cli.transfer.manifest_sync.time.monotonic", lambda: now_s[0])
     sent: list[int] = []
 
-    def put_file(at: Path, local: Path) -> None:
+    def upload(_: FsspecStorage, path: Path, local: Path) -> None:
         sent.append(local.read_bytes().count(b"\n"))
         now_s[0] += 10.0
 
-    monkeypatch.setattr(manifest_sync, "put_file", put_file)
+    monkeypatch.setattr(FsspecStorage, "upload", upload)
     with Manifest(results, "m") as manifest:
         for number in range(100):
             now_s[0] += 8.0
@@ -107,14 +111,15 @@ def test_a_store_that_refuses_the_copy_does_not_stop_a_run(
             raise OSError(13, "Access Denied")
 
         with monkeypatch.context() as patch:
-            patch.setattr(manifest_sync, "put_file", refuse)
+            patch.setattr(FsspecStorage, "upload", refuse)
             assert manifest.append(outcome("a.png", "f")).status is Status.DONE
             with pytest.raises(InputError, match="Access Denied; it is kept in"):
                 manifest.publish()
         manifest.publish()
     assert [entry["output"] for entry in read_manifest(results)] == ["a.png"]
     assert (
-        read_bytes(results / "manifest.jsonl") == kept_here(results / "manifest.jsonl").read_bytes()
+        FSSPEC.read_bytes(results / "manifest.jsonl")
+        == local_path_of(results / "manifest.jsonl").read_bytes()
     )
 
 
@@ -122,5 +127,5 @@ def test_a_cache_that_cannot_be_written_is_told_with_what_to_do(
     results: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "cache").touch()
-    with pytest.raises(InputError, match=r"cannot be made: .*; set \$DPTN_CACHE to a folder"):
+    with pytest.raises(InputError, match=r"cannot be created: .*; set \$DPTN_CACHE to a folder"):
         Manifest(results, "0" * 64)

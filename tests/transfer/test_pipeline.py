@@ -15,7 +15,7 @@ from support import TINY_SPEC, draw_image, draw_pose, write_annotations, write_p
 
 from dptn_cli.enums import Status
 from dptn_cli.errors import ModelError
-from dptn_cli.io.images import fit_to_network
+from dptn_cli.io.resize import resize_to_network
 from dptn_cli.transfer.pipeline import preview, run
 from dptn_cli.transfer.plan import Request, make_job
 from dptn_cli.transfer.settings import Settings, StageSeconds
@@ -156,7 +156,7 @@ def test_bad_items_fail_alone(tmp_path: Path) -> None:
 
 def test_a_failed_batch_is_tried_item_by_item(job: Job) -> None:
     """Out of memory at more than one, and one source that fails even alone."""
-    bad = fit_to_network(draw_image(2), TINY_SPEC.network_size)
+    bad = resize_to_network(draw_image(2), TINY_SPEC.network_size)
     painter = Painter(
         lambda batch: len(batch.source_index) > 1 or np.array_equal(batch.sources[0], bad)
     )
@@ -191,7 +191,7 @@ def test_a_full_disk_ends_the_rest_without_work(job: Job, monkeypatch: pytest.Mo
         moved.append(target)
         real(source, target)
 
-    monkeypatch.setattr("dptn_cli.io.files.os.replace", replace_until_full)
+    monkeypatch.setattr("dptn_cli.io.storage.os.replace", replace_until_full)
     painter = Painter()
     outcomes = list(run(job, painter, Settings(batch_size=1, workers=1)))
     done = [o for o in outcomes if o.status is Status.DONE]
@@ -256,6 +256,6 @@ def test_lanes_run_at_once(job: Job) -> None:
 
 def test_waiting_is_the_share_in_which_a_stage_had_nothing_to_do() -> None:
     stages = StageSeconds(read=1.0, infer=6.0, write=3.0)
-    waiting = stages.waiting(10.0, streams=1, workers=2)
+    waiting = stages.idle_shares(10.0, streams=1, workers=2)
     assert waiting == pytest.approx({"inference": 0.4, "reading and writing": 0.8})
-    assert stages.waiting(2.0, streams=1, workers=2)["inference"] == 0
+    assert stages.idle_shares(2.0, streams=1, workers=2)["inference"] == 0

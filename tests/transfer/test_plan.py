@@ -19,8 +19,8 @@ from support import (
 from dptn_cli.enums import PoseFormat, Retarget
 from dptn_cli.errors import InputError
 from dptn_cli.keypoints import write_poses
-from dptn_cli.transfer.plan import Request, make_job
-from dptn_cli.types import FoundPose, Job, Model
+from dptn_cli.transfer.plan import Request, make_job, with_poses
+from dptn_cli.types import Failure, FoundPose, Job, Model
 
 MODEL = Model(Path("m.onnx"), "0" * 64, TINY_SPEC, "fp32", {})
 
@@ -87,7 +87,8 @@ def test_images_elsewhere_and_keypoints_by_name(photos: Path, tmp_path: Path) ->
     os.rename(photos / "keypoints.csv", tmp_path / "k.csv")
     request = Request(out=tmp_path / "out", pairs=listed, images=photos)
     missing_pose = make_job(request, MODEL).missing_pose
-    assert missing_pose == (photos.resolve() / "a.png", photos.resolve() / "b.png")
+    folder = photos.resolve()
+    assert missing_pose == {folder / "a.png": "a.png", folder / "b.png": "b.png"}
     job = make_job(replace(request, keypoints=(tmp_path / "k.csv",)), MODEL)
     assert outputs(job) == ["a_2_b_vis.png"]
     os.rename(tmp_path / "k.csv", elsewhere / "keypoints.csv")
@@ -132,12 +133,43 @@ def test_what_was_detected_is_taken_and_what_was_not_fails_its_items(photos: Pat
     (photos / "keypoints.csv").unlink()
     folder = photos.resolve()
     found = FoundPose("any", draw_pose(3).astype(float), np.ones(18))
-    detected = {folder / "a.png": found, folder / "b.png": "no person was found"}
-    job = job_for(photos, ("a.png", "a.png"), ("a.png", "b.png"), detected=detected)
+    detected: dict[Path, FoundPose | Failure] = {
+        folder / "a.png": found,
+        folder / "b.png": Failure("no person was found"),
+    }
+    job = with_poses(job_for(photos, ("a.png", "a.png"), ("a.png", "b.png")), detected)
     good, bad = job.items()
     assert np.array_equal(good.source_pose, draw_pose(3))
-    assert (good.unusable, bad.unusable) == ("", "b.png: no person was found")
-    assert job.missing_pose == ()
+    assert not good.pose_pending
+    assert (good.failure_reason, bad.failure_reason) == ("", "b.png: no person was found")
+    assert job.missing_pose == {}
+
+
+def test_the_list_is_read_once_where_poses_are_detected(
+    photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (photos / "keypoints.csv").unlink()
+    job = job_for(photos, ("a.png", "b.png"))
+    crowd = FoundPose("any", draw_pose(3).astype(float), np.ones(18), people=3)
+    monkeypatch.setattr("dptn_cli.transfer.plan.PairChecks", None)
+    found = dict.fromkeys(job.missing_pose, crowd)
+    planned = with_poses(job, found)
+    assert (planned.multi_person_count, planned.multi_person_names) == (
+        2,
+        ("a.png (3)", "b.png (3)"),
+    )
+    (item,) = planned.items()
+    assert np.array_equal(item.target_pose, draw_pose(3))
+
+
+def test_poses_that_are_not_detected_stay_pending(photos: Path) -> None:
+    (photos / "keypoints.csv").unlink()
+    job = job_for(photos, ("a.png", "b.png"))
+    found = FoundPose("any", draw_pose(3).astype(float), np.ones(18))
+    planned = with_poses(job, {photos.resolve() / "a.png": found})
+    (item,) = planned.items()
+    assert (item.source_pose_pending, item.target_pose_pending) == (False, True)
+    assert planned.missing_pose == {photos.resolve() / "b.png": "b.png"}
 
 
 def test_a_source_does_not_get_the_pose_of_a_target_of_its_name(
@@ -181,7 +213,7 @@ def test_targets_are_brought_to_sources_for_folders_alone(photos: Path, tmp_path
         ([("a.png", "b.png"), ("a.png", "b.png")], "would both write a_2_b_vis.png"),
         (
             [("x.png", "a.png"), ("y.png", "b.png")],
-            "none of the 2 source images is there, /.*/x.png for instance; --images",
+            "none of the 2 source images exists, for example /.*/x.png; --images",
         ),
     ],
 )

@@ -1,0 +1,252 @@
+"""The library: what the commands do, from Python.
+
+    from dptn_cli import PoseTransfer, read_poses
+
+Everything here runs the same code as the commands. Errors are those of `dptn_cli.errors`.
+"""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from dptn_cli.distributed.executors import open_run
+from dptn_cli.enums import Fit, ImageFormat, Provider, Retarget
+from dptn_cli.errors import InputError
+from dptn_cli.inference.model_file import read_model
+from dptn_cli.inference.session import Session
+from dptn_cli.io.images import PUBLISHED_JPEG_QUALITY, read_image
+from dptn_cli.io.paths import parse_location
+from dptn_cli.io.resize import crop_to_network, resize_to_disk
+from dptn_cli.keypoints import PoseFiles
+from dptn_cli.transfer.framing import frame_source, frame_target
+from dptn_cli.transfer.plan import Request, make_job, with_poses
+from dptn_cli.transfer.run import RunOptions
+from dptn_cli.types import JOINTS, MISSING, Batch, ImageU8, Job, Model, Outcome, Pose, Size
+
+Location: TypeAlias = str | Path
+"""A path, or a URL such as `s3://bucket/folder`."""
+
+BATCH_SIZE = 8
+
+
+def read_poses(*paths: Location) -> dict[str, Pose]:
+    """Read pose files: annotation CSVs, COCO, openpifpaf and OpenPose JSON.
+
+    Args:
+        *paths: pose files and folders of pose files.
+
+    Returns:
+        By image name, as the files have it, the pose (18, 2) as (y, x) in pixels of that image,
+        in OpenPose's joint order; -1 for a missing joint. If there are several people in an image,
+        the pose is that of the largest one.
+
+    Raises:
+        InputError: a file cannot be read or is not a pose file.
+    """
+    files = PoseFiles(*map(_location, paths))
+    poses = {}
+    for name in files.names():
+        found = files.find(name)
+        if found is not None:
+            poses[name] = found.pose
+    return poses
+
+
+class PoseTransfer:
+    """A model, ready to generate images of people in other poses.
+
+    Args:
+        model: an ONNX file of `dptn export`.
+        provider: where to run: `auto` (CUDA if it works, else the CPU), `cuda`, `tensorrt` or
+            `cpu`.
+
+    Attributes:
+        model: what the file says of itself.
+        provider: where the session really runs.
+
+    Raises:
+        ModelError: the file cannot be loaded, or the provider named is unavailable.
+    """
+
+    def __init__(self, model: Location, provider: str | Provider = Provider.AUTO) -> None:
+        self._session = Session(read_model(Path(model)), Provider(provider))
+
+    @property
+    def model(self) -> Model:
+        """What the ONNX file says of itself."""
+        return self._session.model
+
+    @property
+    def provider(self) -> Provider:
+        """Where the session really runs, never `auto`."""
+        return self._session.provider
+
+    def __call__(
+        self,
+        image: Location | Image.Image | ImageU8,
+        source_pose: npt.ArrayLike,
+        target_poses: Sequence[npt.ArrayLike] | npt.NDArray[np.floating],
+        *,
+        fit: str | Fit = Fit.AUTO,
+        retarget: str | Retarget = Retarget.SCALE,
+        target_size: Size | None = None,
+    ) -> list[Image.Image]:
+        """Show the person of an image in other poses.
+
+        Args:
+            image: a file, an RGB image of Pillow, or (H, W, 3) uint8 RGB.
+            source_pose: (18, 2) as (y, x), pixels of the image; -1 for a missing joint.
+            target_poses: N poses, each (18, 2) as (y, x); -1 for a missing joint.
+            fit: how images of other sizes are brought to the model's size: `auto`, `stretch`,
+                `pad` or `person`, as in `dptn transfer --fit`.
+            retarget: `scale` brings each pose to the person's size and ground line, so that poses
+                of anybody can be given; `none` takes them as they are.
+            target_size: (height, width) of the images that the target poses are from, pixels.
+                With `retarget="none"` it frames the poses; None for the model's size.
+
+        Returns:
+            N images at the model's size on disk, in the order of the poses.
+
+        Raises:
+            InputError: the image cannot be read, or a pose has no joint in its image.
+            ModelError: the inference failed.
+        """
+        spec = self.model.spec
+        source_u8 = _to_array(image)
+        height, width = source_u8.shape[:2]
+        source = frame_source(_to_pose(source_pose), (height, width), spec, Fit(fit))
+        targets = [
+            frame_target(_to_pose(pose), target_size, source, spec, Fit(fit), Retarget(retarget))
+            for pose in target_poses
+        ]
+        cropped = crop_to_network(Image.fromarray(source_u8), source.crop, spec.network_size)
+        images: list[Image.Image] = []
+        for start in range(0, len(targets), BATCH_SIZE):
+            poses = np.stack([target.on_network for target in targets[start : start + BATCH_SIZE]])
+            batch = Batch(
+                sources=cropped[None],
+                source_poses=source.on_network[None],
+                target_poses=poses,
+                source_index=np.zeros(len(poses), np.int64),
+            )
+            generated = self._session.run(batch)
+            images += [Image.fromarray(resize_to_disk(u8, spec.image_size)) for u8 in generated]
+        return images
+
+    def transfer(
+        self,
+        pairs: Location | None = None,
+        *,
+        out: Location,
+        images: Location | None = None,
+        sources: Sequence[Location] = (),
+        poses: Sequence[Location] = (),
+        keypoints: Sequence[Location] = (),
+        fit: str | Fit = Fit.AUTO,
+        retarget: str | Retarget | None = None,
+        result_format: str | ImageFormat = ImageFormat.PNG,
+        quality: int = PUBLISHED_JPEG_QUALITY,
+        limit: int | None = None,
+        shard: int | None = None,
+        detector: str | None = None,
+        batch_size: int | None = None,
+        workers: int = 0,
+        overwrite: bool = False,
+    ) -> Iterator[Outcome]:
+        """Run a whole job, as `dptn transfer` does: checked first, resumable, with a manifest.
+
+        The job is checked at once. It runs as the returned iterator is consumed; call this again
+        with the same arguments to resume one that was given up.
+
+        Args:
+            pairs: a pair list; or else `sources` with `poses`.
+            out: the results folder.
+            images: folder of the pair list's images; None for the list's own folder.
+            sources: images and folders of images.
+            poses: images, pose files and folders; every source is shown in every one of them.
+            keypoints: pose files and folders of pose files for all images.
+            fit: how images of other sizes are brought to the model's size: `auto`, `stretch`,
+                `pad` or `person`.
+            retarget: `scale` or `none`; None for `scale` with `poses`, else `none`.
+            result_format: `png` or `jpg`.
+            quality: JPEG quality, 1 to 100.
+            limit: number of items, from the first one on; None for all.
+            shard: number of items in each numbered subfolder of results; None for no subfolders.
+            detector: openpifpaf checkpoint for images without keypoints, a file or a published
+                name; None for the default one.
+            batch_size: maximum number of targets in one inference; None to measure the best one.
+            workers: number of threads that read, decode, encode and write; 0 to choose.
+            overwrite: whether to generate everything again.
+
+        Returns:
+            One outcome for each item, in the order in which they end.
+
+        Raises:
+            InputError: the lists cannot be used, or another run holds the results folder.
+        """
+        request = Request(
+            out=_location(out),
+            pairs=None if pairs is None else _location(pairs),
+            images=None if images is None else _location(images),
+            sources=tuple(map(_location, sources)),
+            poses=tuple(map(_location, poses)),
+            keypoints=tuple(map(_location, keypoints)),
+            result_format=ImageFormat(result_format),
+            jpeg_quality=quality,
+            limit=limit,
+            shard=shard,
+            fit=Fit(fit),
+            retarget=None if retarget is None else Retarget(retarget),
+        )
+        job = make_job(request, self.model)
+        if job.missing_pose:
+            from dptn_cli.transfer.detection import find_missing_poses
+
+            job = with_poses(job, find_missing_poses(job, detector))
+        options = RunOptions(
+            self.provider, batch_size=batch_size, workers=workers, overwrite=overwrite
+        )
+        return self._run(job, options)
+
+    def _run(self, job: Job, options: RunOptions) -> Iterator[Outcome]:
+        given_up = False
+        with open_run(job, options, session=self._session, stop=lambda: given_up) as run:
+            try:
+                yield from run.outcomes()
+            except GeneratorExit:  # the caller does not want the rest
+                given_up = True
+                run.finish()
+                raise
+            run.finish()
+            if run.problems:
+                raise InputError(run.problems[0])
+
+
+def _location(location: Location) -> Path:
+    return parse_location(location) if isinstance(location, str) else location
+
+
+def _to_array(image: Location | Image.Image | ImageU8) -> ImageU8:
+    if isinstance(image, str | Path):
+        return read_image(_location(image))
+    if isinstance(image, Image.Image):
+        return np.asarray(image.convert("RGB"))
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+        raise InputError(f"an image must be (H, W, 3) uint8, and is {image.shape} {image.dtype}")
+    return image
+
+
+def _to_pose(pose: npt.ArrayLike) -> Pose:
+    array = np.array(pose, dtype=np.float64)
+    if array.shape != (JOINTS, 2) or not np.isfinite(array).all():
+        raise InputError(f"a pose must be ({JOINTS}, 2) finite numbers, and is {array.shape}")
+    # A joint is missing if either coordinate is.
+    array[(array == MISSING).any(axis=1)] = MISSING
+    return array
+
+
+__all__ = ["Location", "PoseTransfer", "read_poses"]
