@@ -57,7 +57,7 @@ def test_either_coordinate_missing_is_a_missing_joint() -> None:
         ("[1, 2", "not JSON"),
         ("nothing", "not JSON"),
         ("[" * 50_000, "not JSON"),
-        ("[1, 2]", "18 numbers expected for each of y and x, found 2"),
+        ("[1, 2]", "expected 18 numbers for each of y and x, found 2"),
         ("{}", "found no list"),
         (json.dumps(["1"] * 18), "not all numbers"),
         (json.dumps([[1]] * 18), "not all numbers"),

@@ -61,7 +61,7 @@ def test_no_neck_without_both_shoulders(shoulder: int) -> None:
 def test_flags_and_confidences() -> None:
     joints = coco_joints()
     joints[:4, 2] = [0, 1, 2, 0.4]
-    pose, confidence = from_coco(joints, least_confidence=0.5)
+    pose, confidence = from_coco(joints, min_confidence=0.5)
     nose, left_eye, right_eye, left_ear = (JOINT_NAMES.index(name) for name in COCO_NAMES[:4])
     assert confidence[[nose, left_eye, right_eye, left_ear]].tolist() == [0, 1, 1, 0]
     assert (pose[[nose, left_ear]] == -1).all()

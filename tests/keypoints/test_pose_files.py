@@ -222,16 +222,17 @@ class TestRefused:
     @pytest.mark.parametrize(
         ("document", "message"),
         [
-            ({"a": 1}, "no pose file: found an object with the keys a; expected an annotation CSV"),
+            ({"a": 1},
+             "not a pose file: found an object with the keys a; expected an annotation CSV"),
             ({}, "found an empty object"),
             ([1, 2], r"found a list of 2, first int '1'"),
             ({"annotations": []}, "found an object with the keys annotations; expected"),
-            ({"people": 3}, "people: a list expected, found int '3'"),
-            ({"images": {}, "annotations": []}, "images: a list expected, found an empty object"),
-            ({"images": [3], "annotations": []}, "images 0: an object expected, found int"),
+            ({"people": 3}, "people: expected a list, found int '3'"),
+            ({"images": {}, "annotations": []}, "images: expected a list, found an empty object"),
+            ({"images": [3], "annotations": []}, "images 0: expected an object, found int"),
             ({"images": [{"id": 1}], "annotations": []}, "images 0: no file_name"),
             ({"images": [], "annotations": [{"image_id": 1}]}, "no image has the id 1"),
-            ([{"keypoints": person()}, 5], "people 1: an object expected"),
+            ([{"keypoints": person()}, 5], "people 1: expected an object"),
             ([{"keypoints": person(), "image_id": [1]}], "result 0: neither image_id nor"),
             ('{"people": [', "not JSON"),
             ("[" * 100_000, "nested more deeply"),
@@ -251,7 +252,7 @@ class TestRefused:
     @pytest.mark.parametrize(
         ("keypoints", "message"),
         [
-            (person()[:-1], r"51 \(17 joints\) numbers expected, found 50"),
+            (person()[:-1], r"expected 51 numbers \(17 joints\), found 50"),
             ([], "found 0"),
             (None, "not a list"),
             ("0" * 51, "not a list"),
@@ -282,7 +283,9 @@ class TestRefused:
         files = PoseFiles(tmp_path)
         assert files.find("good.jpg") is not None
         if form == "openpose":
-            message = message.replace(r"51 \(17 joints\)", r"54 \(18 joints\) or 75 \(25 joints\)")
+            message = message.replace(
+                r"51 numbers \(17 joints\)", r"54 numbers \(18 joints\) or 75 numbers \(25 joints\)"
+            )
         with pytest.raises(InputError, match=message) as raised:
             files.find("a.jpg")
         assert "a.json" in str(raised.value)
@@ -400,7 +403,7 @@ class TestWriting:
 def test_a_folder_without_pose_files_is_a_slip(tmp_path: Path) -> None:
     """Its keypoints would be missing, or be detected anew, in silence."""
     (tmp_path / "pairs.csv").write_text("from,to\na.jpg,b.jpg\n")
-    with pytest.raises(InputError, match="no poses in .*: no file in this folder holds any"):
+    with pytest.raises(InputError, match="no poses in .*: no file in this folder is a pose file"):
         PoseFiles(tmp_path)
 
 
