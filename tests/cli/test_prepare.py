@@ -97,14 +97,14 @@ class TestDeepFashion:
         Image.new("RGB", (750, 1101)).save(raw / next(iter(RAW)))
         result = self.prepare(raw)
         assert result.exit_code == 1
-        assert "1101x750 pixels (HxW), the raw images have 256x256" in message(result)
+        assert "1101x750 pixels (HxW), but raw images have 256x256" in message(result)
 
     def test_nothing_to_make_is_no_success(self, raw: Path) -> None:
         for path in RAW:
             (raw / path).write_bytes(b"broken")
         result = self.prepare(raw)
         assert result.exit_code == 2
-        assert "not one image could be made" in message(result)
+        assert "not a single image could be cropped" in message(result)
         assert "01_7_additional.jpg: not an image" in message(result)
 
     def test_without_lists_it_is_not_ready(self, raw: Path) -> None:
@@ -282,7 +282,7 @@ class TestOwn:
     def test_nobody_twice(self, photos: Path) -> None:
         result = self.prepare(photos, "--identity-pattern", "(.+)")
         assert result.exit_code == 2
-        assert "nobody is on two usable images" in message(result)
+        assert "nobody has two usable images" in message(result)
 
     @pytest.mark.parametrize(("pattern", "words"), [("(", "not a regular"), ("p", "has no group")])
     def test_a_pattern_that_is_none(self, photos: Path, pattern: str, words: str) -> None:
