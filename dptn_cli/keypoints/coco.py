@@ -58,7 +58,7 @@ def read_annotations(document: dict[str, Any]) -> PeopleByImage:
 def read_results(entries: list[Any]) -> PeopleByImage:
     """Read a result file: a list of people, each with its `image_id` or `file_name`.
 
-    A whole number as `image_id` is one of COCO's own images; a text is the image's name.
+    A whole number as `image_id` is one of COCO's own images; a string is the image's name.
 
     Raises:
         InputError: an entry is not an object, or names no image.

@@ -1,4 +1,4 @@
-"""What the JSON pose formats share: reading untrusted files within limits, and their people."""
+"""Shared by the JSON pose formats: reading untrusted files within limits, and their people."""
 
 import json
 from dataclasses import dataclass, field

@@ -152,7 +152,7 @@ def _check_same(
 
 
 def _files_of(path: Path) -> Iterator[tuple[Path, str]]:
-    """Yield the pose file, or the candidates in the folder, each with the image it may be for."""
+    """Yield the file, or the candidates in the folder, each with the image its name suggests."""
     with user_errors(path):
         if not is_folder(path):
             yield path, _image_name(path.name)

@@ -1,4 +1,4 @@
-"""What both kinds of preparation share: their result, and copying files."""
+"""Shared by both kinds of preparation: their result, and copying files."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -66,7 +66,7 @@ def contact_sheet(
 
 
 def _write(draw: ImageDraw.ImageDraw, text: str, x: int, y: int) -> None:
-    """Write a text centred on (x, y), with letters that the font lacks replaced."""
+    """Write text centred on (x, y), with letters that the font lacks replaced."""
     text = "".join(char if char == "…" else _to_ascii(char) for char in text)
     draw.text((x, y), text, fill=INK, font=FONT, anchor="mm")
 
@@ -79,7 +79,7 @@ def _to_ascii(char: str) -> str:
 
 
 def _shorten(text: str, width: int) -> str:
-    """Cut a text from its beginning, because the end of a file name tells more."""
+    """Cut text at its beginning, because the end of a file name says more."""
     if FONT.getlength(text) <= width:
         return text
     while text and FONT.getlength("…" + text) > width:
