@@ -1,4 +1,4 @@
-"""`dptn prepare`: from images as they come to the layout that `dptn train` reads."""
+"""`dptn prepare`: bring images into the layout that `dptn train` reads."""
 
 import os
 from pathlib import Path
@@ -11,7 +11,7 @@ from dptn_cli.cli.options import Quiet
 from dptn_cli.errors import ExitCode, InputError
 
 if TYPE_CHECKING:
-    from dptn_cli.prepare.report import Prepared
+    from dptn_cli.prepare.common import PrepareResult
 
 MAX_SHOWN = 20
 
@@ -35,23 +35,23 @@ def deepfashion(
     ] = None,
     quiet: Quiet = False,
 ) -> ExitCode:
-    """Crop DeepFashion's images to columns 40 to 215 and name them as the lists do.
+    """Crop DeepFashion's images to columns 40 to 215 and name them as the published lists do.
 
-    Exit code: 0 everything is there, 1 something is missing, 2 nothing could be made.
+    Exit code: 0 everything is there, 1 something is missing, 2 nothing could be prepared.
     """
     from dptn_cli.prepare.deepfashion import count_listed, prepare_deepfashion
 
     lists = lists or raw
-    line = ProgressLine(count_listed(lists), "cropping", quiet=quiet)
-    with line.shown():
-        prepared = prepare_deepfashion(
+    progress = ProgressLine(count_listed(lists), "cropping", quiet=quiet)
+    with progress.shown():
+        result = prepare_deepfashion(
             raw,
             lists,
             out,
             workers=max(1, min(8, os.cpu_count() or 1)),
-            advance=lambda items: line.advance(items=items),
+            advance=lambda items: progress.advance(items=items),
         )
-    return _tell(prepared, out, quiet=quiet)
+    return _print_result(result, out, quiet=quiet)
 
 
 @app.command()
@@ -60,24 +60,29 @@ def own(
     images: Annotated[Path, typer.Argument(help="Folder of the images, all of one size.")],
     out: Out,
     keypoints: Annotated[
-        list[Path] | None, typer.Option(help="Keypoints; default: PICTURES/keypoints.csv.")
+        list[Path] | None,
+        typer.Option(help="Annotation CSV with the keypoints; default: IMAGES/keypoints.csv."),
     ] = None,
     identities: Annotated[
-        Path | None, typer.Option(help="Who is on which image: a CSV with name,identity.")
+        Path | None,
+        typer.Option(help="CSV with the columns name,identity: who is in each image."),
     ] = None,
     identity_pattern: Annotated[
         str,
-        typer.Option(help="Or: a regular expression whose first group is who, in the name."),
+        typer.Option(
+            help="Without --identities: regular expression for image names; its first group is "
+            "the identity."
+        ),
     ] = r"^(.+)_",
     test_share: Annotated[
         float, typer.Option(min=0.0, max=0.9, help="Share of the people kept for testing.")
     ] = 0.1,
-    seed: Annotated[int, typer.Option(help="Of the split.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the random split.")] = 0,
     quiet: Quiet = False,
 ) -> ExitCode:
-    """Make pairs of your own images: all ordered pairs of one person's, split by person.
+    """Pair your own images: all ordered pairs of each person's images, split by person.
 
-    Exit code: 0 every image is used, 1 some are not, 2 nothing could be made.
+    Exit code: 0 all images are used, 1 some are not, 2 nothing could be prepared.
     """
     from dptn_cli.keypoints import Annotations
     from dptn_cli.prepare.own import identities_of, prepare_own, read_identities
@@ -85,21 +90,23 @@ def own(
     if not images.is_dir():
         raise InputError(f"{images}: no such folder")
     poses = Annotations(*(keypoints or [images / "keypoints.csv"]))
-    who = read_identities(identities) if identities else identities_of(poses, identity_pattern)
-    prepared = prepare_own(images, poses, who, out, test_share=test_share, seed=seed)
-    return _tell(prepared, out, quiet=quiet)
+    identity_by_name = (
+        read_identities(identities) if identities else identities_of(poses, identity_pattern)
+    )
+    result = prepare_own(images, poses, identity_by_name, out, test_share=test_share, seed=seed)
+    return _print_result(result, out, quiet=quiet)
 
 
-def _tell(prepared: "Prepared", out: Path, *, quiet: bool) -> ExitCode:
-    """Show how it went; problems are told with --quiet too, like all that makes the code 1."""
+def _print_result(result: "PrepareResult", out: Path, *, quiet: bool) -> ExitCode:
+    """Print counts and problems; problems, which make the exit code 1, appear with --quiet too."""
     if not quiet:
-        print_table({name: f"{count:,}" for name, count in prepared.counts.items()})
-    for problem in prepared.problems[:MAX_SHOWN]:
+        print_table({label: f"{count:,}" for label, count in result.counts.items()})
+    for problem in result.problems[:MAX_SHOWN]:
         echo(f"  {problem}")
-    if len(prepared.problems) > MAX_SHOWN:
-        echo(f"  and {len(prepared.problems) - MAX_SHOWN:,} more")
-    if prepared.ready:
+    if len(result.problems) > MAX_SHOWN:
+        echo(f"  and {len(result.problems) - MAX_SHOWN:,} more")
+    if result.ready:
         echo(f"{out}: ready for `dptn train`", quiet=quiet)
     else:
-        echo(f"{out}: not ready for `dptn train`, which needs images and both lists to train on")
-    return ExitCode.SOME_FAILED if prepared.problems else ExitCode.DONE
+        echo(f"{out}: not ready for `dptn train`, which needs training images and both lists")
+    return ExitCode.SOME_FAILED if result.problems else ExitCode.DONE

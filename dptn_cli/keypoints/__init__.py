@@ -1,6 +1,16 @@
-"""Poses: the files they come in, their joints, and their place on an image.
+"""Keypoints: pose files in every dialect, joint orders, and how a person is framed.
 
-18 joints in OpenPose's order, (y, x) in pixels of the image on disk, -1 where missing.
+Wherever dptn passes a pose around, it has 18 joints in OpenPose's order, as (y, x) in pixels of
+the image on disk. A missing joint is (-1, -1).
+
+- `joints`: the joint order, mirrored poses, and conversion to and from COCO's 17 joints.
+- `pose_files`: read pose files and folders of any format.
+- `pose_writer`: write pose files.
+- `annotation_csv`, `coco`, `openpose`: one file format each; `json_file` is what the JSON
+  formats share.
+- `crop`: the crop around a person.
+- `retarget`: a target pose on the source person's body.
+- `network_grid`: from pixels of an image to pixels of the network's input.
 """
 
 from dptn_cli.enums import PoseFormat

@@ -1,7 +1,7 @@
-"""COCO keypoint JSON, 17 joints of (x, y, v): annotations, results, and openpifpaf's own.
+"""COCO keypoint JSON, 17 joints of (x, y, v): annotations, results, openpifpaf's predictions.
 
-https://cocodataset.org/#format-data. v is 0 where a joint is missing; in annotations 1 is hidden
-and 2 seen, in results v is a confidence.
+See https://cocodataset.org/#format-data. v is 0 where a joint is missing. In annotations, 1 is
+a hidden joint and 2 a visible one; in results and predictions, v is a confidence.
 """
 
 from collections.abc import Sequence
@@ -12,12 +12,18 @@ import numpy as np
 from dptn_cli.errors import InputError
 from dptn_cli.io.paths import without_image_suffix
 from dptn_cli.keypoints.joints import COCO_JOINTS, COCO_NAMES, from_coco, to_coco
-from dptn_cli.keypoints.json_file import PeopleByImage, found_pose, kind_of, size_of, triples
+from dptn_cli.keypoints.json_file import (
+    MIN_CONFIDENCE,
+    PeopleByImage,
+    describe,
+    parse_joints,
+    parse_size,
+    round_number,
+)
 from dptn_cli.types import FoundPose, Size
 
-MIN_WRITTEN = 0.001  # a smaller confidence would be written as the 0 of a missing joint
-DIGITS_OF_ID = 12  # COCO names image 139 000000000139.jpg
-# Limbs by joint number from 1, in COCO's own order.
+ID_DIGITS = 12  # COCO's image 139 is named 000000000139.jpg
+# Limbs as pairs of joint numbers, counted from 1, in the order of COCO's own files.
 SKELETON = (
     (16, 14), (14, 12), (17, 15), (15, 13), (12, 13), (6, 12), (7, 13), (6, 7), (6, 8), (7, 9),
     (8, 10), (9, 11), (2, 3), (1, 2), (1, 3), (2, 4), (3, 5), (4, 6), (5, 7),
@@ -27,97 +33,102 @@ SKELETON = (
 def read_annotations(document: dict[str, Any]) -> PeopleByImage:
     """Read an annotation file: `images` with file names, `annotations` with keypoints.
 
-    Crowds are passed over, and people without a labelled joint too.
+    Crowds and people without a labelled joint are skipped.
 
     Raises:
-        InputError: lists that are none, an image without a name, an annotation of no image.
+        InputError: `images` or `annotations` is not a list of objects, an image has no name,
+            or an annotation refers to no image.
     """
-    images = _images(document["images"])
-    found = PeopleByImage()
-    for number, entry in enumerate(_entries(document["annotations"], "annotations")):
+    images: dict[str, tuple[str, Size | None]] = {}
+    for number, entry in enumerate(_check_objects(document["images"], "images")):
+        name = entry.get("file_name")
+        if not isinstance(name, str) or not name:
+            raise InputError(f"images {number}: no file_name")
+        images[str(entry.get("id"))] = (name, parse_size(entry))
+    people = PeopleByImage()
+    for number, entry in enumerate(_check_objects(document["annotations"], "annotations")):
         image = images.get(str(entry.get("image_id")))
         if image is None:
             raise InputError(f"annotation {number}: no image has the id {entry.get('image_id')!r}")
         if not entry.get("iscrowd"):
-            _add(found, entry, *image)
-    return found
+            _add_person(people, entry, *image)
+    return people
 
 
 def read_results(entries: list[Any]) -> PeopleByImage:
     """Read a result file: a list of people, each with its `image_id` or `file_name`.
 
-    An `image_id` in digits stands for COCO's own image names, any other for itself.
+    A whole number as `image_id` is one of COCO's own images; a string is the image's name.
 
     Raises:
-        InputError: an entry that is no object, or of no image.
+        InputError: an entry is not an object, or names no image.
     """
-    found = PeopleByImage()
-    for number, entry in enumerate(_entries(entries, "results")):
+    people = PeopleByImage()
+    for number, entry in enumerate(_check_objects(entries, "results")):
         name = entry.get("file_name", entry.get("image_id"))
-        if type(name) is int and 0 <= name < 10**DIGITS_OF_ID:
-            name = f"{name:0{DIGITS_OF_ID}}"
+        if type(name) is int and 0 <= name < 10**ID_DIGITS:
+            name = f"{name:0{ID_DIGITS}}"
         if not isinstance(name, str) or not name:
-            raise InputError(f"result {number}: neither image_id nor file_name tells the image")
-        _add(found, entry, name, None)
-    return found
+            raise InputError(f"result {number}: neither image_id nor file_name names the image")
+        _add_person(people, entry, name)
+    return people
 
 
 def read_predictions(entries: list[Any], name: str) -> PeopleByImage:
     """Read the people of one image, as openpifpaf's `--json-output` writes them.
 
     Raises:
-        InputError: an entry that is no object.
+        InputError: an entry is not an object.
     """
-    found = PeopleByImage({name: []})
-    for entry in _entries(entries, "people"):
-        _add(found, entry, name, None)
-    return found
+    people = PeopleByImage({name: []})
+    for entry in _check_objects(entries, "people"):
+        _add_person(people, entry, name)
+    return people
 
 
-def _entries(entries: object, what: str) -> list[dict[str, Any]]:
+def _check_objects(entries: object, key: str) -> list[dict[str, Any]]:
+    """Return `entries` if it is a list of JSON objects; `key` names it in the error."""
     if not isinstance(entries, list):
-        raise InputError(f"{what}: a list expected, found {kind_of(entries)}")
+        raise InputError(f"{key}: expected a list, found {describe(entries)}")
     for number, entry in enumerate(entries):
         if not isinstance(entry, dict):
-            raise InputError(f"{what} {number}: an object expected, found {kind_of(entry)}")
+            raise InputError(f"{key} {number}: expected an object, found {describe(entry)}")
     return entries
 
 
-def _images(entries: object) -> dict[str, tuple[str, Size | None]]:
-    images = {}
-    for number, entry in enumerate(_entries(entries, "images")):
-        name = entry.get("file_name")
-        if not isinstance(name, str) or not name:
-            raise InputError(f"images {number}: no file_name")
-        images[str(entry.get("id"))] = (name, size_of(entry))
-    return images
-
-
-def _add(found: PeopleByImage, entry: dict[str, Any], name: str, size: Size | None) -> None:
+def _add_person(
+    people: PeopleByImage, entry: dict[str, Any], name: str, size: Size | None = None
+) -> None:
+    """Add an entry's person to the image `name`, or mark the image as broken."""
     try:
         if "keypoints" not in entry:
-            raise InputError(f"keypoints expected, found {kind_of(entry)}")
-        pose, confidence = from_coco(triples(entry["keypoints"], (COCO_JOINTS,)))
+            raise InputError(f"expected keypoints, found {describe(entry)}")
+        pose, confidence = from_coco(parse_joints(entry["keypoints"], (COCO_JOINTS,)))
     except InputError as error:
-        found.broken.setdefault(name, str(error))
+        people.broken.setdefault(name, str(error))
         return
-    found.people.setdefault(name, [])
+    people.people.setdefault(name, [])
     if confidence.any():
-        found.add(found_pose(name, (pose, confidence), size))
+        people.add(FoundPose(name, pose, confidence, size))
 
 
-def annotations_of(poses: Sequence[FoundPose]) -> dict[str, Any]:
-    """An annotation file of these people; an image's people have its name in common.
+def to_annotations(poses: Sequence[FoundPose]) -> dict[str, Any]:
+    """Return the content of an annotation file; people with the same name share an image.
 
-    v is 2 for every joint that is there: the flags know no confidence, `score` has its mean.
+    Every joint that is present has a v of 2, because annotations have no confidence per joint.
+    The mean confidence is written as `score`.
     """
     ids: dict[str, int] = {}
     images, annotations = [], []
-    for number, found in enumerate(poses, start=1):
-        if found.name not in ids:
-            ids[found.name] = len(ids) + 1
-            images.append(_image(ids[found.name], found))
-        annotations.append({"id": number, "image_id": ids[found.name], **_person(found)})
+    for number, person in enumerate(poses, start=1):
+        if person.name not in ids:
+            ids[person.name] = len(ids) + 1
+            size = person.image_size
+            sides = {"height": size[0], "width": size[1]} if size else {}
+            images.append({"id": ids[person.name], "file_name": person.name, **sides})
+        annotations.append(
+            {"id": number, "image_id": ids[person.name], **_annotated_person(person)}
+        )
     category = {
         "id": 1,
         "name": "person",
@@ -128,63 +139,54 @@ def annotations_of(poses: Sequence[FoundPose]) -> dict[str, Any]:
     return {"images": images, "annotations": annotations, "categories": [category]}
 
 
-def results_of(poses: Sequence[FoundPose]) -> list[dict[str, Any]]:
-    """A result file of these people; v is the confidence.
+def to_results(poses: Sequence[FoundPose]) -> list[dict[str, Any]]:
+    """Return the content of a result file; v is the confidence.
 
-    An image that is named as COCO's are has its number for `image_id`, any other its name.
+    `image_id` is the number of an image that is named like COCO's own, else the image's name.
     """
     results = []
-    for found in poses:
-        stem = without_image_suffix(found.name)
-        of_coco = stem.isascii() and stem.isdigit() and len(stem) == DIGITS_OF_ID
-        image_id = int(stem) if of_coco else found.name
-        results.append({"image_id": image_id, "file_name": found.name, **_scored(found)})
+    for person in poses:
+        stem = without_image_suffix(person.name)
+        is_coco_name = stem.isascii() and stem.isdigit() and len(stem) == ID_DIGITS
+        image_id = int(stem) if is_coco_name else person.name
+        results.append({"image_id": image_id, "file_name": person.name, **_scored_person(person)})
     return results
 
 
-def predictions_of(poses: Sequence[FoundPose]) -> list[dict[str, Any]]:
-    """The people of one image, as openpifpaf's `--json-output` has them."""
-    return [_scored(found) for found in poses]
+def to_predictions(poses: Sequence[FoundPose]) -> list[dict[str, Any]]:
+    """Return one image's people in the form of openpifpaf's `--json-output`."""
+    return [_scored_person(person) for person in poses]
 
 
-def _scored(found: FoundPose) -> dict[str, Any]:
-    joints_xyv, person = to_coco(found.pose, found.confidence), _person(found)
-    there = joints_xyv[:, 2] > 0
-    joints_xyv[there, 2] = np.maximum(joints_xyv[there, 2], MIN_WRITTEN)
+def _scored_person(person: FoundPose) -> dict[str, Any]:
+    """Return a person of a result file: v is the confidence."""
+    joints_xyv, entry = to_coco(person.pose, person.confidence), _annotated_person(person)
+    present = joints_xyv[:, 2] > 0
+    joints_xyv[present, 2] = np.maximum(joints_xyv[present, 2], MIN_CONFIDENCE)
     return {
-        "category_id": person["category_id"],
-        "keypoints": [_short(value) for value in joints_xyv.ravel()],
-        "bbox": person["bbox"],
-        "score": person["score"],
+        "category_id": entry["category_id"],
+        "keypoints": [round_number(value) for value in joints_xyv.ravel()],
+        "bbox": entry["bbox"],
+        "score": entry["score"],
     }
 
 
-def _image(number: int, found: FoundPose) -> dict[str, Any]:
-    size = found.image_size
-    sides = {"height": size[0], "width": size[1]} if size else {}
-    return {"id": number, "file_name": found.name, **sides}
-
-
-def _person(found: FoundPose) -> dict[str, Any]:
-    joints_xyv = to_coco(found.pose, found.confidence)
-    there = joints_xyv[:, 2] > 0
-    score = float(joints_xyv[there, 2].mean()) if there.any() else 0.0
-    joints_xyv[there, 2] = 2
+def _annotated_person(person: FoundPose) -> dict[str, Any]:
+    """Return a person of an annotation file: v is 2 or 0, `bbox` is (x, y, width, height)."""
+    joints_xyv = to_coco(person.pose, person.confidence)
+    present = joints_xyv[:, 2] > 0
+    score = float(joints_xyv[present, 2].mean()) if present.any() else 0.0
+    joints_xyv[present, 2] = 2
     box = np.zeros(4)
-    if there.any():
-        low, high = joints_xyv[there, :2].min(axis=0), joints_xyv[there, :2].max(axis=0)
+    if present.any():
+        low, high = joints_xyv[present, :2].min(axis=0), joints_xyv[present, :2].max(axis=0)
         box = np.concatenate([low, high - low])
     return {
         "category_id": 1,
-        "keypoints": [_short(value) for value in joints_xyv.ravel()],
-        "num_keypoints": int(there.sum()),
-        "bbox": [_short(value) for value in box],
-        "area": _short(box[2] * box[3]),
+        "keypoints": [round_number(value) for value in joints_xyv.ravel()],
+        "num_keypoints": int(present.sum()),
+        "bbox": [round_number(value) for value in box],
+        "area": round_number(box[2] * box[3]),
         "iscrowd": 0,
-        "score": _short(score),
+        "score": round_number(score),
     }
-
-
-def _short(value: float) -> float | int:
-    """To a thousandth of a pixel; whole numbers are written as such."""
-    return int(value) if value == int(value) else round(float(value), 3)

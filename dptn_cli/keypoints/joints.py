@@ -1,4 +1,4 @@
-"""The 18 joints in OpenPose's order, their mirror image, and COCO's 17 to and fro."""
+"""The joint order: OpenPose's 18 joints, their mirror image, and COCO's 17."""
 
 from typing import TypeAlias
 
@@ -7,6 +7,7 @@ import numpy.typing as npt
 
 from dptn_cli.types import JOINTS, MISSING, Pose
 
+# The order in which every pose in dptn, and the network, has its joints.
 JOINT_NAMES = (
     "nose", "neck",
     "right shoulder", "right elbow", "right wrist",
@@ -16,7 +17,7 @@ JOINT_NAMES = (
     "right eye", "left eye", "right ear", "left ear",
 )  # fmt: skip
 
-# The joint that a joint becomes in a mirror: left and right change places.
+# For each joint, the joint it becomes in a mirror: left and right trade places.
 MIRRORED = (0, 1, 5, 6, 7, 2, 3, 4, 11, 12, 13, 8, 9, 10, 15, 14, 17, 16)
 
 COCO_NAMES = (
@@ -28,62 +29,75 @@ COCO_NAMES = (
 COCO_JOINTS = len(COCO_NAMES)
 
 NECK = JOINT_NAMES.index("neck")
-SHOULDERS = (JOINT_NAMES.index("right shoulder"), JOINT_NAMES.index("left shoulder"))
-# For each of COCO's joints, its place among the 18; the neck is in neither's list.
-_PLACES = [JOINT_NAMES.index(name) for name in COCO_NAMES]
+SHOULDERS = [JOINT_NAMES.index("right shoulder"), JOINT_NAMES.index("left shoulder")]
+HIPS = [JOINT_NAMES.index("right hip"), JOINT_NAMES.index("left hip")]
+# Entry i is where COCO's joint i stands in `JOINT_NAMES`. COCO has no neck.
+_FROM_COCO = [JOINT_NAMES.index(name) for name in COCO_NAMES]
 
 Confidence: TypeAlias = npt.NDArray[np.float64]
 """(18,) in 0..1; 0 where the joint is missing."""
 
 
 def from_coco(
-    joints_xyv: npt.NDArray[np.floating], least_confidence: float = 0.0
+    joints_xyv: npt.NDArray[np.floating], min_confidence: float = 0.0
 ) -> tuple[Pose, Confidence]:
-    """COCO's 17 joints as 18: the neck is the middle of the shoulders, where both are there.
+    """Convert COCO's 17 joints to the 18 of `JOINT_NAMES`.
+
+    The neck is the midpoint of the shoulders, and missing unless both shoulders are present.
 
     Args:
         joints_xyv: (17, 3) as (x, y, v), pixels. v is a confidence, or COCO's flag: 0 not
-            labelled, 1 hidden, 2 seen; a hidden joint is there all the same.
-        least_confidence: a joint below it is missing; one with v of 0 always is.
+            labelled, 1 hidden, 2 visible. A hidden joint counts as present.
+        min_confidence: joints with a lower v are missing; joints with a v of 0 always are.
 
     Returns:
-        The pose (18, 2) as (y, x), with all of the coordinates' digits, and the confidences.
-        The neck's is the lesser of the shoulders'.
+        The pose (18, 2) as (y, x), coordinates not rounded, and the confidences (18,). The
+        neck has the lower of the shoulders' confidences.
     """
     pose = np.full((JOINTS, 2), MISSING)
     confidence = np.zeros(JOINTS)
-    pose[_PLACES] = joints_xyv[:, 1::-1]
-    confidence[_PLACES] = np.clip(joints_xyv[:, 2], 0, 1)
-    confidence[confidence < least_confidence] = 0
-    confidence[NECK] = confidence[list(SHOULDERS)].min()
-    pose[NECK] = pose[list(SHOULDERS)].mean(axis=0)
-    return without_missing(pose, confidence)
+    pose[_FROM_COCO] = joints_xyv[:, 1::-1]
+    confidence[_FROM_COCO] = np.clip(joints_xyv[:, 2], 0, 1)
+    confidence[confidence < min_confidence] = 0
+    confidence[NECK] = confidence[SHOULDERS].min()
+    pose[NECK] = pose[SHOULDERS].mean(axis=0)
+    return mark_missing(pose, confidence)
 
 
 def to_coco(pose: Pose, confidence: Confidence) -> npt.NDArray[np.float64]:
-    """The 17 of the 18 joints that COCO knows, as (17, 3) of (x, y, confidence).
+    """Convert the 18 joints to COCO's 17; the neck is dropped.
 
-    A missing joint is (0, 0, 0). The neck is dropped: `from_coco` finds it again.
+    Args:
+        pose: (18, 2) as (y, x), pixels; missing: -1.
+        confidence: (18,) in 0..1; missing: 0.
+
+    Returns:
+        (17, 3) as (x, y, confidence); a missing joint is (0, 0, 0).
     """
-    pose, confidence = without_missing(pose, confidence)
+    pose, confidence = mark_missing(pose, confidence)
     joints_xyv = np.column_stack([pose[:, ::-1], confidence])
     joints_xyv[confidence == 0] = 0
-    coco: npt.NDArray[np.float64] = joints_xyv[_PLACES]
+    coco: npt.NDArray[np.float64] = joints_xyv[_FROM_COCO]
     return coco
 
 
-def without_missing(pose: Pose, confidence: Confidence) -> tuple[Pose, Confidence]:
-    """Both with a joint missing in both where either says so: -1 and a confidence of 0."""
+def mark_missing(pose: Pose, confidence: Confidence) -> tuple[Pose, Confidence]:
+    """Make pose and confidences agree on which joints are missing.
+
+    A joint that is missing in either becomes (-1, -1) in the pose and 0 in the confidences.
+    """
     missing = (confidence <= 0) | (pose == MISSING).any(axis=1)
     return np.where(missing[:, None], MISSING, pose), np.where(missing, 0.0, confidence)
 
 
 def mirror_pose(pose: Pose, width: int) -> Pose:
-    """The pose in the image flipped left to right: joints change sides as well as places.
+    """Return the pose of the same person in the image flipped left to right.
+
+    Left and right joints are swapped too: in a mirror, the left hand is a right hand.
 
     Args:
         pose: (18, 2) as (y, x), pixels; missing: -1.
-        width: of the image, pixels.
+        width: width of the image, pixels.
     """
     mirrored: Pose = pose[list(MIRRORED)]
     present = (mirrored != MISSING).all(axis=1)

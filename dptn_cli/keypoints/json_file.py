@@ -1,4 +1,4 @@
-"""JSON from strangers, and what a pose file in it holds."""
+"""Shared by the JSON pose formats: reading untrusted files within limits, and their people."""
 
 import json
 from dataclasses import dataclass, field
@@ -8,33 +8,33 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from dptn_cli.errors import InputError
+from dptn_cli.errors import InputError, user_errors
 from dptn_cli.io.storage import storage_of
-from dptn_cli.keypoints.joints import Confidence
-from dptn_cli.keypoints.numbers import finite_numbers
-from dptn_cli.types import FoundPose, Pose, Size
+from dptn_cli.types import FoundPose, Size
 
 MAX_BYTES = 256 << 20  # COCO's largest keypoint file has 239 MB
-MAX_CONTAINERS = 4_000_000
+MAX_CONTAINERS = 4_000_000  # `[]` is 2 bytes in the file, but 56 in memory
 MAX_PEOPLE = 1000  # in one image
-MAX_SIDE = 100_000
+MAX_SIDE_PX = 100_000
+MAX_COORDINATE_PX = 1e6
+MIN_CONFIDENCE = 0.001  # a lower one would be rounded to the 0 that means "missing"
 
 
 @dataclass
 class PeopleByImage:
-    """What one file holds.
+    """The people in one pose file.
 
     Attributes:
-        people: by image; the name has its suffix where the file tells it. An image in which
-            nobody was found has an empty list.
-        broken: images whose people cannot be used, and why.
+        people: the people in each image, by image name; an empty list if nobody was found in
+            it. Names are as in the file, and may lack the image's suffix.
+        broken: why an image's people cannot be used, by image name.
     """
 
     people: dict[str, list[FoundPose]] = field(default_factory=dict)
     broken: dict[str, str] = field(default_factory=dict)
 
     def add(self, person: FoundPose) -> None:
-        """Add a person; more than `MAX_PEOPLE` in an image make it a broken one."""
+        """Add a person; an image with more than `MAX_PEOPLE` becomes a broken one."""
         people = self.people.setdefault(person.name, [])
         if len(people) == MAX_PEOPLE:
             self.broken.setdefault(person.name, f"more than {MAX_PEOPLE:,} people in an image")
@@ -43,15 +43,13 @@ class PeopleByImage:
 
 
 def load_json(path: Path) -> Any:
-    """Read a JSON file of a bounded size.
+    """Read a JSON file of limited size.
 
     Raises:
-        InputError: it cannot be read, is too large, or is not JSON.
+        InputError: the file cannot be read, is too large, or is not JSON.
     """
-    try:
+    with user_errors(path):
         data = storage_of(path).read_bytes(path, MAX_BYTES + 1)
-    except OSError as error:
-        raise InputError(f"{path}: {error.strerror}") from error
     if len(data) > MAX_BYTES:
         raise InputError(f"{path}: larger than {MAX_BYTES >> 20} MiB; split it")
     if data.count(b"[") + data.count(b"{") > MAX_CONTAINERS:
@@ -66,45 +64,73 @@ def load_json(path: Path) -> Any:
         raise InputError(f"{path}: too large for this machine's memory") from error
 
 
-def triples(values: object, joints: tuple[int, ...]) -> npt.NDArray[np.float64]:
-    """A flat list x, y, v, x, y, v ... of one of the numbers of joints.
+def parse_numbers(values: object) -> npt.NDArray[np.float64]:
+    """Convert a list from a JSON file to an array of possible pixel coordinates.
 
     Returns:
-        (J, 3) as (x, y, v).
+        (N,) float64.
 
     Raises:
-        InputError: another length, something else than numbers, or fractions of the image.
+        InputError: `values` is not a list, holds anything but numbers, or holds a number that
+            is not finite or beyond `MAX_COORDINATE_PX`.
     """
-    numbers = finite_numbers(values)
-    if len(numbers) not in [3 * count for count in joints]:
-        wanted = " or ".join(f"{3 * count} ({count} joints)" for count in joints)
-        raise InputError(f"{wanted} numbers expected, found {len(numbers)}")
+    if not isinstance(values, list):
+        raise InputError("the keypoints are not a list")
+    if any(type(value) not in (int, float) for value in values):  # bool is an int to isinstance
+        raise InputError("the keypoints are not all numbers")
+    try:
+        numbers = np.array(values, dtype=np.float64)
+    except OverflowError as error:
+        raise InputError("a keypoint is too large to be a pixel") from error
+    if not np.isfinite(numbers).all() or np.abs(numbers).max(initial=0) > MAX_COORDINATE_PX:
+        raise InputError("a keypoint is not finite, or too large to be a pixel")
+    return numbers
+
+
+def parse_joints(values: object, joint_counts: tuple[int, ...]) -> npt.NDArray[np.float64]:
+    """Convert a flat list x, y, v, x, y, v, ... to an array.
+
+    Args:
+        values: the list, as it stands in the file.
+        joint_counts: numbers of joints that the list may have.
+
+    Returns:
+        (J, 3) as (x, y, v); J is one of `joint_counts`.
+
+    Raises:
+        InputError: the list has another length, does not hold numbers, or holds coordinates as
+            fractions of the image.
+    """
+    numbers = parse_numbers(values)
+    if len(numbers) not in [3 * count for count in joint_counts]:
+        lengths = " or ".join(f"{3 * count} numbers ({count} joints)" for count in joint_counts)
+        raise InputError(f"expected {lengths}, found {len(numbers)}")
     joints_xyv = numbers.reshape(-1, 3)
-    there = joints_xyv[joints_xyv[:, 2] > 0, :2]
-    if len(there) > 2 and np.abs(there).max() <= 1:
-        raise InputError("the keypoints are fractions of the image; write them in its pixels")
+    present_xy = joints_xyv[joints_xyv[:, 2] > 0, :2]
+    if len(present_xy) > 2 and np.abs(present_xy).max() <= 1:
+        raise InputError("the keypoints are fractions of the image; convert them to pixels")
     return joints_xyv
 
 
-def found_pose(
-    name: str, pose_and_confidence: tuple[Pose, Confidence], size: Size | None = None
-) -> FoundPose:
-    """A person, from what `from_coco` and the like return."""
-    return FoundPose(name, *pose_and_confidence, image_size=size)
+def parse_size(entry: dict[str, Any]) -> Size | None:
+    """Return an entry's (height, width), or None if they are missing or implausible."""
+    height, width = entry.get("height"), entry.get("width")
+    if type(height) is not int or type(width) is not int:
+        return None
+    plausible = all(0 < side <= MAX_SIDE_PX for side in (height, width))
+    return (height, width) if plausible else None
 
 
-def size_of(entry: dict[str, Any]) -> Size | None:
-    """(height, width) where both are plain whole numbers of pixels."""
-    size = (entry.get("height"), entry.get("width"))
-    plain = all(type(side) is int and 0 < side <= MAX_SIDE for side in size)
-    return (int(size[0]), int(size[1])) if plain and size[0] and size[1] else None
-
-
-def kind_of(value: object) -> str:
-    """What was found, in a few words, for a message."""
+def describe(value: object) -> str:
+    """Say in a few words what a JSON value is, for error messages."""
     if isinstance(value, dict):
         keys = ", ".join(sorted(map(str, value))[:6])
         return f"an object with the keys {keys[:100]}" if keys else "an empty object"
     if isinstance(value, list):
-        return f"a list of {len(value):,}, first {kind_of(value[0])}" if value else "an empty list"
+        return f"a list of {len(value):,}, first {describe(value[0])}" if value else "an empty list"
     return f"{type(value).__name__} {str(value)[:30]!r}"
+
+
+def round_number(value: float) -> float | int:
+    """Round to three decimals; a whole number becomes an int, and is written without `.0`."""
+    return int(value) if value == int(value) else round(float(value), 3)

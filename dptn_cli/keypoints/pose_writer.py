@@ -1,4 +1,4 @@
-"""Poses written in the formats that `pose_files` reads."""
+"""Write pose files in the formats that `pose_files` reads."""
 
 import json
 from collections.abc import Sequence
@@ -6,92 +6,96 @@ from pathlib import Path
 from typing import Any
 
 from dptn_cli.enums import PoseFormat
-from dptn_cli.errors import InputError
+from dptn_cli.errors import InputError, user_errors
 from dptn_cli.io.files import write_file
 from dptn_cli.io.paths import checked_name, without_image_suffix
-from dptn_cli.keypoints.annotation_csv import HEADER, can_hold, format_pose
-from dptn_cli.keypoints.coco import annotations_of, predictions_of, results_of
-from dptn_cli.keypoints.openpose import people_of
+from dptn_cli.keypoints import coco, openpose
+from dptn_cli.keypoints.annotation_csv import can_hold, format_csv
 from dptn_cli.types import FoundPose
 
 
 def write_poses(path: Path, poses: Sequence[FoundPose], pose_format: PoseFormat) -> None:
-    """Write poses; a file is seen whole or not at all.
+    """Write poses to a file or a folder; each file appears complete or not at all.
+
+    Formats keep different parts of a pose: csv the neck but no confidence, coco neither (the
+    neck is recomputed from the shoulders), coco-results and openpifpaf the confidence, openpose
+    both.
 
     Args:
-        path: the file; for formats with a file for each image, the folder.
-        poses: people of one image follow each other or not; the CSV holds one an image.
-        pose_format: csv keeps the neck and no confidence; coco neither (the neck is found again
-            between the shoulders), coco-results and openpifpaf the confidence; openpose both.
+        path: the file to write, or the folder if the format has one file per image.
+        poses: the people, in any order; an annotation CSV holds only one per image.
+        pose_format: the format to write.
 
     Raises:
-        InputError: a name that the format cannot hold, or a file that cannot be written.
+        InputError: the format cannot hold a name, or a file cannot be written.
     """
-    if pose_format.per_image:
-        as_json = people_of if pose_format is PoseFormat.OPENPOSE else predictions_of
-        for file, people in _by_file(path, poses, pose_format).items():
-            _write(file, _json(as_json(people)))
-        return
-    if pose_format is PoseFormat.CSV:
-        _write(path, _csv(poses))
-    else:
-        coco = pose_format is PoseFormat.COCO
-        _write(path, _json(annotations_of(poses) if coco else results_of(poses)))
+    match pose_format:
+        case PoseFormat.CSV:
+            _check_for_csv(poses)
+            content = format_csv((person.name, person.pose) for person in poses)
+            write_file(path, lambda file: file.write(content))
+        case PoseFormat.COCO:
+            _write_json(path, coco.to_annotations(poses))
+        case PoseFormat.COCO_RESULTS:
+            _write_json(path, coco.to_results(poses))
+        case PoseFormat.OPENPOSE:
+            for file, people in _group_by_file(path, poses, pose_format).items():
+                _write_json(file, openpose.to_people(people))
+        case PoseFormat.OPENPIFPAF:
+            for file, people in _group_by_file(path, poses, pose_format).items():
+                _write_json(file, coco.to_predictions(people))
 
 
 def drop_pose_file(folder: Path, name: str, pose_format: PoseFormat) -> None:
-    """Remove the file of an image from a folder of such, if there is one.
+    """Remove an image's pose file from a folder, if it is there.
+
+    Args:
+        folder: the folder that `write_poses` wrote to.
+        name: the image's name.
+        pose_format: a format with one file per image.
 
     Raises:
-        InputError: it cannot be removed.
+        InputError: the file cannot be removed.
     """
-    file = _file_of(folder, name, pose_format)
-    try:
+    file = _file_for(folder, name, pose_format)
+    with user_errors(file, "cannot be removed"):
         file.unlink(missing_ok=True)
-    except OSError as error:
-        raise InputError(f"{file}: cannot be removed: {error.strerror}") from error
 
 
-def _file_of(folder: Path, name: str, pose_format: PoseFormat) -> Path:
-    """An image's file, named as the tool names it whose format it is."""
+def _file_for(folder: Path, name: str, pose_format: PoseFormat) -> Path:
+    """Return the path of an image's file, named as OpenPose or openpifpaf would name it."""
     name = checked_name(name)
     if pose_format is PoseFormat.OPENPOSE:
         return folder / f"{without_image_suffix(name)}_keypoints.json"
     return folder / f"{name}.predictions.json"
 
 
-def _csv(poses: Sequence[FoundPose]) -> bytes:
-    lines = [":".join(HEADER)]
+def _check_for_csv(poses: Sequence[FoundPose]) -> None:
     names: set[str] = set()
-    for found in poses:
-        if not can_hold(found.name):
-            raise InputError(f"{found.name!r}: an annotation CSV cannot hold this name; rename it")
-        if found.name in names:
-            raise InputError(f"{found.name}: an annotation CSV holds one person an image")
-        names.add(found.name)
-        lines.append(format_pose(found.name, found.pose))
-    return ("\n".join(lines) + "\n").encode()
+    for person in poses:
+        if not can_hold(person.name):
+            raise InputError(f"{person.name!r}: an annotation CSV cannot hold this name; rename it")
+        if person.name in names:
+            raise InputError(f"{person.name}: an annotation CSV holds only one person per image")
+        names.add(person.name)
 
 
-def _by_file(
+def _group_by_file(
     folder: Path, poses: Sequence[FoundPose], pose_format: PoseFormat
 ) -> dict[Path, list[FoundPose]]:
-    """The people of each image, by its file."""
+    """Return the people of each image, by the image's file."""
     files: dict[Path, list[FoundPose]] = {}
-    for found in poses:
-        people = files.setdefault(_file_of(folder, found.name, pose_format), [])
-        if people and people[0].name != found.name:
+    for person in poses:
+        people = files.setdefault(_file_for(folder, person.name, pose_format), [])
+        if people and people[0].name != person.name:
             raise InputError(
-                f"{people[0].name} and {found.name} would share an OpenPose file; "
+                f"{people[0].name} and {person.name} would share an OpenPose file; "
                 "write csv or coco, or rename one"
             )
-        people.append(found)
+        people.append(person)
     return files
 
 
-def _json(document: dict[str, Any] | list[dict[str, Any]]) -> bytes:
-    return (json.dumps(document) + "\n").encode()
-
-
-def _write(path: Path, content: bytes) -> None:
+def _write_json(path: Path, document: dict[str, Any] | list[dict[str, Any]]) -> None:
+    content = (json.dumps(document) + "\n").encode()
     write_file(path, lambda file: file.write(content))

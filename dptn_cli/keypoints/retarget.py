@@ -1,22 +1,22 @@
-"""A target skeleton at the source person's size, place and build."""
+"""Retarget: a target pose at the size and place of the source person, and with their build."""
 
 import numpy as np
 import numpy.typing as npt
 
 from dptn_cli.errors import InputError
-from dptn_cli.keypoints.joints import JOINT_NAMES, NECK
+from dptn_cli.keypoints.joints import HIPS, JOINT_NAMES, NECK
 from dptn_cli.keypoints.network_grid import with_missing
 from dptn_cli.types import MISSING, Pose
 
-MID_HIP = len(JOINT_NAMES)  # a nineteenth joint between the hips
-# Grown people's limbs, measured against their height, differ by some 5 %. A limb that differs by
-# more than this is not longer or shorter but points towards the camera.
-MAX_DIFFERENCE = 1.15
-DIGITS = 3  # a coordinate must not fall below a whole pixel by the last bit of a product
+MID_HIP = len(JOINT_NAMES)  # index of a nineteenth joint, midway between the hips
+# Adults' limb lengths, relative to their height, differ by about 5 %. Where two limbs differ by
+# more than this factor, one is not longer: the other points towards or away from the camera.
+MAX_BUILD_RATIO = 1.15
+DECIMALS = 3  # so that the last bit of a product does not push a coordinate below a whole pixel
 
 HEAD = "head"
-# From joint to joint outwards, and which limb's length that is; None: width and face, whose
-# lengths change with the view more than with the person.
+# From joint to joint, outwards from the neck, and the limb whose length that is. None: shoulder
+# and hip widths, whose lengths change with the view more than with the person.
 _BONES: tuple[tuple[int, int, str | None], ...] = (
     (NECK, MID_HIP, "torso"),
     (NECK, 2, None), (2, 3, "upper arm"), (3, 4, "forearm"),
@@ -25,7 +25,7 @@ _BONES: tuple[tuple[int, int, str | None], ...] = (
     (MID_HIP, 11, None), (11, 12, "thigh"), (12, 13, "shin"),
     (NECK, 0, HEAD), (NECK, 14, HEAD), (NECK, 15, HEAD), (NECK, 16, HEAD), (NECK, 17, HEAD),
 )  # fmt: skip
-_PARENTS = {end: (start, limb) for start, end, limb in _BONES}
+_PARENTS = {end: start for start, end, _ in _BONES}
 _ANKLES = [10, 13]
 _LIMBS = ("torso", "thigh", "shin", "upper arm", "forearm", HEAD)
 
@@ -33,55 +33,59 @@ _LIMBS = ("torso", "thigh", "shin", "upper arm", "forearm", HEAD)
 def retarget(target: Pose, source: Pose) -> Pose:
     """Bring a target pose to the size, build and place of the person in a source pose.
 
-    The size is the ratio of the limbs' lengths, source to target, in the weighted median over
-    limbs: one limb that points towards the camera does not change it. Each limb then takes the
-    source's own ratio, but no further than `MAX_DIFFERENCE` from the size: that is how far
-    people's builds differ. What differs more is foreshortened in one of the images, and a
-    target limb that is short because it points at the camera has to stay short; drawn at the
-    source's full length, it would be another pose. Directions are the target's throughout.
+    The size is the weighted median of the limbs' length ratios, source to target, so that one
+    limb pointing at the camera does not change it. Each limb is then scaled by its own ratio,
+    but by no more than `MAX_BUILD_RATIO` away from the size, which is how far people's builds
+    differ. A larger difference is foreshortening in one of the images. A target limb that is
+    short because it points at the camera has to stay short: at the source's full length, it
+    would be another pose. All directions are the target's.
 
-    The lowest ankle comes to stand where the source's lowest stands, and the trunk's middle to
-    where the source's is. Without ankles in both, the neck or hips keep their height.
+    Vertically, the lowest ankle is aligned with the source's lowest ankle; horizontally, the
+    middle of the trunk with the source's. If either pose has no ankles, the trunk is aligned
+    both ways.
 
     Args:
-        target: (18, 2) as (y, x), any unit that is the same along both axes; missing: -1.
-        source: likewise, in the pixels that are wanted.
+        target: (18, 2) as (y, x), in any unit that is the same along both axes; missing: -1.
+        source: (18, 2) as (y, x), in the pixels that the result is to have; missing: -1.
 
     Returns:
-        The target pose in the source's pixels. Neither the target's scale nor its place
-        matters; the source's own pose comes back as it is.
+        The target pose in the source's pixels, (18, 2) as (y, x). It does not depend on the
+        target's scale or place. A source pose retargeted to itself does not change.
 
     Raises:
-        InputError: the two have no limb in common.
+        InputError: the two poses have no limb in common.
     """
-    far, near = _with_mid_hip(target), _with_mid_hip(source)
-    lengths_far, lengths_near = _lengths(far), _lengths(near)
-    lengths_far[HEAD], lengths_near[HEAD] = _head_lengths(far, near)
-    known = [limb for limb in _LIMBS if lengths_far.get(limb, 0) > 0 < lengths_near.get(limb, 0)]
-    if not known:
+    target, source = _with_mid_hip(target), _with_mid_hip(source)
+    target_lengths, source_lengths = _limb_lengths(target), _limb_lengths(source)
+    target_lengths[HEAD], source_lengths[HEAD] = _head_lengths(target, source)
+    ratios = {
+        limb: source_lengths[limb] / target_lengths[limb]
+        for limb in _LIMBS
+        if target_lengths.get(limb, 0) > 0 and source_lengths.get(limb, 0) > 0
+    }
+    if not ratios:
         raise InputError("the target pose has no limb in common with the source pose")
-    ratios = {limb: lengths_near[limb] / lengths_far[limb] for limb in known}
-    size = _weighted_median(ratios, lengths_near)
-    allowed = (size / MAX_DIFFERENCE, size * MAX_DIFFERENCE)
+    size = _weighted_median(ratios, source_lengths)
+    allowed = (size / MAX_BUILD_RATIO, size * MAX_BUILD_RATIO)
     scales = {limb: float(np.clip(ratio, *allowed)) for limb, ratio in ratios.items()}
-    grown = _grown(far, scales, size)
-    grown += _shift(grown, near)
-    placed: Pose = np.round(grown[:MID_HIP], DIGITS)
-    return with_missing(placed, ~_known(far)[:MID_HIP])
+    scaled = _scale_limbs(target, scales, size)
+    scaled += _offset(scaled, source)
+    placed: Pose = np.round(scaled[:MID_HIP], DECIMALS)
+    return with_missing(placed, ~_is_present(target)[:MID_HIP])
 
 
 def _with_mid_hip(pose: Pose) -> Pose:
-    """(19, 2); NaN where missing."""
-    known = np.where((pose == MISSING).any(axis=1, keepdims=True), np.nan, pose)
-    return np.vstack([known, known[[8, 11]].mean(axis=0)])
+    """Return (19, 2): the pose and its mid hip, NaN where missing."""
+    joints = np.where((pose == MISSING).any(axis=1, keepdims=True), np.nan, pose)
+    return np.vstack([joints, joints[HIPS].mean(axis=0)])
 
 
-def _known(joints: Pose) -> npt.NDArray[np.bool_]:
+def _is_present(joints: Pose) -> npt.NDArray[np.bool_]:
     return np.asarray(np.isfinite(joints).all(axis=1))
 
 
-def _lengths(joints: Pose) -> dict[str, float]:
-    """Each limb's length, the longer of left and right: it is the less foreshortened."""
+def _limb_lengths(joints: Pose) -> dict[str, float]:
+    """Return each limb's length: the longer of left and right, as it is less foreshortened."""
     lengths: dict[str, float] = {}
     for start, end, limb in _BONES:
         length = float(np.linalg.norm(joints[end] - joints[start]))
@@ -91,9 +95,13 @@ def _lengths(joints: Pose) -> dict[str, float]:
 
 
 def _head_lengths(*skeletons: Pose) -> list[float]:
-    """From the neck to the middle of the ears, or eyes, or to the nose: the same in each."""
-    for face in ([16, 17], [14, 15], [0]):
-        vectors = [joints[face].mean(axis=0) - joints[NECK] for joints in skeletons]
+    """Return the length from the neck to the same part of the head in each skeleton.
+
+    That part is the middle of the ears, else of the eyes, else the nose: the first that all the
+    skeletons have. Without one, the lengths are 0.
+    """
+    for part in ([16, 17], [14, 15], [0]):
+        vectors = [joints[part].mean(axis=0) - joints[NECK] for joints in skeletons]
         lengths = [float(np.linalg.norm(vector)) for vector in vectors]
         if np.isfinite(lengths).all():
             return lengths
@@ -102,35 +110,45 @@ def _head_lengths(*skeletons: Pose) -> list[float]:
 
 def _weighted_median(ratios: dict[str, float], weights: dict[str, float]) -> float:
     ordered = sorted(ratios, key=lambda limb: ratios[limb])
-    shares = np.cumsum([weights[limb] for limb in ordered])
-    return ratios[ordered[int(np.searchsorted(shares, shares[-1] / 2))]]
+    cumulative = np.cumsum([weights[limb] for limb in ordered])
+    return ratios[ordered[int(np.searchsorted(cumulative, cumulative[-1] / 2))]]
 
 
-def _grown(far: Pose, scales: dict[str, float], size: float) -> Pose:
-    """The skeleton walked outwards from the neck, each bone at its limb's scale.
+def _scale_limbs(joints: Pose, scales: dict[str, float], size: float) -> Pose:
+    """Rebuild the skeleton outwards from the neck, each bone at its limb's scale.
 
-    A joint whose own parent is missing hangs on the next one inwards, at the body's scale.
+    If a joint's parent is missing, the joint hangs on the nearest present joint further in, at
+    the scale `size` of the whole body.
+
+    Args:
+        joints: (19, 2) as (y, x), NaN where missing.
+        scales: factor for each limb's length.
+        size: factor for everything that is not a limb in `scales`.
+
+    Returns:
+        (19, 2) as (y, x), with the neck, or the first present joint, at (0, 0).
     """
-    grown = np.full_like(far, np.nan)
-    there = _known(far)
-    root = NECK if there[NECK] else int(np.flatnonzero(there)[0])
-    grown[root] = 0
-    for _, joint, limb in _BONES:
-        if there[joint] and joint != root:
-            start, _ = _PARENTS[joint]
-            scale = scales.get(limb or "", size) if there[start] else size
-            while not np.isfinite(grown[start]).all():
-                start = _PARENTS[start][0] if start in _PARENTS else root
-            grown[joint] = grown[start] + (far[joint] - far[start]) * scale
-    return grown
+    scaled = np.full_like(joints, np.nan)
+    present = _is_present(joints)
+    root = NECK if present[NECK] else int(np.flatnonzero(present)[0])
+    scaled[root] = 0
+    for start, end, limb in _BONES:
+        if present[end] and end != root:
+            scale = scales.get(limb or "", size) if present[start] else size
+            while not np.isfinite(scaled[start]).all():
+                start = _PARENTS.get(start, root)
+            scaled[end] = scaled[start] + (joints[end] - joints[start]) * scale
+    return scaled
 
 
-def _shift(grown: Pose, near: Pose) -> npt.NDArray[np.float64]:
-    """(y, x) from the walked skeleton to the source's ground line and trunk."""
-    ankles = [np.nanmax(joints[_ANKLES, 0], initial=-np.inf) for joints in (grown, near)]
-    common = _known(grown) & _known(near)
-    trunk = [joint for joint in (NECK, MID_HIP) if common[joint]] or np.flatnonzero(common)
-    down, across = np.mean(near[trunk] - grown[trunk], axis=0)
-    if np.isfinite(ankles).all():
-        down = ankles[1] - ankles[0]
-    return np.array([down, across])
+def _offset(scaled: Pose, source: Pose) -> npt.NDArray[np.float64]:
+    """Return the (y, x) offset that puts a skeleton on the source's ground and trunk."""
+    present = _is_present(scaled) & _is_present(source)
+    trunk = [joint for joint in (NECK, MID_HIP) if present[joint]] or np.flatnonzero(present)
+    y, x = np.mean(source[trunk] - scaled[trunk], axis=0)
+    scaled_ground, source_ground = (
+        np.nanmax(joints[_ANKLES, 0], initial=-np.inf) for joints in (scaled, source)
+    )
+    if np.isfinite([scaled_ground, source_ground]).all():
+        y = source_ground - scaled_ground
+    return np.array([y, x])

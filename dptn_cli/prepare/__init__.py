@@ -1,1 +1,1 @@
-"""From images as they come to the published data layout that `dptn train` reads."""
+"""Bring images into the published data layout that `dptn train` reads."""

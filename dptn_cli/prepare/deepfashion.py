@@ -1,8 +1,9 @@
-"""DeepFashion's In-shop images, cropped and named as the published lists have them.
+"""Crop DeepFashion's In-shop images and name them as the published lists do.
 
-A raw image `img/WOMEN/Blouses_Shirts/id_00000001/02_1_front.jpg` is listed as
-`fashionWOMENBlouses_Shirtsid0000000102_1front.jpg`: the parts of its path without their
-slashes, the underscores of the item and those after the view's number left out.
+The lists name an image by the parts of its path, joined without slashes. The underscore in the
+item is left out, and so are those in the name of the view: the raw image
+`img/WOMEN/Blouses_Shirts/id_00000001/02_1_front.jpg` is listed as
+`fashionWOMENBlouses_Shirtsid0000000102_1front.jpg`.
 """
 
 import re
@@ -14,114 +15,78 @@ from pathlib import Path
 import numpy as np
 
 from dptn_cli.enums import ImageFormat
-from dptn_cli.errors import InputError
+from dptn_cli.errors import InputError, user_errors
 from dptn_cli.io.files import make_folder, write_atomic
 from dptn_cli.io.images import encode_image, read_image, read_image_size
 from dptn_cli.io.paths import checked_name
-from dptn_cli.prepare.copies import copy_file
-from dptn_cli.prepare.report import Prepared
+from dptn_cli.prepare.common import PHASES, PrepareResult, copy_file
 
-PHASES = ("train", "test")
 RAW_SIZE = (256, 256)
-COLUMNS = slice(40, 216)
-JPEG_QUALITY = 75  # Pillow's own, with which the published crops are saved
-LISTS = ("fasion-resize-annotation-{}.csv", "fasion-resize-pairs-{}.csv")
+COLUMNS = slice(40, 216)  # of a raw image; the published crops are these 176
+JPEG_QUALITY = 75  # Pillow's default, with which the published crops were saved
+LISTS = ("fasion-resize-annotation-{}.csv", "fasion-resize-pairs-{}.csv")  # published spelling
 _VIEW = re.compile(r"(\d+)_(.+)\.(jpe?g)", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
-class _Crop:
-    """An image to make; `raws` is where it was found, in several folders perhaps."""
+class _CropTask:
+    """An image to crop.
+
+    Attributes:
+        raws: the raw images of that name; more than one if `raw` has them at several sizes.
+        out: the path of the cropped image.
+    """
 
     raws: Sequence[Path]
     out: Path
 
 
 def published_name(raw: Path) -> str | None:
-    """The name that the published lists give a raw image; None where its path has no such."""
+    """Return the name that the published lists give a raw image, or None for any other image."""
     if len(raw.parts) < 4:
         return None
     gender, category, item, file = raw.parts[-4:]
     view = _VIEW.fullmatch(file)
     if gender not in ("MEN", "WOMEN") or not view:
         return None
-    kind = view[2].replace("_", "")
-    return f"fashion{gender}{category}{item.replace('_', '')}{view[1]}_{kind}.jpg"
+    view_name = view[2].replace("_", "")
+    return f"fashion{gender}{category}{item.replace('_', '')}{view[1]}_{view_name}.jpg"
 
 
 def prepare_deepfashion(
     raw: Path, lists: Path, out: Path, *, workers: int, advance: Callable[[int], None]
-) -> Prepared:
-    """Crop every listed image to columns 40 to 215 and copy the lists beside them.
+) -> PrepareResult:
+    """Crop every listed image to columns 40 to 215, and copy the lists next to the crops.
 
     Args:
-        raw: folder with the 256x256 images, in the folders they came in; larger ones of the
-            same names (`img_highres/`) may be there too.
-        lists: folder of `train.lst` and `test.lst`, and of the annotation and pair CSVs.
-        out: gets `train/`, `test/` and the CSVs; images that are there already stay.
-        workers: threads.
-        advance: is told the number of listed images looked at.
+        raw: folder with the 256x256 images, in the folders of the data set. It may also hold
+            larger images of the same names (`img_highres/`).
+        lists: folder with `train.lst`, `test.lst`, and the annotation and pair CSVs.
+        out: folder for `train/`, `test/` and the CSVs. Images that it already holds are kept.
+        workers: number of threads.
+        advance: called with the number of listed images that have just been dealt with.
 
     Raises:
-        InputError: a list is missing, not one listed image is in `raw`, or none can be used.
+        InputError: `train.lst` or `test.lst` is missing, or not a single listed image is in
+            `raw` or could be cropped.
     """
     listed = {phase: _read_list(lists / f"{phase}.lst") for phase in PHASES}
-    found = _by_name(raw)
-    if not any(name in found for names in listed.values() for name in names):
+    raws = _find_raw_images(raw)
+    if not any(name in raws for names in listed.values() for name in names):
         raise InputError(
             f"{raw}: none of the {sum(map(len, listed.values())):,} listed images is there; "
-            "the In-shop images are wanted, as WOMEN/Dresses/id_00000002/02_1_front.jpg"
+            "expected the In-shop images, such as WOMEN/Dresses/id_00000002/02_1_front.jpg"
         )
-    counts, problems = _crop_all(listed, found, out, workers=workers, advance=advance)
+    counts, problems = _crop_all(listed, raws, out, workers=workers, advance=advance)
     if not any(counts.values()):
-        raise InputError(f"{out}: not one image could be made:", tuple(problems))
+        raise InputError(f"{out}: not a single image could be cropped:", tuple(problems))
     problems += [problem for phase in PHASES for problem in _copy_lists(lists, out, phase)]
-    for_training = [(out / pattern.format("train")).is_file() for pattern in LISTS]
-    ready = all(for_training) and counts["train images"] > 0
-    return Prepared(counts, problems, ready)
-
-
-def _by_name(raw: Path) -> dict[str, list[Path]]:
-    """Where the raw images are, by the names that the lists give them."""
-    found: dict[str, list[Path]] = {}
-    for path in _images(raw):
-        if name := published_name(path):
-            found.setdefault(name, []).append(path)
-    return found
-
-
-def _crop_all(
-    listed: Mapping[str, Sequence[str]],
-    found: Mapping[str, Sequence[Path]],
-    out: Path,
-    *,
-    workers: int,
-    advance: Callable[[int], None],
-) -> tuple[dict[str, int], list[str]]:
-    """How many images of each phase are there in the end, and what is wrong with the others."""
-    counts: dict[str, int] = {}
-    problems: list[str] = []
-    with ThreadPoolExecutor(workers) as pool:
-        for phase, names in listed.items():
-            make_folder(out / phase)
-            crops = [_Crop(found[n], out / phase / n) for n in names if n in found]
-            problems += [
-                f"{phase}: {name} is not among the raw images"
-                for name in names
-                if name not in found
-            ]
-            advance(len(names) - len(crops))
-            made = 0
-            for problem in pool.map(_crop, crops):
-                made += not problem
-                problems += [f"{phase}: {problem}"] if problem else []
-                advance(1)
-            counts[f"{phase} images"] = made
-    return counts, problems
+    has_train_lists = all((out / pattern.format("train")).is_file() for pattern in LISTS)
+    return PrepareResult(counts, problems, ready=has_train_lists and counts["train images"] > 0)
 
 
 def count_listed(lists: Path) -> int:
-    """How many images the two lists name.
+    """Return the number of images that `train.lst` and `test.lst` list together.
 
     Raises:
         InputError: a list is missing.
@@ -134,41 +99,75 @@ def _read_list(path: Path) -> list[str]:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise InputError(f"{path}: {reason}; it lists a phase's images, a name a line") from error
+        raise InputError(f"{path}: {reason}; expected image names, one per line") from error
     return [checked_name(line) for line in lines if line.strip()]
 
 
-def _images(raw: Path) -> Iterator[Path]:
+def _find_raw_images(raw: Path) -> dict[str, list[Path]]:
+    """Return the raw images by the name that the lists give them."""
     if not raw.is_dir():
         raise InputError(f"{raw}: no such folder")
+    raws: dict[str, list[Path]] = {}
     for path in sorted(raw.rglob("*")):
-        if path.suffix.lower() in (".jpg", ".jpeg"):
-            yield path
+        if name := published_name(path):
+            raws.setdefault(name, []).append(path)
+    return raws
 
 
-def _crop(crop: _Crop) -> str:
-    """Write one image; what is wrong with it, or ''."""
-    if crop.out.is_file():
+def _crop_all(
+    listed: Mapping[str, Sequence[str]],
+    raws: Mapping[str, Sequence[Path]],
+    out: Path,
+    *,
+    workers: int,
+    advance: Callable[[int], None],
+) -> tuple[dict[str, int], list[str]]:
+    """Crop the listed images.
+
+    Returns:
+        How many images of each phase are now in `out`, and the problems with the others.
+    """
+    counts: dict[str, int] = {}
+    problems: list[str] = []
+    with ThreadPoolExecutor(workers) as pool:
+        for phase, names in listed.items():
+            make_folder(out / phase)
+            tasks = [_CropTask(raws[name], out / phase / name) for name in names if name in raws]
+            missing = [name for name in names if name not in raws]
+            problems += [f"{phase}: {name} is not among the raw images" for name in missing]
+            advance(len(missing))
+            count = 0
+            for problem in pool.map(_try_crop, tasks):
+                if problem:
+                    problems.append(f"{phase}: {problem}")
+                else:
+                    count += 1
+                advance(1)
+            counts[f"{phase} images"] = count
+    return counts, problems
+
+
+def _try_crop(task: _CropTask) -> str:
+    """Crop one image, unless that is done already; return the problem, or ''."""
+    if task.out.is_file():
         return ""
-    raw = _of_raw_size(crop.raws)
+    raw = _choose_raw(task.raws)
     try:
         image = read_image(raw)
         if image.shape[:2] != RAW_SIZE:
             height, width = image.shape[:2]
-            return f"{raw}: {height}x{width} pixels (HxW), the raw images have 256x256"
-        content = encode_image(
-            np.ascontiguousarray(image[:, COLUMNS]), ImageFormat.JPG, JPEG_QUALITY
-        )
-        write_atomic(crop.out, lambda file: file.write(content))
+            return f"{raw}: {height}x{width} pixels (HxW), but raw images have 256x256"
+        crop = np.ascontiguousarray(image[:, COLUMNS])
+        content = encode_image(crop, ImageFormat.JPG, JPEG_QUALITY)
+        with user_errors(task.out):
+            write_atomic(task.out, lambda file: file.write(content))
     except InputError as error:
         return str(error)
-    except OSError as error:
-        return f"{crop.out}: {error.strerror}"
     return ""
 
 
-def _of_raw_size(paths: Sequence[Path]) -> Path:
-    """The first of the size that is cropped; the first of all where none is."""
+def _choose_raw(paths: Sequence[Path]) -> Path:
+    """Return the first image of 256x256 pixels; the first of all if there is none."""
     for path in paths if len(paths) > 1 else ():
         try:
             if read_image_size(path) == RAW_SIZE:
@@ -179,7 +178,7 @@ def _of_raw_size(paths: Sequence[Path]) -> Path:
 
 
 def _copy_lists(lists: Path, out: Path, phase: str) -> Iterator[str]:
-    """Copy a phase's lists, and tell what is missing or cannot be copied."""
+    """Copy a phase's CSVs; yield a problem for each that is missing or cannot be copied."""
     for pattern in LISTS:
         name = pattern.format(phase)
         if (lists / name).is_file():

@@ -1,4 +1,4 @@
-"""Images of one's own: who is on which, and so which pairs there are to learn from."""
+"""Prepare your own images: group them by person, split the people, and write the pairs."""
 
 import csv
 import io
@@ -10,32 +10,32 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO, TypeAlias
 
-from dptn_cli.errors import InputError
+from dptn_cli.errors import InputError, user_errors
 from dptn_cli.io.files import join_inside, write_file
 from dptn_cli.io.images import read_image_size
 from dptn_cli.io.paths import checked_name
 from dptn_cli.io.results_folder import TEMPORARY_PREFIX
-from dptn_cli.keypoints import Annotations, format_pose
-from dptn_cli.prepare.copies import copy_file
-from dptn_cli.prepare.report import Prepared
+from dptn_cli.keypoints import Annotations
+from dptn_cli.keypoints.annotation_csv import format_csv
+from dptn_cli.prepare.common import PHASES, PrepareResult, copy_file
 from dptn_cli.types import Size
 
-HEADER = "name:keypoints_y:keypoints_x"
-PHASES = ("train", "test")
-
 Groups: TypeAlias = Sequence[Sequence[str]]
-"""Names of images, by person."""
+"""The names of each person's images."""
 
 
 def identities_of(names: Iterable[str], pattern: str) -> dict[str, str]:
-    """Who is on each image, by a regular expression over its name.
+    """Extract who is in each image from its name.
 
     Args:
-        names: of the images.
-        pattern: its first group is the identity; names that do not match have none.
+        names: names of the images.
+        pattern: a regular expression whose first group is the identity.
+
+    Returns:
+        The identity by image name, without the names that do not match.
 
     Raises:
-        InputError: not a regular expression with a group.
+        InputError: the pattern is not a regular expression, or has no group.
     """
     try:
         compiled = re.compile(pattern)
@@ -43,21 +43,24 @@ def identities_of(names: Iterable[str], pattern: str) -> dict[str, str]:
         raise InputError(f"{pattern!r} is not a regular expression: {error}") from error
     if not compiled.groups:
         raise InputError(f"{pattern!r} has no group: it needs one, as in '^(.+)_'")
-    found = {name: compiled.search(name) for name in names}
-    return {name: match[1] for name, match in found.items() if match and match[1]}
+    matches = {name: compiled.search(name) for name in names}
+    return {name: match[1] for name, match in matches.items() if match and match[1]}
 
 
 def read_identities(path: Path) -> dict[str, str]:
-    """Who is on each image, from a CSV with the columns `name` and `identity`.
+    """Read who is in each image from a CSV with the columns `name` and `identity`.
+
+    Returns:
+        The identity by image name, without the rows that lack either.
 
     Raises:
-        InputError: no such file, or it has no such columns.
+        InputError: the file cannot be read, or is not a CSV with these columns.
     """
     try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
+        with user_errors(path), path.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file)
             if not {"name", "identity"} <= set(reader.fieldnames or ()):
-                raise InputError(f"{path}: a CSV with the columns name,identity is needed")
+                raise InputError(f"{path}: expected a CSV with the columns name,identity")
             return {
                 checked_name(row["name"]): row["identity"].strip()
                 for row in reader
@@ -65,8 +68,6 @@ def read_identities(path: Path) -> dict[str, str]:
             }
     except (UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{path}: not a CSV in UTF-8: {error}") from error
-    except OSError as error:
-        raise InputError(f"{path}: {error.strerror}") from error
 
 
 def prepare_own(
@@ -77,49 +78,53 @@ def prepare_own(
     *,
     test_share: float,
     seed: int,
-) -> Prepared:
-    """Split people, never a person's images, into phases; write the published layout.
+) -> PrepareResult:
+    """Write the published layout for your own images, split into phases by person.
+
+    No person is in both phases. The pairs of a phase are all ordered pairs of two images of the
+    same person.
 
     Args:
         images: folder of the images.
-        poses: keypoints by name.
-        identities: who is on which image, by name.
-        out: gets `train/`, `test/`, annotations and pairs: all ordered pairs of two images of
-            one person.
-        test_share: of the people, for the test phase.
-        seed: of the split.
+        poses: keypoints by image name.
+        identities: who is in the image, by image name.
+        out: folder for `train/`, `test/`, the annotations and the pairs.
+        test_share: share of the people for the test phase, 0..1.
+        seed: seed of the random split.
 
     Raises:
-        InputError: nothing to make a pair of, `out` holds another preparation or the images
+        InputError: nobody has two usable images, `out` holds another preparation or the images
             themselves, or a file cannot be read or written.
     """
     folder = images.resolve()
-    usable, problems = _usable(folder, poses, identities)
-    people = _by_person(usable, identities)
-    alone = [person for person, names in people.items() if len(names) < 2]
-    problems += [f"{people[person][0]}: the only image of {person}" for person in alone]
-    pairs = {person: names for person, names in people.items() if len(names) > 1}
-    if not pairs:
-        raise InputError(f"{images}: nobody is on two usable images: {'; '.join(problems[:3])}")
-    split = _split(pairs, test_share, seed)
+    usable, problems = _find_usable(folder, poses, identities)
+    people: dict[str, list[str]] = {}
+    for name in usable:
+        people.setdefault(identities[name], []).append(name)
+    problems += [
+        f"{names[0]}: the only image of {person}"
+        for person, names in people.items()
+        if len(names) == 1
+    ]
+    people = {person: names for person, names in people.items() if len(names) > 1}
+    if not people:
+        raise InputError(f"{images}: nobody has two usable images: {'; '.join(problems[:3])}")
+    split = _split(people, test_share, seed)
     _check_out(out, folder, split)
     counts: dict[str, int] = {}
     for phase, groups in split.items():
         counts |= _write_phase(folder, poses, groups, out, phase)
-    return Prepared(counts, problems, ready=True)
+    return PrepareResult(counts, problems, ready=True)
 
 
-def _by_person(names: Iterable[str], identities: Mapping[str, str]) -> dict[str, list[str]]:
-    people: dict[str, list[str]] = {}
-    for name in names:
-        people.setdefault(identities[name], []).append(name)
-    return people
-
-
-def _usable(
+def _find_usable(
     folder: Path, poses: Annotations, identities: Mapping[str, str]
 ) -> tuple[list[str], list[str]]:
-    """Names of images of the commonest size with keypoints, and what is wrong with others."""
+    """Find the images that have keypoints and the most common size.
+
+    Returns:
+        Their names, and the problems with the others.
+    """
     problems: list[str] = []
     sizes: dict[str, Size] = {}
     for name in sorted(identities):
@@ -136,64 +141,65 @@ def _usable(
     if not sizes:
         return [], problems
     common = Counter(sizes.values()).most_common(1)[0][0]
-    odd = [name for name, size in sizes.items() if size != common]
     problems += [
-        f"{n}: {sizes[n][0]}x{sizes[n][1]}, most have {common[0]}x{common[1]}" for n in odd
+        f"{name}: {size[0]}x{size[1]}, most have {common[0]}x{common[1]}"
+        for name, size in sizes.items()
+        if size != common
     ]
-    return [name for name in sizes if name not in set(odd)], problems
+    return [name for name, size in sizes.items() if size == common], problems
 
 
 def _split(people: Mapping[str, Sequence[str]], test_share: float, seed: int) -> dict[str, Groups]:
-    """The images of each person, by phase; a phase without people is left out."""
-    test = _test_people(sorted(people), test_share, seed)
-    split = {
-        phase: [people[one] for one in sorted(people) if (one in test) == (phase == "test")]
-        for phase in PHASES
+    """Return the images of each person by phase, without a phase that has no people.
+
+    Training keeps at least one person. So does testing, unless the share is 0.
+    """
+    ordered = sorted(people)
+    shuffled = random.Random(seed).sample(ordered, len(ordered))
+    test_count = max(round(test_share * len(people)), test_share > 0)
+    test_people = set(shuffled[: min(test_count, len(people) - 1)])
+    split: dict[str, Groups] = {
+        "train": [people[person] for person in ordered if person not in test_people],
+        "test": [people[person] for person in ordered if person in test_people],
     }
     return {phase: groups for phase, groups in split.items() if groups}
 
 
-def _test_people(people: list[str], share: float, seed: int) -> set[str]:
-    """At least one for testing, where a share is asked for, and one for training."""
-    shuffled = random.Random(seed).sample(people, len(people))
-    wanted = max(round(share * len(people)), share > 0)
-    return set(shuffled[: min(wanted, len(people) - 1)])
-
-
 def _check_out(out: Path, folder: Path, split: Mapping[str, Groups]) -> None:
-    """Refuse what would be left of another preparation: its people might be in both phases."""
+    """Refuse a folder with files of another preparation: its people might be in both phases."""
     if any(folder.is_relative_to((out / phase).resolve()) for phase in PHASES):
-        raise InputError(f"{out}: the images themselves are in it; name another folder")
-    ours = {out / name for phase in split for name in _lists(phase)}
+        raise InputError(f"{out}: the images themselves are in it; choose another folder")
+    expected = {out / name for phase in split for name in _list_names(phase)}
     for phase, groups in split.items():
-        ours.update(out / phase / name for names in groups for name in names)
+        expected.update(out / phase / name for names in groups for name in names)
     for path in _prepared_files(out):
-        if path not in ours and not path.name.startswith(TEMPORARY_PREFIX):
+        if path not in expected and not path.name.startswith(TEMPORARY_PREFIX):
             raise InputError(
-                f"{path}: left from another preparation; remove {out}, or name another folder"
+                f"{path}: left from another preparation; remove {out}, or choose another folder"
             )
 
 
 def _prepared_files(out: Path) -> Iterator[Path]:
-    """All that `dptn train` might find in a folder."""
+    """Yield every file that `dptn train` might read from a folder."""
     for phase in PHASES:
-        for pattern in (f"{phase}/**/*", *(f"*{name}" for name in _lists(phase))):
+        for pattern in (f"{phase}/**/*", *(f"*{name}" for name in _list_names(phase))):
             yield from (path for path in out.glob(pattern) if not path.is_dir())
 
 
-def _lists(phase: str) -> tuple[str, str]:
+def _list_names(phase: str) -> tuple[str, str]:
     return f"annotation-{phase}.csv", f"pairs-{phase}.csv"
 
 
 def _write_phase(
     folder: Path, poses: Annotations, groups: Groups, out: Path, phase: str
 ) -> dict[str, int]:
+    """Copy a phase's images, write its lists, and return the numbers to show."""
     names = [name for group in groups for name in group]
     for name in names:
         copy_file(folder / name, out / phase / name)
-    rows = [HEADER, *(format_pose(name, poses[name]) for name in names)]
-    annotations, pairs = (out / name for name in _lists(phase))
-    write_file(annotations, lambda file: file.write(("\n".join(rows) + "\n").encode()))
+    content = format_csv((name, poses[name]) for name in names)
+    annotations, pairs = (out / name for name in _list_names(phase))
+    write_file(annotations, lambda file: file.write(content))
     write_file(pairs, lambda file: _write_pairs(file, groups))
     return {
         f"{phase} people": len(groups),
@@ -203,10 +209,10 @@ def _write_phase(
 
 
 def _write_pairs(file: BinaryIO, groups: Groups) -> None:
-    """All ordered pairs of two images of one person."""
+    """Write all ordered pairs of two images of the same person."""
     text = io.TextIOWrapper(file, encoding="utf-8", newline="")
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(("from", "to"))
     for names in groups:
         writer.writerows(itertools.permutations(names, 2))
-    text.detach()
+    text.detach()  # flushes, and leaves `file` open for its owner

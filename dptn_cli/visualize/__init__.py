@@ -1,1 +1,1 @@
-"""Drawings for people to look at: skeletons and contact sheets."""
+"""Images for people to look at: skeletons and contact sheets."""

@@ -1,4 +1,4 @@
-"""Contact sheets: rows of images under captions, to look at many results at once."""
+"""Draw contact sheets: a grid of captioned images, to look at many results at once."""
 
 import unicodedata
 from collections.abc import Sequence
@@ -8,6 +8,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from dptn_cli.types import ImageU8, Size
 
+# All sizes are in pixels.
 GAP = 4
 GROUP_GAP = 20
 CAPTION_HEIGHT = 18
@@ -22,23 +23,24 @@ def contact_sheet(
     cell: Size,
     labels: Sequence[Sequence[str]] = (),
 ) -> ImageU8:
-    """Lay images out in rows.
+    """Arrange images in a grid, with captions above the columns and labels under the rows.
 
     Args:
-        rows: of images (H, W, 3) uint8; None leaves a cell empty. An image is shrunk or
-            enlarged to fit its cell, its proportions kept.
-        captions: one a column.
+        rows: the images of each row, (H, W, 3) uint8 RGB; None leaves a cell empty. An image is
+            scaled to fit its cell and keeps its proportions.
+        captions: one caption per column.
         cell: (height, width) of a cell, pixels.
-        labels: for each row the names that stand under it, each under as many columns as the
-            others; what is too long is cut at its beginning.
+        labels: the labels of each row; none by default. The columns are divided evenly into
+            groups, as many as the longest row of labels has, and each label is centred under
+            its group. A label that is too long loses its beginning.
 
     Returns:
         (H, W, 3) uint8 RGB.
     """
     groups = max(map(len, labels), default=1)
-    together = len(captions) // groups
+    group_columns = len(captions) // groups
     lefts = [
-        GAP + column * (cell[1] + GAP) + column // together * GROUP_GAP
+        GAP + column * (cell[1] + GAP) + column // group_columns * GROUP_GAP
         for column in range(len(captions))
     ]
     row_height = cell[0] + GAP + (CAPTION_HEIGHT if labels else 0)
@@ -47,45 +49,37 @@ def contact_sheet(
     draw = ImageDraw.Draw(sheet)
     for left, caption in zip(lefts, captions, strict=True):
         _write(draw, caption, left + cell[1] // 2, CAPTION_HEIGHT // 2 + 1)
-    width = together * (cell[1] + GAP)
+    group_width = group_columns * (cell[1] + GAP)
     for row, images in enumerate(rows):
         top = CAPTION_HEIGHT + row * row_height
-        _paste(sheet, images, lefts=lefts, top=top, cell=cell)
-        for left, label in zip(lefts[::together], labels[row] if labels else (), strict=False):
-            middle = top + cell[0] + CAPTION_HEIGHT // 2
-            _write(draw, _cut(label, width), left + (width - GAP) // 2, middle)
+        for left, image_u8 in zip(lefts, images, strict=False):
+            if image_u8 is not None:
+                image = _scale_to_fit(image_u8, cell)
+                margin_x, margin_y = (cell[1] - image.width) // 2, (cell[0] - image.height) // 2
+                sheet.paste(image, (left + margin_x, top + margin_y))
+        row_labels = labels[row] if labels else ()
+        for left, label in zip(lefts[::group_columns], row_labels, strict=False):
+            middle = left + (group_width - GAP) // 2
+            label = _shorten(label, group_width)
+            _write(draw, label, middle, top + cell[0] + CAPTION_HEIGHT // 2)
     return np.asarray(sheet)
 
 
-def _paste(
-    sheet: Image.Image,
-    images: Sequence[ImageU8 | None],
-    *,
-    lefts: Sequence[int],
-    top: int,
-    cell: Size,
-) -> None:
-    """Put a row's images into the middle of their cells, which begin at `lefts` and `top`."""
-    for left, image_u8 in zip(lefts, images, strict=False):
-        if image_u8 is not None:
-            image = _fitted(image_u8, cell)
-            beside, above = (cell[1] - image.width) // 2, (cell[0] - image.height) // 2
-            sheet.paste(image, (left + beside, top + above))
-
-
 def _write(draw: ImageDraw.ImageDraw, text: str, x: int, y: int) -> None:
-    """Write a name; of letters that Pillow's own font lacks, what stands for them in ASCII."""
-    text = "".join(char if char in "…" else _plain(char) for char in text)
+    """Write text centred on (x, y), with letters that the font lacks replaced."""
+    text = "".join(char if char == "…" else _to_ascii(char) for char in text)
     draw.text((x, y), text, fill=INK, font=FONT, anchor="mm")
 
 
-def _plain(char: str) -> str:
+def _to_ascii(char: str) -> str:
+    """Return the nearest ASCII text: `Ä` -> `A`, an accent -> nothing, else `?`."""
     return unicodedata.normalize("NFKD", char).encode("ascii", "ignore").decode() or (
         "" if unicodedata.combining(char) else "?"
     )
 
 
-def _cut(text: str, width: int) -> str:
+def _shorten(text: str, width: int) -> str:
+    """Cut text at its beginning, because the end of a file name says more."""
     if FONT.getlength(text) <= width:
         return text
     while text and FONT.getlength("…" + text) > width:
@@ -93,7 +87,7 @@ def _cut(text: str, width: int) -> str:
     return "…" + text
 
 
-def _fitted(image_u8: ImageU8, cell: Size) -> Image.Image:
+def _scale_to_fit(image_u8: ImageU8, cell: Size) -> Image.Image:
     image = Image.fromarray(image_u8)
     scale = min(cell[0] / image.height, cell[1] / image.width)
     if scale == 1:

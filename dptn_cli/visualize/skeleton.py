@@ -1,4 +1,4 @@
-"""Poses as people look at them: limbs and joints in the usual OpenPose colours."""
+"""Draw poses as skeletons: limbs and joints in the usual OpenPose colours."""
 
 import colorsys
 
@@ -7,25 +7,25 @@ from PIL import Image, ImageDraw
 
 from dptn_cli.types import JOINTS, MISSING, ImageU8, Pose, Size
 
-# Pairs of joints, each in a colour of its own; the rainbow runs from the right shoulder on.
+# Pairs of joints; limb i has colour i of a rainbow that starts at the right shoulder.
 LIMBS = (
     (1, 2), (1, 5), (2, 3), (3, 4), (5, 6), (6, 7), (1, 8), (8, 9), (9, 10),
     (1, 11), (11, 12), (12, 13), (1, 0), (0, 14), (14, 16), (0, 15), (15, 17),
 )  # fmt: skip
 COLOURS = tuple(
-    tuple(round(255 * part) for part in colorsys.hsv_to_rgb(i / JOINTS, 1, 1))
+    tuple(round(255 * channel) for channel in colorsys.hsv_to_rgb(i / JOINTS, 1, 1))
     for i in range(JOINTS)
 )
-OVERSAMPLED = 4  # drawn larger and averaged down, for smooth edges
-MAX_OVERSAMPLED_PIXELS = 4_000_000
+OVERSAMPLING = 4  # drawn this much larger and averaged down, for smooth edges
+MAX_OVERSAMPLED_PIXELS = 4_000_000  # larger images are drawn at their own size, to save memory
 
 
 def draw_pose(pose: Pose, size: Size) -> ImageU8:
-    """The skeleton alone, on black.
+    """Draw a skeleton on black.
 
     Args:
-        pose: (18, 2) as (y, x), pixels of an image of this size.
-        size: (height, width).
+        pose: (18, 2) as (y, x), pixels of an image of this size; missing: -1.
+        size: (height, width) of the drawing, pixels.
 
     Returns:
         (height, width, 3) uint8 RGB.
@@ -34,30 +34,39 @@ def draw_pose(pose: Pose, size: Size) -> ImageU8:
 
 
 def draw_pose_over(image_u8: ImageU8, pose: Pose) -> ImageU8:
-    """The skeleton over an image (H, W, 3) uint8; `pose` is in its pixels."""
+    """Draw a skeleton over a copy of an image.
+
+    Args:
+        image_u8: (H, W, 3) uint8 RGB.
+        pose: (18, 2) as (y, x), pixels of the image; missing: -1.
+
+    Returns:
+        (H, W, 3) uint8 RGB.
+    """
     height, width = image_u8.shape[:2]
-    scale = OVERSAMPLED if height * width <= MAX_OVERSAMPLED_PIXELS else 1
+    scale = OVERSAMPLING if height * width <= MAX_OVERSAMPLED_PIXELS else 1
     image = Image.fromarray(image_u8).resize(
         (width * scale, height * scale), Image.Resampling.NEAREST
     )
     draw = ImageDraw.Draw(image)
     thickness = max(1.5, max(height, width) / 90) * scale
     points = [_point(joint, scale) for joint in pose]
-    for (one, other), colour in zip(LIMBS, COLOURS, strict=False):
-        start, end = points[one], points[other]
+    for (start_joint, end_joint), colour in zip(LIMBS, COLOURS, strict=False):
+        start, end = points[start_joint], points[end_joint]
         if start and end:
             draw.line([start, end], fill=colour, width=round(thickness))
     for point, colour in zip(points, COLOURS, strict=True):
         if point:
             x, y = point
-            r = thickness * 0.8
-            draw.ellipse([x - r, y - r, x + r, y + r], fill=colour)
+            radius = thickness * 0.8
+            draw.ellipse([x - radius, y - radius, x + radius, y + radius], fill=colour)
     return np.asarray(image.reduce(scale))
 
 
 def _point(joint: Pose, scale: int) -> tuple[float, float] | None:
-    """A joint's (x, y) on the enlarged image; None where it is missing."""
+    """Return a joint's (x, y) on the enlarged image; None if it is missing."""
     if (joint == MISSING).any():
         return None
+    # Pillow draws nothing if a coordinate exceeds 32 bits.
     y, x = np.clip((joint + 0.5) * scale, -1e5, 1e5)
     return float(x), float(y)

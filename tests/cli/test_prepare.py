@@ -1,4 +1,4 @@
-"""`dptn prepare`: raw DeepFashion, and images of one's own."""
+"""`dptn prepare`: raw DeepFashion, and your own images."""
 
 import csv
 from pathlib import Path
@@ -38,14 +38,14 @@ def test_names_are_those_of_the_published_lists(raw: str, name: str) -> None:
 
 
 @pytest.mark.parametrize("raw", ["02_1_front.jpg", "a/b/c/02_1_front.jpg", "MEN/a/b/front.jpg"])
-def test_other_images_have_none(raw: str) -> None:
+def test_other_images_have_no_published_name(raw: str) -> None:
     assert published_name(Path(raw)) is None
 
 
 class TestDeepFashion:
     @pytest.fixture
     def raw(self, tmp_path: Path) -> Path:
-        """Three raw images whose columns tell their number, and complete lists."""
+        """Three raw images whose pixels hold their column, and complete lists."""
         folder = tmp_path / "raw"
         columns = np.broadcast_to(np.arange(256, dtype=np.uint8)[None, :, None], (256, 256, 3))
         for path in RAW:
@@ -62,7 +62,7 @@ class TestDeepFashion:
     def prepare(self, raw: Path, *more: object) -> Result:
         return dptn("prepare", "deepfashion", raw, "-o", raw.parent / "data", *more)
 
-    def test_everything(self, raw: Path) -> None:
+    def test_images_are_cropped_and_named(self, raw: Path) -> None:
         result = self.prepare(raw)
         assert result.exit_code == 0, result.stderr
         data = raw.parent / "data"
@@ -73,14 +73,14 @@ class TestDeepFashion:
         assert abs(image[100, :, 0].astype(int) - np.arange(40, 216)).max() <= 3
         assert (data / "fasion-resize-pairs-train.csv").exists()
 
-    def test_again_keeps_what_is_there(self, raw: Path) -> None:
+    def test_a_second_run_keeps_the_images(self, raw: Path) -> None:
         self.prepare(raw)
         data = raw.parent / "data"
         before = {path: path.stat().st_mtime_ns for path in images(data)}
         assert self.prepare(raw).exit_code == 0
         assert {path: path.stat().st_mtime_ns for path in images(data)} == before
 
-    def test_what_is_missing_is_said(self, raw: Path) -> None:
+    def test_everything_missing_is_reported(self, raw: Path) -> None:
         paths = list(RAW)
         (raw / paths[0]).unlink()
         (raw / paths[1]).write_bytes(b"broken")
@@ -97,14 +97,14 @@ class TestDeepFashion:
         Image.new("RGB", (750, 1101)).save(raw / next(iter(RAW)))
         result = self.prepare(raw)
         assert result.exit_code == 1
-        assert "1101x750 pixels (HxW), the raw images have 256x256" in message(result)
+        assert "1101x750 pixels (HxW), but raw images have 256x256" in message(result)
 
-    def test_nothing_to_make_is_no_success(self, raw: Path) -> None:
+    def test_nothing_to_crop_is_an_error(self, raw: Path) -> None:
         for path in RAW:
             (raw / path).write_bytes(b"broken")
         result = self.prepare(raw)
         assert result.exit_code == 2
-        assert "not one image could be made" in message(result)
+        assert "not a single image could be cropped" in message(result)
         assert "01_7_additional.jpg: not an image" in message(result)
 
     def test_without_lists_it_is_not_ready(self, raw: Path) -> None:
@@ -124,7 +124,7 @@ class TestDeepFashion:
         assert result.exit_code == 0, result.stderr
         assert len(images(raw.parent / "data")) == 3
 
-    def test_half_a_list_is_copied_anew(self, raw: Path) -> None:
+    def test_half_a_list_is_copied_again(self, raw: Path) -> None:
         name = "fasion-resize-pairs-train.csv"
         (raw / name).write_text("from,to\na,b\n")
         (raw.parent / "data").mkdir()
@@ -145,7 +145,7 @@ class TestDeepFashion:
         assert result.exit_code == 2
         assert "train.lst: No such file" in message(result)
 
-    def test_not_the_data_set(self, raw: Path, tmp_path: Path) -> None:
+    def test_a_folder_without_listed_images(self, raw: Path, tmp_path: Path) -> None:
         (tmp_path / "empty").mkdir()
         result = dptn(
             "prepare", "deepfashion", tmp_path / "empty", "--lists", raw, "-o", tmp_path / "data"
@@ -179,7 +179,7 @@ class TestOwn:
         with (photos.parent / "data" / f"pairs-{phase}.csv").open() as file:
             return [(row["from"], row["to"]) for row in csv.DictReader(file)]
 
-    def test_what_it_makes_can_be_trained_on(self, photos: Path, tmp_path: Path) -> None:
+    def test_the_prepared_data_can_be_trained_on(self, photos: Path, tmp_path: Path) -> None:
         result = self.prepare(photos)
         assert result.exit_code == 0, result.stderr
         train, test = self.pairs(photos, "train"), self.pairs(photos, "test")
@@ -208,7 +208,7 @@ class TestOwn:
         assert len(self.pairs(photos, "train")) == 12
         assert not (photos.parent / "data" / "test").exists()
 
-    def test_again_is_the_same(self, photos: Path) -> None:
+    def test_a_second_run_restores_what_is_missing(self, photos: Path) -> None:
         def files() -> dict[Path, bytes]:
             return {p: p.read_bytes() for p in data.rglob("*") if p.is_file()}
 
@@ -220,7 +220,7 @@ class TestOwn:
         assert self.prepare(photos).exit_code == 0
         assert files() == before
 
-    def test_nobody_of_an_earlier_split_stays(self, photos: Path) -> None:
+    def test_another_split_is_refused(self, photos: Path) -> None:
         assert self.prepare(photos).exit_code == 0
         before = sorted((photos.parent / "data").rglob("*"))
         result = self.prepare(photos, "--test-share", "0")
@@ -238,14 +238,12 @@ class TestOwn:
 
     @pytest.mark.parametrize("share", ["0", "0.5"])
     def test_not_onto_the_images_themselves(self, photos: Path, share: str) -> None:
-        join_inside = photos.rename(photos.parent / "train")
-        result = dptn(
-            "prepare", "own", join_inside, "-o", join_inside.parent, "--test-share", share
-        )
+        moved = photos.rename(photos.parent / "train")
+        result = dptn("prepare", "own", moved, "-o", moved.parent, "--test-share", share)
         assert result.exit_code == 2
         assert "the images themselves are in it" in message(result)
 
-    def test_one_person_is_for_training(self, photos: Path) -> None:
+    def test_the_only_person_is_for_training(self, photos: Path) -> None:
         result = self.prepare(photos, "--identity-pattern", "(p)", "--test-share", "0.9")
         assert result.exit_code == 0, result.stderr
         assert len(self.pairs(photos, "train")) == 30
@@ -270,7 +268,7 @@ class TestOwn:
         assert "leaves its folder" in message(result)
         assert {p.parent.name for p in photos.parent.rglob("p*.png")} == {"photos", "train", "test"}
 
-    def test_what_cannot_be_used_is_said(self, photos: Path) -> None:
+    def test_unusable_images_are_reported(self, photos: Path) -> None:
         names = [path.name for path in images(photos)]
         (photos / names[0]).write_bytes(b"broken")
         Image.new("RGB", (30, 30)).save(photos / names[1])
@@ -281,13 +279,13 @@ class TestOwn:
         assert f"{names[1]}: 30x30, most have 64x48" in text
         assert f"{names[2]}: the only image of" in text
 
-    def test_nobody_twice(self, photos: Path) -> None:
+    def test_nobody_with_two_images(self, photos: Path) -> None:
         result = self.prepare(photos, "--identity-pattern", "(.+)")
         assert result.exit_code == 2
-        assert "nobody is on two usable images" in message(result)
+        assert "nobody has two usable images" in message(result)
 
     @pytest.mark.parametrize(("pattern", "words"), [("(", "not a regular"), ("p", "has no group")])
-    def test_a_pattern_that_is_none(self, photos: Path, pattern: str, words: str) -> None:
+    def test_a_pattern_that_cannot_be_used(self, photos: Path, pattern: str, words: str) -> None:
         result = self.prepare(photos, "--identity-pattern", pattern)
         assert result.exit_code == 2
         assert words in message(result)

@@ -303,7 +303,7 @@ class TestBadInput:
         ("ys", "code", "message"),
         [
             ("nonsense", 2, "line 2 (0.png): the keypoints are not JSON lists"),
-            ("[1, 2]", 2, "18 numbers expected"),
+            ("[1, 2]", 2, "expected 18 numbers"),
             (str([-1] * 18), 1, "the source pose is empty: all 18 joints are missing"),
             (str([90_000] * 18), 1, "no joint of the source pose is inside"),
         ],

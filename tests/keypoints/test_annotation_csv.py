@@ -1,3 +1,5 @@
+"""The published annotation CSV: what is read, what is refused."""
+
 import json
 from pathlib import Path
 
@@ -32,7 +34,7 @@ def test_a_written_pose_is_read_back(pose: Pose, missing: set[int]) -> None:
 
 @pytest.mark.parametrize("prefix", ["", "\ufeff"], ids=["plain", "byte order mark"])
 @pytest.mark.parametrize("end", ["\n", "\r\n"], ids=["LF", "CRLF"])
-def test_the_published_csv(tmp_path: Path, prefix: str, end: str) -> None:
+def test_the_published_csv_is_read(tmp_path: Path, prefix: str, end: str) -> None:
     path = tmp_path / "annotation.csv"
     lines = [
         HEADER,
@@ -46,7 +48,7 @@ def test_the_published_csv(tmp_path: Path, prefix: str, end: str) -> None:
     assert annotations["a.jpg"][0].tolist() == [0, 17]
 
 
-def test_either_coordinate_missing_is_a_missing_joint() -> None:
+def test_a_joint_with_one_missing_coordinate_is_missing() -> None:
     pose = parse_pose(json.dumps([-1, 5] + [3] * 16), json.dumps([7, -1] + [3] * 16))
     assert pose[:3].tolist() == [[-1, -1], [-1, -1], [3, 3]]
 
@@ -57,7 +59,7 @@ def test_either_coordinate_missing_is_a_missing_joint() -> None:
         ("[1, 2", "not JSON"),
         ("nothing", "not JSON"),
         ("[" * 50_000, "not JSON"),
-        ("[1, 2]", "18 numbers expected for each of y and x, found 2"),
+        ("[1, 2]", "expected 18 numbers for each of y and x, found 2"),
         ("{}", "found no list"),
         (json.dumps(["1"] * 18), "not all numbers"),
         (json.dumps([[1]] * 18), "not all numbers"),
@@ -69,7 +71,9 @@ def test_either_coordinate_missing_is_a_missing_joint() -> None:
         ("[" + ", ".join(["1" * 5000] * 18) + "]", "not JSON"),
     ],
 )
-def test_broken_keypoints_harm_only_their_own_image(tmp_path: Path, ys: str, message: str) -> None:
+def test_broken_keypoints_affect_only_their_own_image(
+    tmp_path: Path, ys: str, message: str
+) -> None:
     good = f"good.jpg: {EIGHTEEN}: {EIGHTEEN}"
     path = annotation_file(tmp_path / "a.csv", f"bad.jpg: {ys}: {EIGHTEEN}", good)
     annotations = Annotations(path)
@@ -97,7 +101,7 @@ def test_no_bytes_break_the_reader(tmp_path_factory: pytest.TempPathFactory, dat
         assert str(path) in str(error)
 
 
-def test_two_lines_for_one_image(tmp_path: Path) -> None:
+def test_two_lines_for_one_image_must_agree(tmp_path: Path) -> None:
     line, other = f"a.jpg: {EIGHTEEN}: {EIGHTEEN}", f"a.jpg: {EIGHTEEN}: {EIGHTEEN[::-1]}"
     assert len(Annotations(annotation_file(tmp_path / "same.csv", line, line))) == 1
     with pytest.raises(InputError, match=r"line 3: other keypoints for a.jpg than in .*line 2"):
@@ -113,14 +117,14 @@ def test_two_lines_for_one_image(tmp_path: Path) -> None:
         (HEADER, "a" * 200_000, "longer than any annotation"),
     ],
 )
-def test_a_file_that_is_no_annotation_csv(
+def test_a_file_that_is_not_an_annotation_csv_is_refused(
     tmp_path: Path, header: str, line: str, message: str
 ) -> None:
     with pytest.raises(InputError, match=message):
         Annotations(annotation_file(tmp_path / "a.csv", line, header=header))
 
 
-def test_missing_and_binary_files(tmp_path: Path) -> None:
+def test_missing_and_binary_files_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="No such file"):
         Annotations(tmp_path / "none.csv")
     (tmp_path / "b.csv").write_bytes(b"\xff\xfe\x00")

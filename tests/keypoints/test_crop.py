@@ -1,4 +1,4 @@
-"""Which part of an image is shown, and where the joints come to stand in it."""
+"""The crop around a person, and retargeting a pose to another person."""
 
 from pathlib import Path
 
@@ -18,12 +18,12 @@ SIZE = (128, 88)
 
 
 def moved(pose: Pose, scale: float, down: float = 0, across: float = 0) -> Pose:
-    there = (pose != -1).all(axis=1, keepdims=True)
-    return np.where(there, (pose + 0.5) * scale - 0.5 + (down, across), -1)
+    present = (pose != -1).all(axis=1, keepdims=True)
+    return np.where(present, (pose + 0.5) * scale - 0.5 + (down, across), -1)
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_figure_is_framed_as_it_was_drawn(name: str) -> None:
+def test_the_crop_around_a_drawn_figure_is_its_whole_image(name: str) -> None:
     crop = person_crop(FIGURES[name], SIZE)
     assert abs(crop.height - 128) < 9
     assert abs(crop.top) < 6
@@ -53,13 +53,13 @@ def test_a_crop_moves_with_the_person(name: str, scale: float, down: float, acro
 def test_every_joint_is_in_the_crop(pose: list[tuple[float, float]], missing: set[int]) -> None:
     joints = np.array(pose)
     joints[list(missing)] = -1
-    there = joints[(joints != -1).all(axis=1)]
+    present = joints[(joints != -1).all(axis=1)]
     try:
         crop = person_crop(joints, SIZE)
     except InputError:
-        assert len(there) < 3 or not np.ptp(there, axis=0).any()
+        assert len(present) < 3 or not np.ptp(present, axis=0).any()
         return
-    low, high = there.min(axis=0) + 0.502, there.max(axis=0) + 0.498
+    low, high = present.min(axis=0) + 0.502, present.max(axis=0) + 0.498
     assert (low >= (crop.top, crop.left)).all()
     assert (high <= (crop.top + crop.height, crop.left + crop.width)).all()
 
@@ -82,7 +82,7 @@ def test_padding_keeps_the_whole_image_in_the_middle() -> None:
     assert (crop.top, crop.left, crop.height, crop.width) == (-50, 0, 200, 100)
 
 
-def test_a_half_length_image_stays_one() -> None:
+def test_a_half_length_image_stays_half_length() -> None:
     pose = FIGURES[NAMES[0]].copy()
     whole = person_crop(pose, SIZE)
     pose[[9, 10, 12, 13]] = -1
@@ -98,12 +98,12 @@ def test_a_half_length_image_stays_one() -> None:
     down=st.floats(0, 500),
     across=st.floats(0, 500),
 )
-def test_retargeting_forgets_scale_and_place_of_the_target(
+def test_retargeting_ignores_scale_and_place_of_the_target(
     target: str, source: str, scale: float, down: float, across: float
 ) -> None:
-    far, near = FIGURES[target], FIGURES[source]
-    other = retarget(moved(far, scale, down, across), near)
-    np.testing.assert_allclose(other, retarget(far, near), atol=0.002)
+    target_pose, source_pose = FIGURES[target], FIGURES[source]
+    other = retarget(moved(target_pose, scale, down, across), source_pose)
+    np.testing.assert_allclose(other, retarget(target_pose, source_pose), atol=0.002)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -111,33 +111,33 @@ def test_retargeting_to_itself_changes_nothing(name: str) -> None:
     np.testing.assert_allclose(retarget(FIGURES[name], FIGURES[name]), FIGURES[name], atol=0.002)
 
 
-def test_retargeting_brings_to_the_ground_and_the_trunk() -> None:
-    far, near = FIGURES["p0000_1.png"], moved(FIGURES["p0001_0.png"], 0.7, 9, 5)
-    placed = retarget(far, near)
-    assert placed[[10, 13], 0].max() == pytest.approx(near[[10, 13], 0].max(), abs=0.01)
-    trunks = [(pose[1, 1] + pose[[8, 11], 1].mean()) / 2 for pose in (placed, near)]
+def test_retargeting_aligns_the_ground_and_the_trunk() -> None:
+    target_pose, source_pose = FIGURES["p0000_1.png"], moved(FIGURES["p0001_0.png"], 0.7, 9, 5)
+    placed = retarget(target_pose, source_pose)
+    assert placed[[10, 13], 0].max() == pytest.approx(source_pose[[10, 13], 0].max(), abs=0.01)
+    trunks = [(pose[1, 1] + pose[[8, 11], 1].mean()) / 2 for pose in (placed, source_pose)]
     assert trunks[0] == pytest.approx(trunks[1], abs=0.01)
-    assert np.array_equal(placed == -1, far == -1)
+    assert np.array_equal(placed == -1, target_pose == -1)
 
 
-def test_long_legs_are_taken_over_but_a_limb_that_points_at_the_camera_stays_short() -> None:
-    near = FIGURES["p0000_0.png"].copy()
-    long_legs, foreshortened = near.copy(), near.copy()
+def test_long_legs_are_adopted_but_a_limb_that_points_at_the_camera_stays_short() -> None:
+    source_pose = FIGURES["p0000_0.png"].copy()
+    long_legs, foreshortened = source_pose.copy(), source_pose.copy()
     for knee, ankle, hip in ((9, 10, 8), (12, 13, 11)):
-        long_legs[knee] = near[hip] + 1.1 * (near[knee] - near[hip])
-        long_legs[ankle] = long_legs[knee] + 1.1 * (near[ankle] - near[knee])
-    legs = np.linalg.norm(np.diff(retarget(near, long_legs)[[8, 9, 10]], axis=0), axis=1)
+        long_legs[knee] = source_pose[hip] + 1.1 * (source_pose[knee] - source_pose[hip])
+        long_legs[ankle] = long_legs[knee] + 1.1 * (source_pose[ankle] - source_pose[knee])
+    legs = np.linalg.norm(np.diff(retarget(source_pose, long_legs)[[8, 9, 10]], axis=0), axis=1)
     np.testing.assert_allclose(
         legs, np.linalg.norm(np.diff(long_legs[[8, 9, 10]], axis=0), axis=1), atol=0.01
     )
     for elbow, wrist in ((3, 4), (6, 7)):
-        foreshortened[wrist] = near[elbow] + 0.2 * (near[wrist] - near[elbow])
-    placed = retarget(foreshortened, near)
+        foreshortened[wrist] = source_pose[elbow] + 0.2 * (source_pose[wrist] - source_pose[elbow])
+    placed = retarget(foreshortened, source_pose)
     forearm = np.linalg.norm(placed[4] - placed[3])
-    assert forearm < 0.25 * np.linalg.norm(near[4] - near[3])
+    assert forearm < 0.25 * np.linalg.norm(source_pose[4] - source_pose[3])
 
 
-def test_limbs_in_common_are_needed() -> None:
+def test_poses_without_a_limb_in_common_are_refused() -> None:
     head_only, legs_only = np.full((18, 2), -1.0), np.full((18, 2), -1.0)
     head_only[[0, 1]], legs_only[[8, 9]] = [[5, 5], [9, 5]], [[5, 5], [9, 5]]
     with pytest.raises(InputError, match="no limb in common"):
@@ -149,11 +149,11 @@ def test_limbs_in_common_are_needed() -> None:
     missing=st.sets(st.integers(0, 17)),
 )
 def test_any_joints_may_be_missing(pose: list[tuple[float, float]], missing: set[int]) -> None:
-    far = np.array(pose)
-    far[list(missing)] = -1
+    target_pose = np.array(pose)
+    target_pose[list(missing)] = -1
     try:
-        placed = retarget(far, FIGURES["p0000_0.png"])
+        placed = retarget(target_pose, FIGURES["p0000_0.png"])
     except InputError:
         return
     assert np.isfinite(placed).all()
-    assert np.array_equal((placed == -1).all(axis=1), (far == -1).all(axis=1))
+    assert np.array_equal((placed == -1).all(axis=1), (target_pose == -1).all(axis=1))

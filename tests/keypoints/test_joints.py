@@ -1,3 +1,5 @@
+"""The joint order, mirrored poses, and COCO's joints."""
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -10,7 +12,7 @@ from dptn_cli.types import Pose
 COCO_SHOULDERS = (COCO_NAMES.index("right shoulder"), COCO_NAMES.index("left shoulder"))
 
 
-def test_joints_are_openposes() -> None:
+def test_joints_are_in_openpose_order() -> None:
     assert len(set(JOINT_NAMES)) == 18
     assert (JOINT_NAMES[0], JOINT_NAMES[4], JOINT_NAMES[17]) == ("nose", "right wrist", "left ear")
 
@@ -61,7 +63,7 @@ def test_no_neck_without_both_shoulders(shoulder: int) -> None:
 def test_flags_and_confidences() -> None:
     joints = coco_joints()
     joints[:4, 2] = [0, 1, 2, 0.4]
-    pose, confidence = from_coco(joints, least_confidence=0.5)
+    pose, confidence = from_coco(joints, min_confidence=0.5)
     nose, left_eye, right_eye, left_ear = (JOINT_NAMES.index(name) for name in COCO_NAMES[:4])
     assert confidence[[nose, left_eye, right_eye, left_ear]].tolist() == [0, 1, 1, 0]
     assert (pose[[nose, left_ear]] == -1).all()
@@ -78,7 +80,7 @@ def test_coco_and_back(joints_xy: Pose, confidence: Pose) -> None:
 
 
 def test_a_flipped_image_gives_flipped_joints() -> None:
-    """What a detector would see in a mirror: sides change names, places change sides."""
+    """In a mirror, a detector sees left for right, at mirrored coordinates."""
     width, joints = 64, coco_joints()
     sides = {name: name.replace("left", "?").replace("right", "left").replace("?", "right")
              for name in COCO_NAMES}  # fmt: skip

@@ -1,3 +1,5 @@
+"""Poses on the network's grid."""
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
@@ -29,7 +31,7 @@ def test_scaling_is_the_published_formula() -> None:
     assert scaled[1:, 1].tolist() == [float(int(x * 9 * 256 / 176)) for x in range(1, 18)]
 
 
-def test_joints_in_frame() -> None:
+def test_joints_in_image_are_counted() -> None:
     pose = np.full((18, 2), -1.0)
     pose[:4] = [[0, 0], [9.5, 19.5], [10, 5], [5, 20]]
     assert joints_in_image(pose, (10, 20)) == 2

@@ -1,4 +1,4 @@
-"""Every format is read as what it is, and written so that it is read back."""
+"""Every pose format is recognized, and reads back as it was written."""
 
 import json
 from collections.abc import Callable
@@ -31,7 +31,7 @@ BODY_25_NAMES = (
 
 
 def person(seed: int = 0, scale: float = 1.0, joints: int = 17) -> list[float]:
-    """x, y, v, x, y, v ...: every joint elsewhere, and each seen."""
+    """x, y, v, x, y, v, ...: every joint in another place, and all visible."""
     places = np.random.default_rng(seed).uniform(10, 90, (joints, 2)) * scale
     return [float(v) for v in np.column_stack([places, np.ones(joints)]).round(2).ravel()]
 
@@ -46,10 +46,10 @@ def write(path: Path, document: object) -> Path:
     return path
 
 
-def found_in(path: Path, name: str = "a.jpg") -> Pose:
-    found = PoseFiles(path).find(name)
-    assert found is not None
-    return found.pose
+def read_pose(path: Path, name: str = "a.jpg") -> Pose:
+    loaded = PoseFiles(path).find(name)
+    assert loaded is not None
+    return loaded.pose
 
 
 COCO_ANNOTATIONS: dict[str, Any] = {
@@ -60,10 +60,10 @@ COCO_ANNOTATIONS: dict[str, Any] = {
 
 class TestReading:
     def test_coco_annotations(self, tmp_path: Path) -> None:
-        found = PoseFiles(write(tmp_path / "x", COCO_ANNOTATIONS)).find("a.jpg")
-        assert found is not None
-        assert np.array_equal(found.pose, pose_of(person()))
-        assert found.image_size == (100, 60)
+        loaded = PoseFiles(write(tmp_path / "x", COCO_ANNOTATIONS)).find("a.jpg")
+        assert loaded is not None
+        assert np.array_equal(loaded.pose, pose_of(person()))
+        assert loaded.image_size == (100, 60)
 
     @pytest.mark.parametrize(
         "entry",
@@ -71,27 +71,27 @@ class TestReading:
     )
     def test_coco_results(self, tmp_path: Path, entry: dict[str, Any]) -> None:
         path = write(tmp_path / "x.txt", [{**entry, "keypoints": person(), "score": 0.5}])
-        assert np.array_equal(found_in(path), pose_of(person()))
+        assert np.array_equal(read_pose(path), pose_of(person()))
 
     def test_numbered_results_are_cocos_own_images(self, tmp_path: Path) -> None:
         path = write(tmp_path / "results.json", [{"image_id": 139, "keypoints": person()}])
-        assert np.array_equal(found_in(path, "000000000139.jpg"), pose_of(person()))
+        assert np.array_equal(read_pose(path, "000000000139.jpg"), pose_of(person()))
 
     @pytest.mark.parametrize(
-        ("file_name", "found"),
+        ("file_name", "names"),
         [
             ("a.jpg.predictions.json", ["a.jpg"]),
             ("a.predictions.json", ["a.jpg", "a.png"]),
             ("a.json", ["a.jpg", "a.webp"]),
         ],
     )
-    def test_openpifpafs_own(self, tmp_path: Path, file_name: str, found: list[str]) -> None:
+    def test_openpifpaf_predictions(self, tmp_path: Path, file_name: str, names: list[str]) -> None:
         entry = {"keypoints": person(), "bbox": [0, 0, 9, 9], "score": 0.9, "category_id": 1}
         files = PoseFiles(write(tmp_path / file_name, [entry]))
         for name in ("a.jpg", "a.png", "a.webp", "b.jpg"):
-            known = files.find(name)
-            if name in found:
-                assert known is not None and np.array_equal(known.pose, pose_of(person()))
+            loaded = files.find(name)
+            if name in names:
+                assert loaded is not None and np.array_equal(loaded.pose, pose_of(person()))
         assert files.find("b.jpg") is None
         assert (files.find("a.png") is None) == (file_name == "a.jpg.predictions.json")
 
@@ -99,21 +99,21 @@ class TestReading:
     def test_openpose(self, tmp_path: Path, names: tuple[str, ...]) -> None:
         keypoints = person(joints=len(names))
         document = {"version": 1.3, "people": [{"pose_keypoints_2d": keypoints}]}
-        pose = found_in(write(tmp_path / "a_keypoints.json", document))
+        pose = read_pose(write(tmp_path / "a_keypoints.json", document))
         for i, name in enumerate(JOINT_NAMES):
             x, y, _ = keypoints[3 * names.index(name) :][:3]
             assert pose[i].tolist() == [y, x], name
 
-    def test_what_tools_write_for_a_joint_not_found(self, tmp_path: Path) -> None:
+    def test_zeros_in_openpose_are_a_missing_joint(self, tmp_path: Path) -> None:
         keypoints = person(joints=18)
         keypoints[:3] = [0, 0, 0]
         document = {"people": [{"pose_keypoints_2d": keypoints}]}
-        found = PoseFiles(write(tmp_path / "a_keypoints.json", document)).find("a.jpg")
-        assert found is not None
-        assert (found.pose[0].tolist(), found.confidence[0]) == ([-1, -1], 0)
-        assert (found.pose[1:] != -1).all()
+        loaded = PoseFiles(write(tmp_path / "a_keypoints.json", document)).find("a.jpg")
+        assert loaded is not None
+        assert (loaded.pose[0].tolist(), loaded.confidence[0]) == ([-1, -1], 0)
+        assert (loaded.pose[1:] != -1).all()
 
-    def test_a_folder_of_such(self, tmp_path: Path) -> None:
+    def test_a_folder_of_pose_files(self, tmp_path: Path) -> None:
         write(tmp_path / "a_keypoints.json", {"people": [{"pose_keypoints_2d": person(1, 1, 18)}]})
         write(tmp_path / "sub" / "b.jpg.predictions.json", [{"keypoints": person(2)}])
         write_poses(tmp_path / "more.csv", [FoundPose("c.jpg", pose_of(person(3)), np.ones(18))],
@@ -121,30 +121,32 @@ class TestReading:
         write(tmp_path / "pairs.csv", "from,to\na.jpg,c.jpg\n")
         files = PoseFiles(tmp_path)
         assert sorted(files.names()) == ["a", "c.jpg", "sub/b.jpg"]
-        assert np.array_equal(found_in(tmp_path, "sub/b.jpg"), pose_of(person(2)))
+        assert np.array_equal(read_pose(tmp_path, "sub/b.jpg"), pose_of(person(2)))
         assert files.find("b.jpg") is None, "an image in another folder is another image"
 
-    def test_of_several_people_the_largest(self, tmp_path: Path) -> None:
+    def test_the_largest_of_several_people_is_taken(self, tmp_path: Path) -> None:
         people = [{"keypoints": person(i, scale)} for i, scale in enumerate((1, 3, 0.5))]
         files = PoseFiles(write(tmp_path / "a.json", people))
-        found = files.find("a.jpg")
-        assert found is not None
-        assert np.array_equal(found.pose, pose_of(person(1, 3)))
-        assert found.people == 3
+        loaded = files.find("a.jpg")
+        assert loaded is not None
+        assert np.array_equal(loaded.pose, pose_of(person(1, 3)))
+        assert loaded.people == 3
 
     @pytest.mark.parametrize("document", [[], {"people": []}, [{"keypoints": [0] * 51}]])
-    def test_nobody_found_is_known_and_not_a_gap(self, tmp_path: Path, document: object) -> None:
-        assert (found_in(write(tmp_path / "a.json", document)) == -1).all()
+    def test_an_image_without_people_has_a_pose_without_joints(
+        self, tmp_path: Path, document: object
+    ) -> None:
+        assert (read_pose(write(tmp_path / "a.json", document)) == -1).all()
 
-    def test_people_without_joints_and_crowds_are_passed_over(self, tmp_path: Path) -> None:
+    def test_people_without_joints_and_crowds_are_skipped(self, tmp_path: Path) -> None:
         unlabelled = {"image_id": 7, "keypoints": [0] * 51}
         crowd = {"image_id": 7, "iscrowd": 1, "segmentation": {}}
         annotations = [unlabelled, crowd, *COCO_ANNOTATIONS["annotations"]]
         document = {**COCO_ANNOTATIONS, "annotations": annotations}
-        found = PoseFiles(write(tmp_path / "x.json", document)).find("a.jpg")
-        assert found is not None
-        assert found.people == 1
-        assert np.array_equal(found.pose, pose_of(person()))
+        loaded = PoseFiles(write(tmp_path / "x.json", document)).find("a.jpg")
+        assert loaded is not None
+        assert loaded.people == 1
+        assert np.array_equal(loaded.pose, pose_of(person()))
 
 
 def poses_with_gaps() -> st.SearchStrategy[tuple[Pose, np.ndarray[Any, Any]]]:
@@ -173,17 +175,17 @@ def test_each_format_round_trips(
     confidence[1] = confidence[[2, 5]].min()
     path = tmp_path_factory.mktemp("poses") / "poses"
     write_poses(path, [FoundPose("sub/a.jpg", pose, confidence, (300, 200))], pose_format)
-    found = PoseFiles(path).find("sub/a.jpg")
-    assert found is not None
-    np.testing.assert_allclose(found.pose, pose, atol=0.002)
-    assert np.array_equal(found.pose == -1, pose == -1)
+    loaded = PoseFiles(path).find("sub/a.jpg")
+    assert loaded is not None
+    np.testing.assert_allclose(loaded.pose, pose, atol=0.002)
+    assert np.array_equal(loaded.pose == -1, pose == -1)
     if pose_format not in (PoseFormat.CSV, PoseFormat.COCO):
-        np.testing.assert_allclose(found.confidence, confidence, atol=0.001)
+        np.testing.assert_allclose(loaded.confidence, confidence, atol=0.001)
 
 
 @pytest.mark.parametrize("pose_format", list(PoseFormat))
 def test_left_stays_left(tmp_path: Path, pose_format: PoseFormat) -> None:
-    """The file says it in its own words: the wrist it calls left is the left one."""
+    """The wrist that the file itself calls left is the left one."""
     pose = pose_of(person())
     write_poses(tmp_path / "poses", [FoundPose("a.jpg", pose, np.ones(18))], pose_format)
     if pose_format is PoseFormat.COCO:
@@ -194,8 +196,9 @@ def test_left_stays_left(tmp_path: Path, pose_format: PoseFormat) -> None:
         document = json.loads((tmp_path / "poses" / "a_keypoints.json").read_text())
         x, y = document["people"][0]["pose_keypoints_2d"][3 * 7 : 3 * 7 + 2]
     elif pose_format in (PoseFormat.COCO_RESULTS, PoseFormat.OPENPIFPAF):
-        one = pose_format is PoseFormat.COCO_RESULTS
-        file = tmp_path / "poses" if one else tmp_path / "poses" / "a.jpg.predictions.json"
+        file = tmp_path / "poses"
+        if pose_format is PoseFormat.OPENPIFPAF:
+            file = file / "a.jpg.predictions.json"
         (written,) = json.loads(file.read_text())
         at = COCO_NAMES.index("left wrist") * 3
         x, y = written["keypoints"][at : at + 2]
@@ -209,29 +212,30 @@ def test_left_stays_left(tmp_path: Path, pose_format: PoseFormat) -> None:
 @pytest.mark.parametrize("pose_format", list(PoseFormat))
 def test_a_flipped_image_gives_flipped_joints(tmp_path: Path, pose_format: PoseFormat) -> None:
     pose = pose_of(person())
-    for name, one in (("plain", pose), ("flipped", mirror_pose(pose, 100))):
-        write_poses(tmp_path / name, [FoundPose("a.jpg", one, np.ones(18))], pose_format)
-    plain, flipped = found_in(tmp_path / "plain"), found_in(tmp_path / "flipped")
+    for name, written in (("plain", pose), ("flipped", mirror_pose(pose, 100))):
+        write_poses(tmp_path / name, [FoundPose("a.jpg", written, np.ones(18))], pose_format)
+    plain, flipped = read_pose(tmp_path / "plain"), read_pose(tmp_path / "flipped")
     assert flipped[LEFT_WRIST].tolist() == [plain[RIGHT_WRIST][0], 99 - plain[RIGHT_WRIST][1]]
     np.testing.assert_allclose(mirror_pose(flipped, 100), plain, atol=0.002)
 
 
 class TestRefused:
-    """One line that says what was found, and what was expected."""
+    """The error is one line that says what was found and what was expected."""
 
     @pytest.mark.parametrize(
         ("document", "message"),
         [
-            ({"a": 1}, "no pose file: found an object with the keys a; expected an annotation CSV"),
+            ({"a": 1},
+             "not a pose file: found an object with the keys a; expected an annotation CSV"),
             ({}, "found an empty object"),
             ([1, 2], r"found a list of 2, first int '1'"),
             ({"annotations": []}, "found an object with the keys annotations; expected"),
-            ({"people": 3}, "people: a list expected, found int '3'"),
-            ({"images": {}, "annotations": []}, "images: a list expected, found an empty object"),
-            ({"images": [3], "annotations": []}, "images 0: an object expected, found int"),
+            ({"people": 3}, "people: expected a list, found int '3'"),
+            ({"images": {}, "annotations": []}, "images: expected a list, found an empty object"),
+            ({"images": [3], "annotations": []}, "images 0: expected an object, found int"),
             ({"images": [{"id": 1}], "annotations": []}, "images 0: no file_name"),
             ({"images": [], "annotations": [{"image_id": 1}]}, "no image has the id 1"),
-            ([{"keypoints": person()}, 5], "people 1: an object expected"),
+            ([{"keypoints": person()}, 5], "people 1: expected an object"),
             ([{"keypoints": person(), "image_id": [1]}], "result 0: neither image_id nor"),
             ('{"people": [', "not JSON"),
             ("[" * 100_000, "nested more deeply"),
@@ -239,7 +243,9 @@ class TestRefused:
             ("[" + "9" * 5000 + "]", "not JSON"),
         ],
     )  # fmt: skip
-    def test_files(self, tmp_path: Path, document: object, message: str) -> None:
+    def test_a_file_in_no_known_format(
+        self, tmp_path: Path, document: object, message: str
+    ) -> None:
         path = write(tmp_path / "a.json", document)
         for named in (path, tmp_path):
             with pytest.raises(InputError, match=message) as raised:
@@ -251,7 +257,7 @@ class TestRefused:
     @pytest.mark.parametrize(
         ("keypoints", "message"),
         [
-            (person()[:-1], r"51 \(17 joints\) numbers expected, found 50"),
+            (person()[:-1], r"expected 51 numbers \(17 joints\), found 50"),
             ([], "found 0"),
             (None, "not a list"),
             ("0" * 51, "not a list"),
@@ -266,7 +272,7 @@ class TestRefused:
         ],
     )
     @pytest.mark.parametrize("form", ["annotations", "predictions", "openpose"])
-    def test_people_harm_only_their_image(
+    def test_broken_people_affect_only_their_image(
         self, tmp_path: Path, form: str, keypoints: object, message: str
     ) -> None:
         documents: dict[str, Callable[[object], object]] = {
@@ -282,17 +288,21 @@ class TestRefused:
         files = PoseFiles(tmp_path)
         assert files.find("good.jpg") is not None
         if form == "openpose":
-            message = message.replace(r"51 \(17 joints\)", r"54 \(18 joints\) or 75 \(25 joints\)")
+            message = message.replace(
+                r"51 numbers \(17 joints\)", r"54 numbers \(18 joints\) or 75 numbers \(25 joints\)"
+            )
         with pytest.raises(InputError, match=message) as raised:
             files.find("a.jpg")
         assert "a.json" in str(raised.value)
 
-    def test_ten_thousand_people(self, tmp_path: Path) -> None:
+    def test_too_many_people_in_one_image(self, tmp_path: Path) -> None:
         path = write(tmp_path / "a.json", [{"keypoints": person()}] * 10_000)
         with pytest.raises(InputError, match="more than 1,000 people"):
             PoseFiles(path).find("a.jpg")
 
-    def test_size(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_file_that_is_too_large(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         path = write(tmp_path / "a.json", [[]] * 60)
         monkeypatch.setattr("dptn_cli.keypoints.json_file.MAX_CONTAINERS", 50)
         with pytest.raises(InputError, match="more than 50 lists and objects"):
@@ -314,7 +324,7 @@ class TestRefused:
         with pytest.raises(InputError, match="other keypoints for a.jpg"):
             PoseFiles(first, other)
 
-    def test_all_problems_of_a_folder_are_told(self, tmp_path: Path) -> None:
+    def test_all_problems_in_a_folder_are_reported(self, tmp_path: Path) -> None:
         for name in "abc":
             write(tmp_path / f"{name}.json", {"no": "poses"})
         with pytest.raises(InputError, match="3 pose files") as raised:
@@ -369,10 +379,10 @@ class TestWriting:
         written = json.loads((tmp_path / "r.json").read_text())
         assert [entry["image_id"] for entry in written] == [139, *names[1:]]
         files = PoseFiles(tmp_path / "r.json")
-        for found in poses:
-            same = files.find(found.name)
-            assert same is not None
-            np.testing.assert_allclose(same.pose, found.pose, atol=0.002)
+        for pose in poses:
+            loaded = files.find(pose.name)
+            assert loaded is not None
+            np.testing.assert_allclose(loaded.pose, pose.pose, atol=0.002)
 
     def test_a_name_that_the_csv_cannot_hold(self, tmp_path: Path) -> None:
         for name in ("a:b.jpg", "a\nb.jpg"):
@@ -391,20 +401,20 @@ class TestWriting:
         with pytest.raises(InputError, match="leaves its folder"):
             write_poses(tmp_path / "out", out, PoseFormat.OPENPOSE)
 
-    def test_a_place_that_cannot_be_written(self) -> None:
-        one = [FoundPose("a.jpg", pose_of(person()), np.ones(18))]
+    def test_a_path_that_cannot_be_written(self) -> None:
+        poses = [FoundPose("a.jpg", pose_of(person()), np.ones(18))]
         with pytest.raises(InputError, match="cannot be"):
-            write_poses(Path("/proc/k.csv"), one, PoseFormat.CSV)
+            write_poses(Path("/proc/k.csv"), poses, PoseFormat.CSV)
 
 
-def test_a_folder_without_pose_files_is_a_slip(tmp_path: Path) -> None:
-    """Its keypoints would be missing, or be detected anew, in silence."""
+def test_a_folder_without_pose_files_is_refused(tmp_path: Path) -> None:
+    """Otherwise its keypoints would be missing, or detected again, without a word."""
     (tmp_path / "pairs.csv").write_text("from,to\na.jpg,b.jpg\n")
-    with pytest.raises(InputError, match="no poses in .*: no file in this folder holds any"):
+    with pytest.raises(InputError, match="no poses in .*: no file in this folder is a pose file"):
         PoseFiles(tmp_path)
 
 
-def test_a_spreadsheets_encoding_is_told_with_what_to_do(tmp_path: Path) -> None:
+def test_a_csv_in_utf_16_is_refused_with_advice(tmp_path: Path) -> None:
     path = tmp_path / "keypoints.csv"
     path.write_text("name:keypoints_y:keypoints_x\n", encoding="utf-16")
     with pytest.raises(InputError, match="not text in UTF-8 .*; save it in that encoding"):

@@ -5,7 +5,7 @@ import numpy as np
 from dptn_cli.visualize.contact_sheet import CAPTION_HEIGHT, GAP, GROUP_GAP, contact_sheet
 
 
-def test_images_stand_in_their_cells() -> None:
+def test_images_are_in_their_cells() -> None:
     red, blue = (np.full((20, 10, 3), colour, np.uint8) for colour in ((255, 0, 0), (0, 0, 255)))
     sheet = contact_sheet([[red, None], [None, blue]], ["one", "two"], (20, 10))
     assert sheet.shape == (CAPTION_HEIGHT + 2 * (20 + GAP) + GAP, 2 * (10 + GAP) + GAP, 3)
@@ -21,7 +21,7 @@ def test_an_image_keeps_its_proportions() -> None:
     assert (column == 0).sum() == 5
 
 
-def test_groups_stand_apart_over_their_labels() -> None:
+def test_groups_have_a_gap_between_and_labels_below() -> None:
     dark = np.zeros((20, 40, 3), np.uint8)
     labels = [["one", "two"], ["a label much longer than its image"]]
     sheet = contact_sheet([[dark, dark], [dark]], ["a", "b"], (20, 40), labels)
@@ -33,8 +33,8 @@ def test_groups_stand_apart_over_their_labels() -> None:
     assert (label[:, GAP + 40 + GAP :] == 255).all(), "cut to its image's width"
 
 
-def test_letters_that_the_font_lacks_have_a_stand_in() -> None:
+def test_letters_that_the_font_lacks_are_replaced() -> None:
     dark = np.zeros((20, 90, 3), np.uint8)
-    for one, other in (("Änne Größe", "Anne Gro?e"), ("A\u0308nne", "Anne"), ("人", "?")):
-        sheet, wanted = (contact_sheet([[dark]], [name], (20, 90)) for name in (one, other))
-        assert np.array_equal(sheet, wanted)
+    for text, plain in (("Änne Größe", "Anne Gro?e"), ("A\u0308nne", "Anne"), ("人", "?")):
+        sheet, expected = (contact_sheet([[dark]], [name], (20, 90)) for name in (text, plain))
+        assert np.array_equal(sheet, expected)

@@ -1,4 +1,4 @@
-"""Poses drawn for people to look at."""
+"""Drawn skeletons."""
 
 import numpy as np
 
@@ -25,6 +25,6 @@ def test_a_missing_pose_leaves_the_image_alone() -> None:
     assert np.array_equal(draw_pose_over(image, np.full((18, 2), -1.0)), image)
 
 
-def test_joints_far_outside_harm_nothing() -> None:
+def test_joints_far_outside_are_no_error() -> None:
     pose = np.full((18, 2), 1e6)
     assert draw_pose(pose, (40, 30)).shape == (40, 30, 3)
