@@ -148,11 +148,11 @@ def test_a_missing_openpifpaf_is_told_with_the_commands(monkeypatch: pytest.Monk
     assert "openpifpaf==0.13.11" in str(caught.value)
 
 
-def test_readme_and_makefile_install_it_alike() -> None:
+def test_pages_and_makefile_install_it_alike() -> None:
     """What to type stands in three places, and all three must work."""
     root = Path(__file__).parents[2]
     _, second = install_commands()
-    assert f"    {second}\n" in (root / "README.md").read_text()
+    assert f"\n{second}\n" in (root / "docs" / "getting-started.md").read_text()
     made = (root / "Makefile").read_text().replace("\\\n", " ").split()
     options = second.removeprefix("pip install ").split()
     at = made.index(options[0])
