@@ -148,7 +148,7 @@ def test_a_missing_openpifpaf_is_told_with_the_commands(monkeypatch: pytest.Monk
     assert "openpifpaf==0.13.11" in str(caught.value)
 
 
-def test_pages_and_makefile_install_it_alike() -> None:
+def test_readme_and_makefile_install_it_alike() -> None:
     """What to type stands in three places, and all three must work."""
     root = Path(__file__).parents[2]
     _, second = install_commands()
