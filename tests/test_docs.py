@@ -189,5 +189,5 @@ def test_the_commands_run_as_they_stand(clone: Path) -> None:
 def test_the_python_runs_as_it_stands(clone: Path, page: Path) -> None:
     """A page's blocks run one after the other, as in one session."""
     exec(compile("".join(blocks(page, "python")), str(page), "exec"), {})
-    assert (clone / "p0000_0_in_another_pose.png").is_file()
+    assert (clone / "another_pose.png").is_file()
     assert len(list((clone / "results").glob("*_vis.png"))) == 72
