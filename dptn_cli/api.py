@@ -5,7 +5,7 @@
 Everything here runs the same code as the commands. Errors are those of `dptn_cli.errors`.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import TypeAlias
 
@@ -156,7 +156,7 @@ class PoseTransfer:
         batch_size: int | None = None,
         workers: int = 0,
         overwrite: bool = False,
-    ) -> Iterator[Outcome]:
+    ) -> Generator[Outcome]:
         """Run a whole job, as `dptn transfer` does: checked first, resumable, with a manifest.
 
         The job is checked at once. It runs as the returned iterator is consumed; call this again
@@ -212,7 +212,7 @@ class PoseTransfer:
         )
         return self._run(job, options)
 
-    def _run(self, job: Job, options: RunOptions) -> Iterator[Outcome]:
+    def _run(self, job: Job, options: RunOptions) -> Generator[Outcome]:
         given_up = False
         with open_run(job, options, session=self._session, stop=lambda: given_up) as run:
             try:

@@ -52,4 +52,5 @@ def test_names_that_the_terminal_cannot_show(folder: Folder) -> None:
         capture_output=True,
     )
     assert result.returncode == 0, result.stderr
-    assert b"\\u4eba\\udcff" in result.stdout.replace(b"|", b"").replace(b" ", b"")
+    plain = result.stdout.translate(None, b"| \n")  # the table folds long names
+    assert b"\\u4eba\\udcff" in plain

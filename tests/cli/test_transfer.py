@@ -350,12 +350,12 @@ class TestBadInput:
     @pytest.mark.parametrize(
         ("arguments", "message"),
         [
-            ([], "what is to be made?"),
-            (["photos"], "what is to be made?"),
+            ([], "nothing to do: pass --pairs PAIRS.csv, or SOURCES with --poses"),
+            (["photos"], "nothing to do: pass --pairs PAIRS.csv, or SOURCES with --poses"),
             (["photos", "--pairs", "p.csv"], "not both"),
             (["photos", "--poses", "k.csv", "--images", "x"], "--images goes with --pairs"),
-            (["--pairs", ""], "an option names nothing"),
-            (["--pairs", "p.csv", "-o", ""], "an option names nothing"),
+            (["--pairs", ""], "a path is empty"),
+            (["--pairs", "p.csv", "-o", ""], "a path is empty"),
         ],
     )
     def test_unclear_wishes(self, arguments: list[str], message: str) -> None:
@@ -438,7 +438,7 @@ def test_interrupted(tmp_path: Path, tiny_model: Path, number: signal.Signals) -
     process.send_signal(number)
     _, stderr = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert b"Interrupted; what was done is kept" in stderr
+    assert b"Interrupted; what is done is kept" in stderr
     assert b"Traceback" not in stderr
     run = json.loads((folder.out / "run.json").read_text())
     done = run["counts"]["done"]

@@ -118,7 +118,7 @@ def test_an_interrupted_detection_goes_on(tmp_path: Path) -> None:
     process.send_signal(signal.SIGTERM)
     _, said = process.communicate(timeout=60)
     assert process.returncode == 130, said
-    assert b"The same command goes on" in said
+    assert b"The same command resumes" in said
     found = len(record.read_text().splitlines())
     assert 0 < found < 61
     assert not (out / "manifest.jsonl").exists()

@@ -100,7 +100,7 @@ def test_several_people_in_a_pose_file_are_told(folder: Folder) -> None:
     for name in "0123":
         (folder.path / f"{name}.png.predictions.json").write_text(json.dumps(people))
     result = folder.transfer("--keypoints", folder.path, "--dry-run")
-    assert "4 images have several people, of whom the largest counts: 0.png (2)" in result.stderr
+    assert "4 images show several people, and the largest is taken: 0.png (2)" in result.stderr
 
 
 def test_contact_sheets_are_no_results_to_evaluate(folder: Folder) -> None:
