@@ -32,7 +32,7 @@ def evaluate(
     ] = None,
     real: Annotated[
         Path | None,
-        typer.Option(help="Reference images for FID and KID; the paper took the training set."),
+        typer.Option(help="Reference images for FID and KID; the paper used the training set."),
     ] = None,
     protocol: Annotated[
         ProtocolChoice, typer.Option(help="The paper's rules, today's standard, or both.")
@@ -46,7 +46,7 @@ def evaluate(
     ] = Path("report"),
     drop_last: Annotated[
         bool,
-        typer.Option(help="For the paper's FID, drop images that fill no batch, as published."),
+        typer.Option(help="For the paper's FID, drop an incomplete last batch, as published."),
     ] = False,
     require: Annotated[
         list[str] | None,
@@ -72,7 +72,7 @@ def evaluate(
     Exit code: 0 all scored, 1 some images failed or a required metric is missing, 2 nothing done.
     """
     if as_json and report_format != ReportFormat.TABLE:
-        raise InputError("either --json or --format; not both")
+        raise InputError("pass either --json or --format, not both")
     from dptn_cli.evaluate.folders import evaluate_folders
     from dptn_cli.evaluate.plan import Request
     from dptn_cli.evaluate.types import EvalOptions
@@ -117,7 +117,7 @@ class _Reporter(Progress):
     def planned(self, plans: "Sequence[Plan]") -> None:
         self._runs = [str(plan.request.results) for plan in plans]
         self._print_not_computed([plan.not_computed for plan in plans])
-        self._print_list("without a partner", [plan.pairing.unpaired for plan in plans])
+        self._print_list("unpaired", [plan.pairing.unpaired for plan in plans])
 
     @contextlib.contextmanager
     def stage(self, label: str, total: int) -> Iterator[Callable[[int], None]]:

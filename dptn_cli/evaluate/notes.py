@@ -11,7 +11,7 @@ from dptn_cli.metrics.protocols import KID_SUBSET_SIZE
 def notes(
     plan: Plan, scores: Collection[str], left_out: Mapping[str, Mapping[str, int]], scored: int
 ) -> Iterator[str]:
-    """Yield a sentence for everything that makes a score differ from what its name suggests.
+    """Yield a sentence for each circumstance that a reader of the scores must know.
 
     Args:
         plan: the evaluation.

@@ -100,11 +100,14 @@ def pair_up(results: Path, truth: Sequence[Path]) -> Pairing:
     matcher = _Matcher(results, truth)
     for name in images:
         matcher.match(name, items.get(name))
-    gone = sorted(items.keys() - set(images) - failed_items.keys())
+    without_image = sorted(items.keys() - set(images) - failed_items.keys())
     return Pairing(
         images=images,
         pairs=tuple(matcher.pairs),
-        unpaired=(*matcher.unpaired, *(Problem(output, "its image has gone") for output in gone)),
+        unpaired=(
+            *matcher.unpaired,
+            *(Problem(output, "its image has gone") for output in without_image),
+        ),
         failed_items=tuple(failed_items.values()),
         has_truth_names=matcher.has_truth_names,
     )

@@ -12,7 +12,7 @@ from dptn_cli.enums import Dataset
 
 @dataclass(frozen=True)
 class EvalOptions:
-    """How an evaluation runs. The scores do not depend on it.
+    """Settings of an evaluation on which the scores do not depend.
 
     Attributes:
         batch_size: maximum number of images in a batch of a learned metric.
@@ -88,7 +88,7 @@ class PairTable:
 
 @dataclass(frozen=True)
 class Interval:
-    """A mean and the ends of its bootstrap 95 % interval."""
+    """A mean with its bootstrap 95 % interval, which reaches from `low` to `high`."""
 
     mean: float
     low: float
@@ -134,7 +134,7 @@ class Report:
 
     @property
     def is_complete(self) -> bool:
-        """Whether nothing failed and no required metric is missing."""
+        """True if nothing failed and no required metric is missing."""
         return not self.failed and not any(n.metric in self.required for n in self.not_computed)
 
 
@@ -167,5 +167,5 @@ class Comparison:
 
     @property
     def is_complete(self) -> bool:
-        """Whether every report is complete."""
+        """True if every report is complete."""
         return all(report.is_complete for report in self.reports)

@@ -59,7 +59,7 @@ class Lpips:
         return images.permute(0, 3, 1, 2).float() / 127.5 - 1
 
     def _build(self, _: dict[str, torch.Tensor]) -> Any:
-        import lpips  # Imports torchvision, which `load_trained` has made ready.
+        import lpips  # Imports torchvision, which `load_trained` has prepared.
 
         # lpips reads the weights by itself, and its heads are part of the package.
         with contextlib.redirect_stdout(None):

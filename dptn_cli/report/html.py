@@ -143,7 +143,7 @@ def _remarks(report: Report, *, with_heading: bool) -> str:
         for reason, metric_ids in by_reason.items()
     ]
     remarks += [escape(note) for note in report.notes]
-    for problems, title in ((report.failed, "failed"), (report.unpaired, "without a partner")):
+    for problems, title in ((report.failed, "failed"), (report.unpaired, "unpaired")):
         if problems:
             items = "".join(f"<li>{escape(p.name)}: {escape(p.reason)}</li>" for p in problems)
             summary = f"<summary>{len(problems):,} {title}</summary>"

@@ -10,7 +10,7 @@ from dptn_cli.metrics.protocols import BY_ID, METRICS, Metric
 from dptn_cli.metrics.published import COLUMNS, DATASET_TITLES, published_score, published_table
 
 Style: TypeAlias = Literal["", "value", "muted", "better", "worse"]
-"""How a cell looks. The names are classes of the HTML report's style sheet."""
+"""The look of a cell, named by a class of the HTML report's style sheet."""
 
 
 @dataclass(frozen=True)
@@ -221,7 +221,7 @@ def runs_table(
 def count_facts(report: Report) -> list[str]:
     """Return the numbers of pairs, problems and reference images, each with its unit."""
     facts = [f"{len(report.table.pairs):,} pairs"]
-    facts += [f"{len(report.unpaired):,} without a partner"] if report.unpaired else []
+    facts += [f"{len(report.unpaired):,} unpaired"] if report.unpaired else []
     facts += [f"{len(report.failed):,} failed"] if report.failed else []
     facts += [f"{report.reference:,} reference images"] if report.reference else []
     return facts

@@ -120,11 +120,11 @@ def test_a_corrupt_image_gives_exit_code_one_and_the_rest_is_scored(scene: Scene
     assert scene.document()["counts"] == {"pairs": 3, "unpaired": 0, "failed": 1, "real": 0}
 
 
-def test_images_without_a_partner_are_listed(scene: Scene) -> None:
+def test_unpaired_images_are_listed(scene: Scene) -> None:
     (scene.truth / "b2.png").unlink()
     result = scene.evaluate()
     assert result.exit_code == 0
-    assert "1 without a partner" in result.stderr
+    assert "1 unpaired" in result.stderr
     assert "no true image b2.png" in result.stderr
 
 

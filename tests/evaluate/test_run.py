@@ -27,6 +27,7 @@ from dptn_cli.evaluate.progress import Progress
 from dptn_cli.evaluate.run import evaluate
 from dptn_cli.evaluate.types import EvalOptions, Report
 from dptn_cli.metrics.pairwise import score_pixels
+from dptn_cli.metrics.weights import NETWORKS
 
 OPTIONS = EvalOptions(batch_size=4, workers=1)
 NO_NETWORKS = Networks({}, {}, {})
@@ -96,7 +97,9 @@ def test_pairs_come_from_the_published_names(result: str, truth: str, tmp_path: 
     assert (pair.name, pair.truth) == (result, scene.truth / truth)
 
 
-def test_images_without_a_partner_are_reported(tmp_path: Path, without_weights: Path) -> None:
+def test_unpaired_images_and_failed_items_are_reported(
+    tmp_path: Path, without_weights: Path
+) -> None:
     scene = make_scene(tmp_path)
     (scene.truth / "b1.png").unlink()
     Image.fromarray(image(1, MARKET)).save(scene.results / "stray.png")
@@ -252,8 +255,8 @@ def test_memory_does_not_grow_with_the_images(tmp_path: Path, without_weights: P
     """The process needs no more memory after 8,000 small pairs than after 1,000."""
     scene = make_scene(tmp_path, pairs=4, size=(24, 24), manifest=False)
     for index in range(4, 8000):
-        made = scene.results / f"a{index % 4}_2_b{index % 4}_vis.png"
-        os.link(made, scene.results / f"a{index}_2_b{index % 4}_vis.png")
+        image_path = scene.results / f"a{index % 4}_2_b{index % 4}_vis.png"
+        os.link(image_path, scene.results / f"a{index}_2_b{index % 4}_vis.png")
     progress = MemoryRecorder()
     plan = plan_of(scene, protocols=(Protocol.STANDARD,))
     report = evaluate(plan, NO_NETWORKS, options=OPTIONS, progress=progress)
@@ -285,11 +288,11 @@ def test_a_corrupt_image_fails_its_pair_and_no_other(tmp_path: Path, without_wei
     (scene.truth / "b2.png").write_bytes(b"")
     Image.fromarray(image(3, (100, 64))).save(scene.truth / "b3.png")
     report = report_of(scene)
-    told = {problem.name: problem.reason for problem in report.failed}
-    assert told.keys() == {"a1_2_b1_vis.png", "a2_2_b2_vis.png", "a3_2_b3_vis.png"}
-    assert "cannot be decoded" in told["a1_2_b1_vis.png"]
-    assert "empty" in told["a2_2_b2_vis.png"]
-    assert told["a3_2_b3_vis.png"] == "the generated image is 128x64, the true one 100x64"
+    failures = {problem.name: problem.reason for problem in report.failed}
+    assert failures.keys() == {"a1_2_b1_vis.png", "a2_2_b2_vis.png", "a3_2_b3_vis.png"}
+    assert "cannot be decoded" in failures["a1_2_b1_vis.png"]
+    assert "empty" in failures["a2_2_b2_vis.png"]
+    assert failures["a3_2_b3_vis.png"] == "the generated image is 128x64, the true one 100x64"
     assert len(report.table.pairs) == 1
 
 
@@ -357,19 +360,19 @@ def test_unusable_input_is_reported_in_one_line(spoil: str, message: str, tmp_pa
 
 def test_fewer_than_two_images_have_no_fid(tmp_path: Path, with_weights: Path) -> None:
     scene = make_scene(tmp_path, references=1)
-    told = reasons(plan_of(scene, reference=scene.reference))
-    assert told.keys() == {"paper.fid", "standard.fid", "standard.kid"}
-    assert "needs two" in told["paper.fid"]
+    missing = reasons(plan_of(scene, reference=scene.reference))
+    assert missing.keys() == {"paper.fid", "standard.fid", "standard.kid"}
+    assert "needs two" in missing["paper.fid"]
 
 
 def test_without_weights_the_others_are_computed(tmp_path: Path, without_weights: Path) -> None:
     scene = make_scene(tmp_path)
     plan = plan_of(scene, reference=scene.reference)
-    told = reasons(plan)
-    assert "alexnet-owt-7be5be79.pth" in told["paper.lpips"]
-    assert "inception_v3_google-0cc3c7bd.pth" in told["paper.fid"]
-    assert "weights-inception-2015-12-05-6726825d.pth" in told["standard.kid"]
-    assert str(without_weights) in told["paper.lpips"]
+    missing = reasons(plan)
+    assert "alexnet-owt-7be5be79.pth" in missing["paper.lpips"]
+    assert "inception_v3_google-0cc3c7bd.pth" in missing["paper.fid"]
+    assert "weights-inception-2015-12-05-6726825d.pth" in missing["standard.kid"]
+    assert str(without_weights) in missing["paper.lpips"]
     assert "paper.ssim" in {metric.id for metric in plan.metrics}
 
 
@@ -431,6 +434,29 @@ def test_folders_are_evaluated_in_one_call(tmp_path: Path, without_weights: Path
     assert difference.common == 3
     (alone,) = evaluate_folders(requests[:1]).reports  # Default options, no progress.
     assert alone.scores == comparison.reports[0].scores
+
+
+def test_missing_weights_are_downloaded_first(
+    tmp_path: Path, without_weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class UrlRecorder(Progress):
+        def downloading(self, url: str) -> None:
+            announced.append(url)
+
+    announced: list[str] = []
+    downloaded: list[str] = []
+    monkeypatch.setattr(
+        "dptn_cli.evaluate.folders.download", lambda weights: downloaded.append(weights.url)
+    )
+    scene = make_scene(tmp_path)
+    options = replace(OPTIONS, download_weights=True)
+    request = Request(scene.results, scene.truth, protocols=(Protocol.PAPER,))
+    evaluate_folders([request], options, progress=UrlRecorder())
+    assert announced == downloaded == [NETWORKS["alex"].weights.url]
+    evaluate_folders([replace(request, reference=scene.reference)], options)
+    assert downloaded[1:] == [
+        NETWORKS[network].weights.url for network in ("alex", "inception_published")
+    ]
 
 
 def test_a_required_metric_without_a_score_makes_a_report_incomplete(

@@ -1,4 +1,4 @@
-"""The Frechet distance beside its closed form, a direct square root, and torch-fidelity."""
+"""The Frechet distance, compared with its closed form, a direct root and torch-fidelity."""
 
 import numpy as np
 import numpy.typing as npt

@@ -1,4 +1,4 @@
-"""LPIPS, the two Inceptions and KID beside the packages they come from, with stand-in weights."""
+"""LPIPS, both Inceptions and KID, compared with their packages, with stand-in weights."""
 
 import math
 from pathlib import Path

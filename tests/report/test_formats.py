@@ -1,4 +1,4 @@
-"""The report as JSON, CSV, Markdown and LaTeX, and the published table beside it."""
+"""The report as JSON, CSV, Markdown and LaTeX, and the published scores."""
 
 import csv
 import json
