@@ -100,6 +100,26 @@ class Protocol(StrEnum):
     STANDARD = "standard"
 
 
+class ProtocolChoice(StrEnum):
+    """The protocols of an evaluation."""
+
+    PAPER = "paper"
+    STANDARD = "standard"
+    ALL = "all"
+
+    @property
+    def protocols(self) -> tuple[Protocol, ...]:
+        """The chosen protocols."""
+        return tuple(Protocol) if self == ProtocolChoice.ALL else (Protocol(self.value),)
+
+
+class Dataset(StrEnum):
+    """The data sets with published results. A model may be trained on others."""
+
+    FASHION = "fashion"
+    MARKET = "market"
+
+
 class ReportFormat(StrEnum):
     """What `dptn evaluate` prints."""
 

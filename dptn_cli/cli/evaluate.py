@@ -1,9 +1,7 @@
 """`dptn evaluate`."""
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from enum import StrEnum
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,30 +9,16 @@ import typer
 
 from dptn_cli.cli.console import ProgressLine, echo, error_boundary, print_json
 from dptn_cli.cli.options import Json, Quiet
-from dptn_cli.enums import Protocol, ReportFormat
-from dptn_cli.errors import ExitCode, InputError, MissingDependency
+from dptn_cli.enums import Dataset, ProtocolChoice, ReportFormat
+from dptn_cli.errors import ExitCode, InputError
+from dptn_cli.evaluate.progress import Progress
 
 if TYPE_CHECKING:
-    from dptn_cli.evaluate.plan import Plan, Request
-    from dptn_cli.evaluate.run import Effort
+    from dptn_cli.evaluate.plan import Plan
     from dptn_cli.evaluate.types import Comparison, NotComputed, Problem, Report
 
-MAX_SHOWN = 5
-
-
-class ProtocolChoice(StrEnum):
-    """Whose rules to measure by."""
-
-    PAPER = "paper"
-    STANDARD = "standard"
-    ALL = "all"
-
-
-class DatasetChoice(StrEnum):
-    """The published data sets."""
-
-    FASHION = "fashion"
-    MARKET = "market"
+MAX_PROBLEMS = 5
+"""Problems of each kind that are printed; report.json has all of them."""
 
 
 app = typer.Typer(add_completion=False)
@@ -44,194 +28,150 @@ app = typer.Typer(add_completion=False)
 @error_boundary
 def evaluate(
     results: Annotated[
-        list[Path], typer.Argument(help="Results folders; several are put side by side.")
+        list[Path], typer.Argument(help="Results folders; each is compared with the first.")
     ],
     truth: Annotated[
-        Path | None, typer.Option(help="Folder of the true images; default: as run.json says.")
+        Path | None,
+        typer.Option(help="Folder of the true images; default: the one that run.json names."),
     ] = None,
     real: Annotated[
-        Path | None, typer.Option(help="Real images for FID and KID; the paper's: training set.")
+        Path | None,
+        typer.Option(help="Reference images for FID and KID; the paper used the training set."),
     ] = None,
     protocol: Annotated[
         ProtocolChoice, typer.Option(help="The paper's rules, today's standard, or both.")
     ] = ProtocolChoice.ALL,
     dataset: Annotated[
-        DatasetChoice | None, typer.Option(help="Of the paper protocol; default: as run.json says.")
+        Dataset | None,
+        typer.Option(help="Data set of the paper's protocol; default: the one in run.json."),
     ] = None,
     out: Annotated[
         Path, typer.Option("-o", "--out", help="Folder for report.json, pairs.csv, report.html.")
     ] = Path("report"),
     drop_last: Annotated[
-        bool, typer.Option(help="Paper's FID: drop what does not fill a batch, as published.")
+        bool,
+        typer.Option(help="For the paper's FID, drop an incomplete last batch, as published."),
     ] = False,
     require: Annotated[
         list[str] | None,
-        typer.Option(help="A metric that must not be missing, as fid or paper.fid; repeatable."),
+        typer.Option(help="Stop if this metric cannot be computed: fid, paper.fid; repeatable."),
     ] = None,
     report_format: Annotated[
-        ReportFormat, typer.Option("--format", help="What to print.")
+        ReportFormat, typer.Option("--format", help="Format of the scores on stdout.")
     ] = ReportFormat.TABLE,
     download_weights: Annotated[
-        bool, typer.Option(help="Fetch missing weights into torch.hub's cache.")
+        bool, typer.Option(help="Download missing weights into torch.hub's cache.")
     ] = False,
     batch_size: Annotated[
-        int, typer.Option(min=1, max=1024, help="Images at once in a learned metric.")
+        int, typer.Option(min=1, max=1024, help="Images per batch of a learned metric.")
     ] = 32,
     workers: Annotated[
-        int, typer.Option(min=0, max=256, help="Processes that score pixels; 0: by the cores.")
+        int, typer.Option(min=0, max=256, help="Processes that score pixels; 0: one per core.")
     ] = 0,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> ExitCode:
-    """Score results: the paper's numbers by the paper's rules, and today's standard ones.
+    """Score results by the paper's rules and by today's standard.
 
-    Exit code: 0 done, 1 some images could not be scored, 2 nothing could be.
+    Exit code: 0 all scored, 1 some images failed or a required metric is missing, 2 nothing done.
     """
     if as_json and report_format != ReportFormat.TABLE:
-        raise InputError("either --json or --format; not both")
-    try:
-        from dptn_cli.evaluate.pixels import default_workers
-        from dptn_cli.evaluate.plan import Request
-        from dptn_cli.evaluate.run import Effort
-    except ImportError as error:
-        package = error.name or "scikit-image"
-        raise MissingDependency("dptn evaluate", package, INSTALL) from error
+        raise InputError("pass either --json or --format, not both")
+    from dptn_cli.evaluate.folders import evaluate_folders
+    from dptn_cli.evaluate.plan import Request
+    from dptn_cli.evaluate.types import EvalOptions
+    from dptn_cli.report.formats import write_report
+    from dptn_cli.transfer.plan import check_output_folder
 
-    protocols = tuple(Protocol) if protocol == ProtocolChoice.ALL else (Protocol(protocol.value),)
     requests = [
         Request(
             results=folder,
             truth=truth,
-            real=real,
-            protocols=protocols,
-            dataset=dataset.value if dataset else None,
+            reference=real,
+            protocols=protocol.protocols,
+            dataset=dataset,
             drop_last=drop_last,
             require=tuple(require or ()),
         )
         for folder in results
     ]
-    show = _Reporter(report_format, as_json=as_json, quiet=quiet)
-    if download_weights:
-        _download(requests[0], show)
-    return _evaluate(requests, Effort(batch_size, workers or default_workers()), out, show)
+    reporter = _Reporter(quiet=quiet or as_json)
+    check_output_folder(out)
+    comparison = evaluate_folders(
+        requests, EvalOptions(batch_size, workers, download_weights), progress=reporter
+    )
+    write_report(out, comparison)
+    _print_scores(comparison, report_format, as_json=as_json)
+    reporter.print_problems(comparison.reports)
+    echo(f"{out}: report.html, report.json, pairs.csv", quiet=reporter.quiet)
+    return ExitCode.DONE if comparison.is_complete else ExitCode.SOME_FAILED
 
 
-INSTALL = "pip install 'dptn-cli[metrics]'"
+class _Reporter(Progress):
+    """Prints the progress of an evaluation, and what is missing from it, on stderr."""
 
+    def __init__(self, *, quiet: bool) -> None:
+        self.quiet = quiet
+        self._runs: list[str] = []
+        self._printed: set[tuple[str, NotComputed]] = set()
 
-@dataclass(frozen=True)
-class _Reporter:
-    """What to tell the user; the `Progress` that an evaluation reports to."""
+    def downloading(self, url: str) -> None:
+        echo(f"Downloading {url}", quiet=self.quiet)
 
-    report_format: ReportFormat
-    as_json: bool
-    quiet: bool
-
-    @property
-    def silent(self) -> bool:
-        return self.quiet or self.as_json
+    def planned(self, plans: "Sequence[Plan]") -> None:
+        self._runs = [str(plan.request.results) for plan in plans]
+        self._print_not_computed([plan.not_computed for plan in plans])
+        self._print_list("unpaired", [plan.pairing.unpaired for plan in plans])
 
     @contextlib.contextmanager
     def stage(self, label: str, total: int) -> Iterator[Callable[[int], None]]:
-        line = ProgressLine(total, label, quiet=self.silent)
+        line = ProgressLine(total, label, quiet=self.quiet)
         with line.shown():
             yield lambda items: line.advance(items=items)
 
+    def print_problems(self, reports: "Sequence[Report]") -> None:
+        """Print the metrics that turned out to have no score, and what could not be scored."""
+        self._print_not_computed([report.not_computed for report in reports])
+        self._print_list("could not be scored", [report.failed for report in reports])
 
-def _download(request: "Request", show: _Reporter) -> None:
-    from dptn_cli.evaluate.plan import missing_weights
-    from dptn_cli.metrics.weights import download
+    def _print_not_computed(self, by_run: "Sequence[Sequence[NotComputed]]") -> None:
+        """Print each reason once, with the runs' names unless it concerns all of them."""
+        metrics: dict[str, dict[str, None]] = {}
+        runs: dict[str, dict[str, None]] = {}
+        for run, not_computed in zip(self._runs, by_run, strict=True):
+            for missing in not_computed:
+                if (run, missing) not in self._printed:
+                    metrics.setdefault(missing.reason, {})[missing.metric] = None
+                    runs.setdefault(missing.reason, {})[run] = None
+            self._printed.update((run, missing) for missing in not_computed)
+        for reason, metric_ids in metrics.items():
+            concerns_all = len(runs[reason]) == len(set(self._runs))
+            where = "" if concerns_all else f" for {', '.join(runs[reason])}"
+            echo(f"Not computed{where}: {', '.join(metric_ids)}: {reason}", quiet=self.quiet)
 
-    for weights in missing_weights(request.protocols, sets=request.real is not None):
-        echo(f"Fetching {weights.url}", quiet=show.silent)
-        download(weights)
-
-
-def _evaluate(
-    requests: Sequence["Request"], effort: "Effort", out: Path, show: _Reporter
-) -> ExitCode:
-    from dptn_cli.evaluate.compare import compare
-    from dptn_cli.evaluate.networks import load_networks
-    from dptn_cli.evaluate.plan import make_plan, without
-    from dptn_cli.evaluate.run import evaluate
-    from dptn_cli.transfer.plan import check_output_folder
-
-    check_output_folder(out)
-    plans = [make_plan(request) for request in requests]
-    networks = load_networks(metric for plan in plans for metric in plan.metrics)
-    plans = [without(plan, networks.broken) for plan in plans]
-    names = [str(request.results) for request in requests]
-    _tell_not_computed({n: p.not_computed for n, p in zip(names, plans, strict=True)}, show)
-    for name, plan in zip(names, plans, strict=True):
-        where = f" of {name}" if len(plans) > 1 else ""
-        _tell_problems(f"{where} without a partner", plan.pairing.unpaired, show)
-    comparison = compare([evaluate(plan, networks, effort=effort, progress=show) for plan in plans])
-    _write(comparison, out)
-    _print(comparison, show)
-    found_out = {
-        name: report.not_computed[len(plan.not_computed) :]
-        for name, plan, report in zip(names, plans, comparison.reports, strict=True)
-    }
-    _tell_not_computed(found_out, show)
-    for name, report in zip(names, comparison.reports, strict=True):
-        where = f" of {name}" if len(plans) > 1 else ""
-        _tell_problems(f"{where} could not be scored", report.failed, show)
-    echo(f"{out}: report.html, report.json, pairs.csv", quiet=show.silent)
-    return _exit_code(plans, comparison.reports)
+    def _print_list(self, title: str, by_run: "Sequence[Sequence[Problem]]") -> None:
+        for run, problems in zip(self._runs, by_run, strict=True):
+            if problems:
+                where = f"{run}: " if len(self._runs) > 1 else ""
+                echo(f"{where}{len(problems):,} {title}:", quiet=self.quiet)
+            for problem in problems[:MAX_PROBLEMS]:
+                echo(f"  {problem.name}: {problem.reason}", quiet=self.quiet)
+            if len(problems) > MAX_PROBLEMS:
+                more = len(problems) - MAX_PROBLEMS
+                echo(f"  and {more:,} more, in report.json", quiet=self.quiet)
 
 
-def _tell_not_computed(by_run: Mapping[str, Sequence["NotComputed"]], show: _Reporter) -> None:
-    """What is missing and why, once for all the runs; the runs by name where it is not all."""
-    metrics: dict[str, dict[str, None]] = {}
-    runs: dict[str, dict[str, None]] = {}
-    for run, not_computed in by_run.items():
-        for one in not_computed:
-            metrics.setdefault(one.reason, {})[one.metric] = None
-            runs.setdefault(one.reason, {})[run] = None
-    for reason, named in metrics.items():
-        of = f" of {', '.join(runs[reason])}" if len(runs[reason]) < len(by_run) else ""
-        echo(f"Not computed{of}: {', '.join(named)}: {reason}", quiet=show.silent)
-
-
-def _tell_problems(what: str, problems: Sequence["Problem"], show: _Reporter) -> None:
-    if problems:
-        echo(f"{len(problems):,}{what}:", quiet=show.silent)
-        for problem in problems[:MAX_SHOWN]:
-            echo(f"  {problem.name}: {problem.reason}", quiet=show.silent)
-        if len(problems) > MAX_SHOWN:
-            echo(f"  and {len(problems) - MAX_SHOWN:,} more, in report.json", quiet=show.silent)
-
-
-def _write(comparison: "Comparison", out: Path) -> None:
-    from dptn_cli.report.formats import document, write_json, write_pairs
-    from dptn_cli.report.html import write_html
-
-    write_json(out, document(comparison))
-    write_pairs(out, comparison.reports)
-    write_html(out, comparison)
-
-
-def _print(comparison: "Comparison", show: _Reporter) -> None:
+def _print_scores(comparison: "Comparison", report_format: ReportFormat, *, as_json: bool) -> None:
     from dptn_cli.cli.score_tables import show_comparison, show_report
     from dptn_cli.report.formats import document, latex, markdown
 
-    if show.as_json:
+    if as_json:
         print_json(document(comparison))
-    elif show.report_format == ReportFormat.MARKDOWN:
+    elif report_format == ReportFormat.MARKDOWN:
         typer.echo(markdown(comparison.reports))
-    elif show.report_format == ReportFormat.LATEX:
+    elif report_format == ReportFormat.LATEX:
         typer.echo(latex(comparison.reports))
     elif comparison.differences:
         show_comparison(comparison)
     else:
         show_report(comparison.reports[0])
-
-
-def _exit_code(plans: Sequence["Plan"], reports: Sequence["Report"]) -> ExitCode:
-    missing = any(
-        one.metric in plan.required
-        for plan, report in zip(plans, reports, strict=True)
-        for one in report.not_computed
-    )
-    failed = any(report.failed for report in reports)
-    return ExitCode.SOME_FAILED if missing or failed else ExitCode.DONE

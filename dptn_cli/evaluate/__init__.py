@@ -1,1 +1,1 @@
-"""Results and true images in, a `scores.Report` out."""
+"""Evaluation: folders of results and true images in, a `types.Comparison` out."""

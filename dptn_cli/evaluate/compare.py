@@ -1,4 +1,4 @@
-"""Several runs side by side: paired differences, over the pairs that both have."""
+"""Several runs side by side: paired differences over the pairs that two runs share."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -13,36 +13,40 @@ from dptn_cli.metrics.protocols import BY_ID
 
 
 def compare(reports: Sequence[Report]) -> Comparison:
-    """Put several runs side by side, each beside the first.
+    """Compare each run with the first one.
 
-    Folders of one name are told apart by the paths they were given by.
+    If two results folders have the same name, the runs are named by their paths.
     """
     if len({report.run for report in reports}) < len(reports):
         reports = [replace(report, run=str(report.results)) for report in reports]
-    first, *others = reports
-    return Comparison(tuple(reports), tuple(_difference(other, first) for other in others))
+    baseline, *others = reports
+    return Comparison(tuple(reports), tuple(_difference(other, baseline) for other in others))
 
 
-def _difference(other: Report, first: Report) -> Difference:
-    places = {_key(pair): index for index, pair in enumerate(first.table.pairs)}
-    rows = [(i, places[_key(p)]) for i, p in enumerate(other.table.pairs) if _key(p) in places]
-    if not rows:
+def _difference(other: Report, baseline: Report) -> Difference:
+    baseline_rows = {_key(pair): row for row, pair in enumerate(baseline.table.pairs)}
+    common = [
+        (row, baseline_rows[_key(pair)])
+        for row, pair in enumerate(other.table.pairs)
+        if _key(pair) in baseline_rows
+    ]
+    if not common:
         return Difference(other.run, 0, {})
-    mine, theirs = (np.array(column) for column in zip(*rows, strict=True))
-    with np.errstate(invalid="ignore"):  # Infinite minus infinite: left out like both.
+    in_other, in_baseline = (np.array(rows) for rows in zip(*common, strict=True))
+    with np.errstate(invalid="ignore"):  # inf - inf is NaN; both kinds are left out of the mean.
         gaps = {
-            name: values[mine] - first.table.values[name][theirs]
-            for name, values in other.table.values.items()
-            if name in first.table.values and _comparable(name, other, first)
+            metric_id: values[in_other] - baseline.table.values[metric_id][in_baseline]
+            for metric_id, values in other.table.values.items()
+            if metric_id in baseline.table.values and _is_comparable(metric_id, other, baseline)
         }
-    return Difference(other.run, len(rows), bootstrap(gaps))
+    return Difference(other.run, len(common), bootstrap(gaps))
 
 
-def _comparable(metric_id: str, other: Report, first: Report) -> bool:
-    """Whether both were measured by the same rules: fashion has a canvas, market has none."""
-    return BY_ID[metric_id].protocol != Protocol.PAPER or other.dataset == first.dataset
+def _is_comparable(metric_id: str, other: Report, baseline: Report) -> bool:
+    """Return whether both runs follow the same rules: fashion has a canvas, market has none."""
+    return BY_ID[metric_id].protocol != Protocol.PAPER or other.dataset == baseline.dataset
 
 
 def _key(pair: ImagePair) -> str:
-    """The same pair in another run, whatever format it was saved in."""
+    """Return the pair's name without suffix, because runs may be saved in different formats."""
     return PurePosixPath(pair.name).with_suffix("").as_posix()

@@ -1,7 +1,7 @@
-"""The features of a set of images: their Gaussian, the rows where KID needs them, the cache.
+"""The features of an image set: their Gaussian for FID, their rows for KID, and the cache.
 
-The real set's are kept in the user's cache folder under a digest of the file list, the sizes,
-the times and the weights, so that a changed folder is measured anew.
+The features of the reference set are kept in the user's cache folder. The cache key is a digest
+of the names, sizes and times of the files and of the weights, so a changed folder is read again.
 """
 
 import hashlib
@@ -12,52 +12,43 @@ import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from dptn_cli.errors import InputError
+from dptn_cli.errors import user_errors
 from dptn_cli.evaluate.image_batches import image_batches
 from dptn_cli.evaluate.types import Problem
 from dptn_cli.io.cache import CACHE_VARIABLE, cache_folder
 from dptn_cli.io.files import make_folder
-from dptn_cli.metrics.fid import FeatureSums, Gaussian
+from dptn_cli.io.images import read_image
+from dptn_cli.metrics.fid import FEATURE_WIDTH, FeatureNetwork, FeatureSums, Gaussian
 from dptn_cli.metrics.weights import NETWORKS
-from dptn_cli.types import ImageU8
 
 CACHE_FORMAT = 1
 GAUSSIAN_NAME, ROWS_NAME = "gaussian.npz", "features.f32"
-WIDTH = 2048
-
-Extract: TypeAlias = Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.float32]]
-"""A network: (N, H, W, 3) uint8 -> (N, 2048)."""
 
 
 @dataclass(frozen=True)
 class ImageSet:
-    """Images of one folder.
+    """The images of one folder.
 
     Attributes:
-        folder: where they are.
-        names: relative, forward slashes, sorted.
+        folder: the folder.
+        names: names of the images, relative to the folder, with forward slashes, sorted.
     """
 
     folder: Path
     names: tuple[str, ...]
 
-    def drop_last(self, batch: int) -> "ImageSet":
-        """Without the images that do not fill a batch."""
-        return ImageSet(self.folder, self.names[: len(self.names) // batch * batch])
-
 
 @dataclass(frozen=True)
 class SetFeatures:
-    """What was measured of a set.
+    """The features of an image set.
 
     Attributes:
-        gaussian: of the features; None for fewer than two readable images.
-        rows: file of (N, 2048) float32 features.
+        gaussian: the Gaussian of the features; None if fewer than two images could be read.
+        rows: file of the (N, 2048) float32 features.
         failed: images that could not be read.
     """
 
@@ -66,112 +57,115 @@ class SetFeatures:
     failed: tuple[Problem, ...]
 
     def features(self) -> npt.NDArray[np.float32]:
-        """(N, 2048) float32, mapped, not read; copy-on-write, which PyTorch asks for."""
-        return np.memmap(self.rows, np.float32, mode="c").reshape(-1, WIDTH)
+        """Return the (N, 2048) float32 features as a memory map.
+
+        The map is copy-on-write, because PyTorch warns about arrays that are read-only.
+        """
+        return np.memmap(self.rows, np.float32, mode="c").reshape(-1, FEATURE_WIDTH)
 
 
 @dataclass(frozen=True)
-class Measuring:
-    """How sets are measured.
+class FeatureExtractor:
+    """A network that is run over whole image sets.
 
     Attributes:
-        network: key of `NETWORKS`.
-        extract: the network.
-        batch_size: most images at once.
-        workers: threads that decode.
-        scratch: folder for features that are not kept.
-        advance: is told of every so many images that are done.
+        network: key of the network in `NETWORKS`.
+        run_network: the network.
+        batch_size: maximum number of images in a batch.
+        workers: number of threads that decode.
+        scratch: folder for features that are not cached.
+        advance: called with the number of images just done.
     """
 
     network: str
-    extract: Extract
+    run_network: FeatureNetwork
     batch_size: int
     workers: int
     scratch: Path
     advance: Callable[[int], None]
 
+    def extract(self, images: ImageSet) -> SetFeatures:
+        """Run the network over a set. The features are written to the scratch folder."""
+        return self._extract_into(Path(tempfile.mkdtemp(dir=self.scratch)), images)
 
-def measure(images: ImageSet, measuring: Measuring, read: Callable[[Path], ImageU8]) -> SetFeatures:
-    """Run the network over a set; nothing is kept beyond the scratch folder."""
-    folder = Path(tempfile.mkdtemp(dir=measuring.scratch))
-    return _measure_into(folder, images, measuring, read)
+    def extract_cached(self, images: ImageSet) -> SetFeatures:
+        """Take the features of a set from the cache, or run the network and cache them.
+
+        Raises:
+            InputError: the cache folder cannot be written.
+        """
+        entry = cache_folder() / "features" / _cache_key(images, self.network)
+        if (cached := _load(entry)) is not None:
+            self.advance(len(images.names))
+            return cached
+        make_folder(entry.parent)
+        with user_errors(entry.parent, f"cannot be written; set ${CACHE_VARIABLE} to another one"):
+            folder = Path(tempfile.mkdtemp(prefix=".making-", dir=entry.parent))
+        try:
+            extracted = self._extract_into(folder, images)
+            if extracted.gaussian is None or extracted.failed:
+                # Not cached, so that the next run reports the failures too.
+                rows = Path(tempfile.mkdtemp(dir=self.scratch)) / ROWS_NAME
+                shutil.move(extracted.rows, rows)
+                return SetFeatures(extracted.gaussian, rows, extracted.failed)
+            shutil.rmtree(entry, ignore_errors=True)
+            os.replace(folder, entry)
+            return SetFeatures(extracted.gaussian, entry / ROWS_NAME, ())
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def _extract_into(self, folder: Path, images: ImageSet) -> SetFeatures:
+        sums, failed = FeatureSums(FEATURE_WIDTH), []
+        with (folder / ROWS_NAME).open("wb") as rows:
+            for batch in image_batches(
+                images.names,
+                lambda name: (read_image(images.folder / name),),
+                batch_size=self.batch_size,
+                workers=self.workers,
+            ):
+                failed += [Problem(images.names[index], reason) for index, reason in batch.failed]
+                if batch.stacks:
+                    features = self.run_network(batch.stacks[0])
+                    sums.add(features)
+                    rows.write(features.astype(np.float32).tobytes())
+                self.advance(batch.items)
+        gaussian = sums.gaussian() if sums.count > 1 else None
+        if gaussian is not None:
+            np.savez(folder / GAUSSIAN_NAME, mean=gaussian.mean, factor=gaussian.factor)
+        return SetFeatures(gaussian, folder / ROWS_NAME, tuple(failed))
 
 
-def measure_cached(
-    images: ImageSet, measuring: Measuring, read: Callable[[Path], ImageU8]
-) -> SetFeatures:
-    """The same, kept in the cache folder, and taken from there when nothing has changed.
+def drop_partial_batches(image_sets: Sequence[ImageSet], batch_size: int) -> list[ImageSet]:
+    """Drop the last images of each set that do not fill a batch, as the published code does.
 
-    Raises:
-        InputError: the cache folder cannot be written to.
+    Args:
+        image_sets: the sets that are compared.
+        batch_size: the published batch size. A smaller set reduces it, for all sets.
     """
-    entry = cache_folder() / "features" / _digest(images, measuring.network)
-    if (kept := _load(entry)) is not None:
-        measuring.advance(len(images.names))
-        return kept
-    make_folder(entry.parent)
-    try:
-        folder = Path(tempfile.mkdtemp(prefix=".making-", dir=entry.parent))
-    except OSError as error:
-        raise InputError(
-            f"{entry.parent}: cannot be written to: {error.strerror}; set ${CACHE_VARIABLE}"
-        ) from error
-    try:
-        found = _measure_into(folder, images, measuring, read)
-        if found.gaussian is None or found.failed:
-            # Told anew at the next run; a cached set would keep silent about the failures.
-            kept_rows = Path(tempfile.mkdtemp(dir=measuring.scratch)) / ROWS_NAME
-            shutil.move(found.rows, kept_rows)
-            return SetFeatures(found.gaussian, kept_rows, found.failed)
-        shutil.rmtree(entry, ignore_errors=True)
-        os.replace(folder, entry)
-        return SetFeatures(found.gaussian, entry / ROWS_NAME, ())
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def _measure_into(
-    folder: Path, images: ImageSet, measuring: Measuring, read: Callable[[Path], ImageU8]
-) -> SetFeatures:
-    sums, failed = FeatureSums(WIDTH), []
-    with (folder / ROWS_NAME).open("wb") as rows:
-        for batch in image_batches(
-            images.names,
-            lambda name: (read(images.folder / name),),
-            batch_size=measuring.batch_size,
-            workers=measuring.workers,
-        ):
-            failed += [Problem(images.names[index], reason) for index, reason in batch.failed]
-            if batch.stacks:
-                _add(measuring.extract(batch.stacks[0]), sums, rows)
-            measuring.advance(batch.items)
-    gaussian = sums.gaussian() if sums.count > 1 else None
-    if gaussian is not None:
-        np.savez(folder / GAUSSIAN_NAME, mean=gaussian.mean, factor=gaussian.factor)
-    return SetFeatures(gaussian, folder / ROWS_NAME, tuple(failed))
-
-
-def _add(features: npt.NDArray[np.float32], sums: FeatureSums, rows: BinaryIO) -> None:
-    sums.add(features)
-    rows.write(features.astype(np.float32).tobytes())
+    batch_size = min(batch_size, *(len(images.names) for images in image_sets))
+    return [
+        ImageSet(images.folder, images.names[: len(images.names) // batch_size * batch_size])
+        for images in image_sets
+    ]
 
 
 def _load(entry: Path) -> SetFeatures | None:
-    """A cache entry, or None where there is none or it is damaged."""
+    """Read a cache entry. Return None if it is missing or damaged."""
     rows = entry / ROWS_NAME
     try:
-        count, rest = divmod(rows.stat().st_size, 4 * WIDTH)
+        count, rest = divmod(rows.stat().st_size, 4 * FEATURE_WIDTH)
         with np.load(entry / GAUSSIAN_NAME, allow_pickle=False) as arrays:
             mean, factor = arrays["mean"], arrays["factor"]
     except Exception:  # A damaged archive raises nearly anything.
         return None
-    if rest or count < 2 or mean.shape != (WIDTH,) or factor.shape != (min(count, WIDTH), WIDTH):
+    factor_shape = (min(count, FEATURE_WIDTH), FEATURE_WIDTH)
+    if rest or count < 2 or mean.shape != (FEATURE_WIDTH,) or factor.shape != factor_shape:
         return None
     return SetFeatures(Gaussian(mean, factor, count), rows, ())
 
 
-def _digest(images: ImageSet, network: str) -> str:
-    """Of all that the features depend on: files by name, size and time, and the weights."""
+def _cache_key(images: ImageSet, network: str) -> str:
+    """Return a digest of the weights and of each file's name, size and modification time."""
     digest = hashlib.sha256(json.dumps([CACHE_FORMAT, network]).encode())
     with NETWORKS[network].weights.path.open("rb") as file:
         digest.update(hashlib.file_digest(file, "sha256").digest())
@@ -181,14 +175,3 @@ def _digest(images: ImageSet, network: str) -> str:
         line = json.dumps([name, stat.st_size, stat.st_mtime_ns])
         digest.update(line.encode("utf-8", "surrogatepass"))
     return digest.hexdigest()[:32]
-
-
-def used_images(images: Sequence[ImageSet], batch: int) -> list[ImageSet]:
-    """The published dropping: no set keeps images that do not fill a batch.
-
-    Args:
-        images: the sets that are compared.
-        batch: the published batch; sets smaller than that make it smaller, for all of them.
-    """
-    batch = min(batch, *(len(one.names) for one in images))
-    return [one.drop_last(batch) for one in images]

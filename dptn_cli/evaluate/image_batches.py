@@ -1,4 +1,4 @@
-"""Images read ahead by threads and handed on in batches of one size, in order."""
+"""Images that threads read ahead, grouped into batches of one size, in order."""
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -13,17 +13,24 @@ from dptn_cli.errors import InputError
 from dptn_cli.types import ImageU8
 
 T = TypeVar("T")
-Read: TypeAlias = Callable[[T], tuple[ImageU8, ...]]
+Images: TypeAlias = tuple[ImageU8, ...]
+
+
+@dataclass(frozen=True)
+class Failure:
+    """The reason why an item could not be read."""
+
+    reason: str
 
 
 @dataclass(frozen=True)
 class ImageBatch:
-    """Neighbours in the list whose images have one size, and those that could not be read.
+    """Consecutive items whose images have one size, or an item that could not be read.
 
     Attributes:
-        indices: N positions in the list.
-        stacks: one (N, H, W, 3) uint8 for each image that an item has.
-        failed: positions of items that could not be read, with the reason.
+        indices: positions of the N items in the list.
+        stacks: one (N, H, W, 3) uint8 array for each image of an item.
+        failed: position and reason of each item that could not be read.
     """
 
     indices: tuple[int, ...]
@@ -32,37 +39,37 @@ class ImageBatch:
 
     @property
     def items(self) -> int:
-        """Items that this batch ends, well or badly."""
+        """Number of items in this batch, read or failed."""
         return len(self.indices) + len(self.failed)
 
 
 def image_batches(
-    items: Sequence[T], read: Read[T], *, batch_size: int, workers: int
+    items: Sequence[T], read: Callable[[T], Images], *, batch_size: int, workers: int
 ) -> Iterator[ImageBatch]:
-    """Read the items and group them; a few batches are in memory at once, never all.
+    """Read the items and group them. Only a few batches are in memory at a time.
 
     Args:
-        items: what to read.
-        read: gives an item's images, all of one shape; raises InputError.
-        batch_size: most items in a batch.
-        workers: threads that decode.
+        items: the items to read.
+        read: returns the images of an item, all of one shape; raises InputError.
+        batch_size: maximum number of items in a batch.
+        workers: number of threads that decode.
     """
-    gathering = _Gathering(batch_size)
+    builder = _BatchBuilder(batch_size)
     for index, outcome in enumerate(_read_ahead(items, read, batch_size + 2 * workers, workers)):
-        yield from gathering.add(index, outcome)
-    yield from gathering.flush()
+        yield from builder.add(index, outcome)
+    yield from builder.flush()
 
 
 def _read_ahead(
-    items: Sequence[T], read: Read[T], ahead: int, workers: int
-) -> Iterator[tuple[ImageU8, ...] | str]:
-    def attempt(item: T) -> tuple[ImageU8, ...] | str:
+    items: Sequence[T], read: Callable[[T], Images], ahead: int, workers: int
+) -> Iterator[Images | Failure]:
+    def attempt(item: T) -> Images | Failure:
         try:
             return read(item)
         except InputError as error:
-            return str(error)
+            return Failure(str(error))
 
-    waiting: deque[Future[tuple[ImageU8, ...] | str]] = deque()
+    waiting: deque[Future[Images | Failure]] = deque()
     with ThreadPoolExecutor(workers) as pool:
         try:
             for item in items:
@@ -76,14 +83,14 @@ def _read_ahead(
 
 
 @dataclass
-class _Gathering:
+class _BatchBuilder:
     batch_size: int
     indices: list[int] = field(default_factory=list)
-    images: list[tuple[ImageU8, ...]] = field(default_factory=list)
+    images: list[Images] = field(default_factory=list)
 
-    def add(self, index: int, outcome: tuple[ImageU8, ...] | str) -> Iterator[ImageBatch]:
-        if isinstance(outcome, str):
-            yield ImageBatch((), (), ((index, outcome),))
+    def add(self, index: int, outcome: Images | Failure) -> Iterator[ImageBatch]:
+        if isinstance(outcome, Failure):
+            yield ImageBatch((), (), ((index, outcome.reason),))
             return
         if self.images and self.images[0][0].shape != outcome[0].shape:
             yield from self.flush()

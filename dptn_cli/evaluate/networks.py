@@ -1,11 +1,11 @@
-"""The learned metrics' networks, loaded once, before any long work."""
+"""The networks of the learned metrics, loaded once, before any long work."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dptn_cli.errors import ModelError
-from dptn_cli.evaluate.feature_sets import Extract
+from dptn_cli.metrics.fid import FeatureNetwork
 from dptn_cli.metrics.protocols import Kind, Metric
 
 if TYPE_CHECKING:
@@ -14,37 +14,37 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Networks:
-    """What could be loaded, and what could not.
+    """The networks that were loaded, and those that could not be. All keys are `NETWORKS`' keys.
 
     Attributes:
-        lpips: by key of `NETWORKS`.
-        extractors: the Inceptions, likewise.
-        broken: why a network could not be loaded, likewise.
+        lpips: the LPIPS networks.
+        inceptions: the Inceptions.
+        broken: reasons why a network could not be loaded.
     """
 
     lpips: Mapping[str, "Lpips"]
-    extractors: Mapping[str, Extract]
+    inceptions: Mapping[str, FeatureNetwork]
     broken: Mapping[str, str]
 
 
 def load_networks(metrics: Iterable[Metric]) -> Networks:
-    """Load what the metrics need onto the GPU, if there is one.
+    """Load the networks that the metrics need, onto the GPU if there is one.
 
-    Weights that are not what they should be are found out here, not after hours.
+    Damaged weights are noticed here, not after hours of work.
     """
     lpips: dict[str, Lpips] = {}
-    extractors: dict[str, Extract] = {}
+    inceptions: dict[str, FeatureNetwork] = {}
     broken: dict[str, str] = {}
-    needed = {metric.network: metric.kind for metric in metrics if metric.network}
-    for network, kind in needed.items():
+    kinds = {metric.network: metric.kind for metric in metrics if metric.network}
+    for network, kind in kinds.items():
         try:
             if kind == Kind.LPIPS:
                 lpips[network] = _load_lpips(network)
             else:
-                extractors[network] = _load_inception(network)
+                inceptions[network] = _load_inception(network)
         except ModelError as error:
             broken[network] = str(error)
-    return Networks(lpips, extractors, broken)
+    return Networks(lpips, inceptions, broken)
 
 
 def _load_lpips(network: str) -> "Lpips":
@@ -54,7 +54,7 @@ def _load_lpips(network: str) -> "Lpips":
     return Lpips(network, pick_device())
 
 
-def _load_inception(network: str) -> Extract:
+def _load_inception(network: str) -> FeatureNetwork:
     from dptn_cli.metrics.devices import pick_device
     from dptn_cli.metrics.inception import load_inception
 

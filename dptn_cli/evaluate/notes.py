@@ -1,36 +1,35 @@
-"""What a reader of the numbers must know about them."""
+"""Caveats that a reader of the scores must know."""
 
 from collections.abc import Collection, Iterator, Mapping
 
 from dptn_cli.enums import Protocol
 from dptn_cli.evaluate.plan import PUBLISHED_FID_BATCH, Plan
-
-KID_SUBSET = 1000
-FEATURES = 2048
+from dptn_cli.metrics.fid import FEATURE_WIDTH
+from dptn_cli.metrics.protocols import KID_SUBSET_SIZE
 
 
 def notes(
     plan: Plan, scores: Collection[str], left_out: Mapping[str, Mapping[str, int]], scored: int
 ) -> Iterator[str]:
-    """A sentence for everything that makes a number another than it seems.
+    """Yield a sentence for each circumstance that a reader of the scores must know.
 
     Args:
-        plan: what was to be computed.
-        scores: ids of the metrics that have a number.
-        left_out: by metric id, how many pairs have no value, by reason.
+        plan: the evaluation.
+        scores: ids of the metrics that have a score.
+        left_out: number of pairs without a value, by metric id and reason.
         scored: number of pairs that were scored.
     """
     for metric_id, reasons in left_out.items():
         for reason, count in reasons.items():
             if metric_id in scores:
-                yield (f"{metric_id}: {count:,} of {scored:,} pairs left out of the mean: {reason}")
-    if any(name.startswith("paper.") for name in scores):
-        yield from _of_the_paper(plan, scores)
-    if any(name.endswith((".fid", ".kid")) for name in scores):
-        yield from _of_small_sets(plan, scores)
+                yield f"{metric_id}: {count:,} of {scored:,} pairs left out of the mean: {reason}"
+    if any(metric_id.startswith("paper.") for metric_id in scores):
+        yield from _paper_notes(plan, scores)
+    if any(metric_id.endswith((".fid", ".kid")) for metric_id in scores):
+        yield from _small_set_notes(plan, scores)
 
 
-def _of_the_paper(plan: Plan, scores: Collection[str]) -> Iterator[str]:
+def _paper_notes(plan: Plan, scores: Collection[str]) -> Iterator[str]:
     if any(not name.lower().endswith((".jpg", ".jpeg")) for name in plan.pairing.images):
         yield (
             "the published numbers were measured on JPEGs of quality 75, these are not all "
@@ -43,12 +42,12 @@ def _of_the_paper(plan: Plan, scores: Collection[str]) -> Iterator[str]:
         )
 
 
-def _of_small_sets(plan: Plan, scores: Collection[str]) -> Iterator[str]:
-    fewest = min(len(one.names) for one in plan.feature_sets(Protocol.STANDARD))
-    if "standard.kid" in scores and fewest < KID_SUBSET:
-        yield f"standard.kid: subsets of {fewest:,} images, not of 1,000: no more there"
-    if fewest < FEATURES:
+def _small_set_notes(plan: Plan, scores: Collection[str]) -> Iterator[str]:
+    size = min(len(images.names) for images in plan.feature_sets(Protocol.STANDARD))
+    if "standard.kid" in scores and size < KID_SUBSET_SIZE:
+        yield f"standard.kid: subsets of {size:,} images, not of {KID_SUBSET_SIZE:,}: no more there"
+    if size < FEATURE_WIDTH:
         yield (
-            f"fid: a set of {fewest:,} images is fewer than the 2,048 features: the value is "
-            "far too high beside one of thousands of images"
+            f"fid: a set of {size:,} images is fewer than the {FEATURE_WIDTH:,} features: the "
+            "value is far too high beside one of thousands of images"
         )

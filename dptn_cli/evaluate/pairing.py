@@ -1,4 +1,4 @@
-"""Which generated image belongs to which true one: by the manifest, or by the published names."""
+"""Pair each generated image with its true image, by the manifest or by the published names."""
 
 import json
 import os
@@ -16,43 +16,46 @@ from dptn_cli.io.results_folder import TEMPORARY_PREFIX, is_contact_sheet
 from dptn_cli.transfer.manifest import read_manifest
 
 RUN_FILE = "run.json"
-# `A_2_B_vis`: A may hold a `_2_`, B is what stands after the last one and before the first `_vis`.
+# `A_2_B_vis`: A may contain `_2_`, so B follows the last `_2_` and ends at the next `_vis`.
 PUBLISHED_NAME = re.compile(r"(?P<source>.+)_2_(?P<target>.+?)_vis.*", re.DOTALL)
-# The published truth is JPEG; the other formats follow in a fixed order.
+# The published true images are JPEGs. The other formats are tried in a fixed order.
 TRUTH_SUFFIXES = (".jpg", ".png", *sorted(IMAGE_SUFFIXES - {".jpg", ".png"}))
 
 
 @dataclass(frozen=True)
 class Pairing:
-    """What belongs together in one results folder.
+    """The pairs of one results folder.
 
     Attributes:
-        images: every generated image, sorted, relative with forward slashes.
-        pairs: sorted by name.
-        unpaired: results without a true image, and items whose result has gone.
-        not_made: items that failed, by the manifest.
-        named: whether anything said what an image's truth is called.
+        images: every generated image, sorted, relative to the folder, with forward slashes.
+        pairs: generated images with their true images, sorted by name.
+        unpaired: images without a true image, and items whose image is gone.
+        failed_items: items that failed, according to the manifest.
+        has_truth_names: whether the name of the true image is known for at least one image.
     """
 
     images: tuple[str, ...]
     pairs: tuple[ImagePair, ...]
     unpaired: tuple[Problem, ...]
-    not_made: tuple[Problem, ...]
-    named: bool
+    failed_items: tuple[Problem, ...]
+    has_truth_names: bool
 
 
 def list_images(folder: Path) -> list[str]:
-    """Every image in a folder and below, sorted, relative with forward slashes.
+    """List every image in a folder and its subfolders, but no contact sheets.
+
+    Returns:
+        Names relative to the folder, with forward slashes, sorted.
 
     Raises:
-        InputError: no such folder, or no image in it.
+        InputError: the folder does not exist, or holds no image.
     """
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder")
-    found = sorted(name for name in _walk(folder) if not is_contact_sheet(name))
-    if not found:
+    images = sorted(name for name in _walk(folder) if not is_contact_sheet(name))
+    if not images:
         raise InputError(f"{folder}: no image in this folder")
-    return found
+    return images
 
 
 def _walk(folder: Path) -> Iterator[str]:
@@ -65,7 +68,7 @@ def _walk(folder: Path) -> Iterator[str]:
 
 
 def read_run_file(results: Path) -> dict[str, Any]:
-    """`run.json` of a results folder; empty where there is none that can be read."""
+    """Read `run.json` of a results folder. Return {} if it is missing or unreadable."""
     try:
         document = json.loads((results / RUN_FILE).read_text("utf-8"))
     except (OSError, ValueError, RecursionError):
@@ -74,47 +77,52 @@ def read_run_file(results: Path) -> dict[str, Any]:
 
 
 def pair_up(results: Path, truth: Sequence[Path]) -> Pairing:
-    """Find every result's true image.
+    """Find the true image of every generated image.
 
     Args:
-        results: a folder of `dptn transfer`, or of images with the published names.
-        truth: folders that hold the true images, the first to be looked at first; none: all
-            results are unpaired.
+        results: a folder written by `dptn transfer`, or one of images with the published names.
+        truth: folders of true images, searched in this order. If there are none, all images are
+            unpaired.
 
     Raises:
-        InputError: no such folder, or no image in `results`.
+        InputError: a folder does not exist, `results` holds no image, or every item failed.
     """
     for folder in truth:
         if not folder.is_dir():
             raise InputError(f"{folder}: no such folder of true images")
-    there = list_images(results)
+    present = list_images(results)
     items = {entry["output"]: entry for entry in read_manifest(results)}
-    not_made = _not_made(items, frozenset(there))
-    images = tuple(name for name in there if name not in not_made)
+    failed_items = _failed_items(items, frozenset(present))
+    images = tuple(name for name in present if name not in failed_items)
     if not images:
-        first = next(iter(not_made.values()))
+        first = next(iter(failed_items.values()))
         raise InputError(f"{results}: every item failed: {first.name}: {first.reason}")
-    found = _Found(results, truth)
+    matcher = _Matcher(results, truth)
     for name in images:
-        found.look_up(name, items.get(name))
-    gone = sorted(items.keys() - found.seen - not_made.keys())
-    found.unpaired += [Problem(output, "its image has gone") for output in gone]
+        matcher.match(name, items.get(name))
+    without_image = sorted(items.keys() - set(images) - failed_items.keys())
     return Pairing(
         images=images,
-        pairs=tuple(found.pairs),
-        unpaired=tuple(found.unpaired),
-        not_made=tuple(not_made.values()),
-        named=found.named,
+        pairs=tuple(matcher.pairs),
+        unpaired=(
+            *matcher.unpaired,
+            *(Problem(output, "its image has gone") for output in without_image),
+        ),
+        failed_items=tuple(failed_items.values()),
+        has_truth_names=matcher.has_truth_names,
     )
 
 
-def _not_made(items: Mapping[str, dict[str, Any]], there: Set[str]) -> dict[str, Problem]:
-    """Items whose last attempt failed, by output; an image still there is another model's."""
+def _failed_items(items: Mapping[str, dict[str, Any]], present: Set[str]) -> dict[str, Problem]:
+    """Return the items whose last attempt failed, by output.
+
+    If such an item has an image, an earlier run wrote it, perhaps with another model.
+    """
     return {
         output: Problem(
             output,
             f"not made: {entry.get('reason')}"
-            + ("; the image there is of an earlier run" if output in there else ""),
+            + ("; the image there is of an earlier run" if output in present else ""),
         )
         for output, entry in sorted(items.items())
         if entry.get("status") == Status.FAILED
@@ -122,40 +130,37 @@ def _not_made(items: Mapping[str, dict[str, Any]], there: Set[str]) -> dict[str,
 
 
 @dataclass
-class _Found:
+class _Matcher:
     results: Path
     truth: Sequence[Path]
     pairs: list[ImagePair] = field(default_factory=list)
     unpaired: list[Problem] = field(default_factory=list)
-    seen: set[str] = field(default_factory=set)
-    named: bool = False
+    has_truth_names: bool = False
 
-    def look_up(self, name: str, entry: dict[str, Any] | None) -> None:
-        """Put one image among the pairs or the unpaired."""
-        self.seen.add(name)
-        partners = _partners(name, entry)
-        if partners is None:
+    def match(self, name: str, entry: dict[str, Any] | None) -> None:
+        """Add one image to the pairs or to the unpaired images."""
+        candidates = _candidate_names(name, entry)
+        if candidates is None:
             reason = "neither in manifest.jsonl nor named like A_2_B_vis"
             self.unpaired.append(Problem(name, reason))
             return
-        self.named = True
-        true_image = _find(partners[1], self.truth)
-        if true_image is None:
-            reason = f"no true image {partners[1][0]}" if self.truth else "no folder of true images"
+        self.has_truth_names = True
+        sources, targets = candidates
+        truth = _find(targets, self.truth)
+        if truth is None:
+            reason = f"no true image {targets[0]}" if self.truth else "no folder of true images"
             self.unpaired.append(Problem(name, reason))
             return
-        self.pairs.append(
-            ImagePair(name, self.results / name, true_image, _find(partners[0], self.truth))
-        )
+        self.pairs.append(ImagePair(name, self.results / name, truth, _find(sources, self.truth)))
 
 
-def _partners(
+def _candidate_names(
     name: str, entry: dict[str, Any] | None
 ) -> tuple[tuple[str, ...], tuple[str, ...]] | None:
-    """What the source and the target may be called, the likeliest first.
+    """Return the names that the source and the target may have, likeliest first.
 
-    The manifest says it exactly. A published name leaves open in which folder its B lies: in
-    the result's own, or flat as in the published layout.
+    The manifest gives the exact names. A published name leaves the folder of B open: it is the
+    folder of the result, or the top folder as in the published layout.
     """
     if entry is not None:
         source, target = entry.get("source"), entry.get("target")
@@ -170,24 +175,24 @@ def _partners(
 
 
 def _find(names: Sequence[str], folders: Sequence[Path]) -> Path | None:
-    """The first image that has one of the names, with whatever suffix."""
+    """Return the first image with one of the names, in any format."""
     for folder in folders:
         for name in dict.fromkeys(names):
             try:
-                found = _with_any_suffix(folder, checked_name(name))
+                path = _find_any_suffix(folder, checked_name(name))
             except InputError:
                 continue
-            if found is not None:
-                return found
+            if path is not None:
+                return path
     return None
 
 
-def _with_any_suffix(folder: Path, name: str) -> Path | None:
+def _find_any_suffix(folder: Path, name: str) -> Path | None:
     path = folder / name
-    known = path.suffix.lower() in IMAGE_SUFFIXES
-    if known and path.is_file():
+    has_image_suffix = path.suffix.lower() in IMAGE_SUFFIXES
+    if has_image_suffix and path.is_file():
         return path
-    stem = name.removesuffix(path.suffix) if known else name
+    stem = name.removesuffix(path.suffix) if has_image_suffix else name
     for suffix in TRUTH_SUFFIXES:
         if (candidate := folder / f"{stem}{suffix}").is_file():
             return candidate

@@ -1,4 +1,4 @@
-"""The pixel metrics of many pairs, on all cores, in the pairs' order, a bounded number at once."""
+"""The pixel metrics of many pairs, on all cores, in the order of the pairs."""
 
 import contextlib
 import ctypes
@@ -13,15 +13,15 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from dptn_cli.enums import Protocol
+from dptn_cli.enums import Dataset, Protocol
 from dptn_cli.errors import InputError
 from dptn_cli.evaluate.types import ImagePair, Problem
 from dptn_cli.io.images import read_image
 from dptn_cli.metrics.pairwise import PairScores, score_pixels
 from dptn_cli.types import ImageU8
 
-CHUNK = 16
-# Starting a worker costs about as much as scoring this many pairs.
+CHUNK = 16  # pairs sent to a worker at once
+# Starting a worker takes about as long as scoring this many pairs.
 PAIRS_WORTH_A_WORKER = 48
 
 Scored: TypeAlias = PairScores | Problem
@@ -29,22 +29,27 @@ Scored: TypeAlias = PairScores | Problem
 
 @dataclass(frozen=True)
 class Rules:
-    """What a worker needs to know beside the pair."""
+    """The rules by which every pair is scored.
+
+    Attributes:
+        protocols: the protocols whose metrics are computed.
+        dataset: selects the canvas of the paper's protocol; None means no canvas.
+    """
 
     protocols: tuple[Protocol, ...]
-    dataset: str | None
+    dataset: Dataset | None
 
 
 def default_workers() -> int:
-    """The cores that this process may use."""
+    """Return the number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def read_pair(pair: ImagePair) -> tuple[ImageU8, ImageU8]:
-    """The generated image and the true one.
+    """Read the generated image and the true one.
 
     Raises:
-        InputError: one of them cannot be read, or their sizes differ.
+        InputError: an image cannot be read, or the sizes differ.
     """
     generated, truth = read_image(pair.generated), read_image(pair.truth)
     if generated.shape != truth.shape:
@@ -56,7 +61,7 @@ def read_pair(pair: ImagePair) -> tuple[ImageU8, ImageU8]:
 
 
 def score_pair(pair: ImagePair, rules: Rules) -> Scored:
-    """The pixel metrics of one pair, or why it has none."""
+    """Compute the pixel metrics of one pair. If it cannot be read, return the reason."""
     try:
         generated, truth = read_pair(pair)
     except InputError as error:
@@ -65,15 +70,15 @@ def score_pair(pair: ImagePair, rules: Rules) -> Scored:
 
 
 def score_pairs(pairs: Sequence[ImagePair], rules: Rules, workers: int) -> Iterator[Scored]:
-    """Score the pairs, in their order.
+    """Score the pairs, in their order, with a bounded number in memory.
 
     Args:
-        pairs: what to score.
-        rules: how.
-        workers: most processes; few pairs are scored in this one.
+        pairs: the pairs to score.
+        rules: the protocols and the data set.
+        workers: maximum number of processes. A few pairs are scored in the calling process.
 
     Raises:
-        InputError: a worker process was killed, as for want of memory.
+        InputError: a worker process was killed, for example because memory ran out.
     """
     workers = min(workers, len(pairs) // PAIRS_WORTH_A_WORKER)
     if workers < 2:
@@ -88,7 +93,7 @@ def score_pairs(pairs: Sequence[ImagePair], rules: Rules, workers: int) -> Itera
 
 
 def _in_processes(pairs: Sequence[ImagePair], rules: Rules, workers: int) -> Iterator[Scored]:
-    # Spawned, not forked: a fork of a process that runs threads (torch's) may hang.
+    # Spawned, not forked: a fork of a process with threads (torch has some) may hang.
     context = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_prepare_worker)
     waiting: deque[Future[list[Scored]]] = deque()
@@ -108,22 +113,22 @@ def _score_chunk(chunk: Sequence[ImagePair], rules: Rules) -> list[Scored]:
 
 
 def _prepare_worker() -> None:
-    """Leave Ctrl-C to the parent, which ends the workers in order."""
+    """Ignore Ctrl-C, because the parent handles it and stops the workers."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _keep_freed_memory()
 
 
 def _keep_freed_memory() -> None:
-    """Let glibc keep what is freed, up to 256 MB, instead of handing it back each time.
+    """Let glibc keep up to 256 MB of freed memory instead of returning it to the kernel.
 
-    SSIM frees and allocates arrays of some hundred kilobytes all the time; getting each of them
-    from the kernel anew took two thirds of the time at 256x176.
+    SSIM constantly allocates and frees arrays of a few hundred kilobytes. Getting each of them
+    from the kernel took two thirds of the time at 256x176.
     """
     if sys.platform == "linux":
-        with contextlib.suppress(OSError, AttributeError):  # Another C library than glibc.
+        with contextlib.suppress(OSError, AttributeError):  # The C library is not glibc.
             libc = ctypes.CDLL(None)
             libc.mallopt(_TRIM_THRESHOLD, 256 << 20)
             libc.mallopt(_MMAP_THRESHOLD, 32 << 20)
 
 
-_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # Of malloc.h.
+_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # M_TRIM_THRESHOLD and M_MMAP_THRESHOLD of malloc.h

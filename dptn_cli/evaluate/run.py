@@ -5,11 +5,10 @@ import math
 import platform
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path, PurePosixPath
-from typing import Protocol as Interface
 
 import numpy as np
 import numpy.typing as npt
@@ -17,17 +16,24 @@ import numpy.typing as npt
 from dptn_cli import __version__
 from dptn_cli.errors import ModelError
 from dptn_cli.evaluate.bootstrap import bootstrap
-from dptn_cli.evaluate.feature_sets import Measuring, SetFeatures, measure, measure_cached
+from dptn_cli.evaluate.feature_sets import FeatureExtractor, SetFeatures
 from dptn_cli.evaluate.image_batches import image_batches
 from dptn_cli.evaluate.networks import Networks
 from dptn_cli.evaluate.notes import notes
-from dptn_cli.evaluate.pixels import Rules, read_pair, score_pairs
+from dptn_cli.evaluate.pixels import Rules, default_workers, read_pair, score_pairs
 from dptn_cli.evaluate.plan import Plan
-from dptn_cli.evaluate.types import ImagePair, NotComputed, PairTable, Problem, Report
-from dptn_cli.io.images import read_image
+from dptn_cli.evaluate.progress import SILENT, Progress
+from dptn_cli.evaluate.types import (
+    DEFAULT_OPTIONS,
+    EvalOptions,
+    ImagePair,
+    NotComputed,
+    PairTable,
+    Problem,
+    Report,
+)
 from dptn_cli.metrics.fid import frechet_distance
-from dptn_cli.metrics.protocols import Kind, Metric
-from dptn_cli.metrics.undefined import Undefined
+from dptn_cli.metrics.protocols import Kind, Metric, Undefined
 from dptn_cli.metrics.weights import NETWORKS
 
 PACKAGES = (
@@ -43,71 +49,56 @@ PACKAGES = (
 INFINITE = "its images are identical, which makes the value infinite"
 
 
-class Progress(Interface):
-    """Whoever wants to know how far it is."""
-
-    def stage(
-        self, label: str, total: int
-    ) -> contextlib.AbstractContextManager[Callable[[int], None]]:
-        """Enter a stage of `total` images or pairs; what it gives is told of those done."""
-
-
-@dataclass(frozen=True)
-class Effort:
-    """How much is done at once; the results do not depend on it.
-
-    Attributes:
-        batch_size: images in a batch of a learned metric.
-        workers: processes of the pixel metrics, and threads that decode.
-    """
-
-    batch_size: int
-    workers: int
-
-
-def evaluate(plan: Plan, networks: Networks, *, effort: Effort, progress: Progress) -> Report:
-    """Compute what the plan says.
+def evaluate(
+    plan: Plan,
+    networks: Networks,
+    *,
+    options: EvalOptions = DEFAULT_OPTIONS,
+    progress: Progress = SILENT,
+) -> Report:
+    """Compute the metrics of a plan.
 
     Args:
-        plan: what; none of its metrics needs a network that is broken (`plan.without`).
-        networks: of the learned metrics.
-        effort: how much at once.
-        progress: is told how far it is.
+        plan: the plan. None of its metrics needs a network that is broken (`without_broken`).
+        networks: the networks of the learned metrics.
+        options: batch size and number of processes.
+        progress: receives the stages of the work.
     """
-    scores = _Scores(plan, networks, effort, progress)
-    scores.score_pixels()
-    scores.score_lpips()
-    scores.score_sets()
-    return scores.report()
+    options = replace(options, workers=options.workers or default_workers())
+    evaluation = _Evaluation(plan, networks, options, progress)
+    evaluation.score_pixels()
+    evaluation.score_lpips()
+    evaluation.score_sets()
+    return evaluation.report()
 
 
 @dataclass
-class _Scores:
+class _Evaluation:
     plan: Plan
     networks: Networks
-    effort: Effort
+    options: EvalOptions
     progress: Progress
-    unread_real: int = 0
     pairs: list[ImagePair] = field(default_factory=list)
     columns: dict[str, npt.NDArray[np.float64]] = field(default_factory=dict)
-    of_sets: dict[str, float] = field(default_factory=dict)
+    set_scores: dict[str, float] = field(default_factory=dict)
+    unread_references: int = 0
+    # An ordered set: several stages may meet the same problem, which is reported once.
     failed: dict[Problem, None] = field(default_factory=dict)
-    """Each told once, though several stages meet it."""
     undefined: dict[str, Counter[str]] = field(default_factory=dict)
     not_computed: list[NotComputed] = field(default_factory=list)
 
     def score_pixels(self) -> None:
-        """Every pair's pixels; pairs that cannot be read fail here."""
+        """Score the pixels of every pair. Pairs that cannot be read fail here."""
         plan = self.plan
         metrics = self._metrics(Kind.PIXELS)
         rules = Rules(tuple({metric.protocol for metric in metrics}), plan.dataset)
         pairs = plan.pairing.pairs if metrics else ()
         rows: dict[str, list[float]] = {metric.id: [] for metric in metrics}
         with self.progress.stage("pixels", len(pairs)) as advance:
-            scored = score_pairs(pairs, rules, self.effort.workers)
-            for pair, outcome in zip(pairs, scored, strict=True):
+            outcomes = score_pairs(pairs, rules, self.options.workers)
+            for pair, outcome in zip(pairs, outcomes, strict=True):
                 if isinstance(outcome, Problem):
-                    self._fail(outcome)
+                    self.failed[outcome] = None
                 else:
                     self.pairs.append(pair)
                     for metric_id, value in outcome.values.items():
@@ -116,76 +107,76 @@ class _Scores:
                         self._leave_out(metric_id, reason)
                 advance(1)
         for metric_id, values in rows.items():
-            self.columns[metric_id] = np.array(values)
-            for _ in range(int(np.isinf(self.columns[metric_id]).sum())):
-                self._leave_out(metric_id, INFINITE)
+            column = self.columns[metric_id] = np.array(values)
+            if infinite := int(np.isinf(column).sum()):
+                self._leave_out(metric_id, INFINITE, infinite)
 
     def score_lpips(self) -> None:
-        """LPIPS, once for each network, in whichever protocols it is wanted."""
-        metrics = self._metrics(Kind.LPIPS)
-        for network in dict.fromkeys(metric.network for metric in metrics):
-            named = [metric for metric in metrics if metric.network == network]
-            if not self.pairs:
-                continue
+        """Compute LPIPS once for each network, and enter it under every protocol that has it."""
+        if not self.pairs:
+            return
+        for network, metrics in self._by_network(Kind.LPIPS):
             try:
-                values = self._lpips(network, named)
+                values = self._lpips(network, metrics)
             except ModelError as error:
-                self._give_up(named, str(error))
+                self._give_up(metrics, str(error))
                 continue
-            self.columns |= {metric.id: values for metric in named}
+            self.columns |= {metric.id: values for metric in metrics}
 
     def score_sets(self) -> None:
-        """FID and KID, once for each network."""
-        metrics = self._metrics(Kind.FEATURES)
-        for network in dict.fromkeys(metric.network for metric in metrics):
-            named = [metric for metric in metrics if metric.network == network]
+        """Compute FID and KID, with one pass over the images for each network."""
+        for network, metrics in self._by_network(Kind.FEATURES):
             with tempfile.TemporaryDirectory(prefix="dptn-evaluate-") as scratch:
                 try:
-                    generated, real = self._set_features(named, Path(scratch))
+                    generated, reference = self._set_features(network, metrics, Path(scratch))
                 except ModelError as error:
-                    self._give_up(named, str(error))
+                    self._give_up(metrics, str(error))
                     continue
-                self._compare_sets(named, generated, real)
+                self._compare_sets(metrics, generated, reference)
 
     def report(self) -> Report:
-        """What was found out."""
+        """Gather everything into a report."""
         plan, table = self.plan, PairTable(tuple(self.pairs), self.columns)
         intervals = bootstrap(self.columns) if self.pairs else {}
-        scores = {name: interval.mean for name, interval in intervals.items()} | self.of_sets
-        ordered = {m.id: scores[m.id] for m in plan.metrics if m.id in scores}
-        told = {one.metric for one in self.not_computed}
-        silent = [m for m in plan.metrics if m.id not in scores and m.id not in told]
-        for metric in silent:
-            self.not_computed.append(NotComputed(metric.id, self._why_none(metric.id)))
+        means = {metric_id: interval.mean for metric_id, interval in intervals.items()}
+        values = means | self.set_scores
+        scores = {m.id: values[m.id] for m in plan.metrics if m.id in values}
+        explained = {missing.metric for missing in self.not_computed}
+        for metric in plan.metrics:
+            if metric.id not in scores and metric.id not in explained:
+                self.not_computed.append(NotComputed(metric.id, self._why_no_score(metric.id)))
         return Report(
             run=plan.request.results.resolve().name,
             results=plan.request.results,
             dataset=plan.dataset,
             formats=Counter(PurePosixPath(n).suffix.lower()[1:] for n in plan.pairing.images),
-            scores=ordered,
+            scores=scores,
             intervals=intervals,
             table=table,
             unpaired=plan.pairing.unpaired,
-            failed=(*plan.pairing.not_made, *self.failed),
-            real=len(plan.real.names) - self.unread_real if plan.real else 0,
+            failed=(*plan.pairing.failed_items, *self.failed),
+            reference=len(plan.reference.names) - self.unread_references if plan.reference else 0,
             not_computed=(*plan.not_computed, *self.not_computed),
-            notes=tuple(notes(plan, ordered, self.undefined, len(self.pairs))),
+            required=plan.required,
+            notes=tuple(notes(plan, scores, self.undefined, len(self.pairs))),
             versions=_versions(),
         )
 
     def _metrics(self, kind: Kind) -> list[Metric]:
         return [metric for metric in self.plan.metrics if metric.kind == kind]
 
-    def _fail(self, problem: Problem) -> None:
-        self.failed[problem] = None
+    def _by_network(self, kind: Kind) -> Iterator[tuple[str, list[Metric]]]:
+        metrics = self._metrics(kind)
+        for network in dict.fromkeys(metric.network for metric in metrics):
+            yield network, [metric for metric in metrics if metric.network == network]
 
-    def _leave_out(self, metric_id: str, reason: str) -> None:
-        self.undefined.setdefault(metric_id, Counter())[reason] += 1
+    def _leave_out(self, metric_id: str, reason: str, pairs: int = 1) -> None:
+        self.undefined.setdefault(metric_id, Counter())[reason] += pairs
 
     def _give_up(self, metrics: Sequence[Metric], reason: str) -> None:
         self.not_computed += [NotComputed(metric.id, reason) for metric in metrics]
 
-    def _why_none(self, metric_id: str) -> str:
+    def _why_no_score(self, metric_id: str) -> str:
         reasons = self.undefined.get(metric_id)
         if reasons:
             return f"no pair has a value: {reasons.most_common(1)[0][0]}"
@@ -198,46 +189,44 @@ class _Scores:
             for batch in image_batches(
                 self.pairs,
                 read_pair,
-                batch_size=self.effort.batch_size,
-                workers=self.effort.workers,
+                batch_size=self.options.batch_size,
+                workers=self.options.workers,
             ):
                 for index, reason in batch.failed:
-                    self._fail(Problem(self.pairs[index].name, reason))
+                    self.failed[Problem(self.pairs[index].name, reason)] = None
                 if batch.stacks:
                     try:
                         values[list(batch.indices)] = model.distances(*batch.stacks)
-                    except Undefined as reason:
+                    except Undefined as error:
                         for metric in metrics:
-                            for _ in batch.indices:
-                                self._leave_out(metric.id, str(reason))
+                            self._leave_out(metric.id, str(error), len(batch.indices))
                 advance(batch.items)
         return values
 
     def _set_features(
-        self, metrics: Sequence[Metric], scratch: Path
+        self, network: str, metrics: Sequence[Metric], scratch: Path
     ) -> tuple[SetFeatures, SetFeatures]:
-        generated, real = self.plan.feature_sets(metrics[0].protocol)
-        network, total = metrics[0].network, len(generated.names) + len(real.names)
+        generated, reference = self.plan.feature_sets(metrics[0].protocol)
+        total = len(generated.names) + len(reference.names)
         with self.progress.stage(NETWORKS[network].title, total) as advance:
-            measuring = Measuring(
+            extractor = FeatureExtractor(
                 network=network,
-                extract=self.networks.extractors[network],
-                batch_size=self.effort.batch_size,
-                workers=self.effort.workers,
+                run_network=self.networks.inceptions[network],
+                batch_size=self.options.batch_size,
+                workers=self.options.workers,
                 scratch=scratch,
                 advance=advance,
             )
-            of_generated = measure(generated, measuring, read_image)
-            of_real = measure_cached(real, measuring, read_image)
-        for problem in (*of_generated.failed, *of_real.failed):
-            self._fail(problem)
-        self.unread_real = len(of_real.failed)
-        return of_generated, of_real
+            of_generated = extractor.extract(generated)
+            of_reference = extractor.extract_cached(reference)
+        self.failed |= dict.fromkeys((*of_generated.failed, *of_reference.failed))
+        self.unread_references = len(of_reference.failed)
+        return of_generated, of_reference
 
     def _compare_sets(
-        self, metrics: Sequence[Metric], generated: SetFeatures, real: SetFeatures
+        self, metrics: Sequence[Metric], generated: SetFeatures, reference: SetFeatures
     ) -> None:
-        if generated.gaussian is None or real.gaussian is None:
+        if generated.gaussian is None or reference.gaussian is None:
             which = "results" if generated.gaussian is None else "real set"
             self._give_up(metrics, f"fewer than two images of the {which} could be read")
             return
@@ -245,15 +234,17 @@ class _Scores:
             if metric.name == "kid":
                 from dptn_cli.metrics.kid import kid
 
-                self.of_sets[metric.id] = kid(generated.features(), real.features())
+                self.set_scores[metric.id] = kid(generated.features(), reference.features())
             else:
-                self.of_sets[metric.id] = frechet_distance(generated.gaussian, real.gaussian)
+                self.set_scores[metric.id] = frechet_distance(
+                    generated.gaussian, reference.gaussian
+                )
 
 
 def _versions() -> dict[str, str]:
-    """Of what a number may depend on."""
-    found = {"dptn": __version__, "python": platform.python_version()}
+    """Return the versions of dptn, Python and the packages that compute the scores."""
+    versions = {"dptn": __version__, "python": platform.python_version()}
     for package in PACKAGES:
         with contextlib.suppress(PackageNotFoundError):
-            found[package] = version(package)
-    return found
+            versions[package] = version(package)
+    return versions

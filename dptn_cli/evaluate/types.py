@@ -1,4 +1,4 @@
-"""The values of an evaluation that cross module borders: frozen, and free of behaviour."""
+"""The values of an evaluation that modules pass to each other."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -7,16 +7,37 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from dptn_cli.enums import Dataset
+
+
+@dataclass(frozen=True)
+class EvalOptions:
+    """Settings of an evaluation on which the scores do not depend.
+
+    Attributes:
+        batch_size: maximum number of images in a batch of a learned metric.
+        workers: number of processes that score pixels, and of threads that decode for the learned
+            metrics; 0 means one for each core.
+        download_weights: download missing weights into torch.hub's cache first.
+    """
+
+    batch_size: int = 32
+    workers: int = 0
+    download_weights: bool = False
+
+
+DEFAULT_OPTIONS = EvalOptions()
+
 
 @dataclass(frozen=True)
 class ImagePair:
-    """A generated image and the one it should look like.
+    """A generated image and the true image it is compared with.
 
     Attributes:
-        name: of the generated image, relative to the results folder, forward slashes.
-        generated: where it is.
-        truth: the image that really has the target pose.
-        source: the image it was made from, where that is known and there.
+        name: name of the generated image, relative to the results folder, with forward slashes.
+        generated: path of the generated image.
+        truth: path of the image that really shows the target pose.
+        source: path of the source image; None if it is unknown or not in the truth folder.
     """
 
     name: str
@@ -27,7 +48,12 @@ class ImagePair:
 
 @dataclass(frozen=True)
 class Problem:
-    """Something that could not be scored, and why."""
+    """An image, pair or item that could not be scored.
+
+    Attributes:
+        name: its name.
+        reason: why it has no score.
+    """
 
     name: str
     reason: str
@@ -35,7 +61,12 @@ class Problem:
 
 @dataclass(frozen=True)
 class NotComputed:
-    """A metric that was asked for and is not in the report."""
+    """A metric that was requested but is not in the report.
+
+    Attributes:
+        metric: id of the metric.
+        reason: why it is missing, and how to get it.
+    """
 
     metric: str
     reason: str
@@ -46,9 +77,9 @@ class PairTable:
     """The pairwise scores.
 
     Attributes:
-        pairs: the pairs that were scored, sorted by name.
-        values: by metric id, (len(pairs),) float64; NaN where a pair has no value, infinite
-            where that is the value.
+        pairs: the scored pairs, sorted by name.
+        values: (len(pairs),) float64 by metric id; NaN if the metric is undefined for a pair,
+            infinite if that is its value.
     """
 
     pairs: tuple[ImagePair, ...]
@@ -57,7 +88,7 @@ class PairTable:
 
 @dataclass(frozen=True)
 class Interval:
-    """A mean with its bootstrap 95 % interval."""
+    """A mean with its bootstrap 95 % interval, which reaches from `low` to `high`."""
 
     mean: float
     low: float
@@ -66,37 +97,45 @@ class Interval:
 
 @dataclass(frozen=True)
 class Report:
-    """All that was found out about one results folder.
+    """The evaluation of one results folder.
 
     Attributes:
-        run: a short name for it.
-        results: the folder.
-        dataset: `fashion`, `market`, or None where it is not known.
+        run: short name of the run.
+        results: the results folder.
+        dataset: the data set; None if it is unknown.
         formats: number of generated images by file format.
-        scores: by metric id; finite numbers only.
-        intervals: of the pairwise metrics, by metric id.
+        scores: scores by metric id, all finite.
+        intervals: intervals of the pairwise metrics, by metric id.
         table: the pairwise scores.
-        unpaired: images without a partner, and items whose image has gone.
-        failed: items that were not made, and images and pairs that could not be scored.
-        real: images of the real set that were measured.
-        not_computed: metrics that were asked for and have no number.
-        notes: what a reader of the numbers must know.
-        versions: of what a number may depend on.
+        unpaired: images without a true image, and items whose image is gone.
+        failed: items that the transfer could not generate, and images and pairs that could not
+            be scored.
+        reference: number of images in the reference set that were read.
+        not_computed: metrics that were requested but have no score.
+        required: ids of the metrics that the report must have.
+        notes: caveats for the reader of the scores.
+        versions: versions of the packages that the scores may depend on.
     """
 
     run: str
     results: Path
-    dataset: str | None
+    dataset: Dataset | None
     formats: Mapping[str, int]
     scores: Mapping[str, float]
     intervals: Mapping[str, Interval]
     table: PairTable
     unpaired: tuple[Problem, ...]
     failed: tuple[Problem, ...]
-    real: int
+    reference: int
     not_computed: tuple[NotComputed, ...]
+    required: frozenset[str] = frozenset()
     notes: tuple[str, ...] = ()
     versions: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def is_complete(self) -> bool:
+        """True if nothing failed and no required metric is missing."""
+        return not self.failed and not any(n.metric in self.required for n in self.not_computed)
 
 
 @dataclass(frozen=True)
@@ -104,9 +143,9 @@ class Difference:
     """Another run minus the first one, over the pairs that both have.
 
     Attributes:
-        run: the other run's name.
+        run: name of the other run.
         common: number of pairs compared.
-        by_metric: by metric id.
+        by_metric: mean difference and its interval, by metric id.
     """
 
     run: str
@@ -116,7 +155,17 @@ class Difference:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Several runs side by side; the first one is the baseline."""
+    """One or more runs. The first one is the baseline.
+
+    Attributes:
+        reports: the report of each run.
+        differences: the difference of every other run from the first one.
+    """
 
     reports: tuple[Report, ...]
     differences: tuple[Difference, ...]
+
+    @property
+    def is_complete(self) -> bool:
+        """True if every report is complete."""
+        return all(report.is_complete for report in self.reports)

@@ -1,1 +1,1 @@
-"""Metrics, one file each: pure functions and sums. `protocols` says which belong together."""
+"""The metrics: pure functions and running sums. `protocols` lists them."""

@@ -1,4 +1,4 @@
-"""Where the learned metrics run, in full float32."""
+"""The torch device of the learned metrics, which run in full float32."""
 
 import contextlib
 from collections.abc import Iterator
@@ -9,13 +9,17 @@ import torch
 
 @dataclass(frozen=True)
 class Device:
-    """A torch device by its name."""
+    """A torch device.
+
+    Attributes:
+        name: torch's name of the device, such as `cuda` or `cpu`.
+    """
 
     name: str
 
     @contextlib.contextmanager
-    def exact(self) -> Iterator[None]:
-        """Full float32 while entered: TF32 would move a FID in the third digit."""
+    def full_precision(self) -> Iterator[None]:
+        """Turn TF32 off inside the block: it would change the third digit of an FID."""
         matmul = torch.backends.cuda.matmul.allow_tf32
         torch.backends.cuda.matmul.allow_tf32 = False
         try:
@@ -28,5 +32,5 @@ class Device:
 
 
 def pick_device() -> Device:
-    """The GPU if there is one."""
+    """Return the GPU if there is one, else the CPU."""
     return Device("cuda" if torch.cuda.is_available() else "cpu")

@@ -1,4 +1,4 @@
-"""The pixel metrics of one pair of images, by the rules of the protocols asked for."""
+"""The pixel metrics of one pair of images, by the rules of one or both protocols."""
 
 import math
 from collections.abc import Callable, Collection, Mapping
@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from dptn_cli.enums import Protocol
+from dptn_cli.enums import Dataset, Protocol
 from dptn_cli.metrics.pixel import CANVAS_CONTENT, l1, mae, pad_white, psnr, to_unit
+from dptn_cli.metrics.protocols import Undefined
 from dptn_cli.metrics.ssim import ssim_published, ssim_standard, ssim_uniform
-from dptn_cli.metrics.undefined import Undefined
 from dptn_cli.types import ImageU8
 
 
@@ -19,9 +19,9 @@ class PairScores:
     """The pixel metrics of one pair.
 
     Attributes:
-        values: by metric id; NaN where the metric has no value for this pair, infinite where
+        values: scores by metric id; NaN if the metric is undefined for this pair, infinite if
             that is its value.
-        undefined: by metric id, why there is no value.
+        undefined: reasons, by the id of each undefined metric.
     """
 
     values: Mapping[str, float]
@@ -32,36 +32,19 @@ def score_pixels(
     generated_u8: ImageU8,
     truth_u8: ImageU8,
     protocols: Collection[Protocol],
-    dataset: str | None,
+    dataset: Dataset | None,
 ) -> PairScores:
-    """Every pixel metric of one pair.
+    """Compute every pixel metric of one pair.
 
     Args:
         generated_u8: (H, W, 3) uint8.
-        truth_u8: of the same shape.
-        protocols: whose metrics are wanted.
-        dataset: `fashion` or `market`; decides the paper's canvas.
+        truth_u8: uint8 of the same shape.
+        protocols: the protocols whose metrics are computed.
+        dataset: selects the canvas of the paper's protocol; None means no canvas.
     """
-    values: dict[str, float] = {}
-    undefined: dict[str, str] = {}
-    for metric_id, compute in _computations(generated_u8, truth_u8, protocols, dataset).items():
-        try:
-            values[metric_id] = compute()
-        except Undefined as reason:
-            values[metric_id] = math.nan
-            undefined[metric_id] = str(reason)
-    return PairScores(values, undefined)
-
-
-def _computations(
-    generated_u8: ImageU8,
-    truth_u8: ImageU8,
-    protocols: Collection[Protocol],
-    dataset: str | None,
-) -> dict[str, Callable[[], float]]:
     computations: dict[str, Callable[[], float]] = {}
     if Protocol.PAPER in protocols:
-        x, y = _as_published(generated_u8, dataset), _as_published(truth_u8, dataset)
+        x, y = _on_canvas(generated_u8, dataset), _on_canvas(truth_u8, dataset)
         computations |= {
             "paper.ssim": lambda: ssim_published(_defined(x), _defined(y)),
             "paper.ssim_win51": lambda: ssim_uniform(_defined(x), _defined(y)),
@@ -74,12 +57,20 @@ def _computations(
             "standard.ssim": lambda: ssim_standard(generated_u8, truth_u8),
             "standard.psnr": lambda: psnr(generated_u8, truth_u8, 255.0),
         }
-    return computations
+    values: dict[str, float] = {}
+    undefined: dict[str, str] = {}
+    for metric_id, compute in computations.items():
+        try:
+            values[metric_id] = compute()
+        except Undefined as reason:
+            values[metric_id] = math.nan
+            undefined[metric_id] = str(reason)
+    return PairScores(values, undefined)
 
 
-def _as_published(image_u8: ImageU8, dataset: str | None) -> npt.NDArray[np.float32] | None:
-    """In [0, 1], fashion on its canvas; None where it does not fit there."""
-    if dataset != "fashion":
+def _on_canvas(image_u8: ImageU8, dataset: Dataset | None) -> npt.NDArray[np.float32] | None:
+    """Return the image in [0, 1], fashion on its canvas; None if it does not fit the canvas."""
+    if dataset != Dataset.FASHION:
         return to_unit(image_u8)
     return pad_white(to_unit(image_u8)) if image_u8.shape[:2] == CANVAS_CONTENT else None
 

@@ -1,6 +1,6 @@
-"""Which metrics there are, which protocol each belongs to, and how each is computed.
+"""The list of metrics: the protocol of each, and how each is computed.
 
-A metric's id is `protocol.name`: the paper's SSIM and the standard one are two numbers.
+A metric's id is `protocol.name`, because the paper's SSIM and the standard SSIM differ.
 """
 
 from collections.abc import Mapping
@@ -10,9 +10,20 @@ from enum import StrEnum
 from dptn_cli.enums import Protocol
 from dptn_cli.errors import InputError
 
+KID_SUBSETS = 100
+KID_SUBSET_SIZE = 1000
+"""Images in a subset; a set of fewer images reduces it."""
+
+
+class Undefined(ValueError):
+    """A metric has no value for a pair of images; the message is the reason.
+
+    The pair is then left out of the metric's mean, and the report counts it.
+    """
+
 
 class Kind(StrEnum):
-    """What a metric is computed from."""
+    """The input of a metric: the pixels of a pair, LPIPS of a pair, or features of two sets."""
 
     PIXELS = "pixels"
     LPIPS = "lpips"
@@ -21,16 +32,16 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True)
 class Metric:
-    """One number of a report.
+    """A metric of one protocol.
 
     Attributes:
-        protocol: whose rules it follows.
-        name: its key in `report.json`.
-        kind: a pair's pixels, a pair's LPIPS, or the features of two sets of images.
-        higher_is_better: the direction.
-        digits: decimals worth showing.
-        method: how it is computed, in one sentence.
-        network: of a learned metric, the network that it runs.
+        protocol: the rules that the metric follows.
+        name: the metric's key in `report.json`.
+        kind: the metric's input.
+        higher_is_better: the direction of the metric.
+        digits: number of decimals to show.
+        method: how the metric is computed, for the reader of a report.
+        network: key in `NETWORKS` of the network that a learned metric runs; else empty.
     """
 
     protocol: Protocol
@@ -43,12 +54,12 @@ class Metric:
 
     @property
     def id(self) -> str:
-        """`protocol.name`."""
+        """`protocol.name`, which no two metrics share."""
         return f"{self.protocol}.{self.name}"
 
 
 _PAPER, _STANDARD = Protocol.PAPER, Protocol.STANDARD
-_CANVAS = "fashion on a white 256x256 canvas, market as it is; values in 0..1"
+_CANVAS = "fashion on a white 256x256 canvas, market without one; values in 0..1"
 
 METRICS: tuple[Metric, ...] = (
     Metric(
@@ -107,7 +118,7 @@ METRICS: tuple[Metric, ...] = (
         "Frechet distance of 2048 pool features of torchvision's ImageNet Inception-v3; images "
         "in 0..1, resized to 299 (bilinear, not antialiased), then x * std / 0.5 + (mean - 0.5) / "
         "0.5 with ImageNet's mean and std, as published. Not the standard FID. Generated: every "
-        "result; real: every image of --real; covariances with N - 1.",
+        "result; reference: every image of --real; covariances with N - 1.",
         network="inception_published",
     ),
     Metric(
@@ -116,8 +127,8 @@ METRICS: tuple[Metric, ...] = (
         Kind.PIXELS,
         True,
         4,
-        "SSIM as Wang's: Gaussian window (sigma 1.5, 11 pixels), biased covariance, data range "
-        "255, no canvas. Mean over channels and pairs.",
+        "SSIM by Wang et al.: Gaussian window (sigma 1.5, 11 pixels), biased covariance, data "
+        "range 255, no canvas. Mean over channels and pairs.",
     ),
     Metric(
         _STANDARD,
@@ -152,8 +163,8 @@ METRICS: tuple[Metric, ...] = (
         False,
         4,
         "The standard FID: Frechet distance of 2048 features of the TensorFlow Inception "
-        "(torch-fidelity, exact to TensorFlow's). Generated: every result; real: every image "
-        "of --real.",
+        "(torch-fidelity, exact to TensorFlow's). Generated: every result; reference: every "
+        "image of --real.",
         network="inception_tensorflow",
     ),
     Metric(
@@ -163,7 +174,8 @@ METRICS: tuple[Metric, ...] = (
         False,
         6,
         "KID by torch-fidelity on the same features: mean of the unbiased MMD^2 with a cubic "
-        "kernel over 100 subsets of 1000 images (fewer where a set has fewer).",
+        f"kernel over {KID_SUBSETS} subsets of {KID_SUBSET_SIZE} images, or of the smaller set's "
+        "size if that is less.",
         network="inception_tensorflow",
     ),
 )
@@ -171,12 +183,12 @@ BY_ID: Mapping[str, Metric] = {metric.id: metric for metric in METRICS}
 
 
 def find_metrics(name: str) -> tuple[Metric, ...]:
-    """The metrics that a name or an id stands for.
+    """Return the metrics with a name or an id: `ssim` is two metrics, `paper.ssim` is one.
 
     Raises:
-        InputError: no metric is called so.
+        InputError: no metric has that name or id.
     """
-    found = tuple(metric for metric in METRICS if name in (metric.id, metric.name))
-    if not found:
-        raise InputError(f"no metric is called {name!r}: it is one of {', '.join(BY_ID)}")
-    return found
+    metrics = tuple(metric for metric in METRICS if name in (metric.id, metric.name))
+    if not metrics:
+        raise InputError(f"no metric is called {name!r}: choose from {', '.join(BY_ID)}")
+    return metrics

@@ -1,31 +1,32 @@
-"""SSIM in its three forms, all by scikit-image, which has each of them as an option.
+"""The three forms of SSIM, all computed by scikit-image.
 
-The arithmetic is float64: in float32 an image of little contrast loses the variance in the
-rounding, and the scikit-image of the published code's time computed in float64 as well.
+The arithmetic is float64. In float32, the variance of a low-contrast image is lost in rounding;
+the version of scikit-image that the published code used computed in float64 too.
 """
 
 import numpy as np
 import numpy.typing as npt
 from skimage.metrics import structural_similarity
 
-from dptn_cli.metrics.undefined import Undefined
+from dptn_cli.metrics.protocols import Undefined
 from dptn_cli.types import ImageU8
 
 GAUSSIAN_SIDE = 11
-"""Window of a Gaussian of sigma 1.5 truncated at 3.5 sigma, pixels."""
+"""Side in pixels of scikit-image's Gaussian window: sigma 1.5, truncated at 3.5 sigma."""
 UNIFORM_SIDE = 51
+"""Side in pixels of the published code's uniform window."""
 
 
 def ssim_published(generated: npt.NDArray[np.float32], truth: npt.NDArray[np.float32]) -> float:
-    """The published SSIM_256: Gaussian window, data range taken from the generated image.
+    """Return the published SSIM_256: Gaussian window, data range of the generated image.
 
     Args:
-        generated: (H, W, 3) in [0, 1], on the canvas where the protocol has one.
-        truth: likewise.
+        generated: (H, W, 3) in [0, 1], fashion on its canvas.
+        truth: the same shape and range as `generated`.
 
     Raises:
-        Undefined: the generated image is one single value: its data range is 0, and the
-            formula has no value there.
+        Undefined: all values of the generated image are equal, so its data range is 0; or a side
+            is shorter than the window.
     """
     generated_255, truth_255 = (x.astype(np.float64) * 255 for x in (generated, truth))
     data_range = float(generated_255.max() - generated_255.min())
@@ -35,11 +36,11 @@ def ssim_published(generated: npt.NDArray[np.float32], truth: npt.NDArray[np.flo
 
 
 def ssim_uniform(generated: npt.NDArray[np.float32], truth: npt.NDArray[np.float32]) -> float:
-    """The published code's other SSIM: uniform window of 51, sample covariance, data range 1.
+    """Return the published code's other SSIM: uniform window, sample covariance, data range 1.
 
     Args:
-        generated: (H, W, 3) in [0, 1].
-        truth: likewise.
+        generated: (H, W, 3) in [0, 1], fashion on its canvas.
+        truth: the same shape and range as `generated`.
 
     Raises:
         Undefined: a side is shorter than the window.
@@ -54,7 +55,11 @@ def ssim_uniform(generated: npt.NDArray[np.float32], truth: npt.NDArray[np.float
 
 
 def ssim_standard(generated_u8: ImageU8, truth_u8: ImageU8) -> float:
-    """Wang's SSIM: Gaussian window of sigma 1.5, biased covariance, data range 255.
+    """Return SSIM by Wang et al. (2004): Gaussian window, biased covariance, data range 255.
+
+    Args:
+        generated_u8: (H, W, 3) uint8.
+        truth_u8: uint8 of the same shape.
 
     Raises:
         Undefined: a side is shorter than the window.
@@ -82,18 +87,18 @@ def _mean_ssim(
     window: int,
     **options: object,
 ) -> float:
-    """The mean over the channels and over the region where the window lies within the image.
+    """Average SSIM over the channels and all positions where the window lies inside the image.
 
-    The channels are laid side by side and scikit-image called once, not once a channel: a window
-    within a channel's valid region sees nothing of the next channel, so the values are the same,
-    and small images take a third less time.
+    The channels are laid side by side, so that scikit-image is called once instead of once per
+    channel. No window inside a channel's valid region reaches the next channel, so the values are
+    the same, and small images take a third less time.
     """
     height, width, channels = generated.shape
     if min(height, width) < window:
         raise Undefined(f"a side is shorter than the window of {window} pixels")
-    beside = [x.transpose(0, 2, 1).reshape(height, channels * width) for x in (truth, generated)]
+    flat = [x.transpose(0, 2, 1).reshape(height, channels * width) for x in (truth, generated)]
     _, values = structural_similarity(  # type: ignore[no-untyped-call]
-        *beside, full=True, **options
+        *flat, full=True, **options
     )
     border = window // 2
     valid = values.reshape(height, channels, width)[

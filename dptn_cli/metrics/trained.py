@@ -1,4 +1,4 @@
-"""Trained weights from torch.hub's cache: read as values, never as code."""
+"""Trained weights from torch.hub's cache, read as tensors and never as code."""
 
 import warnings
 from collections.abc import Callable
@@ -12,40 +12,40 @@ from dptn_cli.errors import ModelError
 from dptn_cli.metrics.weights import NETWORKS
 from dptn_cli.network.torchvision_compat import import_torchvision
 
-Built = TypeVar("Built")
-Numbers = TypeVar("Numbers", bound=npt.NDArray[np.floating])
+Network = TypeVar("Network")
+Floats = TypeVar("Floats", bound=npt.NDArray[np.floating])
 
 
-def load_trained(network: str, build: Callable[[dict[str, torch.Tensor]], Built]) -> Built:
-    """Read a network's file, and make the network of it.
+def load_trained(network: str, build: Callable[[dict[str, torch.Tensor]], Network]) -> Network:
+    """Read the weights of a network and build it.
 
-    lpips and torch-fidelity read the file again by themselves, and unpickle whatever it holds:
-    what holds code has been refused here by then.
+    lpips and torch-fidelity read the file again by themselves, and unpickle all of it. A file
+    that holds code never gets that far, because it is refused here first.
 
     Args:
         network: key of `NETWORKS`.
-        build: makes the network of the tensors by name.
+        build: returns the network; takes the tensors by name.
 
     Raises:
-        ModelError: the file is not what it should be.
+        ModelError: the file is missing, is damaged, or does not hold the network's weights.
     """
     import_torchvision()
     path = NETWORKS[network].weights.path
     try:
         with warnings.catch_warnings(action="ignore"):
             return build(torch.load(path, map_location="cpu", weights_only=True))
-    except Exception as error:  # A broken file can raise nearly anything.
+    except Exception as error:  # A damaged file can raise nearly anything.
         raise ModelError(
             f"{path}: not the weights it should be; delete it and fetch it again: "
             f"{type(error).__name__}"
         ) from error
 
 
-def checked(values: Numbers, network: str) -> Numbers:
-    """What a network gave, if it is numbers.
+def check_finite(values: Floats, network: str) -> Floats:
+    """Return the output of a network unchanged, if all of it is finite.
 
     Raises:
-        ModelError: it is not: no report may hold a NaN.
+        ModelError: a value is NaN or infinite, which no report may hold.
     """
     if not np.isfinite(values).all():
         path = NETWORKS[network].weights.path

@@ -1,14 +1,12 @@
-"""What the learned metrics' networks need, and what to do where something is missing.
+"""The packages and weights that the learned metrics need.
 
-Nothing here imports torch, so a missing file is found out before anything heavy is loaded.
+This module does not import torch, so a missing file is noticed before anything heavy is loaded.
 """
 
 import importlib.util
 from dataclasses import dataclass
 
-from dptn_cli.io.weights import WeightFile, download, hub_folder
-
-__all__ = ["NETWORKS", "NetworkNeeds", "WeightFile", "download", "hub_folder", "missing_for"]
+from dptn_cli.io.weights import WeightFile
 
 INSTALL = "pip install 'dptn-cli[metrics]'"
 _TORCHVISION = "https://download.pytorch.org/models/"
@@ -16,11 +14,11 @@ _TORCHVISION = "https://download.pytorch.org/models/"
 
 @dataclass(frozen=True)
 class NetworkNeeds:
-    """What a learned metric's network needs.
+    """The requirements of a learned metric's network.
 
     Attributes:
-        title: what to call it.
-        weights: its file.
+        title: the network's name in messages.
+        weights: the file of its trained weights.
         packages: modules that must be importable.
     """
 
@@ -60,7 +58,7 @@ NETWORKS = {
 
 
 def missing_for(network: str) -> str | None:
-    """Why a network cannot run here, and what to do about it; None where it can."""
+    """Return why a network cannot run on this machine and how to fix that; None if it can."""
     needs = NETWORKS[network]
     for package in needs.packages:
         if importlib.util.find_spec(package) is None:

@@ -1,1 +1,1 @@
-"""A `scores.Report` as JSON, CSV, HTML, Markdown and LaTeX."""
+"""Reports as JSON, CSV, HTML, Markdown and LaTeX, and the tables that all of them show."""

@@ -4,26 +4,67 @@ import csv
 import io
 import json
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterator, Sequence
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
 
 from dptn_cli.enums import Protocol
-from dptn_cli.errors import InputError
 from dptn_cli.evaluate.types import Comparison, Interval, PairTable, Report
-from dptn_cli.io.files import make_folder, write_atomic
-from dptn_cli.metrics.protocols import BY_ID, METRICS, Metric
-from dptn_cli.report.rows import format_score, score_rows
+from dptn_cli.io.files import write_file
+from dptn_cli.metrics.protocols import BY_ID
+from dptn_cli.metrics.published import published_score
+from dptn_cli.report.html import page
+from dptn_cli.report.tables import runs_table
 
 JSON_NAME, CSV_NAME, HTML_NAME = "report.json", "pairs.csv", "report.html"
+_TEX = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
 
 
-def report_document(report: Report) -> dict[str, Any]:
-    """What `report.json` holds; every number in it is finite."""
-    wanted = {metric_id.partition(".")[0] for metric_id in report.scores}
-    wanted |= {one.metric.partition(".")[0] for one in report.not_computed}
+def write_report(folder: Path, comparison: Comparison) -> None:
+    """Write `report.json`, `pairs.csv` and `report.html`.
+
+    Args:
+        folder: where the files are written; it is created if it does not exist.
+        comparison: one or more runs.
+
+    Raises:
+        InputError: a file cannot be written.
+    """
+    content = json.dumps(document(comparison), indent=2, allow_nan=False) + "\n"
+    write_file(folder / JSON_NAME, lambda file: file.write(_encoded(content)))
+    write_file(folder / CSV_NAME, lambda file: _write_pairs(file, comparison.reports))
+    write_file(folder / HTML_NAME, lambda file: file.write(_encoded(page(comparison))))
+
+
+def document(comparison: Comparison) -> dict[str, Any]:
+    """Return the content of `report.json`: one report, or several reports and their differences."""
+    if len(comparison.reports) == 1:
+        return _report_document(comparison.reports[0])
+    return {
+        "runs": [_report_document(report) for report in comparison.reports],
+        "baseline": comparison.reports[0].run,
+        "differences": [
+            {
+                "run": difference.run,
+                "common_pairs": difference.common,
+                "metrics": {
+                    metric_id: _interval_document(interval)
+                    for metric_id, interval in difference.by_metric.items()
+                },
+            }
+            for difference in comparison.differences
+        ],
+    }
+
+
+def _report_document(report: Report) -> dict[str, Any]:
+    requested = {*report.scores, *(missing.metric for missing in report.not_computed)}
+    published = {
+        metric_id: published_score(BY_ID[metric_id], report.dataset) for metric_id in report.scores
+    }
     return {
         "run": report.run,
         "results": str(report.results),
@@ -36,142 +77,78 @@ def report_document(report: Report) -> dict[str, Any]:
                 if BY_ID[metric_id].protocol == protocol
             }
             for protocol in Protocol
-            if protocol in wanted
+            if any(BY_ID[metric_id].protocol == protocol for metric_id in requested)
         },
-        "intervals": {name: _interval(one) for name, one in report.intervals.items()},
+        "intervals": {
+            metric_id: _interval_document(interval)
+            for metric_id, interval in report.intervals.items()
+        },
         "published": {
-            row.metric.id: row.published for row in score_rows(report) if row.published is not None
+            metric_id: score for metric_id, score in published.items() if score is not None
         },
         "counts": {
             "pairs": len(report.table.pairs),
             "unpaired": len(report.unpaired),
             "failed": len(report.failed),
-            "real": report.real,
+            "real": report.reference,
         },
         "not_computed": [{"metric": n.metric, "reason": n.reason} for n in report.not_computed],
-        "unpaired": [{"name": one.name, "reason": one.reason} for one in report.unpaired],
-        "failed": [{"name": one.name, "reason": one.reason} for one in report.failed],
+        "unpaired": [{"name": p.name, "reason": p.reason} for p in report.unpaired],
+        "failed": [{"name": p.name, "reason": p.reason} for p in report.failed],
         "notes": list(report.notes),
         "versions": dict(report.versions),
     }
 
 
-def document(comparison: Comparison) -> dict[str, Any]:
-    """What `report.json` holds: the report; of several runs each one's, and the differences."""
-    if len(comparison.reports) == 1:
-        return report_document(comparison.reports[0])
-    return {
-        "runs": [report_document(report) for report in comparison.reports],
-        "baseline": comparison.reports[0].run,
-        "differences": [
-            {
-                "run": difference.run,
-                "common_pairs": difference.common,
-                "metrics": {
-                    name: _interval(interval) for name, interval in difference.by_metric.items()
-                },
-            }
-            for difference in comparison.differences
-        ],
-    }
-
-
-def _interval(interval: Interval) -> dict[str, float]:
+def _interval_document(interval: Interval) -> dict[str, float]:
     return {"mean": interval.mean, "low": interval.low, "high": interval.high}
 
 
-def write_json(folder: Path, document: dict[str, Any]) -> None:
-    """Write `report.json`."""
-    content = json.dumps(document, indent=2, allow_nan=False) + "\n"
-    write_file(folder / JSON_NAME, content)
+def _write_pairs(file: BinaryIO, reports: Sequence[Report]) -> None:
+    """Write a row for each pair; with several runs, the first column names the run."""
+    text = io.TextIOWrapper(file, "utf-8", "surrogateescape", newline="")
+    metric_ids = list(dict.fromkeys(name for report in reports for name in report.table.values))
+    writer = csv.writer(text, lineterminator="\n")
+    several = len(reports) > 1
+    writer.writerow([*(["run"] if several else []), "generated", "truth", *metric_ids])
+    for report in reports:
+        for row in _pair_rows(report.table, metric_ids):
+            writer.writerow([*([report.run] if several else []), *row])
+    text.flush()
+    text.detach()  # The caller closes the file.
 
 
-def write_pairs(folder: Path, reports: Sequence[Report]) -> None:
-    """Write `pairs.csv`: a row a pair; for several runs with a first column `run`."""
-
-    def write(file: BinaryIO) -> None:
-        text = io.TextIOWrapper(file, "utf-8", "surrogateescape", newline="")
-        names = list(dict.fromkeys(name for report in reports for name in report.table.values))
-        writer = csv.writer(text, lineterminator="\n")
-        several = len(reports) > 1
-        writer.writerow([*(["run"] if several else []), "generated", "truth", *names])
-        for report in reports:
-            for row in _pair_rows(report.table, names):
-                writer.writerow([*([report.run] if several else []), *row])
-        text.flush()
-        text.detach()
-
-    _write(folder / CSV_NAME, write)
-
-
-def _pair_rows(table: PairTable, names: Sequence[str]) -> Iterable[list[str]]:
+def _pair_rows(table: PairTable, metric_ids: Sequence[str]) -> Iterator[list[str]]:
     absent = np.full(len(table.pairs), math.nan)
-    columns = [table.values.get(name, absent).tolist() for name in names]
+    columns = [table.values.get(metric_id, absent).tolist() for metric_id in metric_ids]
     for index, pair in enumerate(table.pairs):
         scores = (column[index] for column in columns)
         yield [pair.name, str(pair.truth), *("" if math.isnan(x) else repr(x) for x in scores)]
 
 
-def write_file(path: Path, content: str) -> None:
-    """Write a text file of the report.
-
-    Raises:
-        InputError: it cannot be written.
-    """
-    _write(path, lambda file: file.write(content.encode("utf-8", "surrogateescape")))
-
-
-def _write(path: Path, write: Callable[[BinaryIO], object]) -> None:
-    make_folder(path.parent)
-    try:
-        write_atomic(path, write)
-    except OSError as error:
-        raise InputError(f"{path}: {error.strerror}") from error
+def _encoded(text: str) -> bytes:
+    """Encode as UTF-8. Bytes of a file name that are not UTF-8 are written unchanged."""
+    return text.encode("utf-8", "surrogateescape")
 
 
 def markdown(reports: Sequence[Report]) -> str:
-    """A Markdown table with a row a run."""
-    metrics = _shown(reports)
-    titles = [f"{metric.protocol} {metric.name}{_arrow(metric)}" for metric in metrics]
-    lines = [
-        _pipes("run", *titles),
-        _pipes("---", *("---:" for _ in metrics)),
-        *(
-            _pipes(report.run.replace("|", "\\|"), *(_cell(report, m, "n/a") for m in metrics))
-            for report in reports
-        ),
-    ]
-    return "\n".join(lines)
+    """Return a Markdown table with a row for each run."""
+    table = runs_table(reports)
+    rows = [table.columns, ("---", *("---:" for _ in table.columns[1:]))]
+    for row in table.rows:
+        label = row.label.replace("|", "\\|")
+        rows.append((label, *(cell.text or "n/a" for cell in row.cells)))
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in rows)
 
 
 def latex(reports: Sequence[Report]) -> str:
-    """A LaTeX row a run, below a comment that names the columns."""
-    metrics = _shown(reports)
-    lines = ["% run & " + " & ".join(metric.id for metric in metrics)]
-    for report in reports:
-        cells = (_cell(report, metric, "--") for metric in metrics)
-        lines.append(" & ".join([_tex(report.run), *cells]) + r" \\")
+    """Return a LaTeX row for each run, below a comment that names the columns."""
+    table = runs_table(reports, label=attrgetter("id"))
+    lines = [f"% {' & '.join(table.columns)}"]
+    for row in table.rows:
+        cells = (_tex(row.label), *(cell.text or "--" for cell in row.cells))
+        lines.append(" & ".join(cells) + r" \\")
     return "\n".join(lines)
-
-
-def _shown(reports: Sequence[Report]) -> list[Metric]:
-    return [metric for metric in METRICS if any(metric.id in r.scores for r in reports)]
-
-
-def _cell(report: Report, metric: Metric, absent: str) -> str:
-    value = report.scores.get(metric.id)
-    return absent if value is None else format_score(metric, value)
-
-
-def _arrow(metric: Metric) -> str:
-    return " ↑" if metric.higher_is_better else " ↓"
-
-
-def _pipes(*cells: str) -> str:
-    return f"| {' | '.join(cells)} |"
-
-
-_TEX = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
 
 
 def _tex(text: str) -> str:

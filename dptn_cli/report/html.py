@@ -1,78 +1,29 @@
-"""A report as one HTML file that needs no network: tables, charts, images, methods."""
+"""A report as one HTML file that needs no network: tables, charts, images and methods."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from html import escape
 from importlib.resources import files
-from pathlib import Path
 
 from dptn_cli import __version__
-from dptn_cli.enums import Protocol
-from dptn_cli.evaluate.types import Comparison, Difference, Report
-from dptn_cli.metrics.protocols import BY_ID, METRICS, Metric
-from dptn_cli.metrics.published import (
-    COLUMNS,
-    DATASET_TITLES,
-    DATASETS,
-    published_score,
-    published_table,
-)
-from dptn_cli.report.formats import HTML_NAME, write_file
-from dptn_cli.report.images import histogram, image_cards
-from dptn_cli.report.markup import headings, table
+from dptn_cli.enums import Dataset
+from dptn_cli.evaluate.types import Comparison, Report
+from dptn_cli.metrics.protocols import BY_ID, METRICS
+from dptn_cli.metrics.published import DATASET_TITLES
+from dptn_cli.report.figures import histogram, pair_figures
 from dptn_cli.report.pair_table import pair_table
-from dptn_cli.report.rows import (
-    ScoreRow,
-    clearly_better,
-    datasets_of,
-    format_gap,
-    format_gap_range,
-    format_range,
-    format_score,
-    score_rows,
-    verdict,
+from dptn_cli.report.tables import (
+    Cell,
+    Row,
+    ScoreTable,
+    comparison_table,
+    count_facts,
+    difference_table,
+    leaderboard,
+    score_table,
 )
 
-# Nothing from anywhere: a file name that holds markup could do nothing even if it got through.
+# Nothing is loaded from elsewhere, so markup in a file name could do no harm if it got through.
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
-
-
-def write_html(folder: Path, comparison: Comparison) -> None:
-    """Write `report.html`.
-
-    Raises:
-        InputError: it cannot be written.
-    """
-    write_file(folder / HTML_NAME, page(comparison))
-
-
-def page(comparison: Comparison) -> str:
-    """The whole page."""
-    reports = comparison.reports
-    several = len(reports) > 1
-    title = " / ".join(report.run for report in reports)
-    sections = [
-        f"<h1>{escape(title)}</h1>",
-        '<p class="quiet">Pose transfer, scored by dptn evaluate</p>',
-        *(_head(report, named=several) for report in reports),
-        "<h2>Scores</h2>",
-        _side_by_side(reports) if several else _scores(reports[0]),
-        *(_differences(one, reports[0].run) for one in comparison.differences),
-        *(_remarks(report, named=several) for report in reports),
-        "<h2>The published table, paper protocol</h2>",
-        _published(reports),
-        *(_images(report, named=several) for report in reports),
-        pair_table(reports),
-        _methods(reports),
-    ]
-    return _PAGE.format(
-        policy=POLICY,
-        title=escape(title),
-        style=_asset("page.css"),
-        body="\n".join(section for section in sections if section),
-        script=_asset("page.js"),
-    )
-
-
 _PAGE = """<!doctype html>
 <html lang="en">
 <head>
@@ -93,175 +44,137 @@ _PAGE = """<!doctype html>
 """
 
 
+def page(comparison: Comparison) -> str:
+    """Return the whole page."""
+    title = escape(" / ".join(report.run for report in comparison.reports))
+    return _PAGE.format(
+        policy=POLICY,
+        title=title,
+        style=_asset("page.css"),
+        body="\n".join(section for section in _sections(comparison, title) if section),
+        script=_asset("page.js"),
+    )
+
+
 def _asset(name: str) -> str:
     return files("dptn_cli.report").joinpath(name).read_text("utf-8")
 
 
-def _head(report: Report, *, named: bool) -> str:
-    facts = [f"{len(report.table.pairs):,} pairs"]
-    facts += [f"{len(report.unpaired):,} without a partner"] if report.unpaired else []
-    facts += [f"{len(report.failed):,} failed"] if report.failed else []
-    facts += [f"{report.real:,} real images"] if report.real else []
-    facts.append(DATASET_TITLES.get(report.dataset or "", "data set not known"))
+def _sections(comparison: Comparison, title: str) -> Iterator[str]:
+    reports = comparison.reports
+    several = len(reports) > 1
+    yield f"<h1>{title}</h1>"
+    yield '<p class="muted">Pose transfer, scored by dptn evaluate</p>'
+    for report in reports:
+        yield _facts(report, with_heading=several)
+    yield "<h2>Scores</h2>"
+    yield _table(comparison_table(reports) if several else score_table(reports[0]), "scores")
+    for difference in comparison.differences:
+        table = difference_table(difference, reports[0].run)
+        yield f"<h3>{escape(table.title)}</h3>"
+        yield _table(table) if table.rows else ""
+    for report in reports:
+        yield _remarks(report, with_heading=several)
+    yield "<h2>The published table, paper protocol</h2>"
+    yield _table(leaderboard(reports, tuple(Dataset)), "published")
+    for report in reports:
+        yield _figures(report, with_run=several)
+    yield pair_table(reports)
+    yield _methods(reports)
+
+
+def _table(table: ScoreTable, identity: str = "") -> str:
+    """Draw a table, which scrolls by itself if the page is too narrow.
+
+    Args:
+        table: the table.
+        identity: the `id` of the HTML element; empty for none.
+    """
+    head = "".join(f'<th colspan="{span}">{title}</th>' for title, span in table.column_groups)
+    head = f"<tr>{head}</tr>" if head else ""
+    titles = "".join(f'<th scope="col">{_text(title)}</th>' for title in table.columns)
+    rows = "".join(_row(row, len(table.columns)) for row in table.rows)
+    return (
+        f'<div class="scroll"><table{_attribute("id", identity)}>'
+        f"<thead>{head}<tr>{titles}</tr></thead><tbody>{rows}</tbody></table></div>"
+    )
+
+
+def _row(row: Row, columns: int) -> str:
+    span = _attribute("colspan", "" if row.cells else str(columns))
+    cells = "".join(map(_cell, row.cells))
+    label = f"<th{span}{_attribute('title', row.hint)}>{_text(row.label)}</th>"
+    return f"<tr{_attribute('class', row.kind)}>{label}{cells}</tr>"
+
+
+def _cell(cell: Cell) -> str:
+    detail = f'<br><small class="muted">{cell.detail}</small>' if cell.detail else ""
+    return f"<td{_attribute('class', cell.style)}>{_text(cell.text)}{detail}</td>"
+
+
+def _attribute(name: str, value: str) -> str:
+    return f' {name}="{escape(value)}"' if value else ""
+
+
+def _text(text: str) -> str:
+    """Escape a text, and explain the arrows of metrics on hover."""
+    marked = escape(text).replace("↑", '<span title="higher is better">↑</span>')
+    return marked.replace("↓", '<span title="lower is better">↓</span>')
+
+
+def _heading(report: Report, show: bool) -> str:
+    return f"<h3>{escape(report.run)}</h3>" if show else ""
+
+
+def _facts(report: Report, *, with_heading: bool) -> str:
     formats = " and ".join(f"{n:,} {name.upper()}" for name, n in sorted(report.formats.items()))
-    facts.append(f"results: {formats}")
+    dataset = DATASET_TITLES[report.dataset] if report.dataset else "unknown data set"
+    facts = [*count_facts(report), dataset, f"results: {formats}"]
     items = "".join(f"<li>{escape(fact)}</li>" for fact in facts)
-    heading = f"<h3>{escape(report.run)}</h3>" if named else ""
-    return f'{heading}<ul class="facts">{items}</ul>'
+    return f'{_heading(report, with_heading)}<ul class="facts">{items}</ul>'
 
 
-def _scores(report: Report) -> str:
-    head = headings("metric", "yours", "95 % interval", "DPTN, published", "difference")
-    rows: list[str] = []
-    for protocol in Protocol:
-        named = [row for row in score_rows(report) if row.metric.protocol == protocol]
-        if named:
-            rows.append(
-                f'<tr class="group"><th colspan="{len(head)}">{protocol} protocol</th></tr>'
-            )
-            rows += map(_score_row, named)
-    return table("scores", head, rows)
-
-
-def _score_row(row: ScoreRow) -> str:
-    return (
-        f"<tr><th>{_title(row.metric)}</th>"
-        f'<td class="value">{format_score(row.metric, row.value)}</td>'
-        f'<td class="quiet">{format_range(row.metric, row.interval)}</td>'
-        f"<td>{format_score(row.metric, row.published)}</td>"
-        f"<td>{_difference(row)}</td></tr>"
-    )
-
-
-def _side_by_side(reports: tuple[Report, ...]) -> str:
-    found = [{row.metric: row for row in score_rows(report)} for report in reports]
-    datasets = datasets_of(reports)
-    rows = [
-        f"<tr><th>{metric.protocol} {_title(metric)}</th>"
-        + "".join(_cell(one.get(metric)) for one in found)
-        + "".join(
-            f"<td>{format_score(metric, published_score(metric.id, one))}</td>" for one in datasets
-        )
-        + "</tr>"
-        for metric in METRICS
-        if any(metric in one for one in found)
-    ]
-    published = [f"DPTN, published on {DATASET_TITLES[one]}" for one in datasets]
-    runs = [escape(report.run) for report in reports]
-    return table("scores", headings("metric", *runs, *published), rows)
-
-
-def _cell(row: ScoreRow | None) -> str:
-    if row is None:
-        return "<td></td>"
-    interval = format_range(row.metric, row.interval)
-    small = f'<br><small class="quiet">{interval}</small>' if interval else ""
-    return f'<td class="value">{format_score(row.metric, row.value)}{small}</td>'
-
-
-def _differences(difference: Difference, baseline: str) -> str:
-    if not difference.common:
-        return (
-            f"<h3>{escape(difference.run)} minus {escape(baseline)}</h3>"
-            '<p class="quiet">No pair in common, so no differences.</p>'
-        )
-    rows = []
-    for metric_id, interval in difference.by_metric.items():
-        metric = BY_ID[metric_id]
-        word = verdict(clearly_better(metric, interval))
-        rows.append(
-            f"<tr><th>{metric.protocol} {_title(metric)}</th>"
-            f'<td class="value">{format_gap(metric, interval.mean)}</td>'
-            f'<td class="quiet">{format_gap_range(metric, interval)}</td>'
-            f'<td class="{word or "quiet"}">{word or "no clear difference"}</td></tr>'
-        )
-    return (
-        f"<h3>{escape(difference.run)} minus {escape(baseline)}, paired over "
-        f"{difference.common:,} pairs</h3>"
-        + table("", headings("metric", "difference", "95 % interval", ""), rows)
-    )
-
-
-def _remarks(report: Report, *, named: bool) -> str:
+def _remarks(report: Report, *, with_heading: bool) -> str:
     by_reason: dict[str, list[str]] = {}
-    for one in report.not_computed:
-        by_reason.setdefault(one.reason, []).append(one.metric)
+    for missing in report.not_computed:
+        by_reason.setdefault(missing.reason, []).append(missing.metric)
     remarks = [
-        f"Not computed: <b>{escape(', '.join(names))}</b>: {escape(reason)}"
-        for reason, names in by_reason.items()
+        f"Not computed: <b>{escape(', '.join(metric_ids))}</b>: {escape(reason)}"
+        for reason, metric_ids in by_reason.items()
     ]
     remarks += [escape(note) for note in report.notes]
-    for problems, what in ((report.failed, "failed"), (report.unpaired, "without a partner")):
+    for problems, title in ((report.failed, "failed"), (report.unpaired, "unpaired")):
         if problems:
             items = "".join(f"<li>{escape(p.name)}: {escape(p.reason)}</li>" for p in problems)
-            summary = f"<summary>{len(problems):,} {what}</summary>"
+            summary = f"<summary>{len(problems):,} {title}</summary>"
             remarks.append(f"<details>{summary}<ul>{items}</ul></details>")
-    heading = f"<h3>{escape(report.run)}</h3>" if named else ""
+    if not remarks:
+        return ""
     items = "".join(f"<li>{remark}</li>" for remark in remarks)
-    return f'{heading}<ul class="quiet">{items}</ul>' if remarks else ""
+    return f'{_heading(report, with_heading)}<ul class="muted">{items}</ul>'
 
 
-def _published(reports: Sequence[Report]) -> str:
-    wide = "".join(f'<th colspan="{len(COLUMNS)}">{DATASET_TITLES[d]}</th>' for d in DATASETS)
-    names = headings("system", "parameters, M")
-    names += headings(*(_title(BY_ID[f"paper.{name}"]) for _ in DATASETS for name in COLUMNS))
-    head = [f'<th colspan="2"></th>{wide}</tr><tr>', *names]
-    rows = [
-        f'<tr><th title="{escape(row.venue)}">{row.model}</th>'
-        f"<td>{row.parameters_millions:.2f}</td>"
-        + _four_decimals(row.scores.get((d, name)) for d in DATASETS for name in COLUMNS)
-        + "</tr>"
-        for row in published_table()
-    ]
-    for report in reports:
-        scores = [
-            report.scores.get(f"paper.{name}") if report.dataset == dataset else None
-            for dataset in DATASETS
-            for name in COLUMNS
-        ]
-        if any(score is not None for score in scores):
-            cells = _four_decimals(scores)
-            rows.append(f'<tr class="yours"><th>{escape(report.run)}</th><td></td>{cells}</tr>')
-    return table("published", head, rows)
-
-
-def _four_decimals(scores: Iterable[float | None]) -> str:
-    return "".join(f"<td>{'' if score is None else f'{score:.4f}'}</td>" for score in scores)
-
-
-def _images(report: Report, *, named: bool) -> str:
-    """The histograms and the extremes of one run."""
-    run = f", {escape(report.run)}" if named else ""
+def _figures(report: Report, *, with_run: bool) -> str:
+    """Draw the histograms, and the worst and the best pairs, of one run."""
+    run = f", {escape(report.run)}" if with_run else ""
     charts = "".join(histogram(BY_ID[name], values) for name, values in report.table.values.items())
     if not charts:
         return ""
-    return f'<h2>Histograms{run}</h2><div class="charts">{charts}</div>{image_cards(report, run)}'
+    return f'<h2>Histograms{run}</h2><div class="charts">{charts}</div>{pair_figures(report, run)}'
 
 
 def _methods(reports: Sequence[Report]) -> str:
-    known = {name for report in reports for name in report.scores}
-    known |= {one.metric for report in reports for one in report.not_computed}
+    requested = {metric_id for report in reports for metric_id in report.scores}
+    requested |= {missing.metric for report in reports for missing in report.not_computed}
     items = "".join(
         f"<dt>{metric.id}</dt><dd>{escape(metric.method)}</dd>"
         for metric in METRICS
-        if metric.id in known
+        if metric.id in requested
     )
     versions = ", ".join(f"{escape(k)} {escape(v)}" for k, v in reports[0].versions.items())
     return (
-        f'<h2>How every number was computed</h2><dl id="methods">{items}</dl>'
+        f'<h2>How each score is computed</h2><dl id="methods">{items}</dl>'
         "<p>Intervals: bootstrap over pairs, 2,000 resamples, percentiles 2.5 and 97.5. "
-        "Sums in float64.</p>"
-        f'<p class="quiet">dptn {__version__}; {versions}</p>'
+        "Sums are in float64.</p>"
+        f'<p class="muted">dptn {__version__}; {versions}</p>'
     )
-
-
-def _title(metric: Metric) -> str:
-    arrow, words = ("↑", "higher") if metric.higher_is_better else ("↓", "lower")
-    return f'{metric.name} <span title="{words} is better">{arrow}</span>'
-
-
-def _difference(row: ScoreRow) -> str:
-    if row.difference is None:
-        return ""
-    text, word = format_gap(row.metric, row.difference), verdict(row.better)
-    return f'<span class="{word}">{text} {word}</span>' if word else text

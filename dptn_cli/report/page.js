@@ -1,5 +1,5 @@
 "use strict";
-// The per-pair table: all rows lie in the page as JSON, a hundred are shown at a time.
+// The pair table. The page holds all rows as JSON; a hundred are shown at a time.
 (() => {
   const source = document.getElementById("pair-data");
   if (!source) return; // No pair was scored.
@@ -9,7 +9,7 @@
   const status = document.getElementById("pairs-status");
   const [previous, next] = ["previous", "next"].map((id) => document.getElementById(id));
   const PAGE = 100;
-  let shown = data.rows;
+  let matching = data.rows;
   let page = 0;
   let sorted = { column: -1, direction: 1 };
 
@@ -18,7 +18,7 @@
 
   function compare(a, b) {
     const [x, y] = [number(a[sorted.column]), number(b[sorted.column])];
-    if (x === null || y === null) return (x === null) - (y === null); // Empty cells stay last.
+    if (x === null || y === null) return (x === null) - (y === null); // Empty cells come last.
     if (x === y) return 0;
     return (x < y ? -1 : 1) * sorted.direction;
   }
@@ -36,40 +36,41 @@
   }
 
   function render() {
-    const pages = Math.max(1, Math.ceil(shown.length / PAGE));
+    const pages = Math.max(1, Math.ceil(matching.length / PAGE));
     page = Math.min(Math.max(page, 0), pages - 1);
     body.replaceChildren(
-      ...shown.slice(page * PAGE, (page + 1) * PAGE).map((row) => {
+      ...matching.slice(page * PAGE, (page + 1) * PAGE).map((row) => {
         const tr = document.createElement("tr");
         tr.append(...row.map(cell));
         return tr;
       }),
     );
-    const pairs = shown.length === 1 ? "1 pair" : `${shown.length.toLocaleString("en")} pairs`;
+    const count = matching.length;
+    const pairs = count === 1 ? "1 pair" : `${count.toLocaleString("en")} pairs`;
     status.textContent = `${pairs}, page ${page + 1} of ${pages}`;
     previous.disabled = page === 0;
     next.disabled = page === pages - 1;
     buttons.forEach((button, column) => {
-      const on = column === sorted.column;
+      const isSorted = column === sorted.column;
       const direction = sorted.direction > 0 ? "ascending" : "descending";
-      button.closest("th").setAttribute("aria-sort", on ? direction : "none");
-      button.dataset.arrow = on ? (sorted.direction > 0 ? " ▲" : " ▼") : "";
+      button.closest("th").setAttribute("aria-sort", isSorted ? direction : "none");
+      button.dataset.arrow = isSorted ? (sorted.direction > 0 ? " ▲" : " ▼") : "";
     });
   }
 
   function sortBy(column) {
     sorted = { column, direction: column === sorted.column ? -sorted.direction : 1 };
-    shown = [...shown].sort(compare);
+    matching = [...matching].sort(compare);
     page = 0;
     render();
   }
 
   document.getElementById("filter").addEventListener("input", (event) => {
-    const wanted = event.target.value.toLowerCase();
-    shown = data.rows.filter((row) =>
-      row.slice(0, data.texts).some((text) => text.toLowerCase().includes(wanted)),
+    const query = event.target.value.toLowerCase();
+    matching = data.rows.filter((row) =>
+      row.slice(0, data.texts).some((text) => text.toLowerCase().includes(query)),
     );
-    if (sorted.column >= 0) shown.sort(compare);
+    if (sorted.column >= 0) matching.sort(compare);
     page = 0;
     render();
   });

@@ -12,8 +12,8 @@ from dptn_cli.errors import InputError
 from dptn_cli.io.images import read_image
 from dptn_cli.io.resize import resize_to_disk
 from dptn_cli.metrics.pixel import l1, psnr, to_unit
+from dptn_cli.metrics.protocols import Undefined
 from dptn_cli.metrics.ssim import ssim_standard
-from dptn_cli.metrics.undefined import Undefined
 from dptn_cli.network.generator import Generator
 from dptn_cli.network.tensors import image_to_tensor, keypoint_maps, tensor_to_image
 from dptn_cli.train.data import Draw, PairDataset, Sample

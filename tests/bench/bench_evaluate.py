@@ -23,10 +23,13 @@ import numpy as np
 from PIL import Image
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
+from dptn_cli.enums import Dataset
 from dptn_cli.evaluate.networks import Networks
 from dptn_cli.evaluate.pixels import default_workers
 from dptn_cli.evaluate.plan import Plan, Request, make_plan
-from dptn_cli.evaluate.run import Effort, evaluate
+from dptn_cli.evaluate.progress import Progress
+from dptn_cli.evaluate.run import evaluate
+from dptn_cli.evaluate.types import EvalOptions
 from dptn_cli.metrics.protocols import Kind
 
 KEPT = 40
@@ -79,7 +82,7 @@ def pixels_alone(plan: Plan) -> Plan:
     return replace(plan, metrics=tuple(m for m in plan.metrics if m.kind == Kind.PIXELS))
 
 
-class Held:
+class Held(Progress):
     """A progress that notes the process's largest memory so far, MB."""
 
     def __init__(self) -> None:
@@ -110,14 +113,14 @@ def main() -> None:
         folder = Path(name)
         make_images(folder, options.pairs, (options.height, options.width))
         plan = pixels_alone(
-            make_plan(Request(folder / "results", folder / "truth", dataset="market"))
+            make_plan(Request(folder / "results", folder / "truth", dataset=Dataset.MARKET))
         )
         held = Held()
         ours_s, theirs_s = [], []
         for _ in range(options.rounds):
             started_s = time.perf_counter()
-            effort = Effort(batch_size=32, workers=default_workers())
-            report = evaluate(plan, Networks({}, {}, {}), effort=effort, progress=held)
+            eval_options = EvalOptions(batch_size=32, workers=default_workers())
+            report = evaluate(plan, Networks({}, {}, {}), options=eval_options, progress=held)
             ours_s.append(time.perf_counter() - started_s)
             started_s = time.perf_counter()
             found = by_scikit_image(plan)

@@ -1,4 +1,4 @@
-"""`dptn evaluate` as a user sees it: exit codes, messages, files, tables."""
+"""`dptn evaluate` as users see it: exit codes, messages, files and tables."""
 
 import json
 import subprocess
@@ -36,7 +36,7 @@ def test_a_run_gives_the_tables_and_the_files(scene: Scene) -> None:
     assert len(rows) == 5
 
 
-def test_the_difference_is_told_in_the_metrics_direction(scene: Scene) -> None:
+def test_differences_are_judged_in_the_direction_of_the_metric(scene: Scene) -> None:
     stdout = scene.evaluate("--protocol", "paper").stdout
     assert "worse" in stdout or "better" in stdout
     psnr = scene.document()["protocols"]["paper"]["psnr"]  # type: ignore[index]
@@ -52,18 +52,18 @@ def test_json_is_the_report_and_nothing_else_is_on_stdout(scene: Scene) -> None:
     assert set(document["protocols"]) == {"paper", "standard"}
     assert set(document["protocols"]["paper"]) == {"ssim", "ssim_win51", "psnr", "l1", "mae"}
     assert set(document["protocols"]["standard"]) == {"ssim", "psnr"}
-    told = {one["metric"] for one in document["not_computed"]}
-    assert told == {
+    missing = {entry["metric"] for entry in document["not_computed"]}
+    assert missing == {
         *(f"paper.{name}" for name in ("lpips", "fid")),
         *(f"standard.{name}" for name in ("lpips_alex", "lpips_vgg", "fid", "kid")),
     }
     assert "scikit-image" in document["versions"]
 
 
-def test_missing_weights_are_told_with_their_place_and_the_rest_is_done(
+def test_missing_weights_are_named_with_their_folder_and_the_rest_is_computed(
     scene: Scene, without_weights: Path
 ) -> None:
-    result = scene.evaluate("--real", scene.real)
+    result = scene.evaluate("--real", scene.reference)
     assert result.exit_code == 0
     for name in ("alexnet-owt", "vgg16", "inception_v3_google", "weights-inception"):
         assert name in result.stderr
@@ -77,15 +77,15 @@ def test_a_required_metric_without_weights_stops_before_any_work(scene: Scene) -
     assert not scene.report.exists()
 
 
-def test_broken_weights_are_told_before_any_work(scene: Scene, without_weights: Path) -> None:
+def test_broken_weights_are_reported_before_any_work(scene: Scene, without_weights: Path) -> None:
     without_weights.mkdir(parents=True)
     (without_weights / "alexnet-owt-7be5be79.pth").write_bytes(b"<html>not found</html>")
     result = scene.evaluate()
     assert result.exit_code == 0
     (line,) = (line for line in result.stderr.splitlines() if "not the weights" in line)
     assert "Not computed: paper.lpips, standard.lpips_alex: " in line
-    told = {one["metric"]: one["reason"] for one in scene.document()["not_computed"]}  # type: ignore[attr-defined]
-    assert "not the weights" in told["paper.lpips"]
+    reasons = {n["metric"]: n["reason"] for n in scene.document()["not_computed"]}  # type: ignore[attr-defined]
+    assert "not the weights" in reasons["paper.lpips"]
     (scene.report / "report.json").unlink()
     required = scene.evaluate("--require", "paper.lpips")
     assert required.exit_code == 2
@@ -94,7 +94,7 @@ def test_broken_weights_are_told_before_any_work(scene: Scene, without_weights: 
     assert not (scene.report / "report.json").exists()
 
 
-def test_a_report_that_cannot_be_written_is_told_before_any_work(scene: Scene) -> None:
+def test_a_report_that_cannot_be_written_is_reported_before_any_work(scene: Scene) -> None:
     scene.report.write_text("a file")
     result = scene.evaluate()
     assert result.exit_code == 2
@@ -120,11 +120,11 @@ def test_a_corrupt_image_gives_exit_code_one_and_the_rest_is_scored(scene: Scene
     assert scene.document()["counts"] == {"pairs": 3, "unpaired": 0, "failed": 1, "real": 0}
 
 
-def test_what_has_no_partner_is_listed(scene: Scene) -> None:
+def test_unpaired_images_are_listed(scene: Scene) -> None:
     (scene.truth / "b2.png").unlink()
     result = scene.evaluate()
     assert result.exit_code == 0
-    assert "1 without a partner" in result.stderr
+    assert "1 unpaired" in result.stderr
     assert "no true image b2.png" in result.stderr
 
 
@@ -141,7 +141,7 @@ def test_what_has_no_partner_is_listed(scene: Scene) -> None:
 def test_wrong_use_is_one_line(
     arguments: tuple[str, ...], message: str, scene: Scene, tmp_path: Path
 ) -> None:
-    filled = [one.format(results=scene.results, truth=scene.truth) for one in arguments]
+    filled = [word.format(results=scene.results, truth=scene.truth) for word in arguments]
     result = evaluate(*filled, "-o", tmp_path / "report")
     assert result.exit_code == 2
     assert message in result.stderr
@@ -149,7 +149,7 @@ def test_wrong_use_is_one_line(
     assert not (tmp_path / "report").exists()
 
 
-def test_quiet_says_nothing_on_stderr(scene: Scene) -> None:
+def test_quiet_prints_nothing_on_stderr(scene: Scene) -> None:
     result = scene.evaluate("-q")
     assert result.stderr == ""
     assert "ssim" in result.stdout
@@ -169,7 +169,7 @@ def test_a_markdown_and_a_latex_row(scene: Scene) -> None:
     assert comment.count("&") == row.count("&")
 
 
-def test_several_runs_stand_side_by_side(scene: Scene, tmp_path: Path) -> None:
+def test_several_runs_are_shown_side_by_side(scene: Scene, tmp_path: Path) -> None:
     other = make_scene(tmp_path / "second", pairs=3)
     (other.results.rename(tmp_path / "second" / "better"))
     result = evaluate(
@@ -182,17 +182,15 @@ def test_several_runs_stand_side_by_side(scene: Scene, tmp_path: Path) -> None:
     assert (scene.report / "pairs.csv").read_text().splitlines()[0].startswith("run,generated,")
 
 
-def test_results_of_a_transfer_need_no_more_than_their_folder(
-    folder: Folder, tmp_path: Path
-) -> None:
-    """The manifest says what belongs together, run.json where the true images lie."""
+def test_results_of_a_transfer_need_only_their_folder(folder: Folder, tmp_path: Path) -> None:
+    """The manifest gives the pairs, and run.json the folder of the true images."""
     assert folder.transfer().exit_code == 0
     result = evaluate(folder.out, "-o", tmp_path / "report")
     assert result.exit_code == 0, result.stderr
     document = json.loads((tmp_path / "report" / "report.json").read_text())
     assert document["counts"]["pairs"] == 12
     assert set(document["protocols"]["standard"]) == {"ssim", "psnr"}
-    assert "--dataset" in result.stderr  # Trained on neither published data set.
+    assert "--dataset" in result.stderr  # The model was trained on neither published data set.
 
 
 def test_help_imports_nothing_heavy() -> None:

@@ -1,4 +1,4 @@
-"""Results, true and real images for the tests of `dptn evaluate`, and its stand-in weights."""
+"""Results, true and reference images for the tests of `dptn evaluate`, and stand-in weights."""
 
 import atexit
 import json
@@ -23,7 +23,7 @@ FASHION, MARKET = (256, 176), (128, 64)
 
 @cache
 def stand_in_home() -> Path:
-    """A TORCH_HOME with all the stand-in weights, made once a session."""
+    """Return a TORCH_HOME with all stand-in weights, created once per session."""
     home = Path(tempfile.mkdtemp(prefix="dptn-torch-home-"))
     atexit.register(shutil.rmtree, home, ignore_errors=True)
     write_stand_ins(home)
@@ -32,7 +32,7 @@ def stand_in_home() -> Path:
 
 @pytest.fixture
 def with_weights(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
-    """Stand-in weights in torch.hub's cache, and an own cache folder for features."""
+    """Stand-in weights in torch.hub's cache, and a cache folder of the test's own."""
     monkeypatch.setenv("TORCH_HOME", str(stand_in_home()))
     monkeypatch.setenv("DPTN_CACHE", str(tmp_path / "cache"))
     yield tmp_path / "cache"
@@ -47,7 +47,7 @@ def without_weights(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator
 
 
 def image(seed: int, size: tuple[int, int] = FASHION) -> npt.NDArray[np.uint8]:
-    """(H, W, 3) smooth colours with a little noise."""
+    """Return (H, W, 3) smooth colours with a little noise."""
     random = np.random.default_rng(seed)
     coarse = random.integers(0, 256, (9, 7, 3), dtype=np.uint8)
     smooth = np.asarray(
@@ -58,29 +58,28 @@ def image(seed: int, size: tuple[int, int] = FASHION) -> npt.NDArray[np.uint8]:
 
 
 def similar(true: npt.NDArray[np.uint8], seed: int) -> npt.NDArray[np.uint8]:
-    """The image, changed; the more, the higher the seed modulo 10."""
+    """Return a changed image; the higher the seed modulo 10, the larger the change."""
     other = image(1000 + seed, true.shape[:2])
     share = 0.1 + 0.08 * (seed % 10)
     return (true * (1 - share) + other * share).astype(np.uint8)
 
 
 def fake_features(images_u8: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-    """An Inception that takes no time: (N, H, W, 3) uint8 -> (N, 2048), the first pixels."""
+    """Stand in for an Inception: (N, H, W, 3) uint8 -> (N, 2048), the first values."""
     flat = images_u8.reshape(len(images_u8), -1)[:, :2048].astype(np.float32)
     return np.pad(flat, ((0, 0), (0, 2048 - flat.shape[1])))
 
 
 @dataclass(frozen=True)
 class Scene:
-    """Folders of one evaluation."""
+    """The folders of one evaluation."""
 
     results: Path
     truth: Path
-    real: Path
+    reference: Path
 
-    def evaluate(self, *more: object, truth: bool = True) -> Result:
-        named = ("--truth", self.truth) if truth else ()
-        return evaluate(self.results, *named, "-o", self.report, *more)
+    def evaluate(self, *options: object) -> Result:
+        return evaluate(self.results, "--truth", self.truth, "-o", self.report, *options)
 
     @property
     def report(self) -> Path:
@@ -105,15 +104,15 @@ def make_scene(
     folder: Path,
     *,
     pairs: int = 4,
-    real: int = 3,
+    references: int = 3,
     size: tuple[int, int] = MARKET,
     manifest: bool = True,
     dataset: str | None = "market",
 ) -> Scene:
-    """`pairs` results with their true images, and `real` others."""
-    scene = Scene(folder / "results", folder / "truth", folder / "real")
-    for one in (scene.results, scene.truth, scene.real):
-        one.mkdir(parents=True, exist_ok=True)
+    """Write `pairs` results with their true images, and `references` other images."""
+    scene = Scene(folder / "results", folder / "truth", folder / "reference")
+    for path in (scene.results, scene.truth, scene.reference):
+        path.mkdir(parents=True, exist_ok=True)
     lines = []
     for index in range(pairs):
         true = image(index, size)
@@ -123,8 +122,8 @@ def make_scene(
         lines.append(
             {"output": name, "source": f"a{index}.png", "target": f"b{index}.png", "status": "done"}
         )
-    for index in range(real):
-        Image.fromarray(image(500 + index, size)).save(scene.real / f"r{index}.png")
+    for index in range(references):
+        Image.fromarray(image(500 + index, size)).save(scene.reference / f"r{index}.png")
     if manifest:
         content = "".join(json.dumps(line) + "\n" for line in lines)
         (scene.results / "manifest.jsonl").write_text(content)

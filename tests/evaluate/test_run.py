@@ -1,11 +1,12 @@
-"""From folders to a report: pairing, counting, sums, the cache, and what is told of bad input."""
+"""From folders to a report: pairing, counts, scores, and the messages about bad input."""
 
 import contextlib
 import json
 import math
 import os
 import shutil
-from collections.abc import Callable, Iterator
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,21 +17,24 @@ from evaluation_folders import with_weights as with_weights
 from evaluation_folders import without_weights as without_weights
 from PIL import Image
 
-from dptn_cli.enums import Protocol
-from dptn_cli.errors import InputError
+from dptn_cli.enums import Dataset, Protocol
+from dptn_cli.errors import InputError, MissingDependency
 from dptn_cli.evaluate.compare import compare
+from dptn_cli.evaluate.folders import evaluate_folders
 from dptn_cli.evaluate.networks import Networks, load_networks
-from dptn_cli.evaluate.plan import Plan, Request, make_plan, without
-from dptn_cli.evaluate.run import Effort, evaluate
-from dptn_cli.evaluate.types import Report
+from dptn_cli.evaluate.plan import Plan, Request, make_plan, without_broken
+from dptn_cli.evaluate.progress import Progress
+from dptn_cli.evaluate.run import evaluate
+from dptn_cli.evaluate.types import EvalOptions, Report
 from dptn_cli.metrics.pairwise import score_pixels
+from dptn_cli.metrics.weights import NETWORKS
 
-EFFORT = Effort(batch_size=4, workers=1)
-NONE = Networks({}, {}, {})
+OPTIONS = EvalOptions(batch_size=4, workers=1)
+NO_NETWORKS = Networks({}, {}, {})
 
 
-class Silent:
-    """A progress that notes what was begun and how much of it was done."""
+class Recorder(Progress):
+    """A progress that records the size of each stage and the numbers done."""
 
     def __init__(self) -> None:
         self.stages: dict[str, list[int]] = {}
@@ -47,13 +51,13 @@ def plan_of(scene: Scene, **options: object) -> Plan:
     return make_plan(replace(request, **options))  # type: ignore[arg-type]
 
 
-def report_of(scene: Scene, effort: Effort = EFFORT, **options: object) -> Report:
-    plan = plan_of(scene, **options)
-    return evaluate(plan, load_networks(plan.metrics), effort=effort, progress=Silent())
+def report_of(scene: Scene, options: EvalOptions = OPTIONS, **request: object) -> Report:
+    plan = plan_of(scene, **request)
+    return evaluate(plan, load_networks(plan.metrics), options=options)
 
 
 def reasons(report: Report | Plan) -> dict[str, str]:
-    return {one.metric: one.reason for one in report.not_computed}
+    return {missing.metric: missing.reason for missing in report.not_computed}
 
 
 # Pairing
@@ -93,7 +97,7 @@ def test_pairs_come_from_the_published_names(result: str, truth: str, tmp_path: 
     assert (pair.name, pair.truth) == (result, scene.truth / truth)
 
 
-def test_nothing_without_a_partner_is_dropped_silently(
+def test_unpaired_images_and_failed_items_are_reported(
     tmp_path: Path, without_weights: Path
 ) -> None:
     scene = make_scene(tmp_path)
@@ -103,15 +107,17 @@ def test_nothing_without_a_partner_is_dropped_silently(
     with (scene.results / "manifest.jsonl").open("a") as file:
         file.write(json.dumps(failed) + "\n")
     report = report_of(scene)
-    assert {one.name: one.reason for one in report.unpaired} == {
+    assert {problem.name: problem.reason for problem in report.unpaired} == {
         "a1_2_b1_vis.png": "no true image b1.png",
         "stray.png": "neither in manifest.jsonl nor named like A_2_B_vis",
     }
-    assert {one.name: one.reason for one in report.failed} == {"z.png": "not made: torn"}
+    assert {problem.name: problem.reason for problem in report.failed} == {
+        "z.png": "not made: torn"
+    }
     assert len(report.table.pairs) == 3
 
 
-def test_an_item_that_failed_is_not_scored_by_what_an_earlier_run_left(
+def test_a_failed_item_is_not_scored_by_the_image_of_an_earlier_run(
     tmp_path: Path, without_weights: Path
 ) -> None:
     scene = make_scene(tmp_path)
@@ -124,15 +130,15 @@ def test_an_item_that_failed_is_not_scored_by_what_an_earlier_run_left(
         file.writelines(json.dumps(line) + "\n" for line in lines)
     report = report_of(scene)
     assert [pair.name[:2] for pair in report.table.pairs] == ["a1", "a2", "a3"]
-    assert {one.name: one.reason for one in report.failed} == {
+    assert {problem.name: problem.reason for problem in report.failed} == {
         "a0_2_b0_vis.png": "not made: torn; the image there is of an earlier run"
     }
-    assert plan_of(scene, real=scene.real).generated.names == (
+    assert plan_of(scene, reference=scene.reference).generated.names == (
         *("a1_2_b1_vis.png", "a2_2_b2_vis.png", "a3_2_b3_vis.png"),
     )
 
 
-def test_a_run_of_which_every_item_failed_says_so(tmp_path: Path) -> None:
+def test_a_run_whose_every_item_failed_says_so(tmp_path: Path) -> None:
     scene = make_scene(tmp_path, pairs=2)
     with (scene.results / "manifest.jsonl").open("a") as file:
         for index in range(2):
@@ -148,7 +154,7 @@ def test_a_manifest_cannot_name_files_outside_the_truth(tmp_path: Path) -> None:
     line = {"output": "a0_2_b0_vis.png", "source": "a", "target": "../secret.png"}
     with (scene.results / "manifest.jsonl").open("a") as file:
         file.write(json.dumps(line) + "\n")
-    assert [one.name for one in plan_of(scene).pairing.unpaired] == ["a0_2_b0_vis.png"]
+    assert [problem.name for problem in plan_of(scene).pairing.unpaired] == ["a0_2_b0_vis.png"]
 
 
 def test_run_json_names_the_truth_and_the_data_set(tmp_path: Path) -> None:
@@ -179,31 +185,33 @@ def test_the_paper_protocol_needs_to_know_the_data_set(
 def test_the_means_are_of_every_pair(tmp_path: Path, without_weights: Path) -> None:
     report = report_of(make_scene(tmp_path, dataset="market"))
     each = [
-        score_pixels(similar(image(i, MARKET), i), image(i, MARKET), tuple(Protocol), "market")
+        score_pixels(
+            similar(image(i, MARKET), i), image(i, MARKET), tuple(Protocol), Dataset.MARKET
+        )
         for i in range(4)
     ]
     for name, value in report.scores.items():
-        assert value == pytest.approx(np.mean([one.values[name] for one in each]), abs=1e-12)
+        assert value == pytest.approx(np.mean([scores.values[name] for scores in each]), abs=1e-12)
     low, high = (report.intervals["paper.ssim"].low, report.intervals["paper.ssim"].high)
     assert low < report.scores["paper.ssim"] < high
 
 
-def test_all_numbers_are_there_with_weights(tmp_path: Path, with_weights: Path) -> None:
-    """One full run; then others in other batches, orders and numbers of workers."""
-    scene = make_scene(tmp_path, pairs=2, real=2)
-    report = report_of(scene, real=scene.real)
+def test_every_metric_has_a_score_with_weights(tmp_path: Path, with_weights: Path) -> None:
+    """The scores of a full run do not depend on batches, order and number of workers."""
+    scene = make_scene(tmp_path, pairs=2, references=2)
+    report = report_of(scene, reference=scene.reference)
     assert not report.not_computed
     assert all(math.isfinite(value) for value in report.scores.values())
     assert report.scores["paper.lpips"] == report.scores["standard.lpips_alex"]
     assert report.scores["paper.fid"] != pytest.approx(report.scores["standard.fid"], rel=0.01)
-    assert report.real == 2
+    assert report.reference == 2
 
     renamed = make_scene(tmp_path / "other", pairs=2, manifest=False)
     for index in range(2):  # The same pairs, sorted the other way round.
         old = renamed.results / f"a{index}_2_b{index}_vis.png"
         old.rename(renamed.results / f"{9 - index}_2_b{index}_vis.png")
     paper = (Protocol.PAPER,)
-    again = report_of(renamed, Effort(1, 3), real=scene.real, protocols=paper)
+    again = report_of(renamed, EvalOptions(1, 3), reference=scene.reference, protocols=paper)
     assert len(again.scores) == 7
     for name, value in again.scores.items():
         assert report.scores[name] == pytest.approx(value, rel=1e-5, abs=1e-6), name
@@ -213,16 +221,16 @@ def test_pixel_metrics_do_not_depend_on_workers_or_order(
     tmp_path: Path, without_weights: Path
 ) -> None:
     scene = make_scene(tmp_path, pairs=110, size=(32, 16))
-    alone = report_of(scene, Effort(1, 1))
-    together = report_of(scene, Effort(7, 2))
+    alone = report_of(scene, EvalOptions(1, 1))
+    together = report_of(scene, EvalOptions(7, 2))
     assert alone.scores == together.scores
     for name, values in alone.table.values.items():
         np.testing.assert_array_equal(values, together.table.values[name])
 
 
-def test_every_stage_tells_of_every_image(tmp_path: Path, without_weights: Path) -> None:
-    progress = Silent()
-    evaluate(plan_of(make_scene(tmp_path)), NONE, effort=EFFORT, progress=progress)
+def test_every_stage_reports_every_image(tmp_path: Path, without_weights: Path) -> None:
+    progress = Recorder()
+    evaluate(plan_of(make_scene(tmp_path)), NO_NETWORKS, options=OPTIONS, progress=progress)
     for total, *done in progress.stages.values():
         assert total == sum(done)
 
@@ -244,30 +252,30 @@ def test_identical_images_give_no_nan_and_say_so(tmp_path: Path, without_weights
 
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="reads Linux's /proc")
 def test_memory_does_not_grow_with_the_images(tmp_path: Path, without_weights: Path) -> None:
-    """8,000 small pairs: what the process holds after 1,000 of them, it holds at the end."""
+    """The process needs no more memory after 8,000 small pairs than after 1,000."""
     scene = make_scene(tmp_path, pairs=4, size=(24, 24), manifest=False)
     for index in range(4, 8000):
-        made = scene.results / f"a{index % 4}_2_b{index % 4}_vis.png"
-        os.link(made, scene.results / f"a{index}_2_b{index % 4}_vis.png")
-    progress = Measured()
+        image_path = scene.results / f"a{index % 4}_2_b{index % 4}_vis.png"
+        os.link(image_path, scene.results / f"a{index}_2_b{index % 4}_vis.png")
+    progress = MemoryRecorder()
     plan = plan_of(scene, protocols=(Protocol.STANDARD,))
-    report = evaluate(plan, NONE, effort=EFFORT, progress=progress)
-    assert len(report.table.pairs) == len(progress.held) == 8000
+    report = evaluate(plan, NO_NETWORKS, options=OPTIONS, progress=progress)
+    assert len(report.table.pairs) == len(progress.memory_bytes) == 8000
     images = 7000 * 2 * 24 * 24 * 3
-    assert max(progress.held) - max(progress.held[:1000]) < images / 6
+    assert max(progress.memory_bytes) - max(progress.memory_bytes[:1000]) < images / 6
 
 
-class Measured(Silent):
-    """A progress that notes the memory that the process holds at every pair."""
+class MemoryRecorder(Recorder):
+    """A progress that records the memory of the process at every pair."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.held: list[int] = []
+        self.memory_bytes: list[int] = []
 
     @contextlib.contextmanager
     def stage(self, label: str, total: int) -> Iterator[Callable[[int], None]]:
         pages = Path("/proc/self/statm")
-        yield lambda _: self.held.append(int(pages.read_text().split()[1]) * 4096)
+        yield lambda _: self.memory_bytes.append(int(pages.read_text().split()[1]) * 4096)
 
 
 # Bad input
@@ -280,15 +288,15 @@ def test_a_corrupt_image_fails_its_pair_and_no_other(tmp_path: Path, without_wei
     (scene.truth / "b2.png").write_bytes(b"")
     Image.fromarray(image(3, (100, 64))).save(scene.truth / "b3.png")
     report = report_of(scene)
-    told = {one.name: one.reason for one in report.failed}
-    assert told.keys() == {"a1_2_b1_vis.png", "a2_2_b2_vis.png", "a3_2_b3_vis.png"}
-    assert "cannot be decoded" in told["a1_2_b1_vis.png"]
-    assert "empty" in told["a2_2_b2_vis.png"]
-    assert told["a3_2_b3_vis.png"] == "the generated image is 128x64, the true one 100x64"
+    failures = {problem.name: problem.reason for problem in report.failed}
+    assert failures.keys() == {"a1_2_b1_vis.png", "a2_2_b2_vis.png", "a3_2_b3_vis.png"}
+    assert "cannot be decoded" in failures["a1_2_b1_vis.png"]
+    assert "empty" in failures["a2_2_b2_vis.png"]
+    assert failures["a3_2_b3_vis.png"] == "the generated image is 128x64, the true one 100x64"
     assert len(report.table.pairs) == 1
 
 
-def test_no_pair_that_can_be_read_leaves_no_number(tmp_path: Path, without_weights: Path) -> None:
+def test_without_a_readable_pair_there_is_no_score(tmp_path: Path, without_weights: Path) -> None:
     scene = make_scene(tmp_path, pairs=2)
     for path in scene.truth.iterdir():
         path.write_bytes(b"no image")
@@ -298,17 +306,17 @@ def test_no_pair_that_can_be_read_leaves_no_number(tmp_path: Path, without_weigh
 
 
 def test_corrupt_images_leave_too_few_for_fid(tmp_path: Path, with_weights: Path) -> None:
-    scene = make_scene(tmp_path, pairs=1, real=2)
+    scene = make_scene(tmp_path, pairs=1, references=2)
     Image.fromarray(image(5, MARKET)).save(scene.results / "stray.png")
     (scene.results / "stray.png").write_bytes(b"")
-    plan = without(
-        plan_of(scene, real=scene.real, protocols=(Protocol.STANDARD,)),
+    plan = without_broken(
+        plan_of(scene, reference=scene.reference, protocols=(Protocol.STANDARD,)),
         {"alex": "not needed here", "vgg": "not needed here"},
     )
     networks = Networks({}, {"inception_tensorflow": fake_features}, {})
-    report = evaluate(plan, networks, effort=EFFORT, progress=Silent())
+    report = evaluate(plan, networks, options=OPTIONS, progress=Recorder())
     assert reasons(report)["standard.fid"] == "fewer than two images of the results could be read"
-    assert [one.name for one in report.failed] == ["stray.png"]
+    assert [problem.name for problem in report.failed] == ["stray.png"]
 
 
 @pytest.mark.parametrize(
@@ -320,10 +328,10 @@ def test_corrupt_images_leave_too_few_for_fid(tmp_path: Path, with_weights: Path
         ("no truth", "holds none of the true images"),
         ("no truth folder", "no such folder of true images"),
         ("no truth named", "Add --truth"),
-        ("empty real", "no image in this folder"),
+        ("empty reference", "no image in this folder"),
     ],
 )
-def test_unusable_input_is_told_in_a_line(spoil: str, message: str, tmp_path: Path) -> None:
+def test_unusable_input_is_reported_in_one_line(spoil: str, message: str, tmp_path: Path) -> None:
     scene = make_scene(tmp_path, manifest=spoil != "no names")
     options: dict[str, object] = {}
     if spoil == "no folder":
@@ -341,30 +349,30 @@ def test_unusable_input_is_told_in_a_line(spoil: str, message: str, tmp_path: Pa
         options["truth"] = tmp_path / "elsewhere"
     elif spoil == "no truth named":
         options["truth"] = None
-    elif spoil == "empty real":
-        shutil.rmtree(scene.real)
-        scene.real.mkdir()
-        options["real"] = scene.real
+    elif spoil == "empty reference":
+        shutil.rmtree(scene.reference)
+        scene.reference.mkdir()
+        options["reference"] = scene.reference
     with pytest.raises(InputError, match=message) as caught:
         plan_of(scene, **options)
     assert "\n" not in str(caught.value)
 
 
 def test_fewer_than_two_images_have_no_fid(tmp_path: Path, with_weights: Path) -> None:
-    scene = make_scene(tmp_path, real=1)
-    told = reasons(plan_of(scene, real=scene.real))
-    assert told.keys() == {"paper.fid", "standard.fid", "standard.kid"}
-    assert "needs two" in told["paper.fid"]
+    scene = make_scene(tmp_path, references=1)
+    missing = reasons(plan_of(scene, reference=scene.reference))
+    assert missing.keys() == {"paper.fid", "standard.fid", "standard.kid"}
+    assert "needs two" in missing["paper.fid"]
 
 
 def test_without_weights_the_others_are_computed(tmp_path: Path, without_weights: Path) -> None:
     scene = make_scene(tmp_path)
-    plan = plan_of(scene, real=scene.real)
-    told = reasons(plan)
-    assert "alexnet-owt-7be5be79.pth" in told["paper.lpips"]
-    assert "inception_v3_google-0cc3c7bd.pth" in told["paper.fid"]
-    assert "weights-inception-2015-12-05-6726825d.pth" in told["standard.kid"]
-    assert str(without_weights) in told["paper.lpips"]
+    plan = plan_of(scene, reference=scene.reference)
+    missing = reasons(plan)
+    assert "alexnet-owt-7be5be79.pth" in missing["paper.lpips"]
+    assert "inception_v3_google-0cc3c7bd.pth" in missing["paper.fid"]
+    assert "weights-inception-2015-12-05-6726825d.pth" in missing["standard.kid"]
+    assert str(without_weights) in missing["paper.lpips"]
     assert "paper.ssim" in {metric.id for metric in plan.metrics}
 
 
@@ -389,17 +397,89 @@ def test_a_required_metric_that_cannot_be_computed_stops_everything(
 
 
 def test_drop_last_is_the_published_dropping(tmp_path: Path, with_weights: Path) -> None:
-    scene = make_scene(tmp_path, pairs=130, real=70, size=(16, 16))
-    plan = plan_of(scene, real=scene.real, drop_last=True)
-    generated, real = plan.feature_sets(Protocol.PAPER)
-    assert (len(generated.names), len(real.names)) == (128, 64)
+    scene = make_scene(tmp_path, pairs=130, references=70, size=(16, 16))
+    plan = plan_of(scene, reference=scene.reference, drop_last=True)
+    generated, reference = plan.feature_sets(Protocol.PAPER)
+    assert (len(generated.names), len(reference.names)) == (128, 64)
     assert list(generated.names) == sorted(plan.generated.names)[:128]
-    assert [len(one.names) for one in plan.feature_sets(Protocol.STANDARD)] == [130, 70]
-    few = plan_of(make_scene(tmp_path / "few", pairs=7, real=30), real=scene.real, drop_last=True)
-    assert [len(one.names) for one in few.feature_sets(Protocol.PAPER)] == [7, 70]
+    assert [len(images.names) for images in plan.feature_sets(Protocol.STANDARD)] == [130, 70]
+    few = plan_of(
+        make_scene(tmp_path / "few", pairs=7, references=30),
+        reference=scene.reference,
+        drop_last=True,
+    )
+    assert [len(images.names) for images in few.feature_sets(Protocol.PAPER)] == [7, 70]
 
 
 # Several runs
+
+
+def test_folders_are_evaluated_in_one_call(tmp_path: Path, without_weights: Path) -> None:
+    class PlanRecorder(Progress):
+        def planned(self, plans: Sequence[Plan]) -> None:
+            recorded.extend(plans)
+
+    recorded: list[Plan] = []
+    scenes = [make_scene(tmp_path / name) for name in ("a", "b")]
+    (scenes[1].truth / "b3.png").write_bytes(b"torn")
+    requests = [Request(scene.results, scene.truth) for scene in scenes]
+    comparison = evaluate_folders(requests, OPTIONS, progress=PlanRecorder())
+    assert [plan.request for plan in recorded] == requests
+    assert [reasons(plan).keys() for plan in recorded] == [
+        reasons(report).keys() for report in comparison.reports
+    ]
+    assert [report.is_complete for report in comparison.reports] == [True, False]
+    assert not comparison.is_complete
+    (difference,) = comparison.differences
+    assert difference.common == 3
+    (alone,) = evaluate_folders(requests[:1]).reports  # Default options, no progress.
+    assert alone.scores == comparison.reports[0].scores
+
+
+def test_missing_weights_are_downloaded_first(
+    tmp_path: Path, without_weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class UrlRecorder(Progress):
+        def downloading(self, url: str) -> None:
+            announced.append(url)
+
+    announced: list[str] = []
+    downloaded: list[str] = []
+    monkeypatch.setattr(
+        "dptn_cli.evaluate.folders.download", lambda weights: downloaded.append(weights.url)
+    )
+    scene = make_scene(tmp_path)
+    options = replace(OPTIONS, download_weights=True)
+    request = Request(scene.results, scene.truth, protocols=(Protocol.PAPER,))
+    evaluate_folders([request], options, progress=UrlRecorder())
+    assert announced == downloaded == [NETWORKS["alex"].weights.url]
+    evaluate_folders([replace(request, reference=scene.reference)], options)
+    assert downloaded[1:] == [
+        NETWORKS[network].weights.url for network in ("alex", "inception_published")
+    ]
+
+
+def test_a_required_metric_without_a_score_makes_a_report_incomplete(
+    tmp_path: Path, without_weights: Path
+) -> None:
+    scene = make_scene(tmp_path)
+    for index in range(4):
+        shutil.copy(scene.truth / f"b{index}.png", scene.results / f"a{index}_2_b{index}_vis.png")
+    assert report_of(scene).is_complete
+    report = report_of(scene, require=("paper.psnr",))
+    assert not report.failed
+    assert not report.is_complete
+
+
+def test_without_scikit_image_one_line_names_the_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delitem(sys.modules, "dptn_cli.evaluate.run")
+    for name in ("dptn_cli.evaluate.pixels", "dptn_cli.metrics.pairwise", "dptn_cli.metrics.ssim"):
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "skimage.metrics", None)
+    with pytest.raises(MissingDependency, match=r"needs skimage.*pip install 'dptn-cli\[metrics"):
+        evaluate_folders([Request(tmp_path)])
 
 
 def test_runs_are_compared_over_the_pairs_they_share(tmp_path: Path, without_weights: Path) -> None:
@@ -418,18 +498,18 @@ def test_runs_are_compared_over_the_pairs_they_share(tmp_path: Path, without_wei
     assert len({report.run for report in comparison.reports}) == 2
 
 
-def test_runs_by_other_rules_are_compared_by_the_standard_alone(
+def test_runs_on_different_data_sets_are_compared_by_the_standard_protocol_only(
     tmp_path: Path, without_weights: Path
 ) -> None:
-    """Fashion is scored on its canvas, market is not: the gap would be the canvas."""
+    """Fashion is scored on its canvas and market is not, so the gap would be the canvas."""
     scene = make_scene(tmp_path, size=FASHION)
-    fashion, market = (report_of(scene, dataset=one) for one in ("fashion", "market"))
+    fashion, market = (report_of(scene, dataset=dataset) for dataset in Dataset)
     assert fashion.scores["paper.psnr"] > market.scores["paper.psnr"] + 1.6
     (difference,) = compare([fashion, market]).differences
     assert difference.by_metric.keys() == {"standard.ssim", "standard.psnr"}
 
 
-def test_a_run_beside_itself_differs_by_nothing(tmp_path: Path, without_weights: Path) -> None:
+def test_a_run_does_not_differ_from_itself(tmp_path: Path, without_weights: Path) -> None:
     report = report_of(make_scene(tmp_path))
     (difference,) = compare([report, report]).differences
     assert {(i.mean, i.low, i.high) for i in difference.by_metric.values()} == {(0, 0, 0)}

@@ -1,4 +1,4 @@
-"""LPIPS, the two Inceptions and KID beside the packages they come from, with stand-in weights."""
+"""LPIPS, both Inceptions and KID, compared with their packages, with stand-in weights."""
 
 import math
 from pathlib import Path
@@ -12,10 +12,11 @@ from evaluation_folders import with_weights as with_weights
 
 from dptn_cli.errors import ModelError
 from dptn_cli.metrics.devices import pick_device
-from dptn_cli.metrics.inception import Features, PublishedInception, load_inception
+from dptn_cli.metrics.fid import FeatureNetwork
+from dptn_cli.metrics.inception import PublishedInception, load_inception
 from dptn_cli.metrics.kid import kid
-from dptn_cli.metrics.lpips import SMALLEST_SIDE, Lpips
-from dptn_cli.metrics.undefined import Undefined
+from dptn_cli.metrics.lpips import MIN_SIDE, Lpips
+from dptn_cli.metrics.protocols import Undefined
 from dptn_cli.metrics.weights import NETWORKS
 from dptn_cli.network.torchvision_compat import import_torchvision
 
@@ -30,13 +31,13 @@ def test_lpips_agrees_with_the_lpips_package(network: str) -> None:
     import lpips
 
     model = lpips.LPIPS(net=network, version="0.1", verbose=False)
-    wanted = [
+    expected = [
         float(model(lpips.im2tensor(generated), lpips.im2tensor(true)))
         for generated, true in zip(GENERATED, TRUTH, strict=True)
     ]
-    found = Lpips(network, pick_device()).distances(GENERATED, TRUTH)
-    assert found == pytest.approx(wanted, abs=1e-6)
-    assert (found > 0.001).all()
+    actual = Lpips(network, pick_device()).distances(GENERATED, TRUTH)
+    assert actual == pytest.approx(expected, abs=1e-6)
+    assert (actual > 0.001).all()
 
 
 def test_lpips_of_one_pair_does_not_depend_on_its_batch() -> None:
@@ -47,8 +48,8 @@ def test_lpips_of_one_pair_does_not_depend_on_its_batch() -> None:
 
 
 @pytest.mark.parametrize("network", ["alex", "vgg"])
-def test_lpips_works_down_to_its_smallest_side_and_says_where_it_ends(network: str) -> None:
-    model, side = Lpips(network, pick_device()), SMALLEST_SIDE[network]
+def test_lpips_works_down_to_its_minimum_side_and_refuses_smaller_images(network: str) -> None:
+    model, side = Lpips(network, pick_device()), MIN_SIDE[network]
     fits = np.stack([image(1, (side, side))])
     assert math.isfinite(model.distances(fits, fits)[0])
     with pytest.raises(Undefined, match=f"{side} pixels"):
@@ -56,7 +57,7 @@ def test_lpips_works_down_to_its_smallest_side_and_says_where_it_ends(network: s
 
 
 def test_the_published_inception_is_torchvisions_with_the_published_input_range() -> None:
-    """Resized by hand, scaled by hand, and the network asked without `transform_input`."""
+    """The images are resized and scaled by hand, and the network runs without `transform_input`."""
     models = import_torchvision().models
     path = NETWORKS["inception_published"].weights.path
     network: Any = models.inception_v3(weights=None, transform_input=False, init_weights=False)
@@ -67,10 +68,10 @@ def test_the_published_inception_is_torchvisions_with_the_published_input_range(
     mean = torch.tensor([0.485, 0.456, 0.406]).reshape(3, 1, 1)
     std = torch.tensor([0.229, 0.224, 0.225]).reshape(3, 1, 1)
     with torch.no_grad():
-        wanted = network.eval()(resized * (std / 0.5) + (mean - 0.5) / 0.5)
-    found = load_inception("inception_published", pick_device())(TRUTH[:2])
-    assert found.shape == (2, 2048)
-    np.testing.assert_allclose(found, wanted.numpy(), atol=1e-4)
+        expected = network.eval()(resized * (std / 0.5) + (mean - 0.5) / 0.5)
+    actual = load_inception("inception_published", pick_device())(TRUTH[:2])
+    assert actual.shape == (2, 2048)
+    np.testing.assert_allclose(actual, expected.numpy(), atol=1e-4)
 
 
 def test_the_tensorflow_inception_is_torch_fidelitys() -> None:
@@ -86,9 +87,9 @@ def test_the_tensorflow_inception_is_torch_fidelitys() -> None:
         verbose=False,
     )
     with torch.no_grad():
-        wanted = extractor(torch.from_numpy(TRUTH[:2]).permute(0, 3, 1, 2))[0]
-    found = load_inception("inception_tensorflow", pick_device())(TRUTH[:2])
-    np.testing.assert_allclose(found, wanted.numpy(), atol=1e-4)
+        expected = extractor(torch.from_numpy(TRUTH[:2]).permute(0, 3, 1, 2))[0]
+    actual = load_inception("inception_tensorflow", pick_device())(TRUTH[:2])
+    np.testing.assert_allclose(actual, expected.numpy(), atol=1e-4)
 
 
 def test_kid_is_torch_fidelitys_and_the_unbiased_estimate() -> None:
@@ -100,8 +101,8 @@ def test_kid_is_torch_fidelitys_and_the_unbiased_estimate() -> None:
         return (a.astype(float) @ b.astype(float).T / 2048 + 1) ** 3
 
     off = ~np.eye(12, dtype=bool)
-    wanted = kernel(x, x)[off].mean() + kernel(y, y)[off].mean() - 2 * kernel(x, y).mean()
-    assert kid(x, y) == pytest.approx(wanted, rel=1e-4)
+    expected = kernel(x, x)[off].mean() + kernel(y, y)[off].mean() - 2 * kernel(x, y).mean()
+    assert kid(x, y) == pytest.approx(expected, rel=1e-4)
 
 
 def test_weights_that_are_something_else_are_refused(
@@ -148,7 +149,7 @@ def test_weights_that_give_no_numbers_are_refused(
             loaded(TRUTH[:1])
 
 
-def load(network: str) -> Lpips | Features:
+def load(network: str) -> Lpips | FeatureNetwork:
     if network in ("alex", "vgg"):
         return Lpips(network, pick_device())
     return load_inception(network, pick_device())

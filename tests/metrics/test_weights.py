@@ -1,4 +1,4 @@
-"""Where weights are looked for, and what fetching them checks."""
+"""Where weights are looked for, and how a download is checked."""
 
 import hashlib
 import os
@@ -10,7 +10,8 @@ import pytest
 from evaluation_folders import without_weights as without_weights
 
 from dptn_cli.errors import InputError
-from dptn_cli.metrics.weights import NETWORKS, WeightFile, download, hub_folder, missing_for
+from dptn_cli.io.weights import WeightFile, download, hub_folder
+from dptn_cli.metrics.weights import NETWORKS, missing_for
 
 
 @pytest.mark.parametrize(
@@ -50,7 +51,7 @@ def test_a_missing_package_is_named_with_the_command(monkeypatch: pytest.MonkeyP
 
 
 def served(folder: Path, content: bytes, digest: str) -> WeightFile:
-    """A file behind a `file:` address, as good as a server's."""
+    """Serve a file by a `file:` URL, which works like a server's."""
     (folder / "served.pth").write_bytes(content)
     return WeightFile(f"net-{digest[:8]}.pth", (folder / "served.pth").as_uri())
 

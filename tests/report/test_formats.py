@@ -1,24 +1,28 @@
-"""The report as JSON, CSV, Markdown and LaTeX, and the published table beside it."""
+"""The report as JSON, CSV, Markdown and LaTeX, and the published scores."""
 
 import csv
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from dptn_cli.enums import Dataset
 from dptn_cli.evaluate.bootstrap import bootstrap, mean_of
 from dptn_cli.evaluate.types import Comparison, ImagePair, NotComputed, PairTable, Problem, Report
 from dptn_cli.metrics.protocols import BY_ID
 from dptn_cli.metrics.published import published_score, published_table
-from dptn_cli.report.formats import latex, markdown, report_document, write_json, write_pairs
+from dptn_cli.report.figures import histogram
+from dptn_cli.report.formats import document, latex, markdown, write_report
 from dptn_cli.report.html import page
-from dptn_cli.report.images import histogram
-from dptn_cli.report.rows import score_rows
+from dptn_cli.report.tables import Cell, score_table
 
 
-def report(run: str = "my_run", dataset: str | None = "fashion", **scores: float) -> Report:
+def report(
+    run: str = "my_run", dataset: Dataset | None = Dataset.FASHION, **scores: float
+) -> Report:
     values = np.array([1.0, math.nan, math.inf])
     pairs = tuple(ImagePair(f"{i}.png", Path(f"{i}.png"), Path(f"t{i}.png")) for i in range(3))
     return Report(
@@ -31,26 +35,31 @@ def report(run: str = "my_run", dataset: str | None = "fashion", **scores: float
         table=PairTable(pairs, {"paper.psnr": values}),
         unpaired=(Problem("x.png", "no true image"),),
         failed=(),
-        real=0,
+        reference=0,
         not_computed=(NotComputed("paper.fid", "no real set"),),
     )
 
 
 def test_better_and_worse_follow_the_direction() -> None:
-    rows = {r.metric.name: r for r in score_rows(report(ssim=0.8, psnr=18.0, fid=11.0, l1=0.1))}
-    assert rows["ssim"].better is True
-    assert rows["ssim"].difference == pytest.approx(0.8 - 0.7782)
-    assert rows["psnr"].better is False
-    assert rows["fid"].better is True
-    assert rows["l1"].better is rows["l1"].published is None
+    table = score_table(report(ssim=0.8, psnr=18.0, fid=11.0, l1=0.1))
+    cells = {row.label: row.cells[-2:] for row in table.rows if row.cells}
+    assert cells["ssim ↑"] == (Cell("0.7782"), Cell("+0.0218 better", style="better"))
+    assert cells["psnr ↑"] == (Cell("19.1492"), Cell("-1.1492 worse", style="worse"))
+    assert cells["fid ↓"] == (Cell("11.4664"), Cell("-0.4664 better", style="better"))
+    assert cells["l1 ↓"] == (Cell(), Cell())
 
 
-def test_the_published_half_is_the_data_sets() -> None:
-    assert published_score("paper.psnr", "market") == 14.5207
-    assert published_score("paper.psnr", "fashion") == 19.1492
-    assert published_score("paper.psnr", None) is None
-    assert published_score("standard.psnr", "fashion") is None
-    assert published_score("paper.l1", "fashion") is None
+def test_an_equal_score_is_neither_better_nor_worse() -> None:
+    (_, row) = score_table(replace(report(ssim=0.7782), not_computed=())).rows
+    assert row.cells[-1] == Cell("+0.0000")
+
+
+def test_the_published_score_is_that_of_the_data_set() -> None:
+    assert published_score(BY_ID["paper.psnr"], Dataset.MARKET) == 14.5207
+    assert published_score(BY_ID["paper.psnr"], Dataset.FASHION) == 19.1492
+    assert published_score(BY_ID["paper.psnr"], None) is None
+    assert published_score(BY_ID["standard.psnr"], Dataset.FASHION) is None
+    assert published_score(BY_ID["paper.l1"], Dataset.FASHION) is None
 
 
 def test_the_published_table_has_ten_systems_and_its_gaps() -> None:
@@ -65,25 +74,26 @@ def test_the_published_table_has_ten_systems_and_its_gaps() -> None:
 
 
 def test_the_json_has_the_promised_keys_and_no_nan(tmp_path: Path) -> None:
-    document = report_document(report(psnr=19.0))
-    write_json(tmp_path, document)
+    write_report(tmp_path, Comparison((report(psnr=19.0),), ()))
     text = (tmp_path / "report.json").read_text()
+    written = json.loads(text)
     assert "NaN" not in text
     assert "Infinity" not in text
-    assert json.loads(text)["protocols"] == {"paper": {"psnr": 19.0}}
-    assert document["counts"] == {"pairs": 3, "unpaired": 1, "failed": 0, "real": 0}
-    assert document["not_computed"] == [{"metric": "paper.fid", "reason": "no real set"}]
+    assert written == document(Comparison((report(psnr=19.0),), ()))
+    assert written["protocols"] == {"paper": {"psnr": 19.0}}
+    assert written["counts"] == {"pairs": 3, "unpaired": 1, "failed": 0, "real": 0}
+    assert written["not_computed"] == [{"metric": "paper.fid", "reason": "no real set"}]
 
 
-def test_the_csv_has_a_row_a_pair_with_empty_and_infinite_cells(tmp_path: Path) -> None:
-    write_pairs(tmp_path, [report("a"), report("b")])
+def test_the_csv_has_a_row_for_each_pair_with_empty_and_infinite_cells(tmp_path: Path) -> None:
+    write_report(tmp_path, Comparison((report("a"), report("b")), ()))
     with (tmp_path / "pairs.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert [row["paper.psnr"] for row in rows] == ["1.0", "", "inf"] * 2
     assert [row["run"] for row in rows] == ["a"] * 3 + ["b"] * 3
 
 
-def test_rows_for_a_paper() -> None:
+def test_markdown_and_latex_have_a_row_for_each_run() -> None:
     runs = [report("a_b|c%", psnr=19.0), report("d", psnr=20.0, ssim=0.5)]
     assert markdown(runs).splitlines()[2:] == [
         r"| a_b\|c% | n/a | 19.0000 |",
@@ -103,7 +113,7 @@ def test_a_page_of_unreadable_images_is_still_a_page() -> None:
     assert "NaN" not in text
 
 
-def test_a_histogram_of_equal_values_and_of_none() -> None:
+def test_a_histogram_of_equal_values_and_of_no_values() -> None:
     metric = BY_ID["paper.psnr"]
     for value in (0.0, 1e-12, 1e9):
         assert "<rect" in histogram(metric, np.full(5, value))
@@ -116,7 +126,7 @@ def test_means_are_exact_in_any_order() -> None:
     assert mean_of(np.array([math.nan, math.inf])) is None
 
 
-def test_the_bootstrap_interval_is_that_of_the_mean() -> None:
+def test_the_bootstrap_interval_matches_the_standard_error_of_the_mean() -> None:
     values = np.random.default_rng(0).normal(5, 2, 400)
     interval = bootstrap({"x": values})["x"]
     half = 1.96 * values.std() / 20

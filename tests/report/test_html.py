@@ -1,4 +1,4 @@
-"""The HTML report in headless Chromium: what is seen, what sorts, and that nothing is fetched."""
+"""The HTML report in headless Chromium: it shows and sorts, and fetches nothing."""
 
 import os
 import re
@@ -18,7 +18,7 @@ HOSTILE = "<img src=x onerror=alert(1)>"
 
 @pytest.fixture(scope="module")
 def scene(tmp_path_factory: pytest.TempPathFactory) -> Scene:
-    """Twelve pairs, one of them with markup for a name, and one that fails."""
+    """Twelve pairs: one has markup for a name, another one fails."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TORCH_HOME", str(tmp_path_factory.mktemp("torch")))
         scene = make_scene(tmp_path_factory.mktemp("scene"), pairs=12)
@@ -31,7 +31,7 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Scene:
 
 @pytest.fixture(scope="module")
 def browser(scene: Scene) -> Iterator[Any]:
-    """Chromium with the report open. Where Chromium is missing, these tests fail."""
+    """Chromium with the report open. Without Chromium, these tests fail."""
     chromedriver = shutil.which("chromedriver")
     assert chromedriver, "these tests drive Chromium: apt-get install chromium chromium-driver"
     options = webdriver.ChromeOptions()
@@ -53,12 +53,12 @@ def test_the_console_is_silent_and_nothing_is_fetched(browser: Any) -> None:
     assert browser.get_log("browser") == []
     messages = (entry["message"] for entry in browser.get_log("performance"))
     sent = "".join(message for message in messages if "requestWillBeSent" in message)
-    addresses = re.findall(r'"url":"([^"]{5})', sent)
-    assert "file:" in addresses
-    assert set(addresses) <= {"file:", "data:"}
+    urls = re.findall(r'"url":"([^"]{5})', sent)
+    assert "file:" in urls
+    assert set(urls) <= {"file:", "data:"}
 
 
-def test_the_tables_are_there(browser: Any, scene: Scene) -> None:
+def test_the_tables_are_shown(browser: Any, scene: Scene) -> None:
     paper = scene.document()["protocols"]["paper"]  # type: ignore[index]
     assert f"{paper['psnr']:.4f}" in texts(browser, "#scores td.value")
     assert len(texts(browser, "#published tbody tr")) == 11
@@ -66,7 +66,7 @@ def test_the_tables_are_there(browser: Any, scene: Scene) -> None:
     assert "1 failed" in texts(browser, ".facts li")
 
 
-def test_a_chart_for_each_pairwise_metric(browser: Any) -> None:
+def test_each_pairwise_metric_has_a_chart(browser: Any) -> None:
     charts = browser.find_elements(By.CSS_SELECTOR, "figure.chart")
     assert len(charts) == 7
     for chart in charts:
@@ -75,15 +75,15 @@ def test_a_chart_for_each_pairwise_metric(browser: Any) -> None:
 
 
 def test_the_worst_and_the_best_pairs_are_shown_as_images(browser: Any) -> None:
-    for where in (".worst", ".best"):
-        images = browser.find_elements(By.CSS_SELECTOR, f"{where} img")
+    for group in (".worst", ".best"):
+        images = browser.find_elements(By.CSS_SELECTOR, f"{group} img")
         assert len(images) >= 10
         for image in images:
             assert image.get_property("naturalHeight") == 128
             assert image.size["height"] > 50
     scores = [
-        [float(text.split()[0]) for text in texts(browser, f"{where} figcaption")]
-        for where in (".worst", ".best")
+        [float(text.split()[0]) for text in texts(browser, f"{group} figcaption")]
+        for group in (".worst", ".best")
     ]
     assert scores[0] == sorted(scores[0])  # SSIM: the worst have the lowest.
     assert max(scores[0]) < min(scores[1])
@@ -97,11 +97,11 @@ def test_the_pair_table_sorts_both_ways_and_filters(browser: Any) -> None:
     title, psnr = (browser.find_elements(By.CSS_SELECTOR, "#pairs thead button")[i] for i in (0, 3))
     assert psnr.text == "paper\npsnr"
     psnr.click()
-    rising = [float(value) for value in column(4)]
-    assert rising == sorted(rising)
-    assert len(set(rising)) > 5
+    ascending = [float(value) for value in column(4)]
+    assert ascending == sorted(ascending)
+    assert len(set(ascending)) > 5
     psnr.click()
-    assert [float(value) for value in column(4)] == rising[::-1]
+    assert [float(value) for value in column(4)] == ascending[::-1]
     title.click()
     assert column(1) == sorted(column(1))
     field = browser.find_element(By.ID, "filter")
@@ -110,21 +110,21 @@ def test_the_pair_table_sorts_both_ways_and_filters(browser: Any) -> None:
     assert "1 pair, page 1 of 1" in texts(browser, "#pairs-status")
 
 
-def test_markup_in_a_name_is_shown_and_not_obeyed(browser: Any) -> None:
+def test_markup_in_a_name_is_shown_as_text(browser: Any) -> None:
     assert browser.find_elements(By.CSS_SELECTOR, "img[src='x']") == []
     browser.find_element(By.ID, "filter").clear()
     assert HOSTILE in browser.find_element(By.TAG_NAME, "body").text
 
 
 def test_the_file_names_nothing_outside_itself(scene: Scene) -> None:
-    addresses: list[str] = []
+    urls: list[str] = []
 
-    class Addresses(HTMLParser):
+    class UrlCollector(HTMLParser):
         def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-            addresses.extend(value or "" for name, value in attrs if name in ("src", "href"))
+            urls.extend(value or "" for name, value in attrs if name in ("src", "href"))
 
     text = (scene.report / "report.html").read_text()
-    Addresses().feed(text)
-    assert addresses
-    assert all(address.startswith("data:") for address in addresses)
+    UrlCollector().feed(text)
+    assert urls
+    assert all(url.startswith("data:") for url in urls)
     assert "NaN" not in text
