@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from dptn_cli.api import PoseTransfer as PoseTransfer
+    from dptn_cli.api import evaluate_results as evaluate_results
     from dptn_cli.api import read_poses as read_poses
     from dptn_cli.enums import Status as Status
     from dptn_cli.errors import DptnError as DptnError
     from dptn_cli.errors import InputError as InputError
     from dptn_cli.errors import MissingDependency as MissingDependency
     from dptn_cli.errors import ModelError as ModelError
+    from dptn_cli.evaluate.types import Report as Report
     from dptn_cli.types import Outcome as Outcome
 
 __version__ = "0.1.0"
@@ -27,7 +29,9 @@ _HOMES = {
     "ModelError": "errors",
     "Outcome": "types",
     "PoseTransfer": "api",
+    "Report": "evaluate.types",
     "Status": "enums",
+    "evaluate_results": "api",
     "read_poses": "api",
 }
 __all__ = ["__version__", *_HOMES]  # noqa: PLE0604 - the names of the table above

@@ -7,14 +7,14 @@ Everything here runs the same code as the commands. Errors are those of `dptn_cl
 
 from collections.abc import Generator, Sequence
 from pathlib import Path
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
 from dptn_cli.distributed.executors import open_run
-from dptn_cli.enums import Fit, ImageFormat, Provider, Retarget
+from dptn_cli.enums import Dataset, Fit, ImageFormat, ProtocolChoice, Provider, Retarget
 from dptn_cli.errors import InputError
 from dptn_cli.inference.model_file import read_model
 from dptn_cli.inference.session import Session
@@ -26,6 +26,9 @@ from dptn_cli.transfer.framing import frame_source, frame_target
 from dptn_cli.transfer.plan import Request, make_job, with_poses
 from dptn_cli.transfer.run import RunOptions
 from dptn_cli.types import JOINTS, MISSING, Batch, ImageU8, Job, Model, Outcome, Pose, Size
+
+if TYPE_CHECKING:
+    from dptn_cli.evaluate.types import Report
 
 Location: TypeAlias = str | Path
 """A path, or a URL such as `s3://bucket/folder`."""
@@ -226,6 +229,59 @@ class PoseTransfer:
                 raise InputError(run.problems[0])
 
 
+def evaluate_results(
+    results: str | Path,
+    *,
+    truth: str | Path | None = None,
+    real: str | Path | None = None,
+    dataset: str | Dataset | None = None,
+    protocol: str | ProtocolChoice = ProtocolChoice.ALL,
+    drop_last: bool = False,
+    require: Sequence[str] = (),
+    batch_size: int = 32,
+    workers: int = 0,
+    download_weights: bool = False,
+) -> "Report":
+    """Score a results folder, as `dptn evaluate` does.
+
+    Args:
+        results: the results folder.
+        truth: folder of the true images; None for the one that `run.json` names.
+        real: folder of the reference images of FID and KID; None to compute neither.
+        dataset: `fashion` or `market`; None for the one in `run.json`.
+        protocol: `paper`, `standard` or `all`.
+        drop_last: whether to drop an incomplete last batch from the paper's FID, as published.
+        require: metrics that must be computed, such as `fid` or `paper.fid`.
+        batch_size: images per batch of a learned metric.
+        workers: processes that score pixels; 0 for one per core.
+        download_weights: whether to download missing weights into torch.hub's cache.
+
+    Returns:
+        The scores by metric id, with intervals, the scores of each pair, and what could not be
+        computed or scored.
+
+    Raises:
+        InputError: the folders cannot be used, or a required metric cannot be computed.
+        MissingDependency: scikit-image is not installed.
+    """
+    from dptn_cli.evaluate.folders import evaluate_folders
+    from dptn_cli.evaluate.plan import Request as EvalRequest
+    from dptn_cli.evaluate.types import EvalOptions
+
+    request = EvalRequest(
+        Path(results),
+        truth=None if truth is None else Path(truth),
+        reference=None if real is None else Path(real),
+        protocols=ProtocolChoice(protocol).protocols,
+        dataset=None if dataset is None else Dataset(dataset),
+        drop_last=drop_last,
+        require=tuple(require),
+    )
+    options = EvalOptions(batch_size, workers, download_weights)
+    (report,) = evaluate_folders([request], options).reports
+    return report
+
+
 def _location(location: Location) -> Path:
     return parse_location(location) if isinstance(location, str) else location
 
@@ -249,4 +305,4 @@ def _to_pose(pose: npt.ArrayLike) -> Pose:
     return array
 
 
-__all__ = ["Location", "PoseTransfer", "read_poses"]
+__all__ = ["Location", "PoseTransfer", "evaluate_results", "read_poses"]

@@ -13,7 +13,14 @@ from PIL import Image
 from support import ROOT, Folder, dptn, draw_image, draw_pose, write_annotations
 
 import dptn_cli
-from dptn_cli import InputError, ModelError, PoseTransfer, Status, read_poses
+from dptn_cli import (
+    InputError,
+    ModelError,
+    PoseTransfer,
+    Status,
+    evaluate_results,
+    read_poses,
+)
 
 
 def pixels(path: Path) -> npt.NDArray[np.uint8]:
@@ -165,6 +172,25 @@ class TestJobs:
         next(first)
         with pytest.raises(InputError, match="another `dptn transfer` is writing"):
             next(model.transfer(folder.pairs, out=folder.out))
+
+
+class TestScores:
+    def test_they_are_those_of_the_command(self, folder: Folder, tmp_path: Path) -> None:
+        assert folder.transfer().exit_code == 0
+        out = tmp_path / "report"
+        arguments = ("--protocol", "standard", "--truth", folder.path, "-o", out, "-q")
+        dptn("evaluate", folder.out, *arguments)
+        report = evaluate_results(folder.out, truth=str(folder.path), protocol="standard")
+        document = json.loads((out / "report.json").read_text())
+        scores = {f"standard.{name}": s for name, s in document["protocols"]["standard"].items()}
+        assert report.scores == scores
+        assert {"standard.ssim", "standard.psnr"} <= scores.keys()
+
+    def test_what_cannot_be_used(self, folder: Folder, tmp_path: Path) -> None:
+        with pytest.raises(InputError):
+            evaluate_results(tmp_path / "nowhere")
+        with pytest.raises(ValueError, match="yesterday"):
+            evaluate_results(folder.out, protocol="yesterday")
 
 
 def test_names_are_imported_when_they_are_used() -> None:

@@ -3,19 +3,21 @@
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from dptn_cli.cli.console import ProgressLine, echo, error_boundary, print_json
 from dptn_cli.cli.options import Json, Quiet
+from dptn_cli.cli.score_tables import show_comparison, show_report
 from dptn_cli.enums import Dataset, ProtocolChoice, ReportFormat
 from dptn_cli.errors import ExitCode, InputError
-from dptn_cli.evaluate.progress import Progress
-
-if TYPE_CHECKING:
-    from dptn_cli.evaluate.plan import Plan
-    from dptn_cli.evaluate.types import Comparison, NotComputed, Problem, Report
+from dptn_cli.evaluate.folders import evaluate_folders
+from dptn_cli.evaluate.plan import Plan, Request
+from dptn_cli.evaluate.progress import EvalProgress
+from dptn_cli.evaluate.types import Comparison, EvalOptions, NotComputed, Problem, Report
+from dptn_cli.report.formats import document, latex, markdown, write_report
+from dptn_cli.transfer.plan import check_output_folder
 
 MAX_PROBLEMS = 5
 """Problems of each kind that are printed; report.json has all of them."""
@@ -77,12 +79,6 @@ def evaluate(
     """
     if as_json and report_format != ReportFormat.TABLE:
         raise InputError("pass either --json or --format, not both")
-    from dptn_cli.evaluate.folders import evaluate_folders
-    from dptn_cli.evaluate.plan import Request
-    from dptn_cli.evaluate.types import EvalOptions
-    from dptn_cli.report.formats import write_report
-    from dptn_cli.transfer.plan import check_output_folder
-
     requests = [
         Request(
             results=folder,
@@ -107,7 +103,7 @@ def evaluate(
     return ExitCode.DONE if comparison.is_complete else ExitCode.SOME_FAILED
 
 
-class _Reporter(Progress):
+class _Reporter(EvalProgress):
     """Prints the progress of an evaluation, and what is missing from it, on stderr."""
 
     def __init__(self, *, quiet: bool) -> None:
@@ -118,7 +114,7 @@ class _Reporter(Progress):
     def downloading(self, url: str) -> None:
         echo(f"Downloading {url}", quiet=self.quiet)
 
-    def planned(self, plans: "Sequence[Plan]") -> None:
+    def planned(self, plans: Sequence[Plan]) -> None:
         self._runs = [str(plan.request.results) for plan in plans]
         self._print_not_computed([plan.not_computed for plan in plans])
         self._print_list("unpaired", [plan.pairing.unpaired for plan in plans])
@@ -129,12 +125,12 @@ class _Reporter(Progress):
         with line.shown():
             yield lambda items: line.advance(items=items)
 
-    def print_problems(self, reports: "Sequence[Report]") -> None:
+    def print_problems(self, reports: Sequence[Report]) -> None:
         """Print the metrics that turned out to have no score, and what could not be scored."""
         self._print_not_computed([report.not_computed for report in reports])
         self._print_list("could not be scored", [report.failed for report in reports])
 
-    def _print_not_computed(self, by_run: "Sequence[Sequence[NotComputed]]") -> None:
+    def _print_not_computed(self, by_run: Sequence[Sequence[NotComputed]]) -> None:
         """Print each reason once, with the runs' names unless it concerns all of them."""
         metrics: dict[str, dict[str, None]] = {}
         runs: dict[str, dict[str, None]] = {}
@@ -149,7 +145,7 @@ class _Reporter(Progress):
             where = "" if concerns_all else f" for {', '.join(runs[reason])}"
             echo(f"Not computed{where}: {', '.join(metric_ids)}: {reason}", quiet=self.quiet)
 
-    def _print_list(self, title: str, by_run: "Sequence[Sequence[Problem]]") -> None:
+    def _print_list(self, title: str, by_run: Sequence[Sequence[Problem]]) -> None:
         for run, problems in zip(self._runs, by_run, strict=True):
             if problems:
                 where = f"{run}: " if len(self._runs) > 1 else ""
@@ -161,10 +157,7 @@ class _Reporter(Progress):
                 echo(f"  and {more:,} more, in report.json", quiet=self.quiet)
 
 
-def _print_scores(comparison: "Comparison", report_format: ReportFormat, *, as_json: bool) -> None:
-    from dptn_cli.cli.score_tables import show_comparison, show_report
-    from dptn_cli.report.formats import document, latex, markdown
-
+def _print_scores(comparison: Comparison, report_format: ReportFormat, *, as_json: bool) -> None:
     if as_json:
         print_json(document(comparison))
     elif report_format == ReportFormat.MARKDOWN:

@@ -6,7 +6,7 @@ from dptn_cli.errors import MissingDependency
 from dptn_cli.evaluate.compare import compare
 from dptn_cli.evaluate.networks import load_networks
 from dptn_cli.evaluate.plan import Request, make_plan, missing_weights, without_broken
-from dptn_cli.evaluate.progress import SILENT, Progress
+from dptn_cli.evaluate.progress import SILENT, EvalProgress
 from dptn_cli.evaluate.types import DEFAULT_OPTIONS, Comparison, EvalOptions
 from dptn_cli.io.weights import download
 from dptn_cli.metrics.weights import INSTALL
@@ -16,7 +16,7 @@ def evaluate_folders(
     requests: Sequence[Request],
     options: EvalOptions = DEFAULT_OPTIONS,
     *,
-    progress: Progress = SILENT,
+    progress: EvalProgress = SILENT,
 ) -> Comparison:
     """Evaluate results folders and compare each with the first one.
 

@@ -1,34 +1,22 @@
 """The events of an evaluation, for a caller that wants to show them."""
 
-import contextlib
-from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
-if TYPE_CHECKING:  # The command line imports this module and must start without NumPy.
-    from dptn_cli.evaluate.plan import Plan
+from dptn_cli.evaluate.plan import Plan
+from dptn_cli.types import NoProgress
 
 
-class Progress:
-    """Receives the events of an evaluation. Override the methods whose events you want to show."""
+class EvalProgress(NoProgress):
+    """Receives the events of an evaluation. Override the methods whose events you want to show.
+
+    The units of `stage` are images or pairs.
+    """
 
     def downloading(self, url: str) -> None:
         """Called before a file of weights is downloaded."""
 
-    def planned(self, plans: "Sequence[Plan]") -> None:
+    def planned(self, plans: Sequence[Plan]) -> None:
         """Called once, before the long work, with what will and what will not be computed."""
 
-    @contextlib.contextmanager
-    def stage(self, label: str, total: int) -> Iterator[Callable[[int], None]]:
-        """Enter a stage of the long work.
 
-        Args:
-            label: name of the stage.
-            total: number of images or pairs in it.
-
-        Yields:
-            A function that is called with the number of images or pairs just done.
-        """
-        yield lambda _: None
-
-
-SILENT = Progress()
+SILENT = EvalProgress()

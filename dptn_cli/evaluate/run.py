@@ -22,7 +22,7 @@ from dptn_cli.evaluate.networks import Networks
 from dptn_cli.evaluate.notes import notes
 from dptn_cli.evaluate.pixels import Rules, default_workers, read_pair, score_pairs
 from dptn_cli.evaluate.plan import Plan
-from dptn_cli.evaluate.progress import SILENT, Progress
+from dptn_cli.evaluate.progress import SILENT, EvalProgress
 from dptn_cli.evaluate.types import (
     DEFAULT_OPTIONS,
     EvalOptions,
@@ -54,7 +54,7 @@ def evaluate(
     networks: Networks,
     *,
     options: EvalOptions = DEFAULT_OPTIONS,
-    progress: Progress = SILENT,
+    progress: EvalProgress = SILENT,
 ) -> Report:
     """Compute the metrics of a plan.
 
@@ -77,7 +77,7 @@ class _Evaluation:
     plan: Plan
     networks: Networks
     options: EvalOptions
-    progress: Progress
+    progress: EvalProgress
     pairs: list[ImagePair] = field(default_factory=list)
     columns: dict[str, npt.NDArray[np.float64]] = field(default_factory=dict)
     set_scores: dict[str, float] = field(default_factory=dict)

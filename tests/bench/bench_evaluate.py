@@ -27,7 +27,7 @@ from dptn_cli.enums import Dataset
 from dptn_cli.evaluate.networks import Networks
 from dptn_cli.evaluate.pixels import default_workers
 from dptn_cli.evaluate.plan import Plan, Request, make_plan
-from dptn_cli.evaluate.progress import Progress
+from dptn_cli.evaluate.progress import EvalProgress
 from dptn_cli.evaluate.run import evaluate
 from dptn_cli.evaluate.types import EvalOptions
 from dptn_cli.metrics.protocols import Kind
@@ -82,7 +82,7 @@ def pixels_alone(plan: Plan) -> Plan:
     return replace(plan, metrics=tuple(m for m in plan.metrics if m.kind == Kind.PIXELS))
 
 
-class Held(Progress):
+class Held(EvalProgress):
     """A progress that notes the process's largest memory so far, MB."""
 
     def __init__(self) -> None:

@@ -23,7 +23,7 @@ from dptn_cli.evaluate.compare import compare
 from dptn_cli.evaluate.folders import evaluate_folders
 from dptn_cli.evaluate.networks import Networks, load_networks
 from dptn_cli.evaluate.plan import Plan, Request, make_plan, without_broken
-from dptn_cli.evaluate.progress import Progress
+from dptn_cli.evaluate.progress import EvalProgress
 from dptn_cli.evaluate.run import evaluate
 from dptn_cli.evaluate.types import EvalOptions, Report
 from dptn_cli.metrics.pairwise import score_pixels
@@ -33,7 +33,7 @@ OPTIONS = EvalOptions(batch_size=4, workers=1)
 NO_NETWORKS = Networks({}, {}, {})
 
 
-class Recorder(Progress):
+class Recorder(EvalProgress):
     """A progress that records the size of each stage and the numbers done."""
 
     def __init__(self) -> None:
@@ -415,7 +415,7 @@ def test_drop_last_is_the_published_dropping(tmp_path: Path, with_weights: Path)
 
 
 def test_folders_are_evaluated_in_one_call(tmp_path: Path, without_weights: Path) -> None:
-    class PlanRecorder(Progress):
+    class PlanRecorder(EvalProgress):
         def planned(self, plans: Sequence[Plan]) -> None:
             recorded.extend(plans)
 
@@ -439,7 +439,7 @@ def test_folders_are_evaluated_in_one_call(tmp_path: Path, without_weights: Path
 def test_missing_weights_are_downloaded_first(
     tmp_path: Path, without_weights: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class UrlRecorder(Progress):
+    class UrlRecorder(EvalProgress):
         def downloading(self, url: str) -> None:
             announced.append(url)
 
