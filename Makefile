@@ -1,27 +1,34 @@
 PYTHON ?= python3
+# Arguments for pytest: `make test ARGS=tests/cli`, `make test ARGS='-m "not slow"'`.
+ARGS ?=
 
-.PHONY: demo test clean
+.PHONY: demo test system clean
 
-# The core alone, without torch: pose transfer on the drawn figures.
+# Pose transfer on the drawn figures. The environment has the core alone, without torch.
 demo: .venv/installed
 	.venv/bin/dptn transfer --pairs examples/figures/pairs.csv --images examples/figures/images \
 		--model models/figures.onnx -o results/figures
-	@echo "The pictures are in results/figures/"
+	@echo "The images are in results/figures/"
 
-# Everything that the tests need, in an environment of its own.
-test: .venv-test/installed
+# Linters, types and tests, in an environment of their own with every optional package.
+test: system .venv-test/installed
 	.venv-test/bin/ruff check .
 	.venv-test/bin/ruff format --check .
 	.venv-test/bin/mypy
-	.venv-test/bin/python -m pytest
+	.venv-test/bin/python -m pytest $(ARGS)
+
+# The system packages for the tests. What is missing and cannot be installed ends `make` here.
+system:
+	@tests/system_packages.sh $(PYTHON) venv compiler browser
 
 .venv/installed: pyproject.toml
+	@tests/system_packages.sh $(PYTHON) venv
 	$(PYTHON) -m venv .venv
 	.venv/bin/python -m pip install --quiet --disable-pip-version-check --editable .
 	@touch $@
 
-# openpifpaf is compiled: about three minutes, with g++ (README, Detecting poses).
-.venv-test/installed: pyproject.toml
+# openpifpaf comes last: it pins an old torch, and compiles for about three minutes with g++.
+.venv-test/installed: pyproject.toml | system
 	$(PYTHON) -m venv .venv-test
 	.venv-test/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
 	.venv-test/bin/python -m pip install --quiet --disable-pip-version-check setuptools wheel

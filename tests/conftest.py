@@ -1,19 +1,48 @@
 """Models and data that many tests share."""
 
+import hashlib
+import shutil
+from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
+import onnx
+import onnx.numpy_helper
 import pytest
 import torch
 from detectors import fresh_network, save_network
+from hypothesis import HealthCheck, settings
 from seeded_weights import official_state_dict
-from support import DATA, TINY_SPEC, Folder, Golden, dptn, make_folder, tiny_generator
+from support import DATA, ROOT, TINY_SPEC, Folder, Golden, dptn, make_folder, tiny_generator
 from training import draw_data
 
 from dptn_cli.export.onnx import export
 from dptn_cli.network.checkpoint import LoadedGenerator, load_generator, save_generator
 from dptn_cli.network.config import IMAGE_SPECS
 from dptn_cli.network.generator import Generator
+
+# No clock decides whether a test passes: a busy machine is not a defect.
+settings.register_profile("dptn", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("dptn")
+
+# An exported model depends on the contents of these, and on the versions of these packages.
+EXPORT_SOURCES = (
+    "dptn_cli/__init__.py",
+    "dptn_cli/enums.py",
+    "dptn_cli/types.py",
+    "dptn_cli/export",
+    "dptn_cli/inference/model_file.py",
+    "dptn_cli/io/files.py",
+    "dptn_cli/network",
+    "tests/conftest.py",
+    "tests/data/dptn_generator_keys.json",
+    "tests/data/seeded_weights.py",
+    "tests/support.py",
+)
+EXPORT_PACKAGES = ("torch", "numpy", "onnx", "onnxscript", "onnxruntime")
+
+ExportOnce = Callable[[str, Callable[[Path], None]], Path]
 
 
 @pytest.fixture(scope="session")
@@ -43,20 +72,62 @@ def official_generator(official_checkpoint: Path) -> Generator:
     return load_generator(official_checkpoint).generator
 
 
+def export_digest() -> str:
+    """A digest of everything that an exported model depends on."""
+    digest = hashlib.sha256()
+    for package in EXPORT_PACKAGES:
+        digest.update(f"{package} {import_module(package).__version__}\n".encode())
+    for source in EXPORT_SOURCES:
+        path = ROOT / source
+        for file in sorted(path.rglob("*.py")) if path.is_dir() else [path]:
+            digest.update(f"{file.relative_to(ROOT)}\n".encode() + file.read_bytes())
+    return digest.hexdigest()[:16]
+
+
 @pytest.fixture(scope="session")
-def fashion_model(tmp_path_factory: pytest.TempPathFactory, official_checkpoint: Path) -> Path:
+def export_once(
+    pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory
+) -> ExportOnce:
+    """Export a model, or take it from an earlier test run with the same code.
+
+    Exports take most of the time that fixtures need. A fresh clone has none of them, so CI
+    exports every model.
+    """
+    assert pytestconfig.cache
+    cache = pytestconfig.cache.mkdir("exports")
+    current = cache / export_digest()
+    for outdated in set(cache.iterdir()) - {current}:
+        shutil.rmtree(outdated)
+
+    def export_model(name: str, export_to: Callable[[Path], None]) -> Path:
+        kept = current / name
+        if not (kept / f"{name}.onnx").exists():
+            export_to(kept / f"{name}.onnx")
+        # A copy, so that no test can spoil the model for later runs.
+        folder = tmp_path_factory.mktemp(name)
+        shutil.copytree(kept, folder, dirs_exist_ok=True)
+        return folder / f"{name}.onnx"
+
+    return export_model
+
+
+@pytest.fixture(scope="session")
+def fashion_model(export_once: ExportOnce, official_checkpoint: Path) -> Path:
     """The official stand-in checkpoint, exported through the command line."""
-    path = tmp_path_factory.mktemp("fashion") / "fashion.onnx"
-    result = dptn("export", official_checkpoint, "-o", path, "--dataset", "fashion")
-    assert result.exit_code == 0, result.stderr
-    return path
+
+    def export_to(path: Path) -> None:
+        result = dptn("export", official_checkpoint, "-o", path, "--dataset", "fashion")
+        assert result.exit_code == 0, result.stderr
+
+    return export_once("fashion", export_to)
 
 
 @pytest.fixture(scope="session")
-def market_model(tmp_path_factory: pytest.TempPathFactory, official_checkpoint: Path) -> Path:
-    path = tmp_path_factory.mktemp("market") / "market.onnx"
-    export(load_generator(official_checkpoint), IMAGE_SPECS["market"], path)
-    return path
+def market_model(export_once: ExportOnce, official_checkpoint: Path) -> Path:
+    def export_to(path: Path) -> None:
+        export(load_generator(official_checkpoint), IMAGE_SPECS["market"], path)
+
+    return export_once("market", export_to)
 
 
 @pytest.fixture(scope="session")
@@ -67,17 +138,23 @@ def tiny_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("tiny") / "tiny.onnx"
-    export(LoadedGenerator(tiny_generator(), TINY_SPEC, "0" * 64), TINY_SPEC, path)
-    return path
+def tiny_model(export_once: ExportOnce) -> Path:
+    def export_to(path: Path) -> None:
+        export(LoadedGenerator(tiny_generator(), TINY_SPEC, "0" * 64), TINY_SPEC, path)
+
+    return export_once("tiny", export_to)
 
 
 @pytest.fixture(scope="session")
-def other_tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The same network with other weights."""
-    path = tmp_path_factory.mktemp("other") / "tiny.onnx"
-    export(LoadedGenerator(tiny_generator(1), TINY_SPEC, "1" * 64), TINY_SPEC, path)
+def other_tiny_model(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same network with other weights: halved, which takes no second export."""
+    model = onnx.load(tiny_model)
+    for tensor in model.graph.initializer:
+        if tensor.data_type == onnx.TensorProto.FLOAT:
+            halved = onnx.numpy_helper.to_array(tensor) / 2
+            tensor.CopyFrom(onnx.numpy_helper.from_array(halved, tensor.name))
+    path = tmp_path_factory.mktemp("other-tiny") / "tiny.onnx"
+    onnx.save(model, path)
     return path
 
 

@@ -1,33 +1,46 @@
-"""Every command has help and stands in the README; exit codes are what is promised."""
+"""Every command has help and is documented; exit codes are what is promised."""
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
-from support import dptn
+from support import ROOT, dptn
 
 from dptn_cli.cli import app
 from dptn_cli.errors import ExitCode, InputError
 from dptn_cli.transfer.plan import Request
 
-README = (Path(__file__).parents[2] / "README.md").read_text()
-COMMANDS = sorted(
-    c.callback.__name__.replace("_", "-") for c in app.registered_commands if c.callback
-)
+PAGES = [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]
+DOCUMENTATION = "\n".join(page.read_text() for page in PAGES)
+
+
+def commands(command: Any, name: str = "") -> Iterator[tuple[str, Any]]:
+    """Every command with its words, as in `prepare own`."""
+    if not hasattr(command, "list_commands"):
+        yield name, command
+        return
+    context = command.make_context("dptn", [], resilient_parsing=True)
+    for word in command.list_commands(context):
+        yield from commands(command.get_command(context, word), f"{name} {word}".strip())
+
+
+COMMANDS = dict(commands(typer.main.get_command(app)))
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_every_command_has_help_and_is_in_the_readme(name: str) -> None:
-    result = dptn(name, "--help")
+def test_every_command_has_help_and_is_documented(name: str) -> None:
+    result = dptn(*name.split(), "--help")
     assert result.exit_code == 0
     assert name == "doctor" or "--out" in result.stdout
-    assert f"dptn {name}" in README
+    assert f"dptn {name}" in DOCUMENTATION
 
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_help_has_no_brackets_which_rich_would_take_for_markup(name: str) -> None:
-    command = typer.main.get_command(app).commands[name]  # type: ignore[attr-defined]
-    assert [p.name for p in command.params if "[" in (getattr(p, "help", None) or "")] == []
+    params = COMMANDS[name].params
+    assert [p.name for p in params if "[" in (getattr(p, "help", None) or "")] == []
 
 
 def test_exit_codes_are_fixed() -> None:
@@ -41,9 +54,19 @@ def test_an_unknown_option_is_wrong_use() -> None:
     assert dptn("no-such-command").exit_code == 2
 
 
-def test_parameters_are_named_alike_everywhere() -> None:
-    for name in set(COMMANDS) - {"doctor"}:  # which writes nothing
-        assert "-o" in dptn(name, "--help").stdout
+def test_options_are_named_alike_everywhere() -> None:
+    """A name stands for one option: the same other names, a flag or not, repeatable or not."""
+    options: dict[str, dict[object, set[str]]] = {}
+    for command, parsed in COMMANDS.items():
+        for option in (p for p in parsed.params if p.param_type_name == "option"):
+            names = sorted([*option.opts, *option.secondary_opts])
+            for name in names:
+                variants = options.setdefault(name, {})
+                variants.setdefault((*names, option.is_flag, option.multiple), set()).add(command)
+    assert {name: variants for name, variants in options.items() if len(variants) > 1} == {}
+    for name in ("-o", "--out", "-q", "--quiet"):
+        (users,) = options[name].values()
+        assert users == set(COMMANDS) - {"doctor"}, name  # which writes nothing and is short
 
 
 def test_a_defect_is_no_partial_failure(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -71,7 +94,7 @@ def test_a_defect_is_no_partial_failure(monkeypatch: pytest.MonkeyPatch) -> None
 )
 def test_a_name_that_no_file_system_takes_is_no_defect(arguments: str, tmp_path: Path) -> None:
     (tmp_path / "1.png").touch()
-    model = Path(__file__).parents[2] / "models" / "figures.onnx"
+    model = ROOT / "models" / "figures.onnx"
     more = ["--model", model] if arguments.startswith("transfer") else []
     words = arguments.replace(" . ", f" {tmp_path} ").format(tmp_path / ("x" * 256)).split()
     result = dptn(*words, *more)
@@ -114,7 +137,7 @@ def test_an_option_takes_what_the_shell_puts_after_it(
         raise InputError("far enough")
 
     monkeypatch.setattr("dptn_cli.transfer.plan.make_job", look)
-    model = Path(__file__).parents[2] / "models" / "figures.onnx"
+    model = ROOT / "models" / "figures.onnx"
     assert dptn("transfer", "--model", model, *order.split()).exit_code == 2
     (given,) = seen
     assert [[path.name for path in paths] for paths in given] == [

@@ -1,5 +1,8 @@
 import json
 import os
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -111,13 +114,32 @@ def test_what_a_killed_run_was_writing_is_removed(tmp_path: Path) -> None:
         assert os.listdir(tmp_path / "sub") == ["mine.png"]
 
 
-def test_a_line_that_cannot_be_written_makes_the_item_failed(tmp_path: Path) -> None:
-    """A full disk, as /dev/full gives it: the next run will not know of the image."""
+@contextmanager
+def file_size_limit(size: int) -> Iterator[None]:
+    """Let no file of this process grow beyond a size: what a full disk does to the manifest."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@pytest.mark.parametrize(
+    ("room", "reason"),
+    [(0, "File too large"), (20, "the disk is full")],
+    ids=["none", "half a line"],
+)
+def test_a_line_that_cannot_be_written_makes_the_item_failed(
+    tmp_path: Path, room: int, reason: str
+) -> None:
+    """The next run will not know of the image. What fits of its line is dropped again."""
     with Manifest(tmp_path, "m") as manifest:
         manifest.append(outcome())
-        manifest._file.close()
-        manifest._file = open("/dev/full", "ab", buffering=0)  # noqa: SIM115
-        manifest._truncate = lambda: None  # type: ignore[method-assign]
-        ended = manifest.append(outcome("b.png"))
-    assert ended.status is Status.FAILED
-    assert "the manifest cannot be written: No space left" in ended.reason
+        with file_size_limit((tmp_path / "manifest.jsonl").stat().st_size + room):
+            failed = manifest.append(outcome("b.png"))
+        manifest.append(outcome("c.png"))
+    assert failed.status is Status.FAILED
+    assert failed.reason == f"the manifest cannot be written: {reason}"
+    assert [entry["output"] for entry in read_manifest(tmp_path)] == ["a.png", "c.png"]
+    assert (tmp_path / "manifest.jsonl").read_bytes().count(b"\n") == 2
