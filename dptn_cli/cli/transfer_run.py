@@ -82,7 +82,7 @@ def transfer_here(job: "Job", how: RunOptions, show: Reporter) -> ExitCode:
 
 
 def transfer_on_ray(job: "Job", how: RunOptions, address: str, show: Reporter) -> ExitCode:
-    """Run a job on the actors of a cluster; see `dptn_cli.ray_pool`."""
+    """Run a job on the actors of a cluster; see `dptn_cli.distributed.ray_pool`."""
     from dptn_cli.inference.batch_size import USUAL
     from dptn_cli.transfer.manifest import Manifest
 
@@ -95,7 +95,7 @@ def transfer_on_ray(job: "Job", how: RunOptions, address: str, show: Reporter) -
         Manifest(job.out, job.model.sha256) as manifest,  # first: two jobs must not meet
         RayPool(job, address, how.provider, overwrite=how.overwrite) as pool,
     ):
-        count, planned = pool.ready, len(pool.workers)
+        count, planned = pool.ready_count, len(pool.workers)
         of_all = f"{count}" if count == planned else f"{count} of {planned}"
         echo(f"{of_all} actors on Ray, {pool.provider}.", quiet=show.silent)
         if pool.problem:
@@ -107,8 +107,8 @@ def transfer_on_ray(job: "Job", how: RunOptions, address: str, show: Reporter) -
 def transfer_on_devices(
     job: "Job", how: RunOptions, devices: Sequence[int], show: Reporter
 ) -> ExitCode:
-    """Run a job in a process for each device; see `dptn_cli.device_pool`."""
-    from dptn_cli.distributed.process_pool import DevicePool
+    """Run a job in a process for each device; see `dptn_cli.distributed.process_pool`."""
+    from dptn_cli.distributed.process_pool import ProcessPool
     from dptn_cli.inference.batch_size import USUAL
     from dptn_cli.transfer.manifest import Manifest
 
@@ -117,7 +117,7 @@ def transfer_on_devices(
     provider = Provider.CUDA if how.provider is Provider.AUTO else how.provider
     with (
         Manifest(job.out, job.model.sha256) as manifest,  # first: two jobs must not meet
-        DevicePool(job, devices, provider, overwrite=how.overwrite) as pool,
+        ProcessPool(job, devices, provider, overwrite=how.overwrite) as pool,
     ):
         echo(f"{len(devices)} processes, {pool.provider}.", quiet=show.silent)
         engine = _Engine(pool.run, pool.provider, how.batch_size or USUAL)
