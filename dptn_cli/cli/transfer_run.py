@@ -83,7 +83,7 @@ def transfer_here(job: "Job", how: RunOptions, show: Reporter) -> ExitCode:
 
 def transfer_on_ray(job: "Job", how: RunOptions, address: str, show: Reporter) -> ExitCode:
     """Run a job on the actors of a cluster; see `dptn_cli.distributed.ray_pool`."""
-    from dptn_cli.inference.batch_size import USUAL
+    from dptn_cli.inference.batch_size import DEFAULT_BATCH_SIZE
     from dptn_cli.transfer.manifest import Manifest
 
     try:
@@ -100,7 +100,7 @@ def transfer_on_ray(job: "Job", how: RunOptions, address: str, show: Reporter) -
         echo(f"{of_all} actors on Ray, {pool.provider}.", quiet=show.silent)
         if pool.problem:
             echo(f"Not every actor can work: {pool.problem}", quiet=show.silent)
-        engine = _Engine(pool.run, pool.provider, how.batch_size or USUAL)
+        engine = _Engine(pool.run, pool.provider, how.batch_size or DEFAULT_BATCH_SIZE)
         return _make_all(job, engine, manifest, how=how, show=show)
 
 
@@ -109,7 +109,7 @@ def transfer_on_devices(
 ) -> ExitCode:
     """Run a job in a process for each device; see `dptn_cli.distributed.process_pool`."""
     from dptn_cli.distributed.process_pool import ProcessPool
-    from dptn_cli.inference.batch_size import USUAL
+    from dptn_cli.inference.batch_size import DEFAULT_BATCH_SIZE
     from dptn_cli.transfer.manifest import Manifest
 
     make_folder(job.out)
@@ -120,7 +120,7 @@ def transfer_on_devices(
         ProcessPool(job, devices, provider, overwrite=how.overwrite) as pool,
     ):
         echo(f"{len(devices)} processes, {pool.provider}.", quiet=show.silent)
-        engine = _Engine(pool.run, pool.provider, how.batch_size or USUAL)
+        engine = _Engine(pool.run, pool.provider, how.batch_size or DEFAULT_BATCH_SIZE)
         return _make_all(job, engine, manifest, how=how, show=show)
 
 
