@@ -1,6 +1,7 @@
-"""What `dptn bench` measures: the parts alone, then all of them together, in one run.
+"""`dptn bench`: measure inference, decoding and encoding alone, then the whole pipeline.
 
-The numbers come from the code that does the work: `Session.run` and `pipeline.run`.
+All rates come from the code that does the work in a transfer: `Session.run`, `io.images` and
+`transfer.pipeline.run`.
 """
 
 import sys
@@ -10,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +19,7 @@ from PIL import Image
 
 from dptn_cli.enums import Status
 from dptn_cli.errors import InputError
-from dptn_cli.inference.session import Session
+from dptn_cli.inference.session import Session, available_cores
 from dptn_cli.inference.throughput import (
     decoding_rate,
     encoding_rate,
@@ -28,23 +30,24 @@ from dptn_cli.io.images import read_image
 from dptn_cli.transfer.manifest import Manifest
 from dptn_cli.transfer.pipeline import run
 from dptn_cli.transfer.plan import Request, make_job
+from dptn_cli.transfer.run_json import package_versions
 from dptn_cli.transfer.settings import Settings, StageSeconds
 from dptn_cli.types import JOINTS, Batch, ImageSpec, Job
 
-SHAPES = ((1, 1), (8, 8), (1, 8), (1, 32))
-ROUNDS = 3
-MAX_FILES = 16  # decoded and encoded again and again
-DRAWN = 16
+BATCH_SHAPES = ((1, 1), (8, 8), (1, 8), (1, 32))  # (sources, targets)
+ROUNDS = 3  # odd, so that there is a median round
+MAX_SOURCES = 16  # images that are decoded and encoded repeatedly
+EXAMPLE_IMAGES = 16
 
 
 @dataclass(frozen=True)
-class Effort:
-    """How the pipeline is run, and how long each part is measured.
+class BenchOptions:
+    """How the pipeline runs, and how long each part is measured.
 
     Attributes:
-        batch_size: most targets in one inference.
-        workers: threads that decode and encode.
-        seconds: for each measurement.
+        batch_size: maximum number of targets in one inference.
+        workers: number of threads that decode and encode.
+        seconds: minimum duration of each measurement.
     """
 
     batch_size: int
@@ -53,99 +56,116 @@ class Effort:
 
 
 @dataclass(frozen=True)
-class WholeRun:
-    """The pipeline beside the bare session on the same batches, in alternating rounds.
+class PipelineResult:
+    """The pipeline compared with the bare session on the same batches, in alternating rounds.
+
+    Rates are in images per second. All but `images` are those of the round with the median ratio.
 
     Attributes:
-        images: in each round.
-        bare: images a second of the session alone.
-        pipeline: of the whole pipeline.
-        ratio: pipeline to bare, median of the rounds; the other numbers are of that round.
-        waiting: see `StageSeconds.waiting`.
+        images: number of images in each round.
+        session_rate: rate of the session alone.
+        pipeline_rate: rate of the whole pipeline.
+        ratio: `pipeline_rate` divided by `session_rate`.
+        waiting: share of the time, 0 to 1, in which the threads of a stage were idle, by the name
+            of the stage; see `StageSeconds.waiting`.
     """
 
     images: int
-    bare: float
-    pipeline: float
+    session_rate: float
+    pipeline_rate: float
     ratio: float
     waiting: dict[str, float]
 
 
 @dataclass(frozen=True)
-class Bench:
-    """All that was measured; rates in images a second.
+class BenchResult:
+    """All measurements of one model. Rates are in images per second.
 
     Attributes:
-        session: of the bare session, by (sources, targets) of a batch.
-        decoding: of one thread.
-        encoding: of one thread.
-        whole: the pipeline.
-        peak_memory_mb: of the process, so far.
+        session_rates: rate of the session alone, by the batch's (sources, targets).
+        decoding_rate: rate of one decoding thread.
+        encoding_rate: rate of one encoding thread.
+        pipeline: the whole pipeline.
+        peak_memory_mb: maximum memory of the process so far, MB; NaN if unknown.
     """
 
-    session: dict[tuple[int, int], float]
-    decoding: float
-    encoding: float
-    whole: WholeRun
+    session_rates: dict[tuple[int, int], float]
+    decoding_rate: float
+    encoding_rate: float
+    pipeline: PipelineResult
     peak_memory_mb: float
 
 
-def measure(
-    session: Session, request: Request, effort: Effort, tell: Callable[[str], None]
-) -> Bench:
-    """Measure one model on one list of pairs.
+def run_bench(
+    session: Session,
+    request: Request | None,
+    options: BenchOptions,
+    report_step: Callable[[str], None],
+) -> BenchResult:
+    """Measure a model on a pair list. Results go to a temporary folder, which is removed.
 
     Args:
-        session: of the model.
-        request: the pairs; results go to its folder, which must exist.
-        effort: how.
-        tell: is told what is being measured.
+        session: a session of the model.
+        request: the pairs and where their images and poses are; its `out` is ignored. None
+            generates a list of random images.
+        options: how the pipeline runs, and how long to measure.
+        report_step: called with the name of each measurement before it starts.
 
     Raises:
-        InputError: the pairs cannot be used.
+        InputError: the pair list cannot be used, or an image or a pose is missing.
         ModelError: an inference failed.
     """
-    spec = session.model.spec
-    job = make_job(request, session.model)
-    _check_complete(job, request)
-    files = list(dict.fromkeys(item.source_path for item in islice(job.items(), MAX_FILES)))
-    for file in files:
-        read_image(file)
-    rates = {}
-    for shape in SHAPES:
-        tell("session, {}x{}".format(*shape))
-        batches = [example_batch(spec, *shape)] * session.streams
-        rates[shape] = inference_rate(session.run, batches, session.streams, effort.seconds)
-    tell("decoding and encoding")
-    decoding = decoding_rate(files, spec, effort.seconds / 4)
-    encoding = encoding_rate(files, spec, effort.seconds / 4)
-    # Whole batches for every lane, and no more of them than the time allows.
-    fewest = effort.batch_size * session.streams * 2
-    enough = max(fewest, int(rates[8, 8] * effort.seconds))
-    job = replace(job, planned=min(job.planned, enough))
-    tell(f"pipeline, {job.planned} images")
-    whole = _whole_run(session, job, effort)
-    return Bench(rates, decoding, encoding, whole, peak_memory_mb())
+    with tempfile.TemporaryDirectory(prefix="dptn-bench-") as name:
+        folder = Path(name)
+        out = folder / "results"
+        out.mkdir()
+        request = request or Request(out, write_example_pairs(folder, session.model.spec))
+        job = make_job(replace(request, out=out), session.model)
+        _check_complete(job, request)
+        return _measure(session, job, options, report_step)
 
 
 def _check_complete(job: Job, request: Request) -> None:
-    """What `dptn transfer` detects or lets fail alone would leave nothing to compare here."""
+    """Check that no item would fail or need detection, which would distort the comparison."""
     if job.missing_sources:
         raise InputError(
-            f"{request.pairs}: {len(job.missing_sources):,} source images are missing, "
-            f"{job.missing_sources[0]} for instance: put them there, or name their folder by "
-            "--images"
+            f"{request.pairs}: {len(job.missing_sources):,} source images are missing, for "
+            f"instance {job.missing_sources[0]}: add them, or name their folder with --images"
         )
     if job.missing_pose:
         raise InputError(
-            f"{request.pairs}: {len(job.missing_pose):,} images have no keypoints, "
-            f"{next(iter(job.missing_pose))} for instance: give --keypoints; "
-            "dptn detect-poses makes such a file"
+            f"{request.pairs}: {len(job.missing_pose):,} images have no keypoints, for instance "
+            f"{next(iter(job.missing_pose))}: pass --keypoints; "
+            "`dptn detect-poses` writes such a file"
         )
 
 
-class _Recorder:
-    """A session that remembers its batches."""
+def _measure(
+    session: Session, job: Job, options: BenchOptions, report_step: Callable[[str], None]
+) -> BenchResult:
+    spec, seconds = session.model.spec, options.seconds
+    sources = list(dict.fromkeys(item.source_path for item in islice(job.items(), MAX_SOURCES)))
+    for path in sources:
+        read_image(path)  # A file that is not an image stops the bench before it measures.
+    session_rates = {}
+    for shape in BATCH_SHAPES:
+        report_step("session, {}x{}".format(*shape))
+        batches = [example_batch(spec, *shape)] * session.streams
+        session_rates[shape] = inference_rate(session.run, batches, session.streams, seconds)
+    report_step("decoding and encoding")
+    decoding = decoding_rate(sources, spec, seconds / 4)
+    encoding = encoding_rate(sources, spec, seconds / 4)
+    # As many images as fit into the time, but at least two full batches for every stream.
+    min_images = options.batch_size * session.streams * 2
+    max_images = max(min_images, int(session_rates[8, 8] * seconds))
+    job = replace(job, planned=min(job.planned, max_images))
+    report_step(f"pipeline, {job.planned} images")
+    pipeline = _measure_pipeline(session, job, options)
+    return BenchResult(session_rates, decoding, encoding, pipeline, peak_memory_mb())
+
+
+class _RecordingSession:
+    """A session that keeps the batches it was given."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
@@ -156,28 +176,28 @@ class _Recorder:
         return self._session.run(batch)
 
 
-def _whole_run(session: Session, job: Job, effort: Effort) -> WholeRun:
-    recorder = _Recorder(session)
-    _pipeline(recorder, job, effort, session.streams)  # warms up
+def _measure_pipeline(session: Session, job: Job, options: BenchOptions) -> PipelineResult:
+    recording = _RecordingSession(session)
+    _run_pipeline(recording, job, options, session.streams)  # also warms up
     rounds = []
     for _ in range(ROUNDS):
-        bare = inference_rate(session.run, recorder.batches, session.streams, seconds=0)
-        elapsed_s, stages = _pipeline(session, job, effort, session.streams)
-        rounds.append((bare, elapsed_s, stages))
-    # Of the round of the median ratio; the least bare rate times seconds is the best ratio.
-    bare, elapsed_s, stages = sorted(rounds, key=lambda one: one[0] * one[1])[ROUNDS // 2]
-    pipeline = job.planned / elapsed_s
-    waiting = stages.idle_shares(elapsed_s, streams=session.streams, workers=effort.workers)
-    return WholeRun(job.planned, bare, pipeline, pipeline / bare, waiting)
+        session_rate = inference_rate(session.run, recording.batches, session.streams, seconds=0)
+        elapsed_s, stages = _run_pipeline(session, job, options, session.streams)
+        pipeline_rate = job.planned / elapsed_s
+        waiting = stages.idle_shares(elapsed_s, streams=session.streams, workers=options.workers)
+        ratio = pipeline_rate / session_rate
+        rounds.append(PipelineResult(job.planned, session_rate, pipeline_rate, ratio, waiting))
+    return sorted(rounds, key=lambda result: result.ratio)[ROUNDS // 2]
 
 
-def _pipeline(
-    session: Session | _Recorder, job: Job, effort: Effort, streams: int
+def _run_pipeline(
+    session: Session | _RecordingSession, job: Job, options: BenchOptions, streams: int
 ) -> tuple[float, StageSeconds]:
+    """Run the first `job.planned` items; return the seconds of the run and of its stages."""
     stages = StageSeconds()
     items = job.items
     job = replace(job, items=lambda: islice(items(), job.planned))
-    settings = Settings(batch_size=effort.batch_size, streams=streams, workers=effort.workers)
+    settings = Settings(batch_size=options.batch_size, streams=streams, workers=options.workers)
     started_s = time.perf_counter()
     with Manifest(job.out, job.model.sha256) as manifest:
         for outcome in run(job, session, settings, stages):
@@ -186,15 +206,48 @@ def _pipeline(
     return time.perf_counter() - started_s, stages
 
 
-def draw_pairs(folder: Path, spec: ImageSpec, seed: int = 0) -> Path:
-    """Make a pair list with images and poses of random blots, for want of others.
+def json_document(session: Session, options: BenchOptions, result: BenchResult) -> dict[str, Any]:
+    """Return the measurements and what they depend on, as `dptn bench --json` prints them."""
+    model, pipeline = session.model, result.pipeline
+    return {
+        "model": str(model.path),
+        "model_sha256": model.sha256,
+        "dataset": model.spec.dataset,
+        "precision": model.precision,
+        "target": model.runtime,
+        "provider": session.provider,
+        "cores": available_cores(),
+        "lanes": session.streams,
+        "workers": options.workers,
+        "batch_size": options.batch_size,
+        "session_per_second": {
+            f"{sources}x{targets}": round(rate, 3)
+            for (sources, targets), rate in result.session_rates.items()
+        },
+        "decoding_per_second": round(result.decoding_rate, 1),
+        "encoding_per_second": round(result.encoding_rate, 1),
+        "pipeline": {
+            "pictures": pipeline.images,
+            "bare_session_per_second": round(pipeline.session_rate, 3),
+            "per_second": round(pipeline.pipeline_rate, 3),
+            "ratio": round(pipeline.ratio, 4),
+            "waiting": {stage: round(share, 4) for stage, share in pipeline.waiting.items()},
+        },
+        "peak_memory_mb": round(result.peak_memory_mb, 1),
+        "versions": package_versions(),
+    }
+
+
+def write_example_pairs(folder: Path, spec: ImageSpec, seed: int = 0) -> Path:
+    """Write random images, random poses and a pair list into a folder.
 
     Returns:
-        The list; every ordered pair of `DRAWN` images, those of one source not together.
+        The pair list: every ordered pair of `EXAMPLE_IMAGES` images. Consecutive pairs have
+        different sources, as in most lists.
     """
     random = np.random.default_rng(seed)
     height, width = spec.image_size
-    names = [f"{index:02}.jpg" for index in range(DRAWN)]
+    names = [f"{index:02}.jpg" for index in range(EXAMPLE_IMAGES)]
     lines = ["name:keypoints_y:keypoints_x"]
     for name in names:
         coarse = Image.fromarray(random.integers(0, 256, (12, 8, 3), dtype=np.uint8))
@@ -204,31 +257,20 @@ def draw_pairs(folder: Path, spec: ImageSpec, seed: int = 0) -> Path:
     (folder / "keypoints.csv").write_text("\n".join(lines) + "\n")
     pairs = folder / "pairs.csv"
     rows = [
-        f"{name},{names[(index + step) % DRAWN]}"
-        for step in range(1, DRAWN)
+        f"{name},{names[(index + step) % EXAMPLE_IMAGES]}"
+        for step in range(1, EXAMPLE_IMAGES)
         for index, name in enumerate(names)
     ]
     pairs.write_text("\n".join(["from,to", *rows]) + "\n")
     return pairs
 
 
-def measure_drawn(
-    session: Session, request: Request | None, effort: Effort, tell: Callable[[str], None]
-) -> Bench:
-    """`measure` in a temporary folder, on a pair list or, without one, on drawn images."""
-    with tempfile.TemporaryDirectory(prefix="dptn-bench-") as name:
-        folder = Path(name)
-        out = folder / "results"
-        out.mkdir()
-        request = request or Request(out, draw_pairs(folder, session.model.spec))
-        return measure(session, replace(request, out=out), effort, tell)
-
-
 def peak_memory_mb() -> float:
-    """Most memory that this process has held, MB; NaN where the system does not tell."""
+    """Return the maximum memory this process has used, MB; NaN if the system does not report it."""
     try:
         import resource
     except ImportError:  # Windows
         return float("nan")
-    largest = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return largest / (1e6 if sys.platform == "darwin" else 1e6 / 1024)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    # macOS reports bytes, Linux KiB.
+    return peak / (1e6 if sys.platform == "darwin" else 1e6 / 1024)

@@ -1,14 +1,12 @@
 """Opening a run of a job: in this process, in one process for each GPU, or on a Ray cluster."""
 
-import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 
 from dptn_cli.enums import Provider
 from dptn_cli.errors import MissingDependency
-from dptn_cli.inference.batch_size import USUAL as DEFAULT_BATCH_SIZE
-from dptn_cli.inference.batch_size import best_batch_size
+from dptn_cli.inference.batch_size import DEFAULT_BATCH_SIZE, best_batch_size
 from dptn_cli.inference.session import Session
 from dptn_cli.io.files import make_folder
 from dptn_cli.transfer import pipeline
@@ -40,7 +38,7 @@ def open_run(
         ModelError: the model cannot be loaded, or the provider named is unavailable.
         MissingDependency: Ray is asked for and is not installed.
     """
-    workers = options.workers or default_workers(os.cpu_count() or 1, remote=job.remote)
+    workers = options.workers or default_workers(remote=job.remote)
     open_executor = _ray_executor if options.ray_address else _process_executor
     if not options.ray_address and not options.devices:
         # Opened before the results folder is created: a model that cannot run leaves nothing.
@@ -84,7 +82,7 @@ def _ray_executor(
         raise MissingDependency("--ray", "ray", "pip install 'dptn-cli[ray]'") from error
     assert options.ray_address is not None
     with RayPool(job, options.ray_address, options.provider, overwrite=options.overwrite) as pool:
-        ready, planned = pool.ready, len(pool.workers)
+        ready, planned = pool.ready_count, len(pool.workers)
         count = f"{ready}" if ready == planned else f"{ready} of {planned}"
         notify(f"{count} actors on Ray, {pool.provider}.")
         if pool.problem:
@@ -96,10 +94,10 @@ def _ray_executor(
 def _process_executor(
     job: Job, options: RunOptions, notify: Callable[[str], None]
 ) -> Iterator[Executor]:
-    from dptn_cli.distributed.process_pool import DevicePool
+    from dptn_cli.distributed.process_pool import ProcessPool
 
     # Devices are GPUs, so falling back to the CPU would not be what was asked for.
     provider = Provider.CUDA if options.provider is Provider.AUTO else options.provider
-    with DevicePool(job, options.devices, provider, overwrite=options.overwrite) as pool:
+    with ProcessPool(job, options.devices, provider, overwrite=options.overwrite) as pool:
         notify(f"{len(options.devices)} processes, {pool.provider}.")
         yield Executor(pool.run, pool.provider, options.batch_size or DEFAULT_BATCH_SIZE)

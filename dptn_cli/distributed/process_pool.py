@@ -1,8 +1,8 @@
-"""The same job on several GPUs of one machine: a process for each, one manifest.
+"""One job on several GPUs of one machine: a process for each GPU, one manifest.
 
-The parent plans, gives out chunks of items and keeps the manifest; images never pass between
-processes. Each process has a session on its device and makes chunks from reading to writing. A
-process that dies costs its chunks another attempt in one that lives.
+The parent plans, sends chunks of items to the processes and writes the manifest. Each process
+opens a session on its device, reads the images of its chunks and writes the results: images
+never pass between processes. If a process dies, its chunks are retried on the others.
 """
 
 import multiprocessing
@@ -16,7 +16,15 @@ from multiprocessing.connection import Connection, wait
 from threading import Lock
 from typing import Any, cast
 
-from dptn_cli.distributed.scheduler import POLL_S, WAITING, ChunkDone, Scheduler, Worker, WorkerLost
+from dptn_cli.distributed.scheduler import (
+    POLL_S,
+    QUEUED_CHUNKS,
+    ChunkDone,
+    Ready,
+    Scheduler,
+    Worker,
+    WorkerLost,
+)
 from dptn_cli.enums import Provider
 from dptn_cli.errors import DptnError, ExitCode, InputError
 from dptn_cli.inference.session import Session, available_cores
@@ -24,23 +32,23 @@ from dptn_cli.signals import ignore_interrupts
 from dptn_cli.transfer.manifest import done_lookup
 from dptn_cli.transfer.pipeline import ChunkMaker
 from dptn_cli.transfer.settings import REMOTE_WORKERS, Settings, StageSeconds
-from dptn_cli.types import Item, Job, Outcome
+from dptn_cli.types import Failure, Item, Job, Outcome
 
-MAX_ATTEMPTS = 2  # at a chunk whose process died
-BESIDE_INFERENCE = 2  # chunks being read or written while a process's lanes infer
-END_S = 10.0
+MAX_ATTEMPTS = 2  # times that a chunk is tried if its process dies
+IO_CHUNKS = 2  # chunks that a process reads or writes while its session is busy
+JOIN_TIMEOUT_S = 10.0
 
 
 @dataclass(frozen=True)
-class Work:
-    """What a process is given once.
+class WorkerSetup:
+    """What a process needs before its first chunk.
 
     Attributes:
-        job: without its items.
-        provider: of its session.
-        overwrite: make everything anew.
-        threads: CPU cores to use.
-        device: which GPU; without meaning on the CPU.
+        job: the job, without its items.
+        provider: where the process's session runs.
+        overwrite: whether images that exist are generated again.
+        threads: number of CPU cores to use.
+        device: number of the GPU, from 0; ignored on the CPU.
     """
 
     job: Job
@@ -50,26 +58,27 @@ class Work:
     device: int
 
 
-class _Process(Worker):
-    """The parent's side of a process: how to reach it, and what it was given."""
+class _ProcessWorker(Worker):
+    """The parent's side of a process."""
 
     def __init__(self, device: int, process: Any, connection: Connection) -> None:
         super().__init__()
         self.device, self.process, self.connection = device, process, connection
 
 
-class DevicePool:
-    """A process for each device, ready to make the chunks of one job.
+class ProcessPool:
+    """One process for each device, all ready to run chunks of one job.
 
     Args:
-        job: as `transfer.plan.make_job` checked it.
-        devices: numbers of GPUs. With the provider `cpu` they are only so many processes, which
-            share the cores.
-        provider: of the sessions.
-        overwrite: make everything anew.
+        job: a checked job, from `transfer.plan.make_job`.
+        devices: numbers of the GPUs, from 0. With the provider `cpu` only their count matters:
+            that many processes share the CPU's cores.
+        provider: where the sessions run.
+        overwrite: whether images that exist are generated again.
 
     Attributes:
-        provider: where they really run.
+        workers: one for each device, in the same order.
+        provider: where the sessions really run.
 
     Raises:
         InputError: no session could be opened on one of the devices.
@@ -78,19 +87,21 @@ class DevicePool:
     def __init__(
         self, job: Job, devices: Sequence[int], provider: Provider, *, overwrite: bool
     ) -> None:
-        self._job, self._number = job, 0
+        self._job, self._last_ticket = job, 0
+        self.provider = ""
+        self.workers: list[_ProcessWorker] = []
         threads = max(1, available_cores() // len(devices))
-        self.workers: list[_Process] = []
         try:
             for device in devices:
-                work = Work(job.without_items(), provider, overwrite, threads, device)
-                self.workers.append(_started(work))
-            self.provider = [_greeting(worker) for worker in self.workers][0]
+                setup = WorkerSetup(job.without_items(), provider, overwrite, threads, device)
+                self.workers.append(_start_process(setup))
+            for worker in self.workers:
+                self.provider = _wait_until_ready(worker)
         except BaseException:
             self.close()
             raise
 
-    def __enter__(self) -> "DevicePool":
+    def __enter__(self) -> "ProcessPool":
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -99,92 +110,102 @@ class DevicePool:
     def close(self) -> None:
         """End the processes."""
         for worker in self.workers:
-            worker.connection.close()  # A process ends when nobody is left to ask it.
+            worker.connection.close()  # ends the loop of `_run_worker`
         for worker in self.workers:
-            worker.process.join(END_S)
+            worker.process.join(JOIN_TIMEOUT_S)
             if worker.process.is_alive():
                 worker.process.kill()
                 worker.process.join()
 
     def run(self, settings: Settings, stages: StageSeconds) -> Iterator[Outcome]:
-        """Make every image of the job; see `Dispatch.run`."""
-        yield from Scheduler(self._job, self, most_attempts=MAX_ATTEMPTS).run(settings, stages)
+        """Generate every image of the job; see `Scheduler.run`."""
+        yield from Scheduler(self._job, self, max_attempts=MAX_ATTEMPTS).run(settings, stages)
 
     @property
     def is_lost(self) -> bool:
-        """Whether no process is left."""
-        return not any(worker.most for worker in self.workers)
+        """Whether every process is dead."""
+        return not any(worker.capacity for worker in self.workers)
 
-    def give(self, worker: Worker, items: list[Item]) -> int:
-        """Send a chunk to a process."""
-        self._number += 1
-        with suppress(OSError):  # It has died, which waiting for its answer will show.
-            cast(_Process, worker).connection.send((self._number, items))
-        return self._number
+    def submit(self, worker: Worker, items: list[Item]) -> int:
+        """Send a chunk to a process; return its ticket."""
+        self._last_ticket += 1
+        with suppress(OSError):  # The process is dead; `poll` will report it.
+            cast(_ProcessWorker, worker).connection.send((self._last_ticket, items))
+        return self._last_ticket
 
-    def news(self) -> Iterator[ChunkDone | WorkerLost]:
-        """Wait for processes to answer, or to die."""
-        busy = {worker.connection: worker for worker in self.workers if worker.given}
+    def poll(self) -> Iterator[ChunkDone | WorkerLost]:
+        """Wait up to `POLL_S` for processes to finish a chunk or to die."""
+        busy = {worker.connection: worker for worker in self.workers if worker.pending}
         for connection in wait(list(busy), POLL_S):
             worker = busy[cast(Connection, connection)]
             try:
-                number, outcomes, spent = worker.connection.recv()
+                ticket, outcomes, stages = worker.connection.recv()
             except (EOFError, OSError):
-                worker.most = 0
-                worker.process.join(END_S)
-                code = worker.process.exitcode
-                yield WorkerLost(worker, f"the process of device {worker.device}, exit code {code}")
+                worker.capacity = 0
+                worker.process.join(JOIN_TIMEOUT_S)
+                yield WorkerLost(
+                    worker,
+                    f"the process on device {worker.device} exited with code "
+                    f"{worker.process.exitcode}",
+                )
             else:
-                yield ChunkDone(worker, number, outcomes, spent)
+                yield ChunkDone(worker, ticket, outcomes, stages)
 
 
-def _started(work: Work) -> _Process:
-    # Not forked: CUDA does not survive that.
+def _start_process(setup: WorkerSetup) -> _ProcessWorker:
+    # Spawned, because a CUDA context does not survive a fork.
     context = multiprocessing.get_context("spawn")
-    here, there = context.Pipe()
-    process = context.Process(target=_serve, args=(there, work), daemon=True)
+    parent_end, child_end = context.Pipe()
+    process = context.Process(target=_run_worker, args=(child_end, setup), daemon=True)
     process.start()
-    there.close()  # Else a process that dies would not be noticed.
-    return _Process(work.device, process, here)
+    # While the parent holds the child's end open, it gets no EOF when the process dies.
+    child_end.close()
+    return _ProcessWorker(setup.device, process, parent_end)
 
 
-def _greeting(worker: _Process) -> str:
+def _wait_until_ready(worker: _ProcessWorker) -> str:
+    """Wait until a process has opened its session; return the provider that it runs on."""
     try:
-        provider, problem, worker.most = worker.connection.recv()
+        answer: Ready | Failure = worker.connection.recv()
     except (EOFError, OSError) as error:
-        raise InputError(f"--devices: the process of device {worker.device} ended") from error
-    if problem:
-        raise InputError(f"--devices: device {worker.device}: {problem}")
-    return str(provider)
+        raise InputError(f"--devices: the process on device {worker.device} died") from error
+    if isinstance(answer, Failure):
+        raise InputError(f"--devices: device {worker.device}: {answer.reason}")
+    worker.capacity = answer.capacity
+    return answer.provider
 
 
-def _serve(connection: Connection, work: Work) -> None:
-    """In a process: make chunks until nobody asks any more."""
+def _run_worker(connection: Connection, setup: WorkerSetup) -> None:
+    """Run chunks in a process until the parent closes the connection."""
     ignore_interrupts()
     try:
-        session = Session(work.job.model, work.provider, threads=work.threads, device=work.device)
+        session = Session(
+            setup.job.model, setup.provider, threads=setup.threads, device=setup.device
+        )
+        is_done = done_lookup(setup.job.out, overwrite=setup.overwrite)
     except DptnError as error:
-        connection.send(("", str(error), 0))
+        connection.send(Failure(str(error)))
         return
-    maker = ChunkMaker(work.job, session, done_lookup(work.job.out, overwrite=work.overwrite))
-    beside = REMOTE_WORKERS // 2 if work.job.remote else BESIDE_INFERENCE
-    at_once, sending = session.streams + beside, Lock()
+    maker = ChunkMaker(setup.job, session, is_done)
+    io_chunks = REMOTE_WORKERS // 2 if setup.job.remote else IO_CHUNKS
+    concurrent_chunks = session.streams + io_chunks
+    send_lock = Lock()
 
-    def make(number: int, items: list[Item]) -> None:
+    def run_chunk(ticket: int, items: list[Item]) -> None:
         try:
-            outcomes, spent = maker.make(items)
-            with sending, suppress(OSError):  # The parent may have gone.
-                connection.send((number, outcomes, spent))
-        except BaseException:  # A defect: the parent must not wait for what never comes.
+            outcomes, stages = maker.make(items)
+            with send_lock, suppress(OSError):  # The parent may be gone.
+                connection.send((ticket, outcomes, stages))
+        except BaseException:  # A defect. End the process, or the parent would wait forever.
             traceback.print_exc()
             os._exit(ExitCode.DEFECT)
 
-    with ThreadPoolExecutor(at_once) as threads:
-        connection.send((session.provider, "", at_once + WAITING))
+    with ThreadPoolExecutor(concurrent_chunks) as threads:
+        connection.send(Ready(session.provider, concurrent_chunks + QUEUED_CHUNKS))
         while True:
             try:
-                requested = connection.recv()
+                ticket, items = connection.recv()
             except (EOFError, OSError):
                 threads.shutdown(cancel_futures=True)
                 return
-            threads.submit(make, *requested)
+            threads.submit(run_chunk, ticket, items)

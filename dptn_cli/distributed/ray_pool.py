@@ -1,9 +1,10 @@
-"""The same job on a Ray cluster: actors that hold sessions, fed by the one process that plans.
+"""One job on a Ray cluster: actors that hold sessions, and the driver that plans.
 
-Chunks of items, names and poses, go to the actors; outcomes come back; images never travel:
-they are read from and written to a path that all nodes share, or a URL. The driver alone writes the
-manifest. What an actor that dies was given goes to others, and Ray starts it again, on another
-node if need be; results are put in place whole, so making one twice does no harm.
+The driver sends chunks of items, that is names and poses, to the actors, gets outcomes back and
+alone writes the manifest. Images never travel through Ray: the actors read and write them on a
+path that all nodes share, or at a URL. If an actor dies, its chunks are retried on the others,
+and Ray restarts it, if need be on another node. Results are moved into place whole, so generating
+one twice does no harm.
 """
 
 import logging
@@ -18,9 +19,17 @@ from typing import Any, cast
 import ray
 from ray.exceptions import RayError, RayTaskError
 
-from dptn_cli.distributed.scheduler import POLL_S, WAITING, ChunkDone, Scheduler, Worker, WorkerLost
+from dptn_cli.distributed.scheduler import (
+    POLL_S,
+    QUEUED_CHUNKS,
+    ChunkDone,
+    Ready,
+    Scheduler,
+    Worker,
+    WorkerLost,
+)
 from dptn_cli.enums import Provider
-from dptn_cli.errors import DptnError, InputError, ModelError
+from dptn_cli.errors import DptnError, InputError, ModelError, user_errors
 from dptn_cli.inference.session import Session
 from dptn_cli.io.results_folder import TEMPORARY_PREFIX
 from dptn_cli.io.storage import storage_of
@@ -28,128 +37,142 @@ from dptn_cli.transfer.manifest import done_lookup
 from dptn_cli.transfer.pipeline import ChunkMaker
 from dptn_cli.transfer.settings import REMOTE_WORKERS, Settings, StageSeconds
 from dptn_cli.transfer.tasks import failed
-from dptn_cli.types import Item, Job, Outcome
+from dptn_cli.types import Failure, Item, Job, Outcome
 
-MAX_ATTEMPTS = 4  # at a chunk whose actors died
-MAX_RESTARTS = 100  # of an actor: nodes come and go, but one that cannot live must end
-AT_ONCE = 3  # chunks in an actor: one is read and one written while one is inferred
-KNOCK_TIMEOUT_S = 10.0
-TOGETHER_S = 5.0  # that the first actor waits for the others, so that they can be counted
+MAX_ATTEMPTS = 4  # times that a chunk is tried if its actors die
+MAX_RESTARTS = 100  # of an actor: nodes come and go, but one that always dies must end
+CONCURRENT_CHUNKS = 3  # in an actor: one is read, one inferred and one written
+CONNECT_TIMEOUT_S = 10.0
+LATE_ACTORS_TIMEOUT_S = 5.0  # wait for more actors once one is ready, to report their number
 
 
 @dataclass(frozen=True)
-class Work:
-    """What an actor is given once.
+class ActorSetup:
+    """What every actor is created with; it stays the same when Ray restarts the actor.
 
     Attributes:
-        job: without its items.
-        provider: of its session.
-        overwrite: make everything anew.
-        mark: a file that the driver put into the results folder; None where that is a URL.
+        job: the job, without its items.
+        provider: where the actor's session runs.
+        overwrite: whether images that exist are generated again.
+        marker: a file that the driver keeps in the results folder, by which an actor sees
+            whether its node shares that folder; None if the results go to a URL.
     """
 
     job: Job
     provider: Provider
     overwrite: bool
-    mark: Path | None
+    marker: Path | None
 
 
-class Maker:
-    """What an actor holds: once greeted, a session and what makes chunks with it.
+class ChunkActor:
+    """The Ray actor: it opens a session in `open_session`, then runs chunks with it.
 
-    It reads the manifest itself, which may be large.
+    It reads the manifest itself, which may be too large to send.
     """
 
-    def __init__(self, work: Work) -> None:
-        self._work, self._maker = work, cast(ChunkMaker | None, None)
+    def __init__(self, setup: ActorSetup) -> None:
+        self._setup, self._maker = setup, cast(ChunkMaker | None, None)
 
     @ray.method(max_task_retries=-1)
-    def greet(self, model: bytes) -> tuple[str, str]:
-        """Get ready; asked of an actor until it is there.
+    def open_session(self, model_bytes: bytes) -> Ready | Failure:
+        """Open the session and read the manifest.
+
+        Ray retries this call until the actor has a node and has answered.
 
         Args:
-            model: content of the ONNX file, so that no node needs it. Not an argument of the
-                actor's own: it might be gone when the actor starts again.
+            model_bytes: content of the ONNX file, so that no node needs the file. It is not part
+                of `ActorSetup`, because Ray may have freed a constructor's arguments by the time
+                it restarts the actor.
 
         Returns:
-            Where it really runs, and why it cannot.
+            Where the session runs, or why it could not be opened.
         """
+        job = self._setup.job
         try:
-            session = self._session(model)
-            made = done_lookup(self._work.job.out, overwrite=self._work.overwrite)
-        except DptnError as error:
-            return "", f"node {socket.gethostname()}: {error}"
-        self._maker = ChunkMaker(self._work.job, session, made)
-        return session.provider, ""
-
-    def _session(self, model: bytes) -> Session:
-        if self._work.mark and not self._work.mark.is_file():
-            raise InputError(
-                f"the driver's {self._work.job.out} is not there; with --ray, paths must be "
-                "shared by all nodes under one name, or be URLs"
+            self._check_marker()
+            # More threads than Ray assigned cores would take cores from the other actors.
+            context = ray.get_runtime_context()
+            assigned = context.get_assigned_resources()  # type: ignore[no-untyped-call]
+            threads = max(1, int(assigned.get("CPU", 1)))
+            session = Session(
+                job.model, self._setup.provider, 1, threads=threads, model_bytes=model_bytes
             )
-        # More threads than Ray gave cores would fight the other actors for theirs.
-        given = ray.get_runtime_context().get_assigned_resources()  # type: ignore[no-untyped-call]
-        threads = max(1, int(given.get("CPU", 1)))
-        return Session(
-            self._work.job.model, self._work.provider, 1, threads=threads, model_bytes=model
-        )
+            is_done = done_lookup(job.out, overwrite=self._setup.overwrite)
+        except DptnError as error:
+            return Failure(f"node {socket.gethostname()}: {error}")
+        self._maker = ChunkMaker(job, session, is_done)
+        return Ready(session.provider, _concurrent_chunks(job) + QUEUED_CHUNKS)
+
+    def _check_marker(self) -> None:
+        if self._setup.marker and not self._setup.marker.is_file():
+            raise InputError(
+                f"cannot see the driver's results folder {self._setup.job.out}; with --ray, all "
+                "nodes must share the paths under the same names, or use URLs"
+            )
 
     def make(self, items: list[Item]) -> tuple[list[Outcome], StageSeconds] | None:
-        """Make a chunk; one outcome an item. None: the actor has started again, ungreeted."""
+        """Generate the images of a chunk.
+
+        Returns:
+            One outcome for each item and the time spent; None if Ray has restarted the actor, so
+            that it has no session yet.
+        """
         return self._maker.make(items) if self._maker else None
 
 
-class _Actor(Worker):
+class _ActorWorker(Worker):
     """The driver's side of an actor.
 
     Attributes:
-        handle: Ray's.
-        coming: its greeting, while that is waited for.
+        handle: Ray's handle of the actor.
+        opening: reference to the actor's running `open_session`; None once that has ended.
     """
 
     def __init__(self, handle: Any) -> None:
         super().__init__()
         self.handle = handle
-        self.coming: Any = None
+        self.opening: Any = None
 
-    def call(self, model: Any) -> None:
-        """Wait until it is there, or there again."""
-        self.most, self.coming = 0, self.handle.greet.remote(model)
+    def open_session(self, model_ref: Any) -> None:
+        """Let the actor open its session; it takes no chunks until it has."""
+        self.capacity, self.opening = 0, self.handle.open_session.remote(model_ref)
 
 
 class RayPool:
-    """Actors of a cluster, ready to make the chunks of one job.
+    """The actors of one job on a cluster.
 
     Args:
-        job: as `transfer.plan.make_job` checked it; its paths must be the same on every node,
-            its URLs open to each.
-        address: of a running cluster; `auto`: the one of this node; `local`: one started here.
-        provider: of the actors' sessions.
-        overwrite: make everything anew.
+        job: a checked job, from `transfer.plan.make_job`. Every node must see its paths under the
+            same names, and must be able to read its URLs.
+        address: address of a running cluster, `auto` for the cluster of this node, or `local` to
+            start one here.
+        provider: where the actors' sessions run.
+        overwrite: whether images that exist are generated again.
 
     Attributes:
-        workers: one for each GPU, or for each CPU where there are none. Those that are not there
-            yet join when Ray has found a place for them.
-        provider: where they really run.
-        problem: why an actor could not be started; empty where all were.
+        workers: one for each GPU of the cluster, or for each CPU if it has no GPUs. Actors that
+            Ray has no room for yet join the job later.
+        provider: where the sessions really run.
+        problem: why an actor could not open its session; empty if all could.
 
     Raises:
-        InputError: no such cluster, or no actor can be started.
+        InputError: there is no such cluster, or none of its actors could open a session.
+        ModelError: the model file cannot be read.
     """
 
     def __init__(self, job: Job, address: str, provider: Provider, *, overwrite: bool) -> None:
         self._job, self.provider, self.problem = job, "", ""
-        self._most = _at_once(job) + WAITING
-        self._mark = None if storage_of(job.out).is_remote else _mark(job.out)
+        self._marker = None if storage_of(job.out).is_remote else _create_marker(job.out)
         try:
-            _knock(address)
+            _check_reachable(address)
             _connect(address)
-            self._model = ray.put(_content(job))
-            mark = Path(self._mark.name).resolve() if self._mark else None
-            work = Work(job.without_items(), provider, overwrite, mark)
-            self.workers = [_Actor(handle) for handle in _start_actors(work)]
-            self._meet()
+            with user_errors(job.model.path, kind=ModelError):
+                model_bytes = job.model.path.read_bytes()
+            self._model_ref = ray.put(model_bytes)
+            marker = Path(self._marker.name).resolve() if self._marker else None
+            setup = ActorSetup(job.without_items(), provider, overwrite, marker)
+            self.workers = [_ActorWorker(handle) for handle in _start_actors(setup)]
+            self._wait_for_actors()
         except (RayError, OSError, ValueError) as error:
             self.close()
             raise InputError(f"--ray {address}: {_first_line(error)}") from error
@@ -164,134 +187,126 @@ class RayPool:
         self.close()
 
     def close(self) -> None:
-        """End the actors."""
+        """End the actors, and remove the marker from the results folder."""
         ray.shutdown()
-        if self._mark:
-            with suppress(OSError):  # Somebody removed it, or the disk is away: nothing to end for.
-                self._mark.close()
+        if self._marker:
+            with suppress(OSError):  # Already removed, or the disk is gone: nothing to do.
+                self._marker.close()
 
     @property
-    def ready(self) -> int:
-        """How many actors take chunks."""
-        return sum(worker.most > 0 for worker in self.workers)
+    def ready_count(self) -> int:
+        """Number of actors that take chunks."""
+        return sum(worker.capacity > 0 for worker in self.workers)
 
     @property
     def is_lost(self) -> bool:
-        """Whether no actor is left, and none will come back."""
-        return not any(worker.most or worker.coming for worker in self.workers)
+        """Whether every actor is dead and none will come back."""
+        return not any(worker.capacity or worker.opening for worker in self.workers)
 
     def run(self, settings: Settings, stages: StageSeconds) -> Iterator[Outcome]:
-        """Make every image of the job; see `Dispatch.run`."""
-        yield from Scheduler(self._job, self, most_attempts=MAX_ATTEMPTS).run(settings, stages)
+        """Generate every image of the job; see `Scheduler.run`."""
+        yield from Scheduler(self._job, self, max_attempts=MAX_ATTEMPTS).run(settings, stages)
 
-    def give(self, worker: Worker, items: list[Item]) -> Any:
-        """Send a chunk to an actor."""
-        return cast(_Actor, worker).handle.make.remote(items)
+    def submit(self, worker: Worker, items: list[Item]) -> Any:
+        """Send a chunk to an actor; return the reference to its result as the ticket."""
+        return cast(_ActorWorker, worker).handle.make.remote(items)
 
-    def news(self) -> Iterator[ChunkDone | WorkerLost]:
-        """Wait for actors to answer, to come or to die."""
-        at = {ticket: worker for worker in self.workers for ticket in worker.given}
-        at |= {worker.coming: worker for worker in self.workers if worker.coming}
-        for ref in _ended(list(at), POLL_S):
-            worker = at[ref]
-            if ref is worker.coming:
-                self._greet(worker)
-            elif ref in worker.given:  # and not lost with one that ended before it
-                yield self._told(worker, ref)
+    def poll(self) -> Iterator[ChunkDone | WorkerLost]:
+        """Wait up to `POLL_S` for actors to finish a chunk, to get ready or to die."""
+        owners = {ticket: worker for worker in self.workers for ticket in worker.pending}
+        owners |= {worker.opening: worker for worker in self.workers if worker.opening}
+        for ref in _wait_for_any(list(owners), POLL_S):
+            worker = owners[ref]
+            if ref is worker.opening:
+                self._on_session_opened(worker)
+            elif ref in worker.pending:  # not if an earlier `ref` showed that the worker is lost
+                yield self._chunk_result(worker, ref)
 
-    def _told(self, worker: _Actor, ticket: Any) -> ChunkDone | WorkerLost:
+    def _chunk_result(self, worker: _ActorWorker, ticket: Any) -> ChunkDone | WorkerLost:
         try:
-            made = ray.get(ticket)
-        except RayTaskError as error:  # a defect, from which the actor lives on
+            result = ray.get(ticket)
+        except RayTaskError as error:  # a defect in the actor's code; the actor itself lives on
             reason = f"{type(error.cause).__name__}: {error.cause}"
-            outcomes = [failed(item, reason) for item in worker.given[ticket].items]
+            outcomes = [failed(item, reason) for item in worker.pending[ticket].items]
             return ChunkDone(worker, ticket, outcomes, StageSeconds())
         except RayError as error:
-            worker.call(self._model)
+            worker.open_session(self._model_ref)
             return WorkerLost(worker, f"an actor: {_first_line(error)}")
-        if made is None:
-            worker.call(self._model)
-            return WorkerLost(worker, "an actor, which has started again")
-        return ChunkDone(worker, ticket, *made)
+        if result is None:
+            worker.open_session(self._model_ref)
+            return WorkerLost(worker, "an actor has restarted")
+        return ChunkDone(worker, ticket, *result)
 
-    def _greet(self, worker: _Actor) -> None:
+    def _on_session_opened(self, worker: _ActorWorker) -> None:
         try:
-            provider, problem = ray.get(worker.coming)
+            answer: Ready | Failure = ray.get(worker.opening)
         except RayError as error:
-            provider, problem = "", _first_line(error)
-        if problem:
-            self.problem = problem
+            answer = Failure(_first_line(error))
+        if isinstance(answer, Failure):
+            self.problem = answer.reason
         else:
-            self.provider, worker.most = provider, self._most
-        worker.coming = None
+            self.provider, worker.capacity = answer.provider, answer.capacity
+        worker.opening = None
 
-    def _meet(self) -> None:
-        """Greet all, and wait for the first, but not for long for the rest."""
+    def _wait_for_actors(self) -> None:
+        """Open all sessions; wait for the first, then a few seconds more for each other one."""
         for worker in self.workers:
-            worker.call(self._model)
-        patience_s = None
-        while coming := {worker.coming: worker for worker in self.workers if worker.coming}:
-            if not (ended := _ended(list(coming), patience_s)):
+            worker.open_session(self._model_ref)
+        timeout_s = None
+        while opening := {worker.opening: worker for worker in self.workers if worker.opening}:
+            opened = _wait_for_any(list(opening), timeout_s)
+            if not opened:
                 return
-            for ref in ended:
-                self._greet(coming[ref])
-            patience_s = TOGETHER_S if self.ready else None
+            for ref in opened:
+                self._on_session_opened(opening[ref])
+            timeout_s = LATE_ACTORS_TIMEOUT_S if self.ready_count else None
         if self.is_lost:
             raise InputError(f"--ray: no actor can work: {self.problem}")
 
 
-def _ended(refs: list[Any], timeout_s: float | None) -> list[Any]:
-    """All that have ended, once one has or the time is up."""
+def _wait_for_any(refs: list[Any], timeout_s: float | None) -> list[Any]:
+    """Wait until one of the references is ready; return all that are, none after the timeout."""
     if refs and ray.wait(refs, num_returns=1, timeout=timeout_s)[0]:
-        ended: list[Any] = ray.wait(refs, num_returns=len(refs), timeout=0)[0]
-        return ended
+        ready: list[Any] = ray.wait(refs, num_returns=len(refs), timeout=0)[0]
+        return ready
     return []
 
 
-def _mark(folder: Path) -> "tempfile._TemporaryFileWrapper[bytes]":
-    """A file that is there as long as it is open."""
-    try:
+def _create_marker(folder: Path) -> "tempfile._TemporaryFileWrapper[bytes]":
+    """Create a file that exists as long as it is open."""
+    with user_errors(folder, "cannot be written"):
         return tempfile.NamedTemporaryFile(prefix=TEMPORARY_PREFIX, dir=folder)
-    except OSError as error:
-        raise InputError(f"{folder}: cannot be written: {error.strerror}") from error
 
 
-def _content(job: Job) -> bytes:
-    try:
-        return job.model.path.read_bytes()
-    except OSError as error:
-        raise ModelError(f"{job.model.path}: {error.strerror}") from error
-
-
-def _knock(address: str) -> None:
-    """Fail at once where nobody answers; Ray itself would try for minutes."""
+def _check_reachable(address: str) -> None:
+    """Fail at once if nothing listens at a host and port; Ray itself would retry for minutes."""
     host, _, port = address.rpartition(":")
     if host and port.isdecimal() and "//" not in address:
-        socket.create_connection((host, int(port)), KNOCK_TIMEOUT_S).close()
+        socket.create_connection((host, int(port)), CONNECT_TIMEOUT_S).close()
 
 
 def _connect(address: str) -> None:
     ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
-    # What happens to nodes would go to stdout, which is for results.
+    # Ray would print events of nodes to stdout, which is for results.
     ray._private.worker._worker_logs_enabled = False
 
 
-def _start_actors(work: Work) -> list[Any]:
+def _start_actors(setup: ActorSetup) -> list[Any]:
     resources = ray.cluster_resources()  # type: ignore[no-untyped-call]
-    gpus = 0 if work.provider == "cpu" else int(resources.get("GPU", 0))
-    maker: Any = ray.remote(Maker)
-    maker = maker.options(
+    gpus = 0 if setup.provider is Provider.CPU else int(resources.get("GPU", 0))
+    actor_class: Any = ray.remote(ChunkActor)
+    actor_class = actor_class.options(
         num_gpus=1 if gpus else 0,
         num_cpus=1,
         max_restarts=MAX_RESTARTS,
-        max_concurrency=_at_once(work.job),
+        max_concurrency=_concurrent_chunks(setup.job),
     )
     count = gpus or max(1, int(resources.get("CPU", 1)))
-    return [maker.remote(work) for _ in range(count)]
+    return [actor_class.remote(setup) for _ in range(count)]
 
 
-def _at_once(job: Job) -> int:
-    return REMOTE_WORKERS // 2 if job.remote else AT_ONCE
+def _concurrent_chunks(job: Job) -> int:
+    return REMOTE_WORKERS // 2 if job.remote else CONCURRENT_CHUNKS
 
 
 def _first_line(error: BaseException) -> str:

@@ -1,8 +1,9 @@
-"""A job's chunks, given out to workers that may die: processes, or a cluster's actors."""
+"""Scheduling a job's chunks over workers that may die: processes, or a Ray cluster's actors."""
 
 from collections import deque
 from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Protocol
 
 from dptn_cli.transfer.pipeline import chunks_of
@@ -10,13 +11,18 @@ from dptn_cli.transfer.settings import Settings, StageSeconds
 from dptn_cli.transfer.tasks import failed
 from dptn_cli.types import Item, Job, Outcome
 
-POLL_S = 1.0  # for how long a crew may wait for news
-WAITING = 2  # chunks that a worker has beyond those it works on, so that it never waits for more
+POLL_S = 1.0  # the longest that `WorkerPool.poll` may wait
+QUEUED_CHUNKS = 2  # sent to a worker beyond those it works on, so that it is never idle
 
 
 @dataclass
 class Chunk:
-    """Items that are made together, and how often they were given out."""
+    """Items that are sent to a worker together.
+
+    Attributes:
+        items: the items.
+        attempts: how often the chunk was submitted.
+    """
 
     items: list[Item]
     attempts: int = 0
@@ -24,130 +30,170 @@ class Chunk:
 
 @dataclass(eq=False)
 class Worker:
-    """What is known of somebody who makes chunks.
+    """The scheduler's view of a process or an actor.
 
     Attributes:
-        most: chunks that it takes at once, waiting ones included; 0: it takes none for now.
-        given: what it has, by the tickets of its crew.
+        capacity: maximum number of chunks that the worker holds at once, queued ones included;
+            0 while it takes none.
+        pending: chunks submitted and not yet done, by the tickets of `WorkerPool.submit`.
     """
 
-    most: int = 0
-    given: dict[Hashable, Chunk] = field(default_factory=dict)
+    capacity: int = 0
+    pending: dict[Hashable, Chunk] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Ready:
+    """A worker's answer when its session is open.
+
+    Attributes:
+        provider: where the session runs.
+        capacity: maximum number of chunks that the worker holds at once.
+    """
+
+    provider: str
+    capacity: int
 
 
 @dataclass(frozen=True)
 class ChunkDone:
-    """A chunk was made: one outcome an item."""
+    """A worker has finished a chunk.
+
+    Attributes:
+        worker: the worker.
+        ticket: the ticket of the chunk, a key of `worker.pending`.
+        outcomes: one for each item of the chunk.
+        stages: time that the chunk took.
+    """
 
     worker: Worker
     ticket: Hashable
     outcomes: Sequence[Outcome]
-    spent: StageSeconds
+    stages: StageSeconds
 
 
 @dataclass(frozen=True)
 class WorkerLost:
-    """A worker died, and all that it was given is lost.
+    """A worker died, and its pending chunks with it.
 
     Attributes:
-        worker: which.
-        who: what to call it, and how it ended.
+        worker: the worker.
+        reason: which worker it was and how it ended, such as "an actor has restarted".
     """
 
     worker: Worker
-    who: str
+    reason: str
 
 
 class WorkerPool(Protocol):
-    """The workers of one kind, and the way to them."""
+    """All workers of a job, and the way to reach them."""
 
     @property
     def workers(self) -> Sequence[Worker]:
-        """All of them, also those that have died."""
+        """All workers, dead ones included."""
         ...
 
     @property
     def is_lost(self) -> bool:
-        """Whether no worker is left, and none will come back."""
+        """Whether every worker is dead and none will come back."""
         ...
 
-    def give(self, worker: Worker, items: list[Item]) -> Hashable:
-        """Send a chunk; a ticket to know it by. That the worker has died is told by `news`."""
+    def submit(self, worker: Worker, items: list[Item]) -> Hashable:
+        """Send a chunk to a worker, without waiting for it.
+
+        Returns:
+            A ticket that identifies the chunk. If the worker is dead, `poll` reports that later.
+        """
         ...
 
-    def news(self) -> Iterator[ChunkDone | WorkerLost]:
-        """What has happened, after `POLL_S` at most; nothing, perhaps."""
+    def poll(self) -> Iterator[ChunkDone | WorkerLost]:
+        """Yield what has happened since the last call; wait up to `POLL_S` if nothing has."""
         ...
 
 
 class Scheduler:
-    """Gives a job's chunks to the workers of a crew, each to the one that has the fewest.
+    """Sends a job's chunks to the workers of a pool, each to the one with the fewest pending.
 
-    A worker that dies costs its chunks another attempt, by one that lives.
+    If a worker dies, its chunks are retried on the others.
 
     Args:
-        job: as `transfer.plan.make_job` checked it.
-        crew: who works.
-        most_attempts: at a chunk whose workers die.
+        job: a checked job, from `transfer.plan.make_job`.
+        pool: the workers.
+        max_attempts: how often a chunk is submitted before its items fail, if its workers die.
     """
 
-    def __init__(self, job: Job, crew: WorkerPool, *, most_attempts: int) -> None:
-        self._job, self._crew, self._most_attempts = job, crew, most_attempts
-        self._left: deque[Chunk] = deque()
-        self._fresh: Iterator[Chunk] = iter(())
+    def __init__(self, job: Job, pool: WorkerPool, *, max_attempts: int) -> None:
+        self._job, self._pool, self._max_attempts = job, pool, max_attempts
+        self._queue: deque[Chunk] = deque()  # chunks to retry, and at most one new one
+        self._new_chunks: Iterator[Chunk] = iter(())
 
     def run(self, settings: Settings, stages: StageSeconds) -> Iterator[Outcome]:
-        """Make every image of the job: as `pipeline.run`, in the same chunks.
+        """Generate every image of the job, in the same chunks as `transfer.pipeline.run`.
 
         Args:
-            settings: `streams`, `workers` and `is_done` are the workers' own.
-            stages: is added to.
+            settings: `batch_size`, `stop` and `notify` are used; the workers have their own
+                `streams`, `workers` and `is_done`.
+            stages: the time spent is added to it.
+
+        Yields:
+            One outcome for each item, in the order in which they end. After a stop, chunks that
+            were submitted already still end; the other items get no outcome.
         """
-        self._fresh = (Chunk(items) for items in chunks_of(self._job, settings.batch_size))
+        chunks = chunks_of(self._job, settings.batch_size)
+        self._new_chunks = (Chunk(items) for items in chunks)
         while not (stopped := settings.stop()):
-            self._give_out()
-            if self._crew.is_lost or not (self._left or self._is_busy()):
+            self._submit_chunks()
+            if self._pool.is_lost or not (self._queue or self._is_busy()):
                 break
-            yield from self._take_in(settings, stages)
+            yield from self._collect(settings, stages)
         while self._is_busy():
-            yield from self._take_in(settings, stages)
+            yield from self._collect(settings, stages)
         if not stopped:
-            for chunk in (*self._left, *self._fresh):
-                yield from (failed(item, "nobody is left to make it") for item in chunk.items)
+            for chunk in chain(self._queue, self._new_chunks):
+                yield from (failed(item, "no worker is left") for item in chunk.items)
 
     def _is_busy(self) -> bool:
-        return any(worker.given for worker in self._crew.workers)
+        return any(worker.pending for worker in self._pool.workers)
 
-    def _give_out(self) -> None:
-        """As much as the workers take; then one chunk is `left`, unless all are given out."""
-        while self._left or self._draw():
-            free = [one for one in self._crew.workers if len(one.given) < one.most]
+    def _submit_chunks(self) -> None:
+        """Submit chunks until all workers are full or no chunk is left.
+
+        One chunk is taken before a worker is looked for, and stays in the queue if there is none:
+        an empty queue then means that every chunk has been submitted.
+        """
+        while self._queue or self._queue_new_chunk():
+            free = [
+                worker for worker in self._pool.workers if len(worker.pending) < worker.capacity
+            ]
             if not free:
                 return
-            worker, chunk = min(free, key=lambda one: len(one.given)), self._left.popleft()
+            worker = min(free, key=lambda worker: len(worker.pending))
+            chunk = self._queue.popleft()
             chunk.attempts += 1
-            worker.given[self._crew.give(worker, chunk.items)] = chunk
+            worker.pending[self._pool.submit(worker, chunk.items)] = chunk
 
-    def _draw(self) -> bool:
-        chunk = next(self._fresh, None)
+    def _queue_new_chunk(self) -> bool:
+        """Take the next new chunk into the queue; return whether there was one."""
+        chunk = next(self._new_chunks, None)
         if chunk:
-            self._left.append(chunk)
+            self._queue.append(chunk)
         return chunk is not None
 
-    def _take_in(self, settings: Settings, stages: StageSeconds) -> Iterator[Outcome]:
-        for told in self._crew.news():
-            if isinstance(told, WorkerLost):
-                settings.notify(f"Lost {told.who}")
-                yield from self._lost(told)
-                continue
-            del told.worker.given[told.ticket]
-            stages.add(told.spent)
-            yield from told.outcomes
-
-    def _lost(self, loss: WorkerLost) -> Iterator[Outcome]:
-        chunks, loss.worker.given = list(loss.worker.given.values()), {}
-        for chunk in chunks:
-            if chunk.attempts < self._most_attempts:
-                self._left.append(chunk)
+    def _collect(self, settings: Settings, stages: StageSeconds) -> Iterator[Outcome]:
+        """Yield the outcomes that the pool reports, and queue the chunks of dead workers again."""
+        for event in self._pool.poll():
+            if isinstance(event, WorkerLost):
+                settings.notify(f"Lost a worker: {event.reason}")
+                yield from self._retry_chunks(event)
             else:
-                yield from (failed(item, f"lost with {loss.who}") for item in chunk.items)
+                del event.worker.pending[event.ticket]
+                stages.add(event.stages)
+                yield from event.outcomes
+
+    def _retry_chunks(self, lost: WorkerLost) -> Iterator[Outcome]:
+        chunks, lost.worker.pending = list(lost.worker.pending.values()), {}
+        for chunk in chunks:
+            if chunk.attempts < self._max_attempts:
+                self._queue.append(chunk)
+            else:
+                yield from (failed(item, f"its worker died: {lost.reason}") for item in chunk.items)

@@ -1,8 +1,7 @@
-"""`--batch-size auto`: which batch is fastest here, measured once and remembered.
+"""`--batch-size auto`: measure which batch size is fastest here, once, and cache the answer.
 
-What is remembered depends on the model, the machine, the provider and how often the job's
-sources repeat: pairs of few sources gain from larger batches, since a batch does the work for a
-source once.
+The answer depends on the model, the machine, the provider and how often a job's sources repeat: a
+batch processes each of its sources once, so a job with few sources gains from larger batches.
 """
 
 import json
@@ -10,84 +9,87 @@ import math
 import platform
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from hashlib import sha256
 from itertools import islice
 from pathlib import Path
 
 from dptn_cli.errors import ModelError
 from dptn_cli.inference.session import Session, available_cores, onnxruntime_version
-from dptn_cli.inference.throughput import example_batch, inference_s
+from dptn_cli.inference.throughput import example_batch, inference_time_s
 from dptn_cli.io.cache import cache_folder
 from dptn_cli.io.files import write_atomic
 from dptn_cli.types import Job
 
-USUAL = 8
-# In the order in which they are preferred.
+DEFAULT_BATCH_SIZE = 8
+# By provider. The first size that is about as fast as the fastest is taken.
 CANDIDATES = {"cpu": (4, 8, 2, 16), "cuda": (16, 8, 32, 64), "tensorrt": (16, 8, 32, 64)}
 BUDGET_S = 5.0
-WORTH_IT = 256
-"""Images below which a measurement costs more than it can save."""
-NOISE = 1.03
-"""Rates nearer to each other than this count as the same."""
-LOOKED_AT = 256
+MIN_IMAGES = 256  # a smaller job takes less time than the measurement could save
+RATE_TOLERANCE = 1.03  # rates whose ratio is below this count as equal
+SAMPLED_ITEMS = 256  # from the start of the job, to see how often sources repeat
 
 
 def best_batch_size(session: Session, job: Job) -> int:
-    """The batch size for a job. Never fails: where nothing can be measured, the usual one.
+    """Return the batch size to use for a job, measuring it if it is not in the cache.
 
     Args:
-        session: open, and otherwise idle.
-        job: small jobs are spread over the session's lanes without measuring.
+        session: an idle session of the job's model.
+        job: the job. The items of a small one are divided among the session's streams, without a
+            measurement.
+
+    Returns:
+        The batch size; `DEFAULT_BATCH_SIZE` if nothing could be measured.
     """
-    if job.planned < WORTH_IT:
-        return max(1, min(USUAL, math.ceil(job.planned / session.streams)))
-    share = _source_share(job)
-    file = cache_folder() / "batch-size" / f"{_key(session, share)}.json"
-    if kept := _remembered(file):
-        return kept
-    size = _measured(session, share, CANDIDATES[session.provider])
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        write_atomic(file, lambda out: out.write(json.dumps({"batch_size": size}).encode()))
-    except OSError:
-        pass  # It is measured again next time.
+    if job.planned < MIN_IMAGES:
+        return max(1, min(DEFAULT_BATCH_SIZE, math.ceil(job.planned / session.streams)))
+    source_share = _source_share(job)
+    path = cache_folder() / "batch-size" / f"{_cache_key(session, source_share)}.json"
+    if cached := _read_cached(path):
+        return cached
+    size = _fastest_size(session, source_share, CANDIDATES[session.provider])
+    with suppress(OSError):  # Without a cache, the next run measures again.
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomic(path, lambda file: file.write(json.dumps({"batch_size": size}).encode()))
     return size
 
 
 def _source_share(job: Job) -> float:
-    """Distinct sources to items, at the job's start, in eighths: 1 for distinct pairs."""
-    sources = [item.source_path for item in islice(job.items(), LOOKED_AT)]
+    """Return distinct sources per item, rounded up to eighths; 1 if no source repeats."""
+    sources = [item.source_path for item in islice(job.items(), SAMPLED_ITEMS)]
     return math.ceil(8 * len(set(sources)) / len(sources)) / 8
 
 
-def _key(session: Session, share: float) -> str:
+def _cache_key(session: Session, source_share: float) -> str:
     machine = [platform.node(), platform.machine(), platform.processor(), available_cores()]
-    session_of = [session.model.sha256, session.provider, session.streams, onnxruntime_version()]
-    return sha256(json.dumps([machine, session_of, share]).encode()).hexdigest()[:32]
+    model = [session.model.sha256, session.provider, session.streams, onnxruntime_version()]
+    return sha256(json.dumps([machine, model, source_share]).encode()).hexdigest()[:32]
 
 
-def _remembered(file: Path) -> int | None:
+def _read_cached(path: Path) -> int | None:
     try:
-        size = json.loads(file.read_text())["batch_size"]
+        size = json.loads(path.read_text())["batch_size"]
     except (OSError, ValueError, KeyError, TypeError):
         return None
     return size if type(size) is int and 1 <= size <= 1024 else None
 
 
-def _measured(session: Session, share: float, candidates: Sequence[int]) -> int:
-    """The first candidate that is about as fast as the fastest, of those that the time allows."""
+def _fastest_size(session: Session, source_share: float, candidates: Sequence[int]) -> int:
+    """Measure the candidates that fit into the time budget; return the first fast one."""
     rates: dict[int, float] = {}
-    ends_s = time.monotonic() + BUDGET_S
-    for size in (1, *candidates):  # A batch of one warms up, and tells what to expect.
-        expected_s = size * session.streams / max(rates.values()) if rates else 0.0
-        if time.monotonic() + expected_s > ends_s:
+    deadline_s = time.monotonic() + BUDGET_S
+    for size in (1, *candidates):  # Size 1 warms up, and gives a rate to predict the next from.
+        predicted_s = size * session.streams / max(rates.values()) if rates else 0.0
+        if time.monotonic() + predicted_s > deadline_s:
             continue
-        batch = example_batch(session.model.spec, max(1, round(size * share)), size)
+        batch = example_batch(session.model.spec, max(1, round(size * source_share)), size)
         try:
-            elapsed_s = inference_s(session.run, [batch] * session.streams, session.streams)
-        except ModelError:  # Too large for the memory, for instance.
+            elapsed_s = inference_time_s(session.run, [batch] * session.streams, session.streams)
+        except ModelError:  # For instance, the batch does not fit into memory.
             continue
         rates[size] = size * session.streams / max(elapsed_s, 1e-9)
     rates.pop(1, None)
-    enough = max(rates.values(), default=0.0) / NOISE
-    return next((size for size in candidates if rates.get(size, -1) >= enough), USUAL)
+    fast_enough = max(rates.values(), default=0.0) / RATE_TOLERANCE
+    return next(
+        (size for size in candidates if rates.get(size, -1) >= fast_enough), DEFAULT_BATCH_SIZE
+    )

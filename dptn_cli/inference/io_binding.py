@@ -1,13 +1,13 @@
 """Inference through buffers that stay on the device, in a few fixed shapes.
 
-cuDNN looks for its algorithms anew for every input shape, and TensorRT builds an engine: so the
-numbers of sources and of targets are each padded up to the next of a few sizes, by repeating the
-last one, and the images of the padding are thrown away. Inputs and outputs have buffers on the
-device, made once for each size and used again and again.
+For every new input shape cuDNN searches for algorithms and TensorRT builds an engine. So the
+numbers of sources and of targets are padded to one of a few sizes, by repeating the last source
+and target; the images of the padding are dropped. Inputs and outputs have buffers on the device,
+allocated once for each size and then reused.
 
-onnxruntime's Python interface (1.31) gives no pinned host memory: it knows no such device type,
-and finds no allocator for the memory info `CudaPinned`. So copies go through pageable memory, and
-overlap with inference only by one lane copying while another runs.
+onnxruntime's Python API (1.31) offers no pinned host memory: it has no such device type, and no
+allocator for the memory info `CudaPinned`. So copies go through pageable memory. They overlap
+with inference only because one stream copies while another computes.
 """
 
 from queue import SimpleQueue
@@ -19,7 +19,7 @@ import onnxruntime as ort
 
 from dptn_cli.types import Batch
 
-OUT_OF_MEMORY = (  # of CUDA, cuDNN, onnxruntime's arena and C++
+OUT_OF_MEMORY = (  # in lower case, from messages of CUDA, cuDNN, onnxruntime's arena and C++
     "out of memory",
     "failed to allocate memory",
     "alloc_failed",
@@ -30,13 +30,13 @@ OUT_OF_MEMORY = (  # of CUDA, cuDNN, onnxruntime's arena and C++
 
 
 def padded_size(count: int) -> int:
-    """The next of 1, 2, 3, 4, 6, 8, 12, 16, 24, ...: at most half as many again."""
+    """Round a count up to 1, 2, 3, 4, 6, 8, 12, 16, 24, ...: by half of it at most."""
     size = 1 << (count - 1).bit_length()
     return size * 3 // 4 if count <= size * 3 // 4 else size
 
 
-def padded(batch: Batch) -> Batch:
-    """The batch with its last source and its last target repeated up to the next sizes."""
+def pad(batch: Batch) -> Batch:
+    """Repeat a batch's last source and last target until both counts are a padded size."""
     sources, targets = len(batch.sources), len(batch.target_poses)
     source_rows = np.minimum(np.arange(padded_size(sources)), sources - 1)
     target_rows = np.minimum(np.arange(padded_size(targets)), targets - 1)
@@ -49,13 +49,14 @@ def padded(batch: Batch) -> Batch:
 
 
 class BoundSession:
-    """A session that is run through bound buffers, from several threads.
+    """An onnxruntime session that runs through bound buffers. Used from several threads.
 
     Args:
-        session: of the ONNX contract.
-        device: `cuda`; or `cpu`, where all of it works and nothing is gained.
-        device_id: which GPU.
-        streams: runs at once; each has buffers of its own. Further threads wait.
+        session: a session of an exported model, on the device.
+        device: `cuda`, or `cpu`, which works but gains nothing and serves the tests.
+        device_id: number of the GPU, from 0.
+        streams: number of inferences that run at once, each with buffers of its own. Further
+            threads wait.
     """
 
     def __init__(
@@ -67,15 +68,15 @@ class BoundSession:
             self._streams.put(_Stream(session, device, device_id))
 
     def run(self, batch: Batch) -> npt.NDArray[np.uint8]:
-        """Make the batch's images, without bound buffers where there is no memory for them.
+        """Generate the images of a batch. If memory runs out, retry without bound buffers.
 
         Returns:
-            (T, H, W, 3) uint8 RGB, of the caller's own.
+            (T, H, W, 3) uint8 RGB at the network's size, an array that the caller owns.
         """
         stream = self._streams.get()
         try:
             return stream.run(batch)
-        except Exception as error:  # onnxruntime's own exceptions have no common base.
+        except Exception as error:  # onnxruntime's exceptions have no common base class.
             if not _is_out_of_memory(error):
                 raise
             stream.clear()
@@ -86,7 +87,7 @@ class BoundSession:
 
 
 class _Stream:
-    """A binding and its buffers, by name and size. Used by one thread at a time."""
+    """An IO binding and its buffers, kept by name and shape. Used by one thread at a time."""
 
     def __init__(self, session: ort.InferenceSession, device: str, device_id: int) -> None:
         self._session, self._device = session, (device, device_id)
@@ -94,7 +95,7 @@ class _Stream:
         self._binding = session.io_binding()
 
     def run(self, batch: Batch) -> npt.NDArray[np.uint8]:
-        feeds = padded(batch).feeds()
+        feeds = pad(batch).feeds()
         for name, array in feeds.items():
             buffer = self._buffer(name, array.shape, array.dtype)
             buffer.update_inplace(array)
@@ -105,7 +106,7 @@ class _Stream:
         self._binding.synchronize_inputs()
         self._session.run_with_iobinding(self._binding)
         self._binding.synchronize_outputs()
-        # On the CPU numpy() is a view of the buffer, which the next run fills.
+        # Copied: on the CPU, numpy() is a view of the buffer, which the next run overwrites.
         return np.array(generated.numpy()[: len(batch.target_poses)])
 
     def _buffer(self, name: str, shape: tuple[int, ...], dtype: np.dtype[np.generic]) -> Any:
@@ -117,12 +118,12 @@ class _Stream:
         return self._buffers[key]
 
     def clear(self) -> None:
-        """Give the memory back."""
+        """Free the buffers."""
         self._binding.clear_binding_inputs()
         self._binding.clear_binding_outputs()
         self._buffers.clear()
 
 
 def _is_out_of_memory(error: Exception) -> bool:
-    text = str(error).lower()
-    return isinstance(error, MemoryError) or any(sign in text for sign in OUT_OF_MEMORY)
+    message = str(error).lower()
+    return isinstance(error, MemoryError) or any(phrase in message for phrase in OUT_OF_MEMORY)

@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from dptn_cli.errors import InputError, ModelError
+from dptn_cli.errors import InputError, ModelError, user_errors
 from dptn_cli.types import JOINTS, ImageSpec, Model
 
 FORMAT = "1"
@@ -25,12 +25,10 @@ def read_model(path: Path) -> Model:
     """Read the metadata of an exported model.
 
     Raises:
-        ModelError: the file is missing, is not ONNX, or was not exported by this format of dptn.
+        ModelError: the file is missing, is not ONNX, or is not an export in this format.
     """
-    try:
+    with user_errors(path, kind=ModelError):
         content = path.read_bytes()
-    except OSError as error:
-        raise ModelError(f"{path}: {error.strerror}") from error
     try:
         properties = dict(metadata_props(content))
     except ValueError as error:
@@ -41,7 +39,7 @@ def read_model(path: Path) -> Model:
         if key.startswith(METADATA_PREFIX)
     }
     if "format" not in metadata:
-        raise ModelError(f"{path}: not an export of `dptn export`, so its metadata is missing")
+        raise ModelError(f"{path}: not an export of `dptn export`: it lacks dptn's metadata")
     if metadata["format"] != FORMAT:
         raise ModelError(f"{path}: format {metadata['format']}, but this dptn reads {FORMAT}")
     try:
@@ -73,7 +71,7 @@ def check_contract(path: Path, inputs: Mapping[str, str], outputs: Mapping[str, 
         outputs: onnxruntime's type of each output, by name.
 
     Raises:
-        ModelError: it has others.
+        ModelError: the graph has other inputs or outputs.
     """
     if inputs != INPUTS or outputs != OUTPUTS:
         raise ModelError(f"{path}: its inputs and outputs are not those of format {FORMAT}")

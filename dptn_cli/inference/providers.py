@@ -112,7 +112,7 @@ def try_provider(provider: Provider) -> str:
         session.run(None, {"x": np.zeros(1, np.float32)})
     except Exception as error:  # onnxruntime's exceptions have no common base class.
         return one_line(error)
-    # Without its libraries onnxruntime falls back to the CPU, and only the session tells.
+    # Without its libraries, onnxruntime falls back to the CPU and raises nothing.
     if session.get_providers()[0] != EXECUTION_PROVIDERS[provider]:
         return f"onnxruntime could not load its {provider} libraries"
     return ""

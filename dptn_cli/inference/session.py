@@ -49,7 +49,7 @@ class Session:
         model: the model.
         provider: where the session really runs, never `AUTO`.
         streams: number of inferences that run at once, never 0.
-        fallback: why `AUTO` did not take a GPU; empty if it did or was not asked.
+        fallback: why `AUTO` did not take a GPU; empty if it did, or if another provider was named.
 
     Raises:
         ProviderUnavailable: the provider named does not work on this machine.
@@ -109,7 +109,7 @@ class Session:
             self._session = self._open(self.provider, device=device)
         except ModelError as error:
             raise ProviderUnavailable(str(error)) from error
-        # Without its libraries onnxruntime falls back to the CPU, and only the session tells.
+        # Without its libraries, onnxruntime falls back to the CPU and raises nothing.
         if self._session.get_providers()[0] != EXECUTION_PROVIDERS[self.provider]:
             raise ProviderUnavailable(
                 f"onnxruntime could not load its {self.provider} libraries: {INSTALL_GPU_LIBRARIES}"

@@ -1,4 +1,4 @@
-"""How fast this machine does one part of the work alone: inference, decoding, encoding."""
+"""How fast this machine is at one part of the work: inference, decoding or encoding."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -14,29 +14,40 @@ from dptn_cli.io.images import PUBLISHED_JPEG_QUALITY, decode_image, encode_imag
 from dptn_cli.io.resize import resize_to_disk, resize_to_network
 from dptn_cli.types import JOINTS, Batch, ImageSpec
 
-Run: TypeAlias = Callable[[Batch], npt.NDArray[np.uint8]]
-"""`Session.run`."""
+RunBatch: TypeAlias = Callable[[Batch], npt.NDArray[np.uint8]]
+"""Generates the images of a batch; `Session.run`."""
 
 
 def example_batch(spec: ImageSpec, sources: int, targets: int) -> Batch:
-    """Coarse random images and poses, seeded; targets take the sources in turn."""
+    """Create a batch of random blocky images and random poses, the same at every call.
+
+    Args:
+        spec: sizes of the images.
+        sources: number of source images.
+        targets: number of target poses; target `i` belongs to source `i % sources`.
+    """
     random = np.random.default_rng(0)
     height, width = spec.network_size
-    coarse = random.integers(0, 256, (sources, 8, 8, 3), dtype=np.uint8)
-    repeat = np.ones((1, -(-height // 8), -(-width // 8), 1), np.uint8)
-    images = np.ascontiguousarray(np.kron(coarse, repeat)[:, :height, :width])
+    blocks = random.integers(0, 256, (sources, 8, 8, 3), dtype=np.uint8)
+    block = np.ones((1, -(-height // 8), -(-width // 8), 1), np.uint8)
+    images = np.ascontiguousarray(np.kron(blocks, block)[:, :height, :width])
 
     def poses(count: int) -> npt.NDArray[np.float32]:
-        inside = random.random((count, JOINTS, 2)) * spec.network_size
-        pixels: npt.NDArray[np.float32] = inside.astype(np.float32)
-        return pixels
+        pixels = random.random((count, JOINTS, 2)) * spec.network_size
+        float_pixels: npt.NDArray[np.float32] = pixels.astype(np.float32)
+        return float_pixels
 
     index = np.arange(targets, dtype=np.int64) % sources
     return Batch(images, poses(sources), poses(targets), index)
 
 
 def images_per_second(work: Callable[[], int], seconds: float) -> float:
-    """Do work, which tells how many images it did, for so long, and once beforehand."""
+    """Repeat some work and return its rate. One more call before that warms up.
+
+    Args:
+        work: does some images and returns their number.
+        seconds: minimum duration of the measurement; 0 measures one call.
+    """
     work()
     images, started_s = 0, time.perf_counter()
     while True:
@@ -46,35 +57,37 @@ def images_per_second(work: Callable[[], int], seconds: float) -> float:
             return images / elapsed_s
 
 
-def inference_rate(run: Run, batches: Sequence[Batch], streams: int, seconds: float) -> float:
-    """Images a second of the bare session, `streams` batches at once."""
+def inference_rate(
+    run_batch: RunBatch, batches: Sequence[Batch], streams: int, seconds: float
+) -> float:
+    """Return the images per second of inference alone, with `streams` batches at once."""
     with ThreadPoolExecutor(streams) as pool:
-        return images_per_second(lambda: sum(map(len, pool.map(run, batches))), seconds)
+        return images_per_second(lambda: sum(map(len, pool.map(run_batch, batches))), seconds)
 
 
-def inference_s(run: Run, batches: Sequence[Batch], streams: int) -> float:
-    """Seconds in which the bare session does some batches once, `streams` at a time."""
+def inference_time_s(run_batch: RunBatch, batches: Sequence[Batch], streams: int) -> float:
+    """Return the seconds that one pass over some batches takes, with `streams` at once."""
     started_s = time.perf_counter()
     with ThreadPoolExecutor(streams) as pool:
-        list(pool.map(run, batches))
+        list(pool.map(run_batch, batches))
     return time.perf_counter() - started_s
 
 
-def decoding_rate(files: Sequence[Path], spec: ImageSpec, seconds: float) -> float:
-    """Images a second that one thread reads, decodes and fits to the network."""
+def decoding_rate(paths: Sequence[Path], spec: ImageSpec, seconds: float) -> float:
+    """Return the images per second that one thread reads, decodes and resizes for the network."""
 
     def decode() -> int:
-        for file in files:
-            resize_to_network(decode_image(file.read_bytes()), spec.network_size)
-        return len(files)
+        for path in paths:
+            resize_to_network(decode_image(path.read_bytes()), spec.network_size)
+        return len(paths)
 
     return images_per_second(decode, seconds)
 
 
-def encoding_rate(files: Sequence[Path], spec: ImageSpec, seconds: float) -> float:
-    """Images a second that one thread fits to the disk's size and encodes as PNG."""
+def encoding_rate(paths: Sequence[Path], spec: ImageSpec, seconds: float) -> float:
+    """Return the images per second that one thread resizes for the disk and encodes as PNG."""
     images = [
-        resize_to_network(decode_image(file.read_bytes()), spec.network_size) for file in files
+        resize_to_network(decode_image(path.read_bytes()), spec.network_size) for path in paths
     ]
 
     def encode() -> int:

@@ -1,5 +1,6 @@
 """One run of a job: every outcome goes to the manifest, and the numbers to `run.json`."""
 
+import os
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -13,6 +14,8 @@ from dptn_cli.transfer.manifest import Manifest
 from dptn_cli.transfer.run_json import RunJson, utc_now
 from dptn_cli.transfer.settings import REMOTE_WORKERS, Settings, StageSeconds
 from dptn_cli.types import Job, Outcome
+
+MAX_WORKERS = 8
 
 
 @dataclass(frozen=True)
@@ -139,11 +142,10 @@ class TransferRun:
         return document
 
 
-def default_workers(cores: int, *, remote: bool = False) -> int:
-    """Return the number of threads that read, decode, encode and write.
+def default_workers(*, remote: bool = False) -> int:
+    """Return the number of threads that read, decode, encode and write: one a core, up to eight.
 
     Args:
-        cores: number of CPU cores of the machine.
         remote: whether files are behind URLs, so that the threads spend their time waiting.
     """
-    return REMOTE_WORKERS if remote else max(1, min(8, cores))
+    return REMOTE_WORKERS if remote else min(MAX_WORKERS, os.cpu_count() or 1)

@@ -1,10 +1,10 @@
-"""How much faster `dptn evaluate` scores pixels than a one-process scikit-image loop.
+"""Compare the speed of `dptn evaluate`'s pixel metrics with a one-process scikit-image loop.
 
     python tests/bench/bench_evaluate.py [--pairs 8000] [--height 64] [--width 52] [--rounds 3]
 
-Every pixel metric of both protocols on the same files; the values must be equal. Rounds
-alternate, so that what else the machine does hits both; medians are compared. Then the memory:
-what the process holds after the first thousand pairs and at the end.
+Both compute every pixel metric of both protocols on the same files, and their values must be
+equal. Rounds alternate, so that other load on the machine affects both; medians are compared.
+The peak memory is printed after the first thousand pairs and at the end.
 """
 
 import argparse
@@ -32,19 +32,24 @@ from dptn_cli.evaluate.run import evaluate
 from dptn_cli.evaluate.types import EvalOptions
 from dptn_cli.metrics.protocols import Kind
 
-KEPT = 40
-"""Distinct images; the other files are links to them."""
+DISTINCT_IMAGES = 40
+"""The other files are hard links to these."""
 
 
 def make_images(folder: Path, pairs: int, size: tuple[int, int]) -> None:
-    """Results by the published names, and their true images."""
+    """Write results under the published names, and the true images."""
     random = np.random.default_rng(0)
     for name in ("results", "truth"):
         (folder / name).mkdir()
     for index in range(pairs):
-        result = folder / "results" / f"a{index:05d}_2_b{index % KEPT}_vis.png"
-        if index >= KEPT:
-            os.link(folder / "results" / f"a{index % KEPT:05d}_2_b{index % KEPT}_vis.png", result)
+        result = folder / "results" / f"a{index:05d}_2_b{index % DISTINCT_IMAGES}_vis.png"
+        if index >= DISTINCT_IMAGES:
+            os.link(
+                folder
+                / "results"
+                / f"a{index % DISTINCT_IMAGES:05d}_2_b{index % DISTINCT_IMAGES}_vis.png",
+                result,
+            )
             continue
         true = random.integers(0, 256, (*size, 3)).astype(np.uint8)
         Image.fromarray(true).save(folder / "truth" / f"b{index}.png")
@@ -52,12 +57,12 @@ def make_images(folder: Path, pairs: int, size: tuple[int, int]) -> None:
         Image.fromarray(np.clip(true + noise, 0, 255).astype(np.uint8)).save(result)
 
 
-def by_scikit_image(plan: Plan) -> dict[str, list[float]]:
-    """What somebody would write: read, compute, append."""
+def score_with_scikit_image(plan: Plan) -> dict[str, list[float]]:
+    """Compute the metrics in a plain loop: read, compute, append."""
     ssim: Any = structural_similarity
     psnr: Any = peak_signal_noise_ratio
     wang: dict[str, Any] = {"gaussian_weights": True, "use_sample_covariance": False}
-    found: dict[str, list[float]] = {}
+    scores: dict[str, list[float]] = {}
     for pair in plan.pairing.pairs:
         x, y = (np.asarray(Image.open(p).convert("RGB")) for p in (pair.generated, pair.truth))
         a, b = x / 255.0, y / 255.0
@@ -73,32 +78,32 @@ def by_scikit_image(plan: Plan) -> dict[str, list[float]]:
         if min(x.shape[:2]) >= 51:
             row["paper.ssim_win51"] = ssim(b, a, win_size=51, data_range=1, channel_axis=-1)
         for name, value in row.items():
-            found.setdefault(name, []).append(float(value))
-    return found
+            scores.setdefault(name, []).append(float(value))
+    return scores
 
 
-def pixels_alone(plan: Plan) -> Plan:
-    """The plan without LPIPS, which this machine may have the weights of."""
+def pixel_metrics_only(plan: Plan) -> Plan:
+    """Return the plan without LPIPS, whose weights this machine may have."""
     return replace(plan, metrics=tuple(m for m in plan.metrics if m.kind == Kind.PIXELS))
 
 
-class Held(EvalProgress):
-    """A progress that notes the process's largest memory so far, MB."""
+class MemoryProgress(EvalProgress):
+    """A progress display that records the process's peak memory so far, MB."""
 
     def __init__(self) -> None:
         self.megabytes: list[float] = []
 
     @contextlib.contextmanager
     def stage(self, label: str, total: int) -> Iterator[Callable[[int], None]]:
-        """Note it at every pair."""
+        """Record the peak memory at every pair."""
         yield lambda _: self.megabytes.append(
             resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         )
 
 
-def rounded(seconds: list[float]) -> str:
-    """Every round's seconds."""
-    return ", ".join(f"{one:.1f}" for one in seconds)
+def format_seconds(rounds_s: list[float]) -> str:
+    """Format the seconds of every round."""
+    return ", ".join(f"{round_s:.1f}" for round_s in rounds_s)
 
 
 def main() -> None:
@@ -112,30 +117,34 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         make_images(folder, options.pairs, (options.height, options.width))
-        plan = pixels_alone(
+        plan = pixel_metrics_only(
             make_plan(Request(folder / "results", folder / "truth", dataset=Dataset.MARKET))
         )
-        held = Held()
-        ours_s, theirs_s = [], []
+        progress = MemoryProgress()
+        dptn_s, scikit_image_s = [], []
         for _ in range(options.rounds):
             started_s = time.perf_counter()
             eval_options = EvalOptions(batch_size=32, workers=default_workers())
-            report = evaluate(plan, Networks({}, {}, {}), options=eval_options, progress=held)
-            ours_s.append(time.perf_counter() - started_s)
+            report = evaluate(plan, Networks({}, {}, {}), options=eval_options, progress=progress)
+            dptn_s.append(time.perf_counter() - started_s)
             started_s = time.perf_counter()
-            found = by_scikit_image(plan)
-            theirs_s.append(time.perf_counter() - started_s)
-            for metric, values in found.items():
+            scores = score_with_scikit_image(plan)
+            scikit_image_s.append(time.perf_counter() - started_s)
+            for metric, values in scores.items():
                 np.testing.assert_allclose(report.table.values[metric], values, atol=1e-6, rtol=0)
     print(f"{options.pairs:,} pairs of {options.height}x{options.width}, every value equal to 1e-6")
-    for title, seconds in (
-        ("scikit-image, one process", theirs_s),
-        (f"dptn, {default_workers()} workers, report included", ours_s),
+    for title, rounds_s in (
+        ("scikit-image, one process", scikit_image_s),
+        (f"dptn, {default_workers()} workers, report included", dptn_s),
     ):
-        print(f"{title}: median {statistics.median(seconds):.1f} s of {rounded(seconds)}")
-    print(f"{statistics.median(theirs_s) / statistics.median(ours_s):.2f} times as fast")
-    first, last = held.megabytes[min(999, options.pairs - 1)], held.megabytes[options.pairs - 1]
-    print(f"memory after 1,000 pairs {first:.0f} MB, at the end {last:.0f} MB")
+        median_s = statistics.median(rounds_s)
+        print(f"{title}: median {median_s:.1f} s of {format_seconds(rounds_s)}")
+    print(
+        f"dptn is {statistics.median(scikit_image_s) / statistics.median(dptn_s):.2f} times as fast"
+    )
+    megabytes = progress.megabytes
+    first, last = megabytes[min(999, options.pairs - 1)], megabytes[options.pairs - 1]
+    print(f"peak memory: {first:.0f} MB after 1,000 pairs, {last:.0f} MB at the end")
 
 
 if __name__ == "__main__":

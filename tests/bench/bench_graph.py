@@ -1,15 +1,16 @@
-"""The session beside a plain export and beside PyTorch, on the same images, in one run.
+"""Compare the speed of `Session` with PyTorch and with a plain ONNX export of the same generator.
 
     python tests/bench/bench_graph.py [--dataset fashion] [--rounds 5] [--cpu-time]
 
-The published generator with stand-in weights, three ways: the PyTorch loop at batch 1, which is
-what the official test script does; its plain `torch.onnx.export` at batch 1 in onnxruntime as it
-comes; and `Session` on the file of `dptn export`, for distinct pairs and for one source in 16
-poses, in float32 and in int8 (whose images are worthless with such weights; its speed is that
-of trained ones). None of them decodes the source branch's image, which only training needs.
-Rounds alternate, so that what else the machine does hits all; ratios are taken within a round.
---cpu-time gives every way one thread and counts the processor's time instead of the clock's: what
-is left of a comparison on a machine that is busy with other things.
+The published generator with stand-in weights runs as:
+- PyTorch at batch 1, as the official test script does;
+- a plain `torch.onnx.export` at batch 1, in onnxruntime with its defaults;
+- `Session` on the file of `dptn export`, for distinct pairs and for one source in 16 poses, in
+  float32 and in int8. With stand-in weights int8 images are worthless, but the speed is that of
+  trained weights.
+None of them decodes the source branch's image, which only training needs. Rounds alternate, so
+that other load on the machine affects all; ratios are taken within a round. --cpu-time gives each
+one thread and measures CPU time instead of wall-clock time, for a machine that is busy.
 """
 
 import argparse
@@ -48,14 +49,14 @@ POSES = 16
 
 
 class PlainTarget(nn.Module):
-    """The official forward pass at test time."""
+    """The official forward pass at test time: the target branch alone."""
 
     def __init__(self, generator: Generator) -> None:
         super().__init__()
         self.generator = generator
 
     def forward(self, image: Tensor, source_maps: Tensor, target_maps: Tensor) -> Tensor:
-        """(1, 3, H, W) in [-1, 1]."""
+        """Return the generated image, (1, 3, H, W) in [-1, 1]."""
         generator = self.generator
         to_source = generator.features(image, source_maps, source_maps)
         to_target = generator.features(image, source_maps, target_maps)
@@ -64,7 +65,7 @@ class PlainTarget(nn.Module):
 
 
 def plain_export(plain: PlainTarget, inputs: tuple[Tensor, ...], path: Path) -> None:
-    """torch.onnx.export as it comes, batch 1."""
+    """Export with the defaults of `torch.onnx.export`, at batch 1."""
     with contextlib.redirect_stdout(io.StringIO()):
         torch.onnx.export(
             plain, inputs, path, dynamo=True, external_data=False, verbose=False,
@@ -72,18 +73,27 @@ def plain_export(plain: PlainTarget, inputs: tuple[Tensor, ...], path: Path) -> 
         )  # fmt: skip
 
 
-def ways(dataset: str, folder: Path, threads: int) -> dict[str, Callable[[], int]]:
-    """Each way by its name: does some images, tells how many."""
+def contenders(dataset: str, folder: Path, threads: int) -> dict[str, Callable[[], int]]:
+    """Set up all that is compared.
+
+    Args:
+        dataset: name of the preset.
+        folder: where to write the models.
+        threads: CPU threads for each; 0 for all cores.
+
+    Returns:
+        By name, a function that generates some images and returns their number.
+    """
     spec = IMAGE_SPECS[dataset]
     state = official_state_dict(DATA / "dptn_generator_keys.json")
     torch.save({name: torch.from_numpy(v) for name, v in state.items()}, folder / "g.pth")
     loaded = load_generator(folder / "g.pth")
-    export(loaded, spec, folder / "ours.onnx")
+    export(loaded, spec, folder / "fp32.onnx")
     plain = PlainTarget(loaded.generator).eval()
-    one = example_batch(spec, 1, 1)
-    poses = (torch.from_numpy(pose) for pose in (one.source_poses, one.target_poses))
+    batch = example_batch(spec, 1, 1)
+    poses = (torch.from_numpy(pose) for pose in (batch.source_poses, batch.target_poses))
     maps = (keypoint_maps(pose, spec.network_size) for pose in poses)
-    inputs = (image_to_tensor(torch.from_numpy(one.sources)), *maps)
+    inputs = (image_to_tensor(torch.from_numpy(batch.sources)), *maps)
     plain_export(plain, inputs, folder / "plain.onnx")
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
@@ -94,31 +104,31 @@ def ways(dataset: str, folder: Path, threads: int) -> dict[str, Callable[[], int
         entry.name: value.numpy()
         for entry, value in zip(exported.get_inputs(), inputs, strict=True)
     }
-    quantised = quantize(onnx.load(folder / "ours.onnx"), [example_batch(spec, 4, 4)])
-    onnx.save(quantised, folder / "int8.onnx")
-    ours, int8 = (
+    quantized = quantize(onnx.load(folder / "fp32.onnx"), [example_batch(spec, 4, 4)])
+    onnx.save(quantized, folder / "int8.onnx")
+    fp32, int8 = (
         Session(read_model(folder / f"{name}.onnx"), Provider.CPU, streams=available_cores())
-        for name in ("ours", "int8")
+        for name in ("fp32", "int8")
     )
-    streams = threads or ours.streams
+    streams = threads or fp32.streams
     pool = ThreadPoolExecutor(streams)
 
-    def by(session: Session, sources: int, targets: int) -> Callable[[], int]:
+    def runner(session: Session, sources: int, targets: int) -> Callable[[], int]:
         batches = [example_batch(spec, sources, targets)] * streams
         return lambda: sum(map(len, pool.map(session.run, batches)))
 
     return {
         "PyTorch, batch 1": lambda: len(plain(*inputs)),
         "plain export, batch 1": lambda: len(exported.run(None, feeds)[0]),
-        "dptn, distinct pairs": by(ours, 4, 4),
-        f"dptn, one source in {POSES} poses": by(ours, 1, POSES),
-        "int8, distinct pairs": by(int8, 4, 4),
-        f"int8, one source in {POSES} poses": by(int8, 1, POSES),
+        "dptn, distinct pairs": runner(fp32, 4, 4),
+        f"dptn, one source in {POSES} poses": runner(fp32, 1, POSES),
+        "int8, distinct pairs": runner(int8, 4, 4),
+        f"int8, one source in {POSES} poses": runner(int8, 1, POSES),
     }
 
 
-def seconds_an_image(work: Callable[[], int], clock: Callable[[], float]) -> float:
-    """Of as many calls as make eight images."""
+def seconds_per_image(work: Callable[[], int], clock: Callable[[], float]) -> float:
+    """Repeat some work until it has generated eight images; return the seconds of one."""
     images, started_s = 0, clock()
     while images < 8:
         images += work()
@@ -137,20 +147,22 @@ def main() -> None:
     if threads:
         torch.set_num_threads(threads)
     with tempfile.TemporaryDirectory() as name:
-        measured = ways(options.dataset, Path(name), threads)
+        works = contenders(options.dataset, Path(name), threads)
         rounds = []
-        for _ in range(options.rounds + 1):  # the first warms up
-            rounds.append({way: seconds_an_image(work, clock) for way, work in measured.items()})
-    pytorch, plain, *_ = measured
-    for way in measured:
-        taken = np.array([one[way] for one in rounds[1:]])
-        beside = [
-            statistics.median(one[other] / one[way] for one in rounds[1:])
-            for other in (pytorch, plain)
+        for _ in range(options.rounds + 1):
+            rounds.append({title: seconds_per_image(work, clock) for title, work in works.items()})
+    del rounds[0]  # it warmed up
+    pytorch, plain, *_ = works
+    for title in works:
+        seconds = np.array([round_s[title] for round_s in rounds])
+        speedups = [
+            statistics.median(round_s[baseline] / round_s[title] for round_s in rounds)
+            for baseline in (pytorch, plain)
         ]
         print(
-            f"{way:30} {np.median(taken):.3f} s an image ({taken.min():.3f} to {taken.max():.3f})"
-            f", {beside[0]:.2f}x PyTorch, {beside[1]:.2f}x the plain export"
+            f"{title:30} {np.median(seconds):.3f} s per image "
+            f"({seconds.min():.3f} to {seconds.max():.3f}), "
+            f"{speedups[0]:.2f}x PyTorch, {speedups[1]:.2f}x the plain export"
         )
 
 

@@ -1,11 +1,11 @@
-"""Two models of the same checkpoint beside each other, in one run: speed and PSNR.
+"""Compare two models of the same checkpoint: their speed, and the PSNR between their images.
 
     python tests/bench/bench_precision.py FP32.onnx INT8.onnx [--pairs PAIRS.csv] [--cpu-time]
 
-Both get the same batches through `Session`, in alternating rounds, all lanes at once; ratios are
-taken within a round. --cpu-time gives each one thread and counts the processor's time instead of
-the clock's. The PSNR is over the whole list, so it flatters a model that was calibrated on it;
-`dptn export` tells the one that counts.
+Both run the same batches through `Session`, in alternating rounds, with all streams busy; ratios
+are taken within a round. --cpu-time gives each model one thread and measures CPU time instead of
+wall-clock time. The PSNR is over the whole list, so it flatters a model that was calibrated on
+it; `dptn export` prints the one that counts.
 """
 
 import argparse
@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
-from bench_transfer import batches
+from bench_transfer import decoded_batches
 
 from dptn_cli.enums import Provider
 from dptn_cli.inference.model_file import read_model
@@ -25,7 +25,7 @@ from dptn_cli.transfer.plan import Request, make_job
 
 
 def main() -> None:
-    """Print the rounds' median."""
+    """Measure and print the medians."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("models", type=Path, nargs=2)
     parser.add_argument("--pairs", type=Path, default=Path("examples/figures/pairs.csv"))
@@ -34,28 +34,28 @@ def main() -> None:
     options = parser.parse_args()
     clock = time.process_time if options.cpu_time else time.perf_counter
     models = [read_model(path) for path in options.models]
-    # As many lanes as cores have one thread each.
+    # With as many streams as cores, each stream has one thread.
     sessions = [Session(model, Provider.CPU, available_cores()) for model in models]
     images = options.pairs.parent / "images"
     with tempfile.TemporaryDirectory() as name:
         request = Request(Path(name), options.pairs, images if images.is_dir() else None)
-        ready = batches(make_job(request, models[0]))
-    count = sum(len(batch.target_poses) for batch in ready)
+        batches = decoded_batches(make_job(request, models[0]))
+    count = sum(len(batch.target_poses) for batch in batches)
     rounds = []
-    with ThreadPoolExecutor(1 if options.cpu_time else available_cores()) as streams:
-        made = [np.concatenate(list(streams.map(one.run, ready))) for one in sessions]
+    with ThreadPoolExecutor(1 if options.cpu_time else available_cores()) as pool:
+        results = [np.concatenate(list(pool.map(session.run, batches))) for session in sessions]
         for _ in range(options.rounds):
-            taken_s = []
+            round_s = []
             for session in sessions:
                 started_s = clock()
-                list(streams.map(session.run, ready))
-                taken_s.append(clock() - started_s)
-            rounds.append(taken_s)
-    squares = float(np.square(made[0].astype(float) - made[1]).mean())
-    for path, taken in zip(options.models, zip(*rounds, strict=True), strict=True):
-        print(f"{path.name:24} {count / statistics.median(taken):8.2f} images/s")
-    ratio = statistics.median(one / other for one, other in rounds)
-    print(f"ratio {ratio:.2f}, PSNR {10 * np.log10(255**2 / squares):.1f} dB")
+                list(pool.map(session.run, batches))
+                round_s.append(clock() - started_s)
+            rounds.append(round_s)
+    squared_error = float(np.square(results[0].astype(float) - results[1]).mean())
+    for path, seconds in zip(options.models, zip(*rounds, strict=True), strict=True):
+        print(f"{path.name:24} {count / statistics.median(seconds):8.2f} images/s")
+    ratio = statistics.median(first_s / second_s for first_s, second_s in rounds)
+    print(f"ratio {ratio:.2f}, PSNR {10 * np.log10(255**2 / squared_error):.1f} dB")
 
 
 if __name__ == "__main__":

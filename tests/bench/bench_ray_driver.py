@@ -1,9 +1,10 @@
-"""What an item costs the driver of `--ray`, which one process has to bear for the whole cluster.
+"""Measure the driver's time per item with `--ray`. The driver is one process for the whole cluster.
 
     python tests/bench/bench_ray_driver.py [--items 40000] [--batch-size 8 64]
 
-Two actors on this machine answer at once, without making an image. Counted is the driver's own
-processor time from the list to the manifest: planning, giving out chunks, taking outcomes in.
+The actors of this machine answer at once, without generating an image. The driver's own CPU time
+is measured from the first chunk to the last line of the manifest: sending chunks, receiving
+outcomes and writing their lines.
 """
 
 import argparse
@@ -25,20 +26,20 @@ EXAMPLES = Path(__file__).parents[2] / "examples/figures"
 MODEL = Path(__file__).parents[2] / "models/figures.onnx"
 
 
-class IdleMaker(ray_pool.Maker):
-    """Answers as if every image were made."""
+class IdleActor(ray_pool.ChunkActor):
+    """An actor that claims to have generated every image."""
 
     def make(self, items: list[Item]) -> tuple[list[Outcome], StageSeconds]:
-        """One outcome an item."""
-        done = [
-            Outcome(one.output, one.source, one.target, Status.DONE, fingerprint="0" * 64)
-            for one in items
+        """Return one outcome for each item."""
+        outcomes = [
+            Outcome(item.output, item.source, item.target, Status.DONE, fingerprint="0" * 64)
+            for item in items
         ]
-        return done, StageSeconds()
+        return outcomes, StageSeconds()
 
 
 def write_list(path: Path, count: int) -> None:
-    """That many pairs of the example's images."""
+    """Write a list of `count` pairs of the example images."""
     names = sorted(image.name for image in (EXAMPLES / "images").glob("*.png"))
     with path.open("w", newline="") as file:
         writer = csv.writer(file)
@@ -49,7 +50,7 @@ def write_list(path: Path, count: int) -> None:
 
 
 def driver_seconds(folder: Path, batch_size: int) -> tuple[float, float]:
-    """Of the processor and of the clock."""
+    """Return the driver's CPU seconds and wall-clock seconds."""
     pairs, keypoints = folder / "pairs.csv", (EXAMPLES / "keypoints.csv",)
     out = folder / f"out{batch_size}"
     out.mkdir()
@@ -72,15 +73,15 @@ def main() -> None:
     parser.add_argument("--items", type=int, default=40_000)
     parser.add_argument("--batch-size", type=int, nargs="+", default=[8, 64])
     options = parser.parse_args()
-    vars(ray_pool)["Maker"] = IdleMaker
+    vars(ray_pool)["ChunkActor"] = IdleActor
     with tempfile.TemporaryDirectory() as name:
         write_list(Path(name) / "pairs.csv", options.items)
         for batch_size in options.batch_size:
-            of_cpu, of_clock = driver_seconds(Path(name), batch_size)
+            cpu_s, elapsed_s = driver_seconds(Path(name), batch_size)
             print(
-                f"batches of {batch_size}: {of_cpu / options.items * 1e6:.0f} us of the processor, "
-                f"{of_clock / options.items * 1e6:.0f} us of the clock an item; "
-                f"{options.items / of_cpu:,.0f} items a second of the processor's time"
+                f"batches of {batch_size}: {cpu_s / options.items * 1e6:.0f} us CPU time and "
+                f"{elapsed_s / options.items * 1e6:.0f} us wall-clock time per item; "
+                f"{options.items / cpu_s:,.0f} items per second of CPU time"
             )
 
 

@@ -1,10 +1,10 @@
-"""What waiting for every file costs a transfer, with a store that is in memory and slow.
+"""Measure how a slow store slows a transfer down, with a simulated store in memory.
 
     python tests/bench/bench_remote.py [--wait-ms 30] [--images 12] [--workers 2,8,0]
 
-Each read and each write waits first, as it does for an object store. Every ordered pair of so
-many tiny images is made, by the tests' tiny model, with so many threads (0: as many as
-`dptn transfer` takes by itself).
+Each read and each write sleeps first, as if it waited for an object store. The tests' tiny model
+generates every ordered pair of the images, once for each number of threads in --workers (0: the
+default of `dptn transfer`).
 """
 
 import argparse
@@ -27,22 +27,22 @@ from dptn_cli.io.cache import CACHE_VARIABLE
 from dptn_cli.network.checkpoint import LoadedGenerator
 
 
-def make_slow(wait_s: float) -> None:
-    """Make every later read and write of memory:// wait."""
+def slow_down(wait_s: float) -> None:
+    """Make every later read and write of memory:// sleep first."""
 
-    def slowly(call: Any) -> Any:
-        def waiting(*more: Any, **named: Any) -> Any:
+    def delayed(function: Any) -> Any:
+        def wrapper(*args: Any, **kwargs: Any) -> Any:
             time.sleep(wait_s)
-            return call(*more, **named)
+            return function(*args, **kwargs)
 
-        return waiting
+        return wrapper
 
     for name in ("cat_file", "pipe_file"):
-        setattr(MemoryFileSystem, name, slowly(getattr(MemoryFileSystem, name)))
+        setattr(MemoryFileSystem, name, delayed(getattr(MemoryFileSystem, name)))
 
 
 def main() -> None:
-    """Print images a second for each number of threads."""
+    """Print the images per second for each number of threads."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--wait-ms", type=float, default=30.0)
     parser.add_argument("--images", type=int, default=12)
@@ -55,7 +55,7 @@ def main() -> None:
         export(LoadedGenerator(tiny_generator(), TINY_SPEC, "0" * 64), TINY_SPEC, model)
         photos = make_folder(folder / "photos", model, count=options.images)
         fsspec.filesystem("memory").put(str(photos.path), "memory://b/photos", recursive=True)
-        make_slow(options.wait_ms / 1000)
+        slow_down(options.wait_ms / 1000)
         for workers in options.workers.split(","):
             result = dptn(
                 "transfer", "--pairs", "memory://b/photos/pairs.csv", "-o", "memory://b/out",
@@ -64,7 +64,7 @@ def main() -> None:
             )  # fmt: skip
             run = json.loads(result.stdout)
             print(
-                f"{run['workers']:3} threads: {run['pictures_per_second']:6.1f} images a second "
+                f"{run['workers']:3} threads: {run['pictures_per_second']:6.1f} images/s "
                 f"({run['counts']['done']:,} images)",
                 flush=True,
             )

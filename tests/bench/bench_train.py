@@ -1,11 +1,12 @@
-"""Training samples a second, beside a plain PyTorch loop with the same networks, in one run.
+"""Compare the training speed of `dptn train` with a plain PyTorch loop with the same networks.
 
     python tests/bench/bench_train.py [--width 32] [--batch-size 8] [--steps 20] [--rounds 3]
 
-The plain loop is what a script would be: a dataset that decodes one pair at a time, draws each
-joint's map in numpy and normalises in the worker, and the two updates; no moving average, no
-metrics, no checkpoints. `dptn train` does all of those. Both have the same workers, no perceptual
-losses, and the same precision. Rounds alternate, so that what else the machine does hits both.
+The plain loop is like a short script: its dataset decodes one pair at a time, draws each joint's
+map with NumPy and normalises in the worker; a step makes the two updates. It has no moving
+average, no metrics and no checkpoints; `dptn train` has all of those. Both use the same number of
+workers, no perceptual losses, and the same precision. Rounds alternate, so that other load on the
+machine affects both.
 """
 
 import argparse
@@ -36,11 +37,11 @@ from dptn_cli.train.run_folder import RunFolder
 from dptn_cli.train.step import connect
 from dptn_cli.types import ImageSpec
 
-FRAME = ImageSpec("figures", (128, 88), (128, 88))
+SPEC = ImageSpec("figures", (128, 88), (128, 88))
 
 
 class PlainPairs(Dataset[tuple[torch.Tensor, ...]]):
-    """One pair at a time, maps and all."""
+    """A dataset of single pairs that draws the keypoint maps itself."""
 
     def __init__(self, pairs: PairDataset) -> None:
         self.pairs = pairs
@@ -49,7 +50,7 @@ class PlainPairs(Dataset[tuple[torch.Tensor, ...]]):
         return len(self.pairs)
 
     def __getitem__(self, row: int) -> tuple[torch.Tensor, ...]:
-        """Source, target, and their maps."""
+        """Return the source, the target, and the maps of each."""
         pair = self.pairs.pairs[row]
         images = [self._image(name) for name in (pair.source, pair.target)]
         maps = [self._maps(name) for name in (pair.source, pair.target)]
@@ -61,7 +62,7 @@ class PlainPairs(Dataset[tuple[torch.Tensor, ...]]):
         return torch.from_numpy(values / 127.5 - 1).permute(2, 0, 1)
 
     def _maps(self, name: str) -> torch.Tensor:
-        height, width = FRAME.network_size
+        height, width = SPEC.network_size
         columns, rows = np.meshgrid(np.arange(width), np.arange(height))
         maps = np.zeros((18, height, width), np.float32)
         for joint, (y, x) in enumerate(self.pairs.poses[name]):
@@ -71,9 +72,9 @@ class PlainPairs(Dataset[tuple[torch.Tensor, ...]]):
         return torch.from_numpy(maps)
 
 
-def plain_s(data: Path, config: TrainConfig, steps: int, workers: int) -> float:
-    """Seconds of the plain loop, its first step left out."""
-    pairs = PairDataset(find_phase(data, "train"), FRAME)
+def time_plain_loop(data: Path, config: TrainConfig, steps: int, workers: int) -> float:
+    """Return the seconds of `steps` steps of the plain loop, after one step to warm up."""
+    pairs = PairDataset(find_phase(data, "train"), SPEC)
     generator = Generator(config.generator)
     discriminator = Discriminator(config.discriminator_layers)
     optimisers = [
@@ -100,22 +101,22 @@ def _plain_step(
 ) -> None:
     source, target, source_maps, target_maps = batch
     with torch.autocast("cpu", torch.bfloat16, enabled=config.precision == "bf16"):
-        made_target, made_source = generator(source, source_maps, target_maps)
+        fake_target, fake_source = generator(source, source_maps, target_maps)
         optimisers[1].zero_grad()
-        on_real = ((discriminator(target) - 1) ** 2).mean()
-        on_made = (discriminator(made_target.detach()) ** 2).mean()
-    (0.5 * (on_real + on_made)).backward()
+        real_loss = ((discriminator(target) - 1) ** 2).mean()
+        fake_loss = (discriminator(fake_target.detach()) ** 2).mean()
+    (0.5 * (real_loss + fake_loss)).backward()
     optimisers[1].step()
     optimisers[0].zero_grad()
     with torch.autocast("cpu", torch.bfloat16, enabled=config.precision == "bf16"):
-        loss = 2.5 * ((made_target - target).abs().mean() + (made_source - source).abs().mean())
-        loss = loss + 2 * ((discriminator(made_target) - 1) ** 2).mean()
+        loss = 2.5 * ((fake_target - target).abs().mean() + (fake_source - source).abs().mean())
+        loss = loss + 2 * ((discriminator(fake_target) - 1) ** 2).mean()
     loss.backward()
     optimisers[0].step()
 
 
-def trainer_s(data: Path, run: Path, config: TrainConfig, steps: int, workers: int) -> float:
-    """Seconds of as many steps of `dptn train`'s loop, its first step left out."""
+def time_trainer(data: Path, run: Path, config: TrainConfig, steps: int, workers: int) -> float:
+    """Return the seconds of `steps` steps of `dptn train`'s loop, after one step to warm up."""
     times: list[float] = []
     with RunFolder(run) as folder:
         trainer = Trainer(
@@ -133,7 +134,7 @@ def trainer_s(data: Path, run: Path, config: TrainConfig, steps: int, workers: i
 
 
 def main() -> None:
-    """Print samples a second and the ratio of each round."""
+    """Print the samples per second and the ratio of each round."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--width", type=int, default=32)
     parser.add_argument("--batch-size", type=int, default=8)
@@ -144,7 +145,7 @@ def main() -> None:
     options = parser.parse_args()
     config = TrainConfig(
         GeneratorConfig(width=options.width, feed_forward=4 * options.width),
-        FRAME,
+        SPEC,
         LossWeights(content=0, style=0),
         batch_size=options.batch_size,
         precision=options.precision,
@@ -158,13 +159,15 @@ def main() -> None:
         )
         ratios = []
         for number in range(options.rounds):
-            plain = plain_s(data, config, options.steps, options.workers)
+            plain_s = time_plain_loop(data, config, options.steps, options.workers)
             run = Path(name) / f"run{number}"
-            own = trainer_s(data, run, replace(config, seed=number), options.steps, options.workers)
-            ratios.append(plain / own)
+            seeded = replace(config, seed=number)
+            trainer_s = time_trainer(data, run, seeded, options.steps, options.workers)
+            ratios.append(plain_s / trainer_s)
             print(
-                f"plain {samples / plain:.2f} samples/s, dptn train {samples / own:.2f}, "
-                f"ratio {plain / own:.3f}"
+                f"plain loop {samples / plain_s:.2f} samples/s, "
+                f"dptn train {samples / trainer_s:.2f} samples/s, "
+                f"ratio {plain_s / trainer_s:.3f}"
             )
         print(f"median ratio {statistics.median(ratios):.3f}")
 

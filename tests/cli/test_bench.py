@@ -1,22 +1,19 @@
-"""`dptn bench`: every rate is there, from the code that does the work."""
+"""`dptn bench` reports every rate, measured on the code that does the work."""
 
 import json
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
 import pytest
 from support import TINY_SPEC, Folder, dptn
 
-from dptn_cli.bench import draw_pairs
+from dptn_cli.bench import write_example_pairs
 from dptn_cli.inference.model_file import read_model
-from dptn_cli.inference.session import Session, available_cores
+from dptn_cli.inference.session import available_cores
 from dptn_cli.transfer.plan import Request, make_job
-from dptn_cli.types import Batch
 
 
-def measured(folder: Folder, *more: object) -> dict[str, object]:
-    result = dptn("bench", "--model", folder.model, "--seconds", 0, "--json", *more)
+def measure(folder: Folder, *options: object) -> dict[str, object]:
+    result = dptn("bench", "--model", folder.model, "--seconds", 0, "--json", *options)
     assert result.exit_code == 0, result.stderr
     assert result.stderr == ""
     document = json.loads(result.stdout)
@@ -24,65 +21,51 @@ def measured(folder: Folder, *more: object) -> dict[str, object]:
     return document
 
 
-def test_every_part_is_measured(folder: Folder, tmp_path: Path) -> None:
+def test_every_part_is_measure(folder: Folder, tmp_path: Path) -> None:
     out = tmp_path / "new" / "bench.json"
-    found = measured(folder, "--pairs", folder.pairs, "-o", out)
-    assert json.loads(out.read_text()) == found
-    rates = found["session_per_second"]
+    document = measure(folder, "--pairs", folder.pairs, "-o", out)
+    assert json.loads(out.read_text()) == document
+    rates = document["session_per_second"]
     assert isinstance(rates, dict)
     assert set(rates) == {"1x1", "8x8", "1x8", "1x32"}
     assert all(rate > 0 for rate in rates.values())
-    pipeline = found["pipeline"]
+    assert rates["1x32"] > rates["1x1"], "a shared source is computed once"
+    pipeline = document["pipeline"]
     assert isinstance(pipeline, dict)
     assert pipeline["pictures"] == 12
     expected = pipeline["per_second"] / pipeline["bare_session_per_second"]
     assert pipeline["ratio"] == pytest.approx(expected, rel=0.01)
     assert all(0 <= share <= 1 for share in pipeline["waiting"].values())
-    assert (found["provider"], found["precision"], found["cores"]) == (
+    assert (document["provider"], document["precision"], document["cores"]) == (
         "cpu",
         "fp32",
         available_cores(),
     )
-    assert found["target"] == "any"
+    assert document["target"] == "any"
 
 
-def test_a_rate_is_of_the_batch_that_its_name_says(
-    folder: Folder, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    shapes = set()
-    run = Session.run
-
-    def record(session: Session, batch: Batch) -> npt.NDArray[np.uint8]:
-        shapes.add(f"{len(batch.sources)}x{len(batch.target_poses)}")
-        return run(session, batch)
-
-    monkeypatch.setattr(Session, "run", record)
-    rates = measured(folder)["session_per_second"]
-    assert isinstance(rates, dict)
-    assert rates.keys() <= shapes
-
-
-def test_a_table_without_examples(
+def test_the_table_for_random_images(
     folder: Folder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     result = dptn("bench", "--model", folder.model, "--seconds", 0)
     assert result.exit_code == 0, result.stderr
     assert "sources x targets 1x32" in result.stdout
-    assert "pipeline : bare session" in result.stdout
+    assert "pipeline : session alone" in result.stdout
     assert "measuring: decoding and encoding" in result.stderr
     assert sorted(p.name for p in tmp_path.iterdir()) == ["photos"]
 
 
-def test_drawn_pairs_can_be_transferred(tiny_model: Path, tmp_path: Path) -> None:
-    job = make_job(Request(tmp_path / "o", draw_pairs(tmp_path, TINY_SPEC)), read_model(tiny_model))
+def test_example_pairs_make_a_valid_job(tiny_model: Path, tmp_path: Path) -> None:
+    pairs = write_example_pairs(tmp_path, TINY_SPEC)
+    job = make_job(Request(tmp_path / "o", pairs), read_model(tiny_model))
     items = list(job.items())
     assert job.planned == len(items) == 240
     assert len({item.source for item in items[:16]}) == 16
 
 
-def refused(*arguments: object) -> str:
-    """The line that is told before anything is measured."""
+def error_message(*arguments: object) -> str:
+    """Run a bench that fails before it measures; return its one-line message."""
     result = dptn("bench", "--provider", "cpu", "--seconds", 0, *arguments)
     assert result.exit_code == 2, result.stderr
     assert result.stderr.count("\n") == 1
@@ -90,29 +73,29 @@ def refused(*arguments: object) -> str:
 
 
 def test_unusable_pairs(folder: Folder) -> None:
-    model, pairs = ("--model", folder.model), ("--pairs", folder.pairs)
+    arguments = ("--model", folder.model, "--pairs", folder.pairs)
     (folder.path / "1.png").write_bytes(b"no image")
-    assert "1.png: not an image" in refused(*model, *pairs)
+    assert "1.png: not an image" in error_message(*arguments)
     (folder.path / "1.png").unlink()
-    told = refused(*model, *pairs)
-    assert "1 source images are missing, 1.png for instance" in told
-    assert "--images" in told
+    message = error_message(*arguments)
+    assert "1 source images are missing, for instance 1.png" in message
+    assert "--images" in message
     for option in ("--images", "--keypoints"):
-        told = refused(*model, option, folder.path)
-        assert "--images and --keypoints go with --pairs" in told
+        message = error_message("--model", folder.model, option, folder.path)
+        assert "--images and --keypoints need --pairs" in message
 
 
-def test_pairs_without_keypoints_of_their_own(folder: Folder, tmp_path: Path) -> None:
+def test_pairs_whose_keypoints_are_elsewhere(folder: Folder, tmp_path: Path) -> None:
     elsewhere = (folder.path / "keypoints.csv").rename(tmp_path / "annotation-test.csv")
-    told = refused("--model", folder.model, "--pairs", folder.pairs)
-    assert "4 images have no keypoints" in told
-    assert "give --keypoints" in told
-    found = measured(folder, "--pairs", folder.pairs, "--keypoints", elsewhere)
-    assert found["pipeline"]["pictures"] == 12  # type: ignore[index]
+    message = error_message("--model", folder.model, "--pairs", folder.pairs)
+    assert "4 images have no keypoints" in message
+    assert "pass --keypoints" in message
+    document = measure(folder, "--pairs", folder.pairs, "--keypoints", elsewhere)
+    assert document["pipeline"]["pictures"] == 12  # type: ignore[index]
 
 
-def test_an_output_that_cannot_be_written_is_told_before(folder: Folder, tmp_path: Path) -> None:
+def test_an_unwritable_output_stops_before_measuring(folder: Folder, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    assert "is a folder" in refused("--model", folder.model, "-o", tmp_path)
-    told = refused("--model", folder.model, "-o", tmp_path / "file" / "bench.json")
-    assert f"{tmp_path / 'file'} is a file" in told
+    assert "is a folder" in error_message("--model", folder.model, "-o", tmp_path)
+    message = error_message("--model", folder.model, "-o", tmp_path / "file" / "bench.json")
+    assert f"{tmp_path / 'file'} is a file" in message

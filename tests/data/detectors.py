@@ -1,4 +1,4 @@
-"""What the tests of pose detection build their cases from: networks and figures."""
+"""Networks and drawn figures for the tests of pose detection."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -14,12 +14,12 @@ from dptn_cli.detect.checkpoint import import_openpifpaf
 from dptn_cli.types import Pose, Size
 
 MODELS = Path(__file__).parents[2] / "models"
-# No seed of the training's or of `score_detector.py`'s.
+# Differs from the seeds of the training and of `score_detector.py`.
 SEED = 77
 
 
 def fresh_network() -> Any:
-    """A network of openpifpaf's with random weights, which finds nobody."""
+    """Build one of openpifpaf's networks with random weights; it finds nobody."""
     openpifpaf = import_openpifpaf()
     torch.manual_seed(0)
     metas = openpifpaf.plugins.coco.CocoKp().head_metas
@@ -30,7 +30,7 @@ def fresh_network() -> Any:
 
 
 def save_network(model: Any, path: Path) -> Path:
-    """Save a network as openpifpaf's trainer does."""
+    """Save a network in the layout of openpifpaf's trainer."""
     torch.save({"model": model, "epoch": 0, "meta": {"hostname": "here"}}, path)
     return path
 
@@ -38,13 +38,16 @@ def save_network(model: Any, path: Path) -> Path:
 def draw_figure(
     number: int, size: Size, *, view: str = "front", sleeves: bool = False
 ) -> tuple[Image.Image, Pose]:
-    """A figure that no training has seen, and its 18 joints.
+    """Draw a figure that the detector was not trained on.
 
     Args:
-        number: which.
-        size: of the image.
-        view: front or back.
-        sleeves: one red, on the person's right, and one blue.
+        number: number of the figure; the same number draws the same figure.
+        size: (height, width) of the image, pixels.
+        view: `front` or `back`.
+        sleeves: whether to give the person a red right sleeve and a blue left one.
+
+    Returns:
+        The image and its pose.
     """
     rng = np.random.default_rng([SEED, number])
     person = sample_person(rng, ("light", "dark")[number % 2])

@@ -1,7 +1,7 @@
-"""Stand-in weights of the learned metrics, in torch.hub's cache layout, by the networks' own names.
+"""Stand-in weights for the learned metrics, in the layout of torch.hub's cache.
 
-The classifiers of AlexNet and VGG-16, which LPIPS does not use, are one value stretched to the
-shape: the files stay small.
+LPIPS does not use the classifiers of AlexNet and VGG-16. They are one value expanded to the shape
+of the tensor, so that the files stay small.
 """
 
 import math
@@ -16,7 +16,7 @@ from dptn_cli.network.torchvision_compat import import_torchvision
 
 
 def write_stand_ins(torch_home: Path) -> None:
-    """Write the four files below `torch_home`."""
+    """Write the weight files of all four networks below `torch_home`."""
     checkpoints = torch_home / "hub" / "checkpoints"
     checkpoints.mkdir(parents=True)
     models = import_torchvision().models
@@ -45,7 +45,7 @@ def _seeded(network: str, name: str, tensor: torch.Tensor) -> torch.Tensor:
 
 
 def _tensorflow_inception() -> torch.nn.Module:
-    """torch-fidelity's extractor without its weights, which its constructor would fetch."""
+    """Build torch-fidelity's extractor without the weights that its constructor would download."""
     from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
 
     class WithoutWeights(FeatureExtractorInceptionV3):  # type: ignore[misc]

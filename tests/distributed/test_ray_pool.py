@@ -1,4 +1,4 @@
-"""The same job on a small Ray cluster: the same images, whatever dies."""
+"""Running a job on a small Ray cluster: the same images, whatever dies."""
 
 import json
 import os
@@ -17,18 +17,18 @@ from support import Folder, make_folder
 
 from dptn_cli.distributed import ray_pool
 from dptn_cli.distributed.ray_pool import RayPool
-from dptn_cli.distributed.scheduler import Chunk, ChunkDone, WorkerLost
+from dptn_cli.distributed.scheduler import Chunk, ChunkDone, Ready, WorkerLost
 from dptn_cli.enums import Provider, Status
 from dptn_cli.errors import InputError
 from dptn_cli.inference.model_file import read_model
 from dptn_cli.transfer.plan import Request, make_job
 from dptn_cli.transfer.settings import Settings, StageSeconds
-from dptn_cli.types import Job
+from dptn_cli.types import Failure, Job
 
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[str]:
-    """Its address; of one node with two cores."""
+    """Start a cluster of one node with two cores; yield its address."""
     started = Cluster(initialize_head=True, head_node_args={"num_cpus": 2})
     yield started.address
     started.shutdown()  # type: ignore[no-untyped-call]
@@ -39,9 +39,9 @@ def photos(tmp_path: Path, tiny_model: Path) -> Folder:
     return make_folder(tmp_path / "photos", tiny_model, count=6)
 
 
-def command(folder: Folder, address: str, *more: object) -> list[str]:
+def command(folder: Folder, address: str, *options: object) -> list[str]:
     arguments = ("transfer", "--pairs", folder.pairs, "--model", folder.model, "-o", folder.out)
-    parts = (sys.executable, "-m", "dptn_cli", *arguments, "--ray", address, *more)
+    parts = (sys.executable, "-m", "dptn_cli", *arguments, "--ray", address, *options)
     return [str(part) for part in parts]
 
 
@@ -51,7 +51,9 @@ def plain_results(folder: Folder, out: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in out.glob("*.png")}
 
 
-def test_the_same_images_to_the_byte(photos: Folder, tmp_path: Path, cluster: str) -> None:
+def test_results_equal_those_of_one_process_byte_for_byte(
+    photos: Folder, tmp_path: Path, cluster: str
+) -> None:
     (photos.path / "5.png").write_bytes(b"broken")
     first = photos.transfer("-o", tmp_path / "plain", "--provider", "cpu", "--batch-size", 4)
     assert first.exit_code == 1
@@ -62,11 +64,11 @@ def test_the_same_images_to_the_byte(photos: Folder, tmp_path: Path, cluster: st
     assert "2 actors on Ray, cpu" in done.stderr
     assert photos.results() == expected
     assert len(expected) == 25
-    told = {line["output"]: line["status"] for line in photos.manifest()}
-    assert sorted(told.values()) == ["done"] * 25 + ["failed"] * 5
+    statuses = {line["output"]: line["status"] for line in photos.manifest()}
+    assert sorted(statuses.values()) == ["done"] * 25 + ["failed"] * 5
     run_file = json.loads((photos.out / "run.json").read_text())
     assert min(run_file["stage_seconds"].values()) > 0
-    # What is done is skipped, with Ray or without.
+    # Results of a Ray run are skipped by a later run without Ray.
     again = json.loads(photos.transfer("--json", "--provider", "cpu").stdout)["counts"]
     assert (again["done"], again["skipped"], again["failed"]) == (0, 25, 5)
 
@@ -77,43 +79,43 @@ class TestActors:
         photos.out.mkdir()
         return make_job(Request(out=photos.out, pairs=photos.pairs), read_model(photos.model))
 
-    def test_one_that_dies_costs_an_attempt_and_comes_back(
+    def test_a_dead_actor_is_restarted_and_its_chunks_are_retried(
         self, photos: Folder, job: Job, tmp_path: Path, cluster: str
     ) -> None:
-        model = tmp_path / "gone.onnx"
-        model.write_bytes(photos.model.read_bytes())
-        job = replace(job, model=read_model(model))
+        copy = tmp_path / "copy.onnx"
+        copy.write_bytes(photos.model.read_bytes())
+        job = replace(job, model=read_model(copy))
         with RayPool(job, cluster, Provider.CPU, overwrite=False) as pool:
-            model.unlink()  # The actors have its content.
-            making = pool.run(Settings(batch_size=4), StageSeconds())
-            outcomes = [next(making)]
+            copy.unlink()  # The actors got its content.
+            running = pool.run(Settings(batch_size=4), StageSeconds())
+            outcomes = [next(running)]
             ray.kill(pool.workers[0].handle, no_restart=False)
-            outcomes += making
+            outcomes += running
             wait_for_actors(pool, 2)
         assert len(outcomes) == job.planned == 30
         assert {outcome.status for outcome in outcomes} == {Status.DONE}
         assert len({outcome.output for outcome in outcomes}) == 30
         assert photos.results() == plain_results(photos, tmp_path / "plain")
 
-    def test_one_that_is_gone_for_good_leaves_its_work_to_others(
+    def test_others_take_the_chunks_of_an_actor_that_is_not_restarted(
         self, job: Job, cluster: str
     ) -> None:
         with RayPool(job, cluster, Provider.CPU, overwrite=False) as pool:
             ray.kill(pool.workers[0].handle, no_restart=True)
             outcomes = list(pool.run(Settings(batch_size=4), StageSeconds()))
-            assert pool.ready == 1
+            assert pool.ready_count == 1
         assert len({outcome.output for outcome in outcomes}) == len(outcomes) == 30
         assert {outcome.status for outcome in outcomes} == {Status.DONE}
 
-    def test_where_none_is_left_every_item_still_ends(self, job: Job, cluster: str) -> None:
+    def test_if_all_actors_are_gone_every_item_still_fails(self, job: Job, cluster: str) -> None:
         with RayPool(job, cluster, Provider.CPU, overwrite=False) as pool:
             for worker in pool.workers:
                 ray.kill(worker.handle, no_restart=True)
             outcomes = list(pool.run(Settings(batch_size=4), StageSeconds()))
         assert len({outcome.output for outcome in outcomes}) == len(outcomes) == 30
-        assert {outcome.reason for outcome in outcomes} == {"nobody is left to make it"}
+        assert {outcome.reason for outcome in outcomes} == {"no worker is left"}
 
-    def test_what_kills_too_often_fails_alone(
+    def test_a_chunk_fails_after_too_many_attempts(
         self, job: Job, cluster: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(ray_pool, "MAX_ATTEMPTS", 1)
@@ -122,45 +124,45 @@ class TestActors:
             outcomes = list(pool.run(Settings(batch_size=15), StageSeconds()))
         failed = [outcome for outcome in outcomes if outcome.status is Status.FAILED]
         assert (len(outcomes), len(failed)) == (30, 15)
-        assert all(outcome.reason.startswith("lost with an actor: ") for outcome in failed)
+        assert all(outcome.reason.startswith("its worker died: an actor: ") for outcome in failed)
 
-    def test_a_defect_fails_its_chunk_with_the_reason(self, job: Job, cluster: str) -> None:
+    def test_a_defect_fails_the_chunk_with_its_message(self, job: Job, cluster: str) -> None:
         with RayPool(job, cluster, Provider.CPU, overwrite=False) as pool:
             worker = pool.workers[0]
-            worker.given[pool.give(worker, [None])] = Chunk([item := next(job.items())])  # type: ignore[list-item]
-            told: list[ChunkDone | WorkerLost] = []
-            while not told:
-                told += pool.news()
-        assert isinstance(told[0], ChunkDone)
-        (outcome,) = told[0].outcomes
+            worker.pending[pool.submit(worker, [None])] = Chunk([item := next(job.items())])  # type: ignore[list-item]
+            events: list[ChunkDone | WorkerLost] = []
+            while not events:
+                events += pool.poll()
+        assert isinstance(events[0], ChunkDone)
+        (outcome,) = events[0].outcomes
         assert (outcome.output, outcome.status) == (item.output, Status.FAILED)
         assert "AttributeError: 'NoneType' object" in outcome.reason
 
-    def test_a_file_removed_by_others_ends_nothing(self, job: Job, cluster: str) -> None:
+    def test_a_marker_removed_by_others_does_no_harm(self, job: Job, cluster: str) -> None:
         with RayPool(job, cluster, Provider.CPU, overwrite=False) as pool:
-            (mark,) = job.out.iterdir()
-            mark.unlink()
+            (marker,) = job.out.iterdir()
+            marker.unlink()
             outcomes = list(pool.run(Settings(batch_size=15), StageSeconds()))
         assert [outcome.status for outcome in outcomes] == [Status.DONE] * 30
 
-    def test_a_stop_ends_in_order(self, job: Job, cluster: str) -> None:
+    def test_a_stop_finishes_submitted_chunks(self, job: Job, cluster: str) -> None:
         with RayPool(job, cluster, Provider.CPU, overwrite=False) as pool:
-            asked = iter([False])
-            settings = Settings(batch_size=1, stop=lambda: next(asked, True))
+            stops = iter([False])
+            settings = Settings(batch_size=1, stop=lambda: next(stops, True))
             outcomes = list(pool.run(settings, StageSeconds()))
-            at_once = sum(worker.most for worker in pool.workers)
-        assert len(outcomes) == at_once < 30
+            capacity = sum(worker.capacity for worker in pool.workers)
+        assert len(outcomes) == capacity < 30
         assert all((job.out / outcome.output).is_file() for outcome in outcomes)
 
-    def test_actors_that_cannot_live(
+    def test_actors_that_die_at_the_start(
         self, job: Job, cluster: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        class Dying(ray_pool.Maker):
+        class DyingActor(ray_pool.ChunkActor):
             @ray.method(max_task_retries=-1)
-            def greet(self, model: bytes) -> tuple[str, str]:
+            def open_session(self, model_bytes: bytes) -> Ready | Failure:
                 os._exit(1)
 
-        monkeypatch.setattr(ray_pool, "Maker", Dying)
+        monkeypatch.setattr(ray_pool, "ChunkActor", DyingActor)
         monkeypatch.setattr(ray_pool, "MAX_RESTARTS", 1)
         with (
             pytest.raises(InputError, match=r"no actor can work: The actor died"),
@@ -173,7 +175,10 @@ class TestActors:
     ) -> None:
         monkeypatch.setattr(Path, "resolve", lambda path: path / "elsewhere")
         with (
-            pytest.raises(InputError, match=r"no actor can work: node .* is not there"),
+            pytest.raises(
+                InputError,
+                match=r"no actor can work: node .* cannot see the driver's results folder",
+            ),
             RayPool(job, cluster, Provider.CPU, overwrite=False),
         ):
             pass
@@ -182,12 +187,12 @@ class TestActors:
 
 def wait_for_actors(pool: RayPool, count: int) -> None:
     deadline = time.monotonic() + 60
-    while pool.ready < count:
+    while pool.ready_count < count:
         assert time.monotonic() < deadline
-        assert not list(pool.news())
+        assert not list(pool.poll())
 
 
-def test_a_node_that_dies_costs_nothing_but_time(tmp_path: Path, tiny_model: Path) -> None:
+def test_chunks_of_a_dead_node_are_retried(tmp_path: Path, tiny_model: Path) -> None:
     photos = make_folder(tmp_path / "photos", tiny_model, count=30)
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
     try:
@@ -219,7 +224,7 @@ def wait_for_results(running: "subprocess.Popen[str]", folder: Folder) -> None:
         time.sleep(0.05)
 
 
-def test_two_jobs_on_one_folder_and_a_stop_from_outside(
+def test_a_second_job_on_the_folder_and_a_signal_to_the_first(
     tmp_path: Path, tiny_model: Path, cluster: str
 ) -> None:
     photos = make_folder(tmp_path / "photos", tiny_model, count=40)
@@ -237,10 +242,10 @@ def test_two_jobs_on_one_folder_and_a_stop_from_outside(
     assert {line["output"] for line in photos.manifest()} == set(photos.results())
     assert 0 < len(photos.results()) < 40 * 39
     run_file = json.loads((photos.out / "run.json").read_text())
-    assert run_file["batch_size"] == 8, "nothing is measured where there is no session"
+    assert run_file["batch_size"] == 8, "without a session of its own, the driver measures nothing"
 
 
-def test_no_cluster_there(photos: Folder) -> None:
+def test_an_address_without_a_cluster(photos: Folder) -> None:
     result = photos.transfer("--ray", "127.0.0.1:1")
     assert result.exit_code == 2
     assert "--ray 127.0.0.1:1: " in result.stderr

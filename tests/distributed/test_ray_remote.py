@@ -1,4 +1,4 @@
-"""A cluster's actors that read and write behind URLs, as they do on a store that all share."""
+"""Workers that read and write URLs, as they do on an object store that all nodes share."""
 
 import json
 import os
@@ -13,15 +13,15 @@ from dptn_cli.io.paths import parse_location
 from dptn_cli.transfer.manifest import read_manifest
 
 
-def command(folder: Folder, *more: object) -> list[str]:
-    photos = ("--pairs", f"file://{folder.pairs}", "--images", f"file://{folder.path}")
-    named = ("--model", folder.model, "-o", f"file://{folder.out}", "--batch-size", 4)
-    parts = (sys.executable, "-m", "dptn_cli", "transfer", *photos, *named, "--json", *more)
+def command(folder: Folder, *options: object) -> list[str]:
+    inputs = ("--pairs", f"file://{folder.pairs}", "--images", f"file://{folder.path}")
+    outputs = ("--model", folder.model, "-o", f"file://{folder.out}", "--batch-size", 4)
+    parts = (sys.executable, "-m", "dptn_cli", "transfer", *inputs, *outputs, "--json", *options)
     return [str(part) for part in parts]
 
 
 @pytest.mark.parametrize("pool", [("--ray", "local"), ("--devices", "0,1")])
-def test_actors_go_on_from_the_copy_in_the_results(
+def test_workers_resume_from_the_manifest_beside_the_results(
     tmp_path: Path, tiny_model: Path, pool: tuple[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     photos = make_folder(tmp_path / "photos", tiny_model, count=6)
@@ -30,11 +30,11 @@ def test_actors_go_on_from_the_copy_in_the_results(
     assert plain.exit_code == 1
     expected = {path.name: path.read_bytes() for path in (tmp_path / "plain").glob("*.png")}
     counts = []
-    # Two machines, as far as anybody can tell: each has a cache of its own.
-    for machine, more in (("first", ("--limit", 7)), ("second", (*pool, "--provider", "cpu"))):
+    # Separate caches stand for two machines.
+    for machine, options in (("first", ("--limit", 7)), ("second", (*pool, "--provider", "cpu"))):
         environment = {**os.environ, "DPTN_CACHE": str(tmp_path / machine)}
         done = subprocess.run(
-            command(photos, *more), capture_output=True, text=True, env=environment
+            command(photos, *options), capture_output=True, text=True, env=environment
         )
         assert done.stdout, done.stderr
         counts.append(json.loads(done.stdout)["counts"])
@@ -42,9 +42,9 @@ def test_actors_go_on_from_the_copy_in_the_results(
     assert counts[1] == {"planned": 30, "done": 18, "skipped": 7, "failed": 5}
     assert photos.results() == expected
     monkeypatch.setenv("DPTN_CACHE", str(tmp_path / "third"))
-    told = {
+    statuses = {
         entry["output"]: entry["status"]
         for entry in read_manifest(parse_location(f"file://{photos.out}"))
     }
-    assert sorted(told.values()) == ["done"] * 25 + ["failed"] * 5
+    assert sorted(statuses.values()) == ["done"] * 25 + ["failed"] * 5
     assert not [path for path in photos.out.rglob("*") if path.name.startswith(".dptn-")]

@@ -1,4 +1,4 @@
-"""Bound buffers and fixed shapes, on the CPU: the logic is the GPU's."""
+"""Bound buffers and fixed shapes, tested on the CPU: the logic is the same on a GPU."""
 
 from concurrent.futures import ThreadPoolExecutor
 from itertools import product
@@ -14,13 +14,13 @@ from support import TINY_SPEC
 from dptn_cli.enums import Provider
 from dptn_cli.errors import ModelError
 from dptn_cli.inference import session as session_module
-from dptn_cli.inference.io_binding import BoundSession, padded, padded_size
+from dptn_cli.inference.io_binding import BoundSession, pad, padded_size
 from dptn_cli.inference.model_file import read_model
 from dptn_cli.inference.session import Session
 from dptn_cli.inference.throughput import example_batch
 from dptn_cli.types import Batch
 
-MOST = 5
+MAX_COUNT = 5
 
 
 @pytest.fixture(scope="module")
@@ -32,10 +32,10 @@ def plain(session: ort.InferenceSession, batch: Batch) -> npt.NDArray[np.uint8]:
     return np.asarray(session.run(["generated"], batch.feeds())[0])
 
 
-def with_seed(batch: Batch, seed: int) -> Batch:
-    """The same shapes, other images."""
-    moved = np.roll(batch.sources, seed, axis=1)
-    return Batch(moved, batch.source_poses, batch.target_poses, batch.source_index)
+def shifted(batch: Batch, rows: int) -> Batch:
+    """Return a batch of the same shapes with other images."""
+    sources = np.roll(batch.sources, rows, axis=1)
+    return Batch(sources, batch.source_poses, batch.target_poses, batch.source_index)
 
 
 class TestPadding:
@@ -46,21 +46,23 @@ class TestPadding:
 
     def test_the_last_source_and_target_are_repeated(self) -> None:
         batch = example_batch(TINY_SPEC, 5, 7)
-        larger = padded(batch)
+        larger = pad(batch)
         assert (len(larger.sources), len(larger.target_poses)) == (6, 8)
         for name, array in batch.feeds().items():
-            whole = larger.feeds()[name]
-            assert whole.dtype == array.dtype
-            np.testing.assert_array_equal(whole[: len(array)], array)
-            np.testing.assert_array_equal(whole[-1], array[-1])
+            padded = larger.feeds()[name]
+            assert padded.dtype == array.dtype
+            np.testing.assert_array_equal(padded[: len(array)], array)
+            np.testing.assert_array_equal(padded[-1], array[-1])
 
 
-@pytest.mark.parametrize(("sources", "targets"), list(product(range(1, MOST + 1), repeat=2)))
-def test_the_plain_runs_images(bare: ort.InferenceSession, sources: int, targets: int) -> None:
+@pytest.mark.parametrize(("sources", "targets"), list(product(range(1, MAX_COUNT + 1), repeat=2)))
+def test_results_equal_those_of_a_plain_run(
+    bare: ort.InferenceSession, sources: int, targets: int
+) -> None:
     batch = example_batch(TINY_SPEC, sources, targets)
-    found = BoundSession(bare, "cpu").run(batch)
-    assert found.shape == (targets, *TINY_SPEC.network_size, 3)
-    np.testing.assert_array_equal(found, plain(bare, batch))
+    generated = BoundSession(bare, "cpu").run(batch)
+    assert generated.shape == (targets, *TINY_SPEC.network_size, 3)
+    np.testing.assert_array_equal(generated, plain(bare, batch))
 
 
 def test_an_image_does_not_depend_on_its_batch(bare: ort.InferenceSession) -> None:
@@ -76,56 +78,56 @@ def test_an_image_does_not_depend_on_its_batch(bare: ort.InferenceSession) -> No
         assert np.abs(bound.run(alone)[0] - together[row]).max() <= 1
 
 
-def test_buffers_are_used_again_and_what_was_given_away_stays(
+def test_buffers_are_reused_and_returned_arrays_do_not_change(
     bare: ort.InferenceSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made = []
+    shapes = []
     real = ort.OrtValue.ortvalue_from_shape_and_type
 
     def counted(shape: tuple[int, ...], *rest: object) -> ort.OrtValue:
-        made.append(shape)
+        shapes.append(shape)
         return real(shape, *rest)
 
     monkeypatch.setattr(ort.OrtValue, "ortvalue_from_shape_and_type", counted)
     bound, batch = BoundSession(bare, "cpu"), example_batch(TINY_SPEC, 2, 3)
     first = bound.run(batch)
-    kept = first.copy()
-    assert len(made) == 5, "four inputs and the output"
-    second = bound.run(with_seed(batch, 20))
-    assert len(made) == 5
+    copy = first.copy()
+    assert len(shapes) == 5, "four inputs and the output"
+    second = bound.run(shifted(batch, 20))
+    assert len(shapes) == 5
     assert (first != second).any()
-    np.testing.assert_array_equal(first, kept)
+    np.testing.assert_array_equal(first, copy)
     bound.run(example_batch(TINY_SPEC, 2, 4))
-    assert len(made) == 8, "targets, index and images of another size"
+    assert len(shapes) == 8, "target poses, source index and output have another size"
 
 
-def test_several_lanes_at_once(bare: ort.InferenceSession) -> None:
+def test_several_streams_at_once(bare: ort.InferenceSession) -> None:
     bound = BoundSession(bare, "cpu", streams=3)
-    batches = [with_seed(example_batch(TINY_SPEC, 1 + i % 3, 2 + i % 4), i) for i in range(30)]
-    wanted = [plain(bare, batch) for batch in batches]
+    batches = [shifted(example_batch(TINY_SPEC, 1 + i % 3, 2 + i % 4), i) for i in range(30)]
+    expected = [plain(bare, batch) for batch in batches]
     with ThreadPoolExecutor(6) as threads:
-        for found, right in zip(threads.map(bound.run, batches), wanted, strict=True):
-            np.testing.assert_array_equal(found, right)
+        for generated, images in zip(threads.map(bound.run, batches), expected, strict=True):
+            np.testing.assert_array_equal(generated, images)
 
 
-class Failing:
-    """A session whose bound runs fail as long as `errors` has one left."""
+class FailingSession:
+    """A session whose bound runs raise `errors`, one each, and then work."""
 
     def __init__(self, session: ort.InferenceSession, errors: list[Exception]) -> None:
         self._real, self._errors = session, iter(errors)
-        self.bound, self.plain = 0, 0
+        self.bound_runs, self.plain_runs = 0, 0
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._real, name)
 
     def run_with_iobinding(self, binding: ort.IOBinding) -> None:
-        self.bound += 1
+        self.bound_runs += 1
         for error in self._errors:
             raise error
         self._real.run_with_iobinding(binding)
 
     def run(self, *arguments: Any) -> Any:
-        self.plain += 1
+        self.plain_runs += 1
         return self._real.run(*arguments)
 
 
@@ -139,14 +141,14 @@ class TestFailure:
             MemoryError(),
         ],
     )
-    def test_out_of_memory_is_run_plain_and_the_next_bound_again(
+    def test_out_of_memory_falls_back_to_a_plain_run_once(
         self, bare: ort.InferenceSession, error: Exception
     ) -> None:
-        session, batch = Failing(bare, [error]), example_batch(TINY_SPEC, 2, 3)
+        session, batch = FailingSession(bare, [error]), example_batch(TINY_SPEC, 2, 3)
         bound = BoundSession(session, "cpu")
         for _ in range(2):
             np.testing.assert_array_equal(bound.run(batch), plain(bare, batch))
-        assert (session.bound, session.plain) == (2, 1)
+        assert (session.bound_runs, session.plain_runs) == (2, 1)
 
     def test_no_memory_for_a_buffer(
         self, bare: ort.InferenceSession, monkeypatch: pytest.MonkeyPatch
@@ -156,71 +158,73 @@ class TestFailure:
 
         monkeypatch.setattr(ort.OrtValue, "ortvalue_from_shape_and_type", refused)
         batch = example_batch(TINY_SPEC, 2, 3)
-        found = BoundSession(bare, "cpu").run(batch)
-        np.testing.assert_array_equal(found, plain(bare, batch))
+        generated = BoundSession(bare, "cpu").run(batch)
+        np.testing.assert_array_equal(generated, plain(bare, batch))
 
-    def test_another_error_is_told_and_the_lane_goes_on(self, bare: ort.InferenceSession) -> None:
-        session = Failing(bare, [RuntimeError("illegal instruction")])
+    def test_another_error_is_raised_and_the_stream_stays_usable(
+        self, bare: ort.InferenceSession
+    ) -> None:
+        session = FailingSession(bare, [RuntimeError("illegal instruction")])
         bound, batch = BoundSession(session, "cpu"), example_batch(TINY_SPEC, 2, 3)
         with pytest.raises(RuntimeError, match="illegal instruction"):
             bound.run(batch)
         np.testing.assert_array_equal(bound.run(batch), plain(bare, batch))
-        assert session.plain == 0
+        assert session.plain_runs == 0
 
 
 def pretend_cuda(monkeypatch: pytest.MonkeyPatch, session: Any) -> None:
-    """Make onnxruntime open this session, as if it ran on CUDA."""
+    """Make onnxruntime open `session`, as if it ran on CUDA."""
     session.get_providers = lambda: ["CUDAExecutionProvider"]
     monkeypatch.setattr(session_module, "gpu_problem", lambda *_: "")
     monkeypatch.setattr(ort, "InferenceSession", lambda *_, **__: session)
 
 
 class TestSession:
-    """A session that believes to be on a GPU."""
+    """A session that takes the CPU for a GPU."""
 
     @pytest.fixture
-    def bound_with(self, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, dict[str, int]]]:
-        seen = []
+    def bound_sessions(self, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, dict[str, int]]]:
+        calls = []
 
-        class OnTheCpu(BoundSession):
-            def __init__(self, session: Any, device: str, **rest: int) -> None:
-                seen.append((device, rest))
-                super().__init__(session, "cpu", streams=rest["streams"])
+        class CpuBoundSession(BoundSession):
+            def __init__(self, session: Any, device: str, **options: int) -> None:
+                calls.append((device, options))
+                super().__init__(session, "cpu", streams=options["streams"])
 
-        monkeypatch.setattr(session_module, "BoundSession", OnTheCpu)
-        return seen
+        monkeypatch.setattr(session_module, "BoundSession", CpuBoundSession)
+        return calls
 
-    def test_it_runs_bound(
+    def test_a_gpu_session_is_bound(
         self,
         tiny_model: Path,
         bare: ort.InferenceSession,
         monkeypatch: pytest.MonkeyPatch,
-        bound_with: list[tuple[str, dict[str, int]]],
+        bound_sessions: list[tuple[str, dict[str, int]]],
     ) -> None:
-        counted = Failing(bare, [])
+        counted = FailingSession(bare, [])
         pretend_cuda(monkeypatch, counted)
         session = Session(read_model(tiny_model), Provider.CUDA, device=1)
         batch = example_batch(TINY_SPEC, 2, 5)
         np.testing.assert_array_equal(session.run(batch), plain(bare, batch))
-        assert (counted.bound, counted.plain) == (1, 0)
-        assert bound_with == [("cuda", {"device_id": 1, "streams": session_module.GPU_STREAMS})]
+        assert (counted.bound_runs, counted.plain_runs) == (1, 0)
+        assert bound_sessions == [("cuda", {"device_id": 1, "streams": session_module.GPU_STREAMS})]
 
     def test_a_failure_is_a_model_error(
         self,
         tiny_model: Path,
         bare: ort.InferenceSession,
         monkeypatch: pytest.MonkeyPatch,
-        bound_with: list[tuple[str, dict[str, int]]],
+        bound_sessions: list[tuple[str, dict[str, int]]],
     ) -> None:
-        failing = Failing(bare, [RuntimeError("device lost")])
+        failing = FailingSession(bare, [RuntimeError("device lost")])
         pretend_cuda(monkeypatch, failing)
         session = Session(read_model(tiny_model), Provider.CUDA)
-        assert len(bound_with) == 1
+        assert len(bound_sessions) == 1
         with pytest.raises(ModelError, match="inference failed: device lost"):
             session.run(example_batch(TINY_SPEC, 1, 1))
 
-    def test_on_the_cpu_it_does_not(
-        self, tiny_model: Path, bound_with: list[tuple[str, dict[str, int]]]
+    def test_a_cpu_session_is_not_bound(
+        self, tiny_model: Path, bound_sessions: list[tuple[str, dict[str, int]]]
     ) -> None:
         Session(read_model(tiny_model), Provider.CPU).run(example_batch(TINY_SPEC, 1, 1))
-        assert not bound_with
+        assert not bound_sessions

@@ -1,4 +1,4 @@
-"""What onnxruntime is told; that it obeys can only be seen on a GPU."""
+"""The options given to onnxruntime; only a GPU can show their effect."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -27,49 +27,48 @@ CPU, CUDA, TENSORRT = (
         (Provider.TENSORRT, [TENSORRT, CUDA, CPU]),
     ],
 )
-def test_what_one_cannot_do_falls_to_the_next(
+def test_each_provider_is_backed_by_the_next(
     tiny_model: Path, tmp_path: Path, provider: Provider, order: list[str]
 ) -> None:
     options = provider_options(provider, read_model(tiny_model), device=2, cache=tmp_path)
     assert [name for name, _ in options] == order
-    assert all(given.get("device_id", 2) == 2 for _, given in options)
+    assert all(entry.get("device_id", 2) == 2 for _, entry in options)
     assert not list(tmp_path.iterdir())
 
 
-def test_cuda_times_no_algorithms(tiny_model: Path, tmp_path: Path) -> None:
-    (_, given), _ = provider_options(
+def test_cuda_does_not_time_algorithms(tiny_model: Path, tmp_path: Path) -> None:
+    (_, options), _ = provider_options(
         Provider.CUDA, read_model(tiny_model), device=0, cache=tmp_path
     )
-    assert given == {"device_id": 0, "cudnn_conv_algo_search": "HEURISTIC"}
+    assert options == {"device_id": 0, "cudnn_conv_algo_search": "HEURISTIC"}
 
 
 class TestTensorrt:
-    def test_engines_and_timings_are_kept_for_each_model(
+    def test_each_model_has_its_own_engine_folder(
         self, tiny_model: Path, other_tiny_model: Path, tmp_path: Path
     ) -> None:
-        """Both models have the same graph, so TensorRT's own names would be the same."""
+        """Both models have the same graph, so TensorRT would give their files the same names."""
         folders = []
         for path in (tiny_model, other_tiny_model):
-            options = provider_options(
+            (_, options), *_ = provider_options(
                 Provider.TENSORRT, read_model(path), device=0, cache=tmp_path
             )
-            given = options[0][1]
-            assert given["trt_engine_cache_enable"]
-            assert given["trt_timing_cache_enable"]
-            assert given["trt_engine_cache_path"] == given["trt_timing_cache_path"]
-            folders.append(Path(given["trt_engine_cache_path"]))
+            assert options["trt_engine_cache_enable"]
+            assert options["trt_timing_cache_enable"]
+            assert options["trt_engine_cache_path"] == options["trt_timing_cache_path"]
+            folders.append(Path(options["trt_engine_cache_path"]))
         assert folders[0] != folders[1]
         assert all(folder.is_relative_to(tmp_path) for folder in folders)
 
     @pytest.mark.parametrize(("precision", "half"), [("fp32", False), ("fp16", True)])
-    def test_half_precision_is_for_models_of_it(
+    def test_half_precision_only_for_fp16_models(
         self, tiny_model: Path, tmp_path: Path, precision: str, half: bool
     ) -> None:
         model = replace(read_model(tiny_model), precision=precision)
-        (_, given), *_ = provider_options(Provider.TENSORRT, model, device=0, cache=tmp_path)
-        assert given["trt_fp16_enable"] is half
+        (_, options), *_ = provider_options(Provider.TENSORRT, model, device=0, cache=tmp_path)
+        assert options["trt_fp16_enable"] is half
 
-    def test_the_folder_is_made_where_a_session_is_opened(
+    def test_opening_a_session_creates_the_engine_folder(
         self, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setenv("DPTN_CACHE", str(tmp_path / "cache"))
@@ -80,7 +79,7 @@ class TestTensorrt:
         assert engine_folder(model, tmp_path / "cache").is_dir()
 
 
-def test_a_gpu_that_is_not_there(tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_gpu(tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(providers, "cuda_device_count", lambda: 2)
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: [CUDA, CPU])
     with pytest.raises(ModelError, match="there is no GPU 2; this machine has 2, counted from 0"):
