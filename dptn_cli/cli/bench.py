@@ -6,13 +6,27 @@ from typing import Annotated, Any
 
 import typer
 
+from dptn_cli.bench import BenchOptions, json_document, run_bench
 from dptn_cli.cli.console import echo, error_boundary, print_json, print_table
-from dptn_cli.cli.options import Json, ProviderOption, Quiet, default_model
+from dptn_cli.cli.options import (
+    OUTPUT,
+    SPEED,
+    Json,
+    ModelOption,
+    ProviderOption,
+    Quiet,
+    default_model,
+)
 from dptn_cli.enums import Provider
 from dptn_cli.errors import ExitCode, InputError
+from dptn_cli.inference.model_file import read_model
+from dptn_cli.inference.session import Session
+from dptn_cli.io.files import write_file
+from dptn_cli.transfer.plan import Request, check_output_file
 from dptn_cli.transfer.run import default_workers
 
 EXAMPLES = Path("examples/figures")
+INPUT = "Input"
 
 
 app = typer.Typer(add_completion=False)
@@ -21,53 +35,76 @@ app = typer.Typer(add_completion=False)
 @app.command()
 @error_boundary
 def bench(
-    model: Annotated[
-        Path | None,
-        typer.Option(help="ONNX file; default: $DPTN_MODEL, or the only one in ./models."),
-    ] = None,
+    model: ModelOption = None,
     pairs: Annotated[
         Path | None,
         typer.Option(
-            help="Pair list for the pipeline; default: examples/figures, or random images "
-            "without it."
+            metavar="CSV",
+            help="Pair list for the pipeline. Default: examples/figures, else random images.",
+            rich_help_panel=INPUT,
         ),
     ] = None,
     images: Annotated[
         Path | None,
-        typer.Option(help="Folder of the images in --pairs; default: the folder of the list."),
+        typer.Option(
+            metavar="DIR",
+            help="Folder of the pair list's images. Default: the list's folder.",
+            rich_help_panel=INPUT,
+        ),
     ] = None,
     keypoints: Annotated[
         list[Path] | None,
         typer.Option(
-            help="Pose file for --pairs; a keypoints.csv next to the list is read by default."
+            metavar="PATH",
+            help="Pose file for --pairs. A keypoints.csv beside the list is read anyway.",
+            rich_help_panel=INPUT,
         ),
     ] = None,
     provider: ProviderOption = Provider.AUTO,
     batch_size: Annotated[
-        int, typer.Option(min=1, max=1024, help="Maximum number of images at once in the pipeline.")
+        int,
+        typer.Option(
+            min=1,
+            max=1024,
+            metavar="N",
+            help="Maximum images in one inference of the pipeline.",
+            rich_help_panel=SPEED,
+        ),
     ] = 8,
     workers: Annotated[
         int,
         typer.Option(
-            min=0, max=256, help="Threads that decode and encode; 0: depends on the CPU cores."
+            min=0,
+            max=256,
+            metavar="N",
+            help="Threads that decode and encode. 0: by the cores.",
+            rich_help_panel=SPEED,
         ),
     ] = 0,
     seconds: Annotated[
-        float, typer.Option(min=0.0, max=600.0, help="Duration of each measurement.")
+        float,
+        typer.Option(
+            min=0.0,
+            max=600.0,
+            metavar="S",
+            help="Duration of each measurement.",
+            rich_help_panel=SPEED,
+        ),
     ] = 4.0,
     out: Annotated[
-        Path | None, typer.Option("-o", "--out", help="Also write the JSON document to this file.")
+        Path | None,
+        typer.Option(
+            "-o",
+            "--out",
+            metavar="FILE",
+            help="Write the JSON document to this file as well.",
+            rich_help_panel=OUTPUT,
+        ),
     ] = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> ExitCode:
-    """Measure this machine: inference, decoding and encoding alone, then the whole pipeline."""
-    from dptn_cli.bench import BenchOptions, json_document, run_bench
-    from dptn_cli.inference.model_file import read_model
-    from dptn_cli.inference.session import Session
-    from dptn_cli.io.files import write_file
-    from dptn_cli.transfer.plan import Request, check_output_file
-
+    """Measure this machine: inference, decoding, encoding, and the whole pipeline."""
     if out is not None:
         check_output_file(out)
     if (images or keypoints) and not pairs:

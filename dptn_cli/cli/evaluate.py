@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from dptn_cli.cli.console import ProgressLine, echo, error_boundary, print_json
-from dptn_cli.cli.options import Json, Quiet
+from dptn_cli.cli.options import OUTPUT, SPEED, Json, Quiet
 from dptn_cli.cli.score_tables import show_comparison, show_report
 from dptn_cli.enums import Dataset, ProtocolChoice, ReportFormat
 from dptn_cli.errors import ExitCode, InputError
@@ -21,6 +21,7 @@ from dptn_cli.transfer.plan import check_output_folder
 
 MAX_PROBLEMS = 5
 """Problems of each kind that are printed; report.json has all of them."""
+IMAGES, SCORING, WEIGHTS = "Images", "Scoring", "Learned metrics"
 
 
 app = typer.Typer(add_completion=False)
@@ -30,52 +31,98 @@ app = typer.Typer(add_completion=False)
 @error_boundary
 def evaluate(
     results: Annotated[
-        list[Path], typer.Argument(help="Results folders; each is compared with the first.")
+        list[Path],
+        typer.Argument(help="Results folders. Each is compared with the first."),
     ],
     truth: Annotated[
         Path | None,
-        typer.Option(help="Folder of the true images; default: the one that run.json names."),
+        typer.Option(
+            metavar="DIR",
+            help="Folder of the true images. Default: the one that run.json names.",
+            rich_help_panel=IMAGES,
+        ),
     ] = None,
     real: Annotated[
         Path | None,
-        typer.Option(help="Reference images for FID and KID; the paper used the training set."),
+        typer.Option(
+            metavar="DIR",
+            help="Reference images for FID and KID. The paper used the training set.",
+            rich_help_panel=IMAGES,
+        ),
     ] = None,
     protocol: Annotated[
-        ProtocolChoice, typer.Option(help="The paper's rules, today's standard, or both.")
+        ProtocolChoice,
+        typer.Option(help="The paper's rules, today's standard, or both.", rich_help_panel=SCORING),
     ] = ProtocolChoice.ALL,
     dataset: Annotated[
         Dataset | None,
-        typer.Option(help="Data set of the paper's protocol; default: the one in run.json."),
+        typer.Option(
+            help="Data set of the paper's protocol. Default: the one in run.json.",
+            rich_help_panel=SCORING,
+        ),
     ] = None,
-    out: Annotated[
-        Path, typer.Option("-o", "--out", help="Folder for report.json, pairs.csv, report.html.")
-    ] = Path("report"),
-    drop_last: Annotated[
-        bool,
-        typer.Option(help="For the paper's FID, drop an incomplete last batch, as published."),
-    ] = False,
     require: Annotated[
         list[str] | None,
-        typer.Option(help="Stop if this metric cannot be computed: fid, paper.fid; repeatable."),
+        typer.Option(
+            metavar="METRIC",
+            help="Stop if this metric cannot be computed, such as fid or paper.fid. May be "
+            "repeated.",
+            rich_help_panel=SCORING,
+        ),
     ] = None,
-    report_format: Annotated[
-        ReportFormat, typer.Option("--format", help="Format of the scores on stdout.")
-    ] = ReportFormat.TABLE,
+    drop_last: Annotated[
+        bool,
+        typer.Option(
+            help="Drop an incomplete last batch from the paper's FID, as published.",
+            rich_help_panel=WEIGHTS,
+        ),
+    ] = False,
     download_weights: Annotated[
-        bool, typer.Option(help="Download missing weights into torch.hub's cache.")
+        bool,
+        typer.Option(
+            help="Download missing weights into torch.hub's cache.", rich_help_panel=WEIGHTS
+        ),
     ] = False,
     batch_size: Annotated[
-        int, typer.Option(min=1, max=1024, help="Images per batch of a learned metric.")
+        int,
+        typer.Option(
+            min=1,
+            max=1024,
+            metavar="N",
+            help="Images per batch of a learned metric.",
+            rich_help_panel=SPEED,
+        ),
     ] = 32,
     workers: Annotated[
-        int, typer.Option(min=0, max=256, help="Processes that score pixels; 0: one per core.")
+        int,
+        typer.Option(
+            min=0,
+            max=256,
+            metavar="N",
+            help="Processes that score pixels. 0: one per core.",
+            rich_help_panel=SPEED,
+        ),
     ] = 0,
+    out: Annotated[
+        Path,
+        typer.Option(
+            "-o",
+            "--out",
+            metavar="DIR",
+            help="Folder for report.json, pairs.csv and report.html.",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = Path("report"),
+    report_format: Annotated[
+        ReportFormat,
+        typer.Option("--format", help="Format of the scores on stdout.", rich_help_panel=OUTPUT),
+    ] = ReportFormat.TABLE,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> ExitCode:
-    """Score results by the paper's rules and by today's standard.
+    """Score results by the paper's protocol and by today's standard one.
 
-    Exit code: 0 all scored, 1 some images failed or a required metric is missing, 2 nothing done.
+    Exit codes: 0 all scored, 1 something failed or is missing, 2 nothing was scored.
     """
     if as_json and report_format != ReportFormat.TABLE:
         raise InputError("pass either --json or --format, not both")

@@ -1,14 +1,16 @@
 """Every command has help and is documented; exit codes are what is promised."""
 
+import re
 from collections.abc import Iterator
+from enum import EnumMeta
 from pathlib import Path
 from typing import Any
 
 import pytest
-import typer
 from support import ROOT, dptn
+from typer.core import TyperGroup
 
-from dptn_cli.cli import app
+from dptn_cli import cli
 from dptn_cli.errors import ExitCode, InputError
 from dptn_cli.transfer.plan import Request
 
@@ -16,17 +18,17 @@ PAGES = [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]
 DOCUMENTATION = "\n".join(page.read_text() for page in PAGES)
 
 
-def commands(command: Any, name: str = "") -> Iterator[tuple[str, Any]]:
+def commands() -> Iterator[tuple[str, Any]]:
     """Every command with its words, as in `prepare own`."""
-    if not hasattr(command, "list_commands"):
-        yield name, command
-        return
-    context = command.make_context("dptn", [], resilient_parsing=True)
-    for word in command.list_commands(context):
-        yield from commands(command.get_command(context, word), f"{name} {word}".strip())
+    for name in cli.COMMANDS:
+        command = cli.load_command(name)
+        if isinstance(command, TyperGroup):
+            yield from ((f"{name} {word}", part) for word, part in command.commands.items())
+        else:
+            yield name, command
 
 
-COMMANDS = dict(commands(typer.main.get_command(app)))
+COMMANDS = dict(commands())
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -41,6 +43,33 @@ def test_every_command_has_help_and_is_documented(name: str) -> None:
 def test_help_has_no_brackets_which_rich_would_take_for_markup(name: str) -> None:
     params = COMMANDS[name].params
     assert [p.name for p in params if "[" in (getattr(p, "help", None) or "")] == []
+
+
+def test_the_list_of_commands_shows_the_first_line_of_their_help() -> None:
+    """It is kept apart, so that listing the commands does not import them."""
+    for name, text in cli.COMMANDS.items():
+        assert (cli.load_command(name).help or "").partition("\n")[0] == text
+
+
+def test_h_is_help() -> None:
+    assert dptn("-h").stdout == dptn("--help").stdout
+    assert dptn("transfer", "-h").stdout == dptn("transfer", "--help").stdout
+
+
+@pytest.mark.parametrize("name", ["", *COMMANDS])
+def test_help_fits_80_columns(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No option's name is cut off, and no choice is broken in the middle of a word."""
+    monkeypatch.setenv("COLUMNS", "80")
+    result = dptn(*name.split(), "--help")
+    assert max(map(len, result.stdout.splitlines())) <= 80
+    assert "…" not in result.stdout
+    command = COMMANDS.get(name)
+    for option in command.params if command else ():
+        choices = option.type_descriptor.annotation
+        texts = [*option.opts, *getattr(option, "secondary_opts", ())]
+        texts += choices if isinstance(choices, EnumMeta) else []
+        for text in texts:
+            assert re.search(rf"(?<![\w-]){re.escape(text)}(?![\w-])", result.stdout), text
 
 
 def test_exit_codes_are_fixed() -> None:
@@ -75,7 +104,7 @@ def test_a_defect_is_no_partial_failure(monkeypatch: pytest.MonkeyPatch) -> None
     def broken(*_: object) -> None:
         raise RuntimeError("unforeseen")
 
-    monkeypatch.setattr("dptn_cli.inference.model_file.read_model", broken)
+    monkeypatch.setattr("dptn_cli.cli.transfer.read_model", broken)
     result = dptn("transfer", "--pairs", "p.csv", "--model", "m.onnx")
     assert result.exit_code == 70
     assert "unforeseen" in result.stderr
@@ -119,7 +148,7 @@ def test_a_url_where_none_is_taken_makes_no_folder_of_that_name(
     monkeypatch.chdir(tmp_path)
     result = dptn(*arguments.split())
     assert result.exit_code == 2
-    assert "a URL cannot be given here" in result.stderr
+    assert "a URL cannot be used here" in result.stderr
     assert not list(tmp_path.iterdir())
 
 
@@ -136,7 +165,7 @@ def test_an_option_takes_what_the_shell_puts_after_it(
         seen.append((request.sources, request.poses))
         raise InputError("far enough")
 
-    monkeypatch.setattr("dptn_cli.transfer.plan.make_job", look)
+    monkeypatch.setattr("dptn_cli.cli.transfer.make_job", look)
     model = ROOT / "models" / "figures.onnx"
     assert dptn("transfer", "--model", model, *order.split()).exit_code == 2
     (given,) = seen
