@@ -15,7 +15,9 @@ from dptn_cli.cli.options import (
     ModelOption,
     ProviderOption,
     Quiet,
+    batch_size_option,
     default_model,
+    workers_option,
 )
 from dptn_cli.enums import Provider
 from dptn_cli.errors import ExitCode, InputError
@@ -63,23 +65,11 @@ def bench(
     provider: ProviderOption = Provider.AUTO,
     batch_size: Annotated[
         int,
-        typer.Option(
-            min=1,
-            max=1024,
-            metavar="N",
-            help="Maximum images in one inference of the pipeline.",
-            rich_help_panel=SPEED,
-        ),
+        batch_size_option("Maximum images in one inference of the pipeline."),
     ] = 8,
     workers: Annotated[
         int,
-        typer.Option(
-            min=0,
-            max=256,
-            metavar="N",
-            help="Threads that decode and encode. 0: by the cores.",
-            rich_help_panel=SPEED,
-        ),
+        workers_option("Threads that decode and encode. 0: by the cores."),
     ] = 0,
     seconds: Annotated[
         float,

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from dptn_cli.cli.console import ProgressLine, echo, error_boundary, print_json
-from dptn_cli.cli.options import OUTPUT, SPEED, Json, Quiet
+from dptn_cli.cli.options import OUTPUT, Json, Quiet, batch_size_option, workers_option
 from dptn_cli.cli.score_tables import show_comparison, show_report
 from dptn_cli.enums import Dataset, ProtocolChoice, ReportFormat
 from dptn_cli.errors import ExitCode, InputError
@@ -85,23 +85,11 @@ def evaluate(
     ] = False,
     batch_size: Annotated[
         int,
-        typer.Option(
-            min=1,
-            max=1024,
-            metavar="N",
-            help="Images per batch of a learned metric.",
-            rich_help_panel=SPEED,
-        ),
+        batch_size_option("Images per batch of a learned metric."),
     ] = 32,
     workers: Annotated[
         int,
-        typer.Option(
-            min=0,
-            max=256,
-            metavar="N",
-            help="Processes that score pixels. 0: one per core.",
-            rich_help_panel=SPEED,
-        ),
+        workers_option("Processes that score pixels. 0: one per core."),
     ] = 0,
     out: Annotated[
         Path,

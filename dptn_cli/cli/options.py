@@ -50,6 +50,16 @@ ProviderOption = Annotated[
 ]
 
 
+def batch_size_option(text: str) -> Any:
+    """Return the option `--batch-size` for a command that always has a number for it."""
+    return typer.Option(min=1, max=1024, metavar="N", help=text, rich_help_panel=SPEED)
+
+
+def workers_option(text: str) -> Any:
+    """Return the option `--workers`; 0 stands for the command's own choice."""
+    return typer.Option(min=0, max=256, metavar="N", help=text, rich_help_panel=SPEED)
+
+
 class ListOptions(TyperCommand):
     """A command whose repeatable options take all words up to the next option.
 

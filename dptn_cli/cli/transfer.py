@@ -17,6 +17,7 @@ from dptn_cli.cli.options import (
     default_model,
     parse_batch_size,
     parse_devices,
+    workers_option,
 )
 from dptn_cli.cli.transfer_report import TransferReporter
 from dptn_cli.distributed.executors import open_run
@@ -166,13 +167,7 @@ def transfer(
     ] = "auto",
     workers: Annotated[
         int,
-        typer.Option(
-            min=0,
-            max=256,
-            metavar="N",
-            help="Threads that read and write. 0: by the cores; 32 with URLs.",
-            rich_help_panel=SPEED,
-        ),
+        workers_option("Threads that read and write. 0: by the cores; 32 with URLs."),
     ] = 0,
     devices: Annotated[
         str | None,
