@@ -262,7 +262,7 @@ class Trainer:
 
     def _settings(self) -> dict[str, Any]:
         """All that decides what the run makes."""
-        return asdict(self.config) | {"training list": list_digest(self.data.train.pairs)}
+        return self.config.settings() | {"training list": list_digest(self.data.train.pairs)}
 
     def _resume(self, state: Mapping[str, Any]) -> None:
         path = self.folder.path / LAST

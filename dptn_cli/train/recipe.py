@@ -1,7 +1,7 @@
 """What a training run is made of. The defaults are the published fashion run's values."""
 
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
 
 from dptn_cli.errors import InputError
 from dptn_cli.network.config import GeneratorConfig
@@ -113,6 +113,14 @@ class TrainConfig:
             raise InputError(f"a seed is at least 0 and below {MAX_SEEDS:,}, not {self.seed:,}")
         if not all(0 <= beta < 1 for beta in self.betas):
             raise InputError(f"Adam's betas are at least 0 and below 1, not {self.betas}")
+
+    def settings(self) -> dict[str, Any]:
+        """Return the settings as checkpoint-last.pth stores them, in nested dicts.
+
+        A run resumes only if its settings are equal to the stored ones, so the keys never change:
+        `spec` is stored as `frame`.
+        """
+        return {"frame" if key == "spec" else key: value for key, value in asdict(self).items()}
 
     def rate(self, epoch: int) -> float:
         """The generator's learning rate in an epoch, counted from 0, as published."""

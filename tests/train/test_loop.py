@@ -154,6 +154,52 @@ def test_a_run_folder_of_another_pair_list(figures: Path, tmp_path: Path) -> Non
         trainer(tmp_path / "data", folder, replace(L1_ONLY, epochs=1))
 
 
+def test_the_keys_of_a_checkpoint_never_change(figures: Path, tmp_path: Path) -> None:
+    """Runs of earlier versions are resumed only if these are the keys that they stored."""
+    run = tmp_path / "run"
+    train(figures, run, replace(CONFIG, epochs=1))
+    state = torch.load(run / "checkpoint-last.pth", weights_only=True)
+    assert set(state) == {
+        "config", "step", "best", "owed", "generator", "average", "optimiser", "discriminator",
+        "discriminator_optimiser",
+    }  # fmt: skip
+    assert set(state["best"]) == {"step", "ssim", "psnr", "l1"}
+    settings = state["config"]
+    assert set(settings) == {
+        "generator", "frame", "weights", "discriminator_layers", "batch_size", "epochs",
+        "constant_epochs", "learning_rate", "discriminator_rate", "betas", "ema_decay",
+        "precision", "initialisation", "discriminator_initialisation", "flip", "drop_last",
+        "seed", "training list",
+    }  # fmt: skip
+    generator_keys = {
+        "width", "residual_blocks", "heads", "feed_forward", "context_blocks",
+        "transfer_blocks", "joints",
+    }  # fmt: skip
+    frame_keys = {"dataset", "image_size", "network_size", "sigma_px"}
+    assert set(settings["generator"]) == generator_keys
+    assert set(settings["frame"]) == frame_keys
+    assert set(settings["weights"]) == {
+        "reconstruction", "content", "style", "adversarial", "target_share",
+    }  # fmt: skip
+    for name in ("last", "last-raw", "best"):
+        stored = torch.load(run / f"generator-{name}.pth", weights_only=True)
+        assert set(stored) == {"format", "config", "frame", "generator"}
+        assert stored["format"] == "dptn-generator-1"
+        assert set(stored["config"]) == generator_keys
+        assert set(stored["frame"]) == frame_keys
+
+
+def test_the_keys_of_the_metrics_never_change(figures: Path, tmp_path: Path) -> None:
+    train(figures, tmp_path / "run", replace(CONFIG, epochs=1))
+    training, validation = metrics(tmp_path / "run")
+    assert set(training) == {
+        "step", "epoch", "rate/generator", "rate/discriminator", "samples_per_s",
+        "loss/discriminator", "loss/target_l1", "loss/source_l1", "loss/adversarial",
+        "loss/generator",
+    }  # fmt: skip
+    assert set(validation) == {"step", "validation/ssim", "validation/psnr", "validation/l1"}
+
+
 def test_an_optimiser_of_other_weights(figures: Path, tmp_path: Path) -> None:
     config = replace(L1_ONLY, epochs=1)
     train(figures, tmp_path / "run", config)
