@@ -31,9 +31,9 @@ from dptn_cli.export.int8 import Calibration, quantize
 from dptn_cli.inference.model_file import FORMAT, METADATA_PREFIX
 from dptn_cli.io.files import write_atomic
 from dptn_cli.network.checkpoint import LoadedGenerator
+from dptn_cli.network.export_generator import ExportGenerator, in_half_precision
 from dptn_cli.network.fused_attention import with_fused_attention
 from dptn_cli.network.generator import Generator
-from dptn_cli.network.inference import InferenceGenerator, in_half_precision
 from dptn_cli.network.tensors import image_to_tensor, keypoint_maps, tensor_to_image
 from dptn_cli.types import JOINTS, Batch, ImageSpec
 
@@ -69,7 +69,7 @@ class Verification:
 class ExportedTransfer(nn.Module):
     """The graph of format 1 around a generator; exists only to be traced."""
 
-    def __init__(self, inference: InferenceGenerator) -> None:
+    def __init__(self, inference: ExportGenerator) -> None:
         super().__init__()
         self.inference = inference
 
@@ -77,7 +77,7 @@ class ExportedTransfer(nn.Module):
         self, source: Tensor, source_pose: Tensor, target_pose: Tensor, source_index: Tensor
     ) -> Tensor:
         """See the module's description."""
-        image = image_to_tensor(source).to(self.inference.of_image.dtype)
+        image = image_to_tensor(source).to(self.inference.image_weight.dtype)
         return tensor_to_image(self.inference(image, source_pose, target_pose, source_index))
 
 
@@ -147,7 +147,7 @@ def _check(verification: Verification, precision: Precision) -> None:
 def _model(
     loaded: LoadedGenerator, spec: ImageSpec, *, precision: Precision, runtime: Runtime
 ) -> onnx.ModelProto:
-    inference = InferenceGenerator(loaded.generator, spec)
+    inference = ExportGenerator(loaded.generator, spec)
     if precision is Precision.FP16:
         inference = in_half_precision(inference)
     if runtime is Runtime.CUDA:

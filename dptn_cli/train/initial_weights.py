@@ -16,7 +16,7 @@ from dptn_cli.network.checkpoint import (
 )
 from dptn_cli.network.discriminator import Discriminator
 from dptn_cli.network.generator import Generator
-from dptn_cli.network.initial import initialise_generator, initialise_kernels, zero_biases
+from dptn_cli.network.initialization import init_generator, init_kernels, zero_biases
 from dptn_cli.train.recipe import TrainConfig
 
 
@@ -50,7 +50,7 @@ def start_weights(config: TrainConfig, checkpoints: Mapping[str, Path]) -> Netwo
     if path := checkpoints.get("generator"):
         generator = _read_generator(path, config)
     elif config.initialisation == "published":
-        initialise_generator(generator)
+        init_generator(generator)
     discriminator = _discriminator(config, checkpoints.get("discriminator"))
     return Networks(generator.train(), copy.deepcopy(generator).eval(), discriminator)
 
@@ -74,7 +74,7 @@ def _discriminator(config: TrainConfig, path: Path | None) -> Discriminator | No
         check_tensors(path, found, discriminator.state_dict())
         discriminator.load_state_dict(found)
     elif config.discriminator_initialisation == "orthogonal":
-        initialise_kernels(discriminator)
+        init_kernels(discriminator)
     else:  # The published run meant orthogonal kernels too, and set a tensor that is not used.
         zero_biases(discriminator)
     return discriminator.train()
