@@ -123,7 +123,7 @@ def trainer_s(data: Path, run: Path, config: TrainConfig, steps: int, workers: i
             folder,
             config,
             accelerator=connect(config.precision),
-            pace=LoggingConfig(
+            logging=LoggingConfig(
                 log_every=5, grid_every=10**9, validate_every=10**9, workers=workers
             ),
         )
