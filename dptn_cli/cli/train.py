@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 INSTALL = "pip install 'dptn-cli[train]'"
 MAX_SHOWN = 5
 # The panels of --help.
-DATA, LOSSES, OPTIMISATION, LOGGING = "Data", "Losses", "Optimisation", "Logging"
+DATA, LOSSES, OPTIMISATION = "Data", "Losses", "Optimisation"
+LOGGING = "Checkpoints and logging"
 
 
 def _option(text: str, panel: str, **settings: object) -> typer.models.OptionInfo:

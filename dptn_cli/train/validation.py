@@ -169,6 +169,6 @@ def draw_grid(generator: Generator, pairs: PairDataset) -> ImageU8 | None:
         sheet_rows.append(
             [cell if cell.shape[:2] == size else fit_to_disk(cell, size) for cell in cells]
         )
-    # Short enough for the 64 pixels of a Market-1501 image.
-    captions = ("source", "source pose", "target pose", "target", "target output", "source output")
+    # Short enough not to overlap above the images of Market-1501, which are 64 pixels wide.
+    captions = ("source", "source pose", "target pose", "target", "output", "source output")
     return contact_sheet(sheet_rows, captions, size)
