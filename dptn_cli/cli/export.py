@@ -9,7 +9,10 @@ import typer
 from dptn_cli.cli.console import echo, error_boundary, print_json
 from dptn_cli.cli.options import Json, Quiet
 from dptn_cli.enums import Precision, Runtime
-from dptn_cli.errors import ExitCode, InputError, MissingDependency
+from dptn_cli.errors import ExitCode, MissingDependency
+
+INSTALL = "pip install 'dptn-cli[export]'"
+
 
 app = typer.Typer(add_completion=False)
 
@@ -18,31 +21,35 @@ app = typer.Typer(add_completion=False)
 @error_boundary
 def export(
     checkpoint: Annotated[
-        Path, typer.Argument(help="Published *_net_G.pth, or a generator-*.pth of `dptn train`.")
+        Path,
+        typer.Argument(help="A published *_net_G.pth, or a generator-*.pth of `dptn train`."),
     ],
-    out: Annotated[Path, typer.Option("-o", "--out", help="The ONNX file to write.")],
+    out: Annotated[Path, typer.Option("-o", "--out", help="ONNX file to write.")],
     dataset: Annotated[
         str | None,
-        typer.Option(help="fashion or market: the sizes of a published checkpoint."),
+        typer.Option(help="fashion or market: image sizes of a published checkpoint."),
     ] = None,
     precision: Annotated[
-        Precision, typer.Option(help="fp16: for GPUs; int8: for CPUs, needs --calibrate.")
+        Precision, typer.Option(help="fp16 is for GPUs; int8 is for CPUs and needs --calibrate.")
     ] = Precision.FP32,
     runtime: Annotated[
         Runtime,
         typer.Option(
             "--runtime",
             "--target",
-            help="any: for CPUs, TensorRT and other ONNX runtimes; cuda: attention as an operator "
-            "that only onnxruntime has.",
+            help="any: CPUs, TensorRT and other ONNX runtimes. cuda: onnxruntime only, with "
+            "attention as one of its own operators.",
         ),
     ] = Runtime.ANY,
     calibrate: Annotated[
         Path | None,
-        typer.Option(help="Pair list of images as the model will see them; for int8."),
+        typer.Option(
+            help="For int8: pair list of images like those that the model will be used on."
+        ),
     ] = None,
     images: Annotated[
-        Path | None, typer.Option(help="Folder of --calibrate's images; default: its own.")
+        Path | None,
+        typer.Option(help="Folder of --calibrate's images; default: the list's folder."),
     ] = None,
     keypoints: Annotated[
         list[Path] | None, typer.Option(help="Pose files of --calibrate's images.")
@@ -50,65 +57,44 @@ def export(
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> ExitCode:
-    """Turn a trained generator into one ONNX file, and prove it against PyTorch."""
+    """Convert a trained generator to one ONNX file and verify it against PyTorch."""
     try:
-        from dptn_cli.export.onnx import export as write_onnx
-        from dptn_cli.network.checkpoint import load_generator
-        from dptn_cli.network.config import IMAGE_SPECS
-        from dptn_cli.transfer.plan import check_output_file
+        from dptn_cli.export.run import ExportRequest, export_checkpoint
     except ImportError as error:
         raise MissingDependency("dptn export", error.name or "torch", INSTALL) from error
 
-    if (precision is Precision.INT8) != (calibrate is not None):
-        raise InputError("--precision int8 and --calibrate PAIRS.csv go together")
-    if precision is Precision.INT8 and runtime is Runtime.CUDA:
-        raise InputError("--precision int8 is for CPUs: leave out --runtime cuda, or take fp16")
-    if (images or keypoints) and not calibrate:
-        raise InputError("--images and --keypoints go with --calibrate")
-    if dataset is not None and dataset not in IMAGE_SPECS:
-        raise InputError(f"--dataset {dataset}: it is one of {', '.join(IMAGE_SPECS)}")
-    check_output_file(out)
-    loaded = load_generator(checkpoint)
-    spec = IMAGE_SPECS[dataset] if dataset else loaded.spec
-    if spec is None:
-        raise InputError(
-            f"{checkpoint} is a published checkpoint, which does not tell its sizes: "
-            "add --dataset fashion or --dataset market"
+    result = export_checkpoint(
+        ExportRequest(
+            checkpoint,
+            out,
+            dataset,
+            precision,
+            runtime,
+            calibration_pairs=calibrate,
+            images=images,
+            keypoints=tuple(keypoints or ()),
         )
-    calibration = None
-    if calibrate:
-        from dptn_cli.export.calibration import read_calibration
-        from dptn_cli.transfer.plan import Request
-
-        request = Request(out.parent, calibrate, images, keypoints=tuple(keypoints or ()))
-        calibration = read_calibration(request, spec)
-    verification = write_onnx(
-        loaded, spec, out, precision, runtime=runtime, calibration=calibration
     )
-    size_mb = out.stat().st_size / 1e6
+    spec, verification = result.spec, result.verification
     echo(
-        f"{out}: {size_mb:.1f} MB, {spec.dataset}, images of "
-        f"{spec.image_size[0]}x{spec.image_size[1]}. Beside PyTorch: largest difference "
-        f"{verification.largest_levels} of 255 levels, {verification.share:.2%} of the values "
-        f"differ, PSNR {verification.psnr_db:.1f} dB.",
+        f"{out}: {result.megabytes:.1f} MB, {spec.dataset}, images of "
+        f"{spec.image_size[0]}x{spec.image_size[1]}. Compared with PyTorch: largest difference "
+        f"{verification.largest_levels} of 255 levels, {verification.share_different:.2%} of the "
+        f"values differ, PSNR {verification.psnr_db:.1f} dB.",
         quiet=quiet or as_json,
     )
     if as_json:
+        is_exact = math.isinf(verification.psnr_db)  # JSON has no infinity.
         print_json(
             {
                 "model": str(out),
                 "dataset": spec.dataset,
-                "megabytes": round(size_mb, 3),
+                "megabytes": round(result.megabytes, 3),
                 "largest_levels": verification.largest_levels,
-                "share_different": verification.share,
-                "psnr_db": None
-                if math.isinf(verification.psnr_db)
-                else round(verification.psnr_db, 2),
+                "share_different": verification.share_different,
+                "psnr_db": None if is_exact else round(verification.psnr_db, 2),
                 "precision": precision.value,
                 "target": runtime.value,
             }
         )
     return ExitCode.DONE
-
-
-INSTALL = "pip install 'dptn-cli[export]'"

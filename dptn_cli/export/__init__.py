@@ -1,1 +1,1 @@
-"""A trained generator as one ONNX file."""
+"""Export of a trained generator to a single ONNX file."""

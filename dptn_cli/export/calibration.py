@@ -1,4 +1,4 @@
-"""Images and poses of a pair list, to calibrate an int8 model on and to prove it on."""
+"""Images and poses of a pair list, for calibrating an int8 model and for verifying it."""
 
 from itertools import islice
 from pathlib import Path
@@ -14,54 +14,61 @@ from dptn_cli.transfer.plan import Request, make_job
 from dptn_cli.types import Batch, ImageSpec, Item, Job, Model
 
 MAX_PAIRS = 128
-MIN_EACH = 4
-HELD_OUT = 4  # every so many sources, one is kept for the proof
+MIN_PAIRS_EACH = 4
+HELD_OUT = 4  # One in this many sources is held out for verification.
 
 
 def read_calibration(request: Request, spec: ImageSpec) -> Calibration:
-    """Read pairs spread evenly over a list; its last sources by name are kept for the proof.
+    """Read pairs that are spread evenly over a pair list.
 
-    By name, because the images of one person usually follow each other.
+    The last sources by name are held out for verification. By name, because images of the same
+    person usually have similar names, so that few people end up on both sides.
 
     Args:
         request: the pair list, with its images and keypoints.
-        spec: of the model that is calibrated.
+        spec: the images of the model that is calibrated.
 
     Raises:
-        InputError: the list cannot be used, one of the images cannot, or there are too few.
+        InputError: the pair list or one of its images cannot be used, or there are too few pairs.
     """
     job = make_job(request, Model(Path(), "", spec, "fp32", {}))
     step = -(-job.planned // MAX_PAIRS)
-    items = [item for item in islice(job.items(), 0, None, step) if not _unusable(item)]
+    items = [item for item in islice(job.items(), 0, None, step) if _is_usable(item)]
     sources = sorted({item.source for item in items})
-    kept = set(sources[len(sources) - len(sources) // HELD_OUT :])
-    ranges = [item for item in items if item.source not in kept]
-    verification = [item for item in items if item.source in kept]
-    if min(len(ranges), len(verification)) < MIN_EACH:
+    held_out = set(sources[len(sources) - len(sources) // HELD_OUT :])
+    ranges = [item for item in items if item.source not in held_out]
+    verification = [item for item in items if item.source in held_out]
+    if min(len(ranges), len(verification)) < MIN_PAIRS_EACH:
         raise InputError(
-            f"{request.pairs}: {len(ranges)} pairs to calibrate on and {len(verification)}, of "
-            f"other sources, to verify it on: at least {MIN_EACH} each are needed, with keypoints, "
-            "which --keypoints or a keypoints.csv beside them give"
+            f"{request.pairs}: {len(ranges)} pairs for calibration and {len(verification)}, of "
+            f"other sources, for verification, but at least {MIN_PAIRS_EACH} of each are needed. "
+            "Pairs without keypoints do not count: give --keypoints, or put a keypoints.csv next "
+            "to the images"
         )
     return Calibration(
-        *(tuple(_read(item, job) for item in part) for part in (ranges, verification))
+        tuple(_read(item, job) for item in ranges),
+        tuple(_read(item, job) for item in verification),
     )
 
 
-def _unusable(item: Item) -> bool:
-    return bool(item.failure_reason) or item.pose_pending
+def _is_usable(item: Item) -> bool:
+    return not item.failure_reason and not item.pose_pending
 
 
 def _read(item: Item, job: Job) -> Batch:
-    """The pair as the network sees it."""
+    """Read a pair as a batch of one."""
     spec = job.model.spec
     try:
         size = read_image_size(item.source_path)
         source = frame_source(item.source_pose, size, spec, job.fit)
-        target_pose = frame_item_target(item, source, job).on_network
+        target = frame_item_target(item, source, job)
         image = decode_image(item.source_path.read_bytes())
     except InputError as error:
         raise InputError(f"{item.source} -> {item.target}: {error}") from error
-    on_network = crop_to_network(image, source.crop, spec.network_size)
-    poses = source.on_network[np.newaxis], target_pose[np.newaxis]
-    return Batch(on_network[np.newaxis], *poses, np.zeros(1, np.int64))
+    cropped = crop_to_network(image, source.crop, spec.network_size)
+    return Batch(
+        cropped[np.newaxis],
+        source.on_network[np.newaxis],
+        target.on_network[np.newaxis],
+        np.zeros(1, np.int64),
+    )

@@ -1,9 +1,9 @@
-"""An exported graph with its convolutions in 8-bit integers, calibrated on real images.
+"""Quantisation of an exported graph's convolutions to 8-bit integers, calibrated on real images.
 
-Norms, softmax, matrix products and the output convolutions stay in float32: matrix products gain
-nothing from 8 bits here, and what the output convolutions lose is seen. Weights are symmetric,
-per output channel and of 7 bits: processors without VNNI add pairs of products in 16 bits, which
-those of 8-bit weights overflow.
+Norms, softmax, matrix products and the output convolutions stay in float32: matrix products do
+not get faster with 8 bits here, and rounding in the output convolutions is visible. Weights are
+symmetric, per output channel, and have 7 bits: processors without VNNI add pairs of products in
+16 bits, which overflow with 8-bit weights.
 """
 
 import logging
@@ -20,16 +20,17 @@ from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize_
 
 from dptn_cli.types import Batch
 
-IMAGE_CHANNELS = (3, 3 * 4)  # of an output convolution: RGB, in one piece or in four phases
+# Output channels of an output convolution: RGB, or RGB in four phases (see `LastBlocks`).
+OUTPUT_CHANNELS = (3, 3 * 4)
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """Batches of two kinds, which share no source image.
+    """Batches for calibrating and for verifying an int8 model; the two share no source image.
 
     Attributes:
-        ranges: to see what ranges the activations have.
-        proof: to compare images on.
+        ranges: batches from which the ranges of the activations are measured.
+        verification: batches on which the images of the two models are compared.
     """
 
     ranges: Sequence[Batch]
@@ -37,38 +38,38 @@ class Calibration:
 
 
 def quantize(model: onnx.ModelProto, batches: Sequence[Batch]) -> onnx.ModelProto:
-    """Quantise a graph's convolutions by the ranges that their inputs have on some batches.
+    """Quantise a graph's convolutions by the ranges of their inputs on some batches.
 
     Args:
-        model: of format 1, float32; unchanged.
-        batches: of images as the model will see them.
+        model: a float32 graph of format 1; it is not changed.
+        batches: images like those that the model will be used on.
 
     Returns:
         The graph in QDQ form, which onnxruntime fuses into integer convolutions.
     """
-    with tempfile.TemporaryDirectory(prefix="dptn-int8-") as folder, _quiet():
+    with tempfile.TemporaryDirectory(prefix="dptn-int8-") as folder, _logging_disabled():
         out = Path(folder) / "int8.onnx"
         quantize_static(
             model,
             out,
-            _Batches(batches),
+            _BatchReader(batches),
             op_types_to_quantize=["Conv"],
             nodes_to_exclude=_output_convolutions(model.graph),
             per_channel=True,
             reduce_range=True,
-            activation_type=QuantType.QUInt8,  # unsigned by signed is the fast product on x86
+            activation_type=QuantType.QUInt8,  # x86 multiplies unsigned by signed the fastest.
             weight_type=QuantType.QInt8,
         )
         return onnx.load(out)
 
 
-class _Batches(CalibrationDataReader):  # type: ignore[misc]
+class _BatchReader(CalibrationDataReader):  # type: ignore[misc]
     def __init__(self, batches: Sequence[Batch]) -> None:
-        self._left = iter(batches)
+        self._batches = iter(batches)
 
     def get_next(self) -> dict[str, npt.NDArray[np.generic]] | None:
-        """What onnxruntime's calibrators ask for."""
-        batch = next(self._left, None)
+        """Return the next batch by input name, or None after the last one."""
+        batch = next(self._batches, None)
         return None if batch is None else batch.feeds()
 
 
@@ -77,13 +78,13 @@ def _output_convolutions(graph: onnx.GraphProto) -> list[str]:
     return [
         node.name
         for node in graph.node
-        if node.op_type == "Conv" and channels.get(node.input[1]) in IMAGE_CHANNELS
+        if node.op_type == "Conv" and channels.get(node.input[1]) in OUTPUT_CHANNELS
     ]
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """Without advice, on the root logger, to preprocess a graph that has nothing to be fused."""
+def _logging_disabled() -> Iterator[None]:
+    """Disable warnings: onnxruntime advises preprocessing, but this graph has nothing to fuse."""
     logging.disable(logging.WARNING)
     try:
         yield

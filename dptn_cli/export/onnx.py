@@ -1,11 +1,12 @@
-"""A trained generator as one self-contained ONNX file, proven against PyTorch.
+"""Export of a trained generator to one self-contained ONNX file, verified against PyTorch.
 
-The graph holds all that stands between a resized image and an image (format 1):
+The graph takes resized images and poses, and returns images (format 1):
 
     source (S, H, W, 3) uint8, source_pose (S, 18, 2) float32, target_pose (T, 18, 2) float32,
     source_index (T,) int64  ->  generated (T, H, W, 3) uint8
 
-S sources, T targets, both free. What depends on the source alone is computed S times.
+The numbers of sources S and of targets T are free. Everything that depends on the source alone
+is computed S times, not T times.
 """
 
 import io
@@ -26,24 +27,26 @@ from torch import Tensor, nn
 
 from dptn_cli import __version__
 from dptn_cli.enums import Precision, Runtime
-from dptn_cli.errors import ModelError
+from dptn_cli.errors import ModelError, user_errors
 from dptn_cli.export.int8 import Calibration, quantize
 from dptn_cli.inference.model_file import FORMAT, METADATA_PREFIX
 from dptn_cli.io.files import write_atomic
 from dptn_cli.network.checkpoint import LoadedGenerator
+from dptn_cli.network.export_generator import ExportGenerator, in_half_precision
 from dptn_cli.network.fused_attention import with_fused_attention
 from dptn_cli.network.generator import Generator
-from dptn_cli.network.inference import InferenceGenerator, in_half_precision
 from dptn_cli.network.tensors import image_to_tensor, keypoint_maps, tensor_to_image
 from dptn_cli.types import JOINTS, Batch, ImageSpec
 
 OPSET = 20
-TRACED = (2, 3)
-PROVEN = ((3, 5), (1, 1), (1, 4))
+# Sources and targets. Verification uses sizes other than the traced ones, and 1, which tracing
+# could have turned into a constant.
+TRACED_SIZES = (2, 3)
+VERIFIED_SIZES = ((3, 5), (1, 1), (1, 4))
+# Limits in fp32: the two round differently, and truncation to 8 bits turns that into one level.
 MAX_LEVELS = 1
-MAX_SHARE = 0.01
+MAX_SHARE_DIFFERENT = 0.01
 MIN_PSNR_DB = {"fp16": 45.0, "int8": 35.0}
-
 
 PUBLISHED_LICENCE = (
     "Weights of the published DPTN checkpoints are under CC BY-NC 4.0: non-commercial use only."
@@ -53,32 +56,32 @@ OWN_LICENCE = "Weights under the terms of whoever trained them."
 
 @dataclass(frozen=True)
 class Verification:
-    """How far onnxruntime's images are from PyTorch's.
+    """The differences between onnxruntime's images and PyTorch's in float32.
 
     Attributes:
-        largest_levels: largest difference of a value, in levels of 0..255.
-        share: of all values, those that differ.
-        psnr_db: of onnxruntime's images against PyTorch's in float32, data range 255.
+        largest_levels: largest difference of any value, in levels of 0..255.
+        share_different: share of the values that differ, 0..1.
+        psnr_db: PSNR, data range 255; infinite if no value differs.
     """
 
     largest_levels: int
-    share: float
+    share_different: float
     psnr_db: float = math.inf
 
 
-class ExportedTransfer(nn.Module):
-    """The graph of format 1 around a generator; exists only to be traced."""
+class TransferGraph(nn.Module):
+    """A generator with the inputs and the output of format 1; exists only to be traced."""
 
-    def __init__(self, inference: InferenceGenerator) -> None:
+    def __init__(self, generator: ExportGenerator) -> None:
         super().__init__()
-        self.inference = inference
+        self.generator = generator
 
     def forward(
         self, source: Tensor, source_pose: Tensor, target_pose: Tensor, source_index: Tensor
     ) -> Tensor:
-        """See the module's description."""
-        image = image_to_tensor(source).to(self.inference.of_image.dtype)
-        return tensor_to_image(self.inference(image, source_pose, target_pose, source_index))
+        """Generate images; the module's docstring gives the shapes."""
+        image = image_to_tensor(source).to(self.generator.image_weight.dtype)
+        return tensor_to_image(self.generator(image, source_pose, target_pose, source_index))
 
 
 def export(
@@ -90,69 +93,70 @@ def export(
     runtime: Runtime = Runtime.ANY,
     calibration: Calibration | None = None,
 ) -> Verification:
-    """Write the ONNX file, if and only if it proves to give PyTorch's images.
+    """Write a generator as an ONNX file, but only if its images are PyTorch's.
 
     Args:
         loaded: the generator.
-        spec: the images it was trained on.
-        out: the file; replaced in one step.
-        precision: `fp16` has weights and arithmetic in float16, norms and softmax in float32;
-            `int8` has the convolutions in integers.
-        runtime: `any` has ONNX's own operators only; `cuda` has every attention as one operator
-            of onnxruntime's own.
-        calibration: images; for `int8`, and needed there.
+        spec: the images that it was trained on.
+        out: the ONNX file; its folder is created, and the file is replaced atomically.
+        precision: `fp16` stores and computes in float16, except for norms and softmax;
+            `int8` quantises the convolutions.
+        runtime: `any` uses standard ONNX operators only; `cuda` turns each attention into one
+            of onnxruntime's own operators.
+        calibration: images for `int8`, which requires them; ignored otherwise.
+
+    Returns:
+        The differences that were measured.
 
     Raises:
-        ModelError: the proof failed, or the exporter did, or `out` cannot be written; what was
-            at `out` is untouched.
+        ModelError: the export or its verification failed, or `out` cannot be written. An
+            existing file at `out` is not touched.
     """
-    model = _model(loaded, spec, precision=precision, runtime=runtime)
-    examples = [_example(spec, *shape) for shape in PROVEN]
+    model = _build_model(loaded, spec, precision=precision, runtime=runtime)
+    examples = [_random_batch(spec, *sizes) for sizes in VERIFIED_SIZES]
     if precision is Precision.INT8:
         if calibration is None:
             raise ValueError("int8 needs images to calibrate on")
         model = quantize(model, calibration.ranges)
         examples = list(calibration.verification)
-    content = model.SerializeToString()
-    verification = verify(loaded.generator, spec, content, examples)
-    _check(verification, precision)
-    _write(out, content)
+    model_bytes = model.SerializeToString()
+    verification = verify(loaded.generator, spec, model_bytes, examples)
+    _check_verification(verification, precision)
+    with user_errors(out, "cannot be written", ModelError):
+        out.parent.mkdir(parents=True, exist_ok=True)
+        write_atomic(out, lambda file: file.write(model_bytes))
     return verification
 
 
-def _write(out: Path, content: bytes) -> None:
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        write_atomic(out, lambda file: file.write(content))
-    except OSError as error:
-        raise ModelError(f"{out}: cannot be written: {error.strerror}") from error
-
-
-def _check(verification: Verification, precision: Precision) -> None:
-    if least_db := MIN_PSNR_DB.get(precision):
-        if verification.psnr_db < least_db:
+def _check_verification(verification: Verification, precision: Precision) -> None:
+    if min_db := MIN_PSNR_DB.get(precision):
+        if verification.psnr_db < min_db:
             raise ModelError(
-                f"the {precision} images are {verification.psnr_db:.1f} dB from PyTorch's in "
-                f"float32; at least {least_db:.0f} dB are wanted. Nothing was written"
+                f"PSNR of the {precision} images against PyTorch's in float32 is "
+                f"{verification.psnr_db:.1f} dB, but must be at least {min_db:.0f} dB. "
+                "Nothing was written"
             )
-    elif verification.largest_levels > MAX_LEVELS or verification.share > MAX_SHARE:
+    elif (
+        verification.largest_levels > MAX_LEVELS
+        or verification.share_different > MAX_SHARE_DIFFERENT
+    ):
         raise ModelError(
             "onnxruntime's images differ from PyTorch's by up to "
-            f"{verification.largest_levels} levels in {verification.share:.2%} of the values; "
-            f"allowed are {MAX_LEVELS} in {MAX_SHARE:.0%}. "
+            f"{verification.largest_levels} levels, in {verification.share_different:.2%} of the "
+            f"values; at most {MAX_LEVELS} level in {MAX_SHARE_DIFFERENT:.0%} is allowed. "
             "Nothing was written"
         )
 
 
-def _model(
+def _build_model(
     loaded: LoadedGenerator, spec: ImageSpec, *, precision: Precision, runtime: Runtime
 ) -> onnx.ModelProto:
-    inference = InferenceGenerator(loaded.generator, spec)
+    generator = ExportGenerator(loaded.generator, spec)
     if precision is Precision.FP16:
-        inference = in_half_precision(inference)
+        generator = in_half_precision(generator)
     if runtime is Runtime.CUDA:
-        inference = with_fused_attention(inference)
-    model = _to_onnx(ExportedTransfer(inference).eval(), spec)
+        generator = with_fused_attention(generator)
+    model = _trace(TransferGraph(generator).eval(), spec)
     if precision is Precision.FP16:
         _softmax_in_float32(model.graph)
     metadata = _metadata(loaded, spec) | {"precision": precision.value, "target": runtime.value}
@@ -163,7 +167,7 @@ def _model(
 
 
 def _metadata(loaded: LoadedGenerator, spec: ImageSpec) -> dict[str, str]:
-    published = loaded.spec is None
+    is_published = loaded.spec is None
     return {
         "format": FORMAT,
         "dataset": spec.dataset,
@@ -174,13 +178,14 @@ def _metadata(loaded: LoadedGenerator, spec: ImageSpec) -> dict[str, str]:
         "parameters": str(sum(p.numel() for p in loaded.generator.parameters())),
         "checkpoint_sha256": loaded.sha256,
         "created_by": f"dptn {__version__}",
-        "licence": PUBLISHED_LICENCE if published else OWN_LICENCE,
+        "licence": PUBLISHED_LICENCE if is_published else OWN_LICENCE,
     }
 
 
-def _to_onnx(transfer: ExportedTransfer, spec: ImageSpec) -> onnx.ModelProto:
-    example = _example(spec, *TRACED).feeds()
+def _trace(transfer: TransferGraph, spec: ImageSpec) -> onnx.ModelProto:
+    example = _random_batch(spec, *TRACED_SIZES).feeds()
     sources, targets = torch.export.Dim("S"), torch.export.Dim("T")
+    # The exporter warns and prints about things that a user can do nothing about.
     with warnings.catch_warnings(action="ignore"), redirect_stdout(io.StringIO()):
         logging.getLogger("torch.onnx").setLevel(logging.ERROR)
         program = torch.onnx.export(
@@ -195,46 +200,47 @@ def _to_onnx(transfer: ExportedTransfer, spec: ImageSpec) -> onnx.ModelProto:
             dynamic_shapes=({0: sources}, {0: sources}, {0: targets}, {0: targets}),
         )
     if program is None:
-        raise ModelError("torch.onnx.export gave nothing")
+        raise ModelError("torch.onnx.export returned no program")
     model = program.model_proto
     del model.metadata_props[:]
-    for node in model.graph.node:  # Stack traces of this machine's files.
+    for node in model.graph.node:  # The exporter stores stack traces with this machine's paths.
         del node.metadata_props[:]
         node.doc_string = ""
     return model
 
 
 def _softmax_in_float32(graph: onnx.GraphProto) -> None:
+    """Compute each softmax of a float16 graph in float32, by casts before and after it."""
     nodes = []
     for node in graph.node:
         if node.op_type != "Softmax":
             nodes.append(node)
             continue
-        given, made = node.input[0], node.output[0]
-        node.input[0], node.output[0] = f"{given}_fp32", f"{made}_fp32"
-        nodes.append(_cast(given, node.input[0], onnx.TensorProto.FLOAT))
+        scores, weights = node.input[0], node.output[0]
+        node.input[0], node.output[0] = f"{scores}_fp32", f"{weights}_fp32"
+        nodes.append(_cast(scores, node.input[0], onnx.TensorProto.FLOAT))
         nodes.append(node)
-        nodes.append(_cast(node.output[0], made, onnx.TensorProto.FLOAT16))
+        nodes.append(_cast(node.output[0], weights, onnx.TensorProto.FLOAT16))
     del graph.node[:]
     graph.node.extend(nodes)
 
 
-def _cast(given: str, made: str, to: int) -> onnx.NodeProto:
-    return onnx.helper.make_node("Cast", [given], [made], to=to)
+def _cast(source: str, result: str, to: int) -> onnx.NodeProto:
+    return onnx.helper.make_node("Cast", [source], [result], to=to)
 
 
-def _example(spec: ImageSpec, sources: int, targets: int) -> Batch:
-    """Random images and poses, with missing joints and joints outside, seeded."""
+def _random_batch(spec: ImageSpec, sources: int, targets: int) -> Batch:
+    """Draw seeded images and poses; some joints are missing or outside the image."""
     random = np.random.default_rng(sources * 100 + targets)
     size = np.array(spec.network_size)
 
     def poses(count: int) -> npt.NDArray[np.float32]:
         pose = random.uniform(-0.1, 1.1, (count, JOINTS, 2)) * size
         pose[random.random((count, JOINTS)) < 0.1] = -1
-        in_pixels: npt.NDArray[np.float32] = pose.astype(np.float32)
-        return in_pixels
+        pose_px: npt.NDArray[np.float32] = pose.astype(np.float32)
+        return pose_px
 
-    # Smooth images: noise would exaggerate every rounding difference.
+    # Smooth images, because noise would exaggerate every rounding difference.
     coarse = random.integers(0, 256, (sources, 8, 8, 3), dtype=np.uint8)
     image = np.kron(coarse, np.ones((1, -(-size[0] // 8), -(-size[1] // 8), 1), np.uint8))
     return Batch(
@@ -247,18 +253,24 @@ def _example(spec: ImageSpec, sources: int, targets: int) -> Batch:
 
 @torch.no_grad()
 def verify(
-    generator: Generator, spec: ImageSpec, content: bytes, examples: Sequence[Batch]
+    generator: Generator, spec: ImageSpec, model_bytes: bytes, examples: Sequence[Batch]
 ) -> Verification:
-    """Compare a serialised model with the generator, at sizes other than the traced ones.
+    """Compare the images of a serialised ONNX model with those of the generator.
 
-    PyTorch takes the plain path, one source for each target, as training does.
+    The generator runs as in training, without the rewriting for export, one source per target.
+
+    Args:
+        generator: the generator, in evaluation mode.
+        spec: the images that it was trained on.
+        model_bytes: the serialised ONNX model.
+        examples: the batches to run both on.
     """
-    session = ort.InferenceSession(content, providers=["CPUExecutionProvider"])
+    session = ort.InferenceSession(model_bytes, providers=["CPUExecutionProvider"])
     largest, different, values, squares = 0, 0, 0, 0.0
     for example in examples:
-        (found,) = session.run(None, example.feeds())
-        expected = _plain_images(generator, spec, example)
-        difference = np.abs(np.asarray(found).astype(int) - expected)
+        (images,) = session.run(None, example.feeds())
+        expected = _pytorch_images(generator, spec, example)
+        difference = np.abs(np.asarray(images).astype(int) - expected)
         largest = max(largest, int(difference.max()))
         different += int((difference > 0).sum())
         values += difference.size
@@ -267,7 +279,7 @@ def verify(
     return Verification(largest, different / values, psnr_db)
 
 
-def _plain_images(generator: Generator, spec: ImageSpec, example: Batch) -> npt.NDArray[np.uint8]:
+def _pytorch_images(generator: Generator, spec: ImageSpec, example: Batch) -> npt.NDArray[np.uint8]:
     index = example.source_index
     maps = [
         keypoint_maps(torch.from_numpy(pose), spec.network_size, spec.sigma_px)

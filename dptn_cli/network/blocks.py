@@ -1,6 +1,6 @@
-"""The convolutional blocks of generator and discriminator.
+"""The convolutional blocks of the generator and the discriminator.
 
-Module names follow the published checkpoints, so that their tensors load by name.
+Modules are named as in the published checkpoints, whose tensors are loaded by name.
 """
 
 from typing import cast
@@ -11,39 +11,39 @@ from torch import Tensor, nn
 LEAKY_SLOPE = 0.1
 
 
-def norm(channels: int) -> nn.InstanceNorm2d:
-    """Affine instance norm without running statistics, eps 1e-5."""
+def instance_norm(channels: int) -> nn.InstanceNorm2d:
+    """Return an affine instance norm without running statistics, eps 1e-5."""
     return nn.InstanceNorm2d(channels, affine=True)
 
 
 def activation() -> nn.LeakyReLU:
-    """The one activation of every block."""
+    """Return the activation that every block uses."""
     return nn.LeakyReLU(LEAKY_SLOPE)
 
 
-def halve(channels_in: int, channels_out: int) -> nn.Conv2d:
-    """A 4x4 convolution that halves height and width."""
+def downsample(channels_in: int, channels_out: int) -> nn.Conv2d:
+    """Return a 4x4 convolution that halves height and width."""
     return nn.Conv2d(channels_in, channels_out, 4, stride=2, padding=1)
 
 
 def conv3x3(channels_in: int, channels_out: int) -> nn.Conv2d:
-    """A 3x3 convolution that keeps height and width."""
+    """Return a 3x3 convolution that keeps height and width."""
     return nn.Conv2d(channels_in, channels_out, 3, padding=1)
 
 
-def double(channels_in: int, channels_out: int) -> nn.ConvTranspose2d:
-    """A 3x3 transposed convolution that doubles height and width."""
+def upsample(channels_in: int, channels_out: int) -> nn.ConvTranspose2d:
+    """Return a 3x3 transposed convolution that doubles height and width."""
     return nn.ConvTranspose2d(channels_in, channels_out, 3, stride=2, padding=1, output_padding=1)
 
 
 class FirstEncoderBlock(nn.Module):
-    """(N, C_in, H, W) -> (N, C_out, H/2, W/2), straight from the image."""
+    """The first block of an encoder, (N, C_in, H, W) -> (N, C_out, H/2, W/2)."""
 
     def __init__(self, channels_in: int, channels_out: int) -> None:
         super().__init__()
         self.model = nn.Sequential(
-            halve(channels_in, channels_out),
-            norm(channels_out),
+            downsample(channels_in, channels_out),
+            instance_norm(channels_out),
             activation(),
             conv3x3(channels_out, channels_out),
         )
@@ -54,15 +54,15 @@ class FirstEncoderBlock(nn.Module):
 
 
 class EncoderBlock(nn.Module):
-    """(N, C_in, H, W) -> (N, C_out, H/2, W/2), pre-activated."""
+    """A pre-activation block of an encoder, (N, C_in, H, W) -> (N, C_out, H/2, W/2)."""
 
     def __init__(self, channels_in: int, channels_out: int) -> None:
         super().__init__()
         self.model = nn.Sequential(
-            norm(channels_in),
+            instance_norm(channels_in),
             activation(),
-            halve(channels_in, channels_out),
-            norm(channels_out),
+            downsample(channels_in, channels_out),
+            instance_norm(channels_out),
             activation(),
             conv3x3(channels_out, channels_out),
         )
@@ -73,15 +73,15 @@ class EncoderBlock(nn.Module):
 
 
 class ResidualBlock(nn.Module):
-    """(N, C, H, W) -> (N, C, H, W), with a 1x1 convolution as its shortcut."""
+    """A residual block with a 1x1 convolution as its shortcut, (N, C, H, W) -> (N, C, H, W)."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.model = nn.Sequential(
-            norm(channels),
+            instance_norm(channels),
             activation(),
             conv3x3(channels, channels),
-            norm(channels),
+            instance_norm(channels),
             activation(),
             conv3x3(channels, channels),
         )
@@ -93,19 +93,22 @@ class ResidualBlock(nn.Module):
 
 
 class DecoderBlock(nn.Module):
-    """(N, C_in, H, W) -> (N, C_out, 2H, 2W), with a transposed convolution as its shortcut."""
+    """A residual block of the decoder, (N, C_in, H, W) -> (N, C_out, 2H, 2W).
+
+    Its shortcut is a transposed convolution.
+    """
 
     def __init__(self, channels_in: int, channels_out: int) -> None:
         super().__init__()
         self.model = nn.Sequential(
-            norm(channels_in),
+            instance_norm(channels_in),
             activation(),
             conv3x3(channels_in, channels_out),
-            norm(channels_out),
+            instance_norm(channels_out),
             activation(),
-            double(channels_out, channels_out),
+            upsample(channels_out, channels_out),
         )
-        self.shortcut = nn.Sequential(double(channels_in, channels_out))
+        self.shortcut = nn.Sequential(upsample(channels_in, channels_out))
 
     def forward(self, x: Tensor) -> Tensor:
         """Apply the block."""
@@ -113,7 +116,7 @@ class DecoderBlock(nn.Module):
 
 
 class OutputBlock(nn.Module):
-    """(N, C, H, W) -> (N, 3, H, W) in [-1, 1]."""
+    """The block from features to images, (N, C, H, W) -> (N, 3, H, W) in [-1, 1]."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -127,12 +130,13 @@ class OutputBlock(nn.Module):
 
 
 class DiscriminatorBlock(nn.Module):
-    """(N, C_in, H, W) -> (N, C_out, H/2, W/2), spectrally normalised.
+    """A residual block with spectral norm, (N, C_in, H, W) -> (N, C_out, H/2, W/2).
 
     Args:
         channels_in: channels of the input.
         channels_out: channels of the output.
-        first: the block sees the image: no leading activation, hidden width the output's.
+        first: True for the block that takes the image. It has no leading activation, and its
+            hidden layer has `channels_out` channels instead of `channels_in`.
     """
 
     def __init__(self, channels_in: int, channels_out: int, *, first: bool = False) -> None:
@@ -142,7 +146,7 @@ class DiscriminatorBlock(nn.Module):
         layers += [
             spectral(conv3x3(channels_in, hidden)),
             activation(),
-            spectral(halve(hidden, channels_out)),
+            spectral(downsample(hidden, channels_out)),
         ]
         self.model = nn.Sequential(*layers)
         self.shortcut = nn.Sequential(
@@ -155,9 +159,9 @@ class DiscriminatorBlock(nn.Module):
 
 
 def spectral(layer: nn.Module) -> nn.Module:
-    """Spectral norm, one power iteration per training pass.
+    """Add spectral norm to a layer, with one power iteration per forward pass in training.
 
-    The older `torch.nn.utils.spectral_norm`, because published checkpoints hold its tensor
-    names (`weight_orig`, `weight_u`, `weight_v`).
+    This is the older `torch.nn.utils.spectral_norm`, because the published checkpoints use its
+    tensor names (`weight_orig`, `weight_u`, `weight_v`).
     """
     return torch.nn.utils.spectral_norm(layer)

@@ -1,4 +1,4 @@
-"""How wide and deep the networks are, and the frames of the published data sets."""
+"""The generator's sizes, and the image sizes of the published data sets."""
 
 from dataclasses import dataclass
 
@@ -13,19 +13,23 @@ IMAGE_SPECS = {
 
 @dataclass(frozen=True)
 class GeneratorConfig:
-    """The generator's widths and depths. The defaults are the published 9,794,371 parameters.
+    """The generator's widths and depths.
+
+    The defaults are those of the published generator, which has 9,794,371 parameters.
 
     Attributes:
-        width: channels after the first down-sampling; they double at each of the next two.
-        residual_blocks: residual blocks after the encoder.
-        heads: attention heads of the Pose Transformer Module.
-        feed_forward: hidden width of its feed-forward layers.
-        context_blocks: Context Augment Blocks (CAB), over the source features.
-        transfer_blocks: Texture Transfer Blocks (TTB), over the target features.
-        joints: keypoint maps per pose.
+        width: channels after the first downsampling; each of the next two doubles them.
+        residual_blocks: number of residual blocks after the encoder.
+        heads: attention heads of the Pose Transformer Module (PTM).
+        feed_forward: hidden width of the PTM's feed-forward layers.
+        context_blocks: number of Context Augment Blocks (CAB), which attend to the source
+            features.
+        transfer_blocks: number of Texture Transfer Blocks (TTB), which carry the source's texture
+            over to the target features.
+        joints: keypoint maps per pose; always 18.
 
     Raises:
-        ModelError: numbers that no generator can have.
+        ModelError: a size is out of range, or the sizes do not fit together.
     """
 
     width: int = 64
@@ -39,13 +43,15 @@ class GeneratorConfig:
     def __post_init__(self) -> None:
         sizes = vars(self)
         if any(type(size) is not int or not 1 <= size <= 4096 for size in sizes.values()):
-            raise ModelError(f"a generator cannot have the sizes {sizes}")
+            raise ModelError(f"not valid sizes for a generator: {sizes}")
         if self.feature_width % self.heads:
-            raise ModelError(f"{self.feature_width} channels do not divide by {self.heads} heads")
+            raise ModelError(
+                f"{self.feature_width} channels cannot be divided among {self.heads} heads"
+            )
         if self.joints != JOINTS:
-            raise ModelError(f"this generator has {self.joints} joints a pose; dptn has {JOINTS}")
+            raise ModelError(f"this generator has {self.joints} joints per pose; dptn has {JOINTS}")
 
     @property
     def feature_width(self) -> int:
-        """Channels of the features that the transformer works on."""
+        """Return the number of channels of the features that the transformer works on."""
         return 4 * self.width

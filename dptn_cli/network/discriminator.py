@@ -1,4 +1,4 @@
-"""The DPTN discriminator: a patch discriminator, spectrally normalised throughout."""
+"""The DPTN discriminator: a patch discriminator with spectral norm in every layer."""
 
 from typing import cast
 
@@ -10,10 +10,12 @@ WIDTHS = (32, 64, 128, 128)
 
 
 class Discriminator(nn.Module):
-    """Images (N, 3, H, W) in [-1, 1] -> a score for each patch, (N, 1, H / 2^L, W / 2^L).
+    """A score for each patch of an image.
+
+    It maps images (N, 3, H, W) in [-1, 1] to scores (N, 1, H / 2^L, W / 2^L).
 
     Args:
-        layers: L, 4 for the published fashion model, 3 for market.
+        layers: L, the number of blocks; 4 in the published fashion model, 3 in market's.
     """
 
     def __init__(self, layers: int = 4) -> None:
@@ -28,7 +30,7 @@ class Discriminator(nn.Module):
         self.conv = spectral(nn.Conv2d(widths[-1], 1, 1))
 
     def forward(self, image: Tensor) -> Tensor:
-        """Score every patch: near 1 real, near 0 generated (LSGAN)."""
+        """Score every patch: near 1 if it looks real, near 0 if generated (LSGAN)."""
         x = self.block0(image)
         for index in range(self.layers - 1):
             x = self.get_submodule(f"encoder{index}")(x)

@@ -19,10 +19,14 @@ RGB = 3
 
 
 class Generator(nn.Module):
-    """A person's image and two poses in, the person in the second pose out.
+    """The dual-task generator: it draws the person of an image in another pose.
 
-    The two branches, source to source and source to target, share encoder, residual blocks and
-    decoder. Inference needs `source_features` ... `image` alone; training calls `forward`.
+    Its two branches, source to source and source to target, share the encoder, the residual
+    blocks and the decoder. `forward` runs both, which only training needs. F_ss and F_st are the
+    paper's names for the encoded features of the two branches.
+
+    Args:
+        config: widths and depths; None for the published ones.
     """
 
     def __init__(self, config: GeneratorConfig | None = None) -> None:
@@ -42,32 +46,41 @@ class Generator(nn.Module):
         self.outconv = OutputBlock(width)
 
     def features(self, source_image: Tensor, source_maps: Tensor, target_maps: Tensor) -> Tensor:
-        """F_ss or F_st, by the maps given.
+        """Encode an image and two poses as features: F_ss or F_st, depending on `target_maps`.
 
         Args:
             source_image: (N, 3, H, W) in [-1, 1].
-            source_maps: (N, J, H, W) keypoint maps of the source.
-            target_maps: (N, J, H, W) of the pose to reach (F_st), or the source's again (F_ss).
+            source_maps: (N, J, H, W) keypoint maps of the source pose.
+            target_maps: (N, J, H, W) keypoint maps of the target pose for F_st, or `source_maps`
+                again for F_ss.
 
         Returns:
-            (N, 4 width, H/8, W/8)
+            (N, 4 width, H/8, W/8).
         """
         x = torch.cat([source_image, source_maps, target_maps], dim=1)
-        return self.features_behind(self.block0(x))
+        return self.features_after_block0(self.block0(x))
 
-    def features_behind(self, x: Tensor) -> Tensor:
-        """The features from what the first block gave, (N, width, H/2, W/2)."""
+    def features_after_block0(self, x: Tensor) -> Tensor:
+        """Encode the output of the first block, (N, width, H/2, W/2) -> (N, 4 width, H/8, W/8)."""
         x = self.encoder1(self.encoder0(x))
         for index in range(self.config.residual_blocks):
             x = self.get_submodule(f"mblock{index}")(x)
         return x
 
     def source_texture(self, source_image: Tensor, source_features: Tensor) -> list[KeyValue]:
-        """All that the target branch takes from the source: keys and values, one pair a TTB."""
+        """Return all that the target branch needs from the source.
+
+        Args:
+            source_image: (N, 3, H, W) in [-1, 1].
+            source_features: F_ss, (N, 4 width, H/8, W/8).
+
+        Returns:
+            Keys and values for each Texture Transfer Block (TTB).
+        """
         memory = self.PTM.encode(source_features)
         return self.PTM.key_values(memory, self.source_encoder(source_image))
 
-    def image(self, features: Tensor) -> Tensor:
+    def decode(self, features: Tensor) -> Tensor:
         """Decode features (N, 4 width, H/8, W/8) to images (N, 3, H, W) in [-1, 1]."""
         x = self.decoder2(self.decoder1(self.decoder0(features)))
         return cast(Tensor, self.outconv(x))
@@ -75,12 +88,12 @@ class Generator(nn.Module):
     def forward(
         self, source_image: Tensor, source_maps: Tensor, target_maps: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Both branches, as training needs them.
+        """Generate the target and the source.
 
         Args:
             source_image: (N, 3, H, W) in [-1, 1].
-            source_maps: (N, J, H, W).
-            target_maps: (N, J, H, W).
+            source_maps: (N, J, H, W) keypoint maps of the source pose.
+            target_maps: (N, J, H, W) keypoint maps of the target pose.
 
         Returns:
             The generated target and the generated source, each (N, 3, H, W) in [-1, 1].
@@ -88,11 +101,11 @@ class Generator(nn.Module):
         f_ss = self.features(source_image, source_maps, source_maps)
         f_st = self.features(source_image, source_maps, target_maps)
         texture = self.source_texture(source_image, f_ss)
-        return self.image(self.PTM.decode(f_st, texture)), self.image(f_ss)
+        return self.decode(self.PTM.decode(f_st, texture)), self.decode(f_ss)
 
 
 class SourceEncoder(nn.Module):
-    """F_s: (N, 3, H, W) -> (N, 4 width, H/8, W/8), the texture of the image alone."""
+    """The encoder of the image without poses: (N, 3, H, W) -> F_s (N, 4 width, H/8, W/8)."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -101,5 +114,5 @@ class SourceEncoder(nn.Module):
         self.encoder1 = EncoderBlock(2 * width, 4 * width)
 
     def forward(self, image: Tensor) -> Tensor:
-        """Encode images in [-1, 1]."""
+        """Encode images (N, 3, H, W) in [-1, 1]."""
         return cast(Tensor, self.encoder1(self.encoder0(self.block0(image))))

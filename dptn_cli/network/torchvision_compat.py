@@ -1,20 +1,21 @@
-"""The one place where torchvision is imported, so that it works beside a torch without CUDA."""
+"""Import torchvision, even a CUDA build of it beside a CPU build of torch."""
 
 from types import ModuleType
 from typing import Any
 
-_declared: list[Any] = []  # Kept alive: the operators go with the library object.
+# torch drops a library's operators when the library object is collected, so it is kept here.
+_libraries: list[Any] = []
 
 
 def import_torchvision() -> ModuleType:
     """Import torchvision.
 
-    The registry's torchvision is compiled for CUDA's torch; beside a CPU torch its compiled
-    part does not load and its import fails at the first operator of that part. Declaring the
-    operators is enough for everything but running them, and nothing here runs them.
+    The torchvision on PyPI is built for torch with CUDA. Beside a CPU build of torch its compiled
+    extension does not load, and its import fails at the first operator of that extension.
+    Declaring the operators is enough for everything except running them, and dptn runs none.
 
     Raises:
-        ImportError: it is not installed.
+        ImportError: torchvision is not installed.
         RuntimeError: the import fails for another reason.
     """
     try:
@@ -34,4 +35,4 @@ def _declare_operators() -> None:
     library: Any = torch.library.Library("torchvision", "DEF")  # type: ignore[no-untyped-call]
     for name in ("nms", "qnms"):
         library.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-    _declared.append(library)
+    _libraries.append(library)

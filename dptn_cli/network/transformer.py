@@ -1,8 +1,8 @@
 """The Pose Transformer Module: Context Augment Blocks and Texture Transfer Blocks.
 
 Tokens are the pixels of a feature map in row-major order, (N, L, C), without positional
-encoding. Everything that depends on the source alone is kept apart (`encode`, `key_values`),
-so that many target poses of one source can share it.
+encoding. What depends only on the source has methods of its own (`encode`, `key_values`), so
+that many target poses of one source can share it.
 """
 
 from typing import NamedTuple, cast
@@ -16,14 +16,19 @@ from dptn_cli.network.config import GeneratorConfig
 
 
 class KeyValue(NamedTuple):
-    """Projected keys and values: of an `Attention`, each (N, heads, L, C / heads)."""
+    """Projected keys and values of an attention.
+
+    Attributes:
+        key: (N, heads, L, C / heads) from an `Attention`.
+        value: (N, heads, L, C / heads) from an `Attention`.
+    """
 
     key: Tensor
     value: Tensor
 
 
 class TokenNorm(nn.InstanceNorm1d):
-    """Instance norm over the tokens of (N, L, C), per sample and channel."""
+    """Instance norm of tokens (N, L, C) over L, per sample and channel."""
 
     def __init__(self, width: int) -> None:
         super().__init__(width, affine=True)
@@ -36,8 +41,12 @@ class TokenNorm(nn.InstanceNorm1d):
 class Attention(nn.Module):
     """Scaled dot-product attention with the tensor names of `torch.nn.MultiheadAttention`.
 
-    Keys and values are projected by `key_value`, apart from the queries, so that they can be
-    computed once for a source. `in_proj_weight` (3C, C) stacks the rows of q, k and v.
+    Keys and values are projected in `key_value`, separately from the queries, so that they can
+    be computed once per source. `in_proj_weight` (3C, C) stacks the rows of q, k and v.
+
+    Args:
+        width: channels C of the tokens.
+        heads: attention heads; they divide `width`.
     """
 
     def __init__(self, width: int, heads: int) -> None:
@@ -49,7 +58,7 @@ class Attention(nn.Module):
         nn.init.xavier_uniform_(self.in_proj_weight)
 
     def project(self, tokens: Tensor, part: int) -> Tensor:
-        """Make queries (`part` 0), keys (1) or values (2) of tokens; (N, L, C) -> (N, L, C)."""
+        """Project tokens (N, L, C) to queries (`part` 0), keys (1) or values (2), (N, L, C)."""
         width = self.out_proj.in_features
         rows = slice(part * width, (part + 1) * width)
         return F.linear(tokens, self.in_proj_weight[rows], self.in_proj_bias[rows])
@@ -60,12 +69,12 @@ class Attention(nn.Module):
         return projected.reshape(per_head).transpose(1, 2)
 
     def key_value(self, keys: Tensor, values: Tensor) -> KeyValue:
-        """Project `keys` and `values`, each (N, L, C)."""
+        """Project `keys` and `values`, each (N, L, C) -> (N, heads, L, C / heads)."""
         key = self._per_head(self.project(keys, 1))
         return KeyValue(key, self._per_head(self.project(values, 2)))
 
     def forward(self, queries: Tensor, attended: KeyValue) -> Tensor:
-        """Attend from `queries` (N, L, C) over what `key_value` gave; (N, L, C)."""
+        """Attend from `queries` (N, L, C) to the output of `key_value`; returns (N, L, C)."""
         query = self._per_head(self.project(queries, 0))
         mixed = F.scaled_dot_product_attention(query, attended.key, attended.value)
         # (N, heads, L, C / heads) -> (N, L, C)
@@ -73,7 +82,7 @@ class Attention(nn.Module):
 
 
 class FeedForward(nn.Module):
-    """What CAB and TTB share: two linear layers with an activation between them."""
+    """The feed-forward part of CAB and TTB: two linear layers with an activation between them."""
 
     def __init__(self, width: int, hidden: int) -> None:
         super().__init__()
@@ -82,12 +91,12 @@ class FeedForward(nn.Module):
         self.activation = activation()
 
     def feed_forward(self, tokens: Tensor) -> Tensor:
-        """(N, L, C) -> (N, L, C)."""
+        """Apply the two layers, (N, L, C) -> (N, L, C)."""
         return cast(Tensor, self.linear2(self.activation(self.linear1(tokens))))
 
 
 class ContextAugmentBlock(FeedForward):
-    """CAB: self-attention over the source features, post-norm."""
+    """CAB: self-attention over the source features, with norms after the residual sums."""
 
     def __init__(self, width: int, hidden: int, heads: int) -> None:
         super().__init__(width, hidden)
@@ -96,14 +105,17 @@ class ContextAugmentBlock(FeedForward):
         self.norm2 = TokenNorm(width)
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """(N, L, C) -> (N, L, C)."""
+        """Apply the block to source tokens, (N, L, C) -> (N, L, C)."""
         attended = self.self_attn(tokens, self.self_attn.key_value(tokens, tokens))
         tokens = self.norm1(tokens + attended)
         return cast(Tensor, self.norm2(tokens + self.feed_forward(tokens)))
 
 
 class TextureTransferBlock(FeedForward):
-    """TTB: self-attention over the target features, then attention to the source's texture."""
+    """TTB: self-attention over the target features, then attention to the source's texture.
+
+    Norms come after the residual sums.
+    """
 
     def __init__(self, width: int, hidden: int, heads: int) -> None:
         super().__init__(width, hidden)
@@ -114,7 +126,7 @@ class TextureTransferBlock(FeedForward):
         self.norm3 = TokenNorm(width)
 
     def forward(self, tokens: Tensor, source: KeyValue) -> Tensor:
-        """(N, L, C) -> (N, L, C)."""
+        """Apply the block to target tokens, (N, L, C) -> (N, L, C)."""
         attended = self.self_attn(tokens, self.self_attn.key_value(tokens, tokens))
         tokens = self.norm1(tokens + attended)
         tokens = self.norm2(tokens + self.multihead_attn(tokens, source))
@@ -122,7 +134,7 @@ class TextureTransferBlock(FeedForward):
 
 
 class ContextEncoder(nn.Module):
-    """The CABs, one after the other; their result is the memory."""
+    """A stack of CABs, whose output is the memory."""
 
     def __init__(self, config: GeneratorConfig) -> None:
         super().__init__()
@@ -132,14 +144,14 @@ class ContextEncoder(nn.Module):
         )
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """(N, L, C) -> (N, L, C)."""
-        for layer in self.layers:
-            tokens = layer(tokens)
+        """Apply the blocks to source tokens, (N, L, C) -> (N, L, C)."""
+        for block in self.layers:
+            tokens = block(tokens)
         return tokens
 
 
 class TextureDecoder(nn.Module):
-    """The TTBs, one after the other, then one more norm."""
+    """A stack of TTBs, followed by a norm."""
 
     def __init__(self, config: GeneratorConfig) -> None:
         super().__init__()
@@ -150,9 +162,14 @@ class TextureDecoder(nn.Module):
         self.norm = TokenNorm(config.feature_width)
 
     def forward(self, tokens: Tensor, source: list[KeyValue]) -> Tensor:
-        """(N, L, C) -> (N, L, C); `source` holds one KeyValue a block."""
-        for layer, attended in zip(self.layers, source, strict=True):
-            tokens = layer(tokens, attended)
+        """Apply the blocks to target tokens, (N, L, C) -> (N, L, C).
+
+        Args:
+            tokens: the target features.
+            source: keys and values for each block.
+        """
+        for block, attended in zip(self.layers, source, strict=True):
+            tokens = block(tokens, attended)
         return cast(Tensor, self.norm(tokens))
 
 
@@ -165,24 +182,34 @@ class PoseTransformer(nn.Module):
         self.decoder = TextureDecoder(config)
 
     def encode(self, source_features: Tensor) -> Tensor:
-        """F_ss (N, C, H, W) -> memory (N, H*W, C)."""
+        """Compute the memory (N, H*W, C) from F_ss (N, C, H, W)."""
         return cast(Tensor, self.encoder(to_tokens(source_features)))
 
     def key_values(self, memory: Tensor, texture: Tensor) -> list[KeyValue]:
-        """Keys from the memory (N, L, C), values from F_s (N, C, H, W); one pair a TTB."""
+        """Project keys from the memory and values from the texture, for each TTB.
+
+        Args:
+            memory: (N, H*W, C), from `encode`.
+            texture: F_s, (N, C, H, W).
+        """
         values = to_tokens(texture)
         return [
-            cast(TextureTransferBlock, layer).multihead_attn.key_value(memory, values)
-            for layer in self.decoder.layers
+            cast(TextureTransferBlock, block).multihead_attn.key_value(memory, values)
+            for block in self.decoder.layers
         ]
 
     def decode(self, target_features: Tensor, source: list[KeyValue]) -> Tensor:
-        """F_st (N, C, H, W) -> (N, C, H, W), with the source's texture carried over."""
+        """Carry the source's texture over to F_st, (N, C, H, W) -> (N, C, H, W).
+
+        Args:
+            target_features: F_st.
+            source: the output of `key_values`.
+        """
         tokens = self.decoder(to_tokens(target_features), source)
         # (N, L, C) -> (N, C, H, W)
         return cast(Tensor, tokens.transpose(1, 2).reshape(target_features.shape))
 
 
 def to_tokens(features: Tensor) -> Tensor:
-    """(N, C, H, W) -> (N, H*W, C), row-major."""
+    """Flatten features (N, C, H, W) to tokens (N, H*W, C), row-major."""
     return features.flatten(2).transpose(1, 2)

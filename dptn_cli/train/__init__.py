@@ -1,1 +1,1 @@
-"""Training: the published data layout, the losses and the loop."""
+"""Training: the published data layout, the losses and the training loop."""

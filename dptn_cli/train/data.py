@@ -1,4 +1,4 @@
-"""The published data layout as batches of images and poses, ready for the networks."""
+"""Reading of the published data layout, as batches of images and poses."""
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -19,7 +19,7 @@ from dptn_cli.io.resize import resize_to_network
 from dptn_cli.keypoints import Annotations, mirror_pose, to_network
 from dptn_cli.types import ImageSpec, ImageU8, Pair, Pose
 
-LOOKERS = 8  # threads that read the images' headers
+HEADER_THREADS = 8  # Reading image headers waits for the disk, not for the processor.
 
 
 class Sample(NamedTuple):
@@ -27,9 +27,11 @@ class Sample(NamedTuple):
 
     Attributes:
         source: (N, H, W, 3) uint8 RGB at the network's size.
-        target: likewise.
-        source_pose: (N, 18, 2) float32 (y, x), pixels of the network's grid.
-        target_pose: likewise.
+        target: (N, H, W, 3) uint8 RGB at the network's size.
+        source_pose: (N, 18, 2) float32 as (y, x), pixels of the network's grid; (-1, -1) is a
+            missing joint.
+        target_pose: (N, 18, 2) float32 as (y, x), pixels of the network's grid; (-1, -1) is a
+            missing joint.
     """
 
     source: Tensor
@@ -38,12 +40,31 @@ class Sample(NamedTuple):
     target_pose: Tensor
 
     def to(self, device: torch.device) -> "Sample":
-        """The same on a device."""
+        """Return a copy on a device."""
         return Sample(*(part.to(device, non_blocking=True) for part in self))
 
 
+@dataclass(frozen=True)
+class BadSample:
+    """The reason why a batch could not be decoded.
+
+    A DataLoader's worker returns it instead of raising: an exception would reach the training
+    process with the worker's traceback as its message.
+
+    Attributes:
+        reason: one line that names the image.
+    """
+
+    reason: str
+
+
 class Draw(NamedTuple):
-    """A pair of the list, mirrored or not."""
+    """A pair drawn from the list.
+
+    Attributes:
+        row: index of the pair in the list.
+        mirrored: whether to mirror its images and poses.
+    """
 
     row: int
     mirrored: bool = False
@@ -51,7 +72,13 @@ class Draw(NamedTuple):
 
 @dataclass(frozen=True)
 class Phase:
-    """The files of one phase (`train` or `test`) of a data folder."""
+    """The files of one phase (`train` or `test`) of a data folder.
+
+    Attributes:
+        images: folder of the images.
+        annotations: CSV file of the keypoints.
+        pairs: CSV file of the pair list.
+    """
 
     images: Path
     annotations: Path
@@ -62,40 +89,41 @@ def find_phase(data: Path, name: str) -> Phase:
     """Find `NAME/`, `*annotation-NAME.csv` and `*pairs-NAME.csv` in a data folder.
 
     Raises:
-        InputError: one is missing, or there are several of it.
+        InputError: one of them is missing, or several files match a pattern.
     """
     if not (data / name).is_dir():
         raise InputError(f"{data}: the folder {name}/ with the images is missing")
     return Phase(
         data / name,
-        _only(data, f"*annotation-{name}.csv"),
-        _only(data, f"*pairs-{name}.csv"),
+        _single_file(data, f"*annotation-{name}.csv"),
+        _single_file(data, f"*pairs-{name}.csv"),
     )
 
 
-def _only(folder: Path, pattern: str) -> Path:
-    found = sorted(folder.glob(pattern))
-    if len(found) != 1:
-        names = ", ".join(path.name for path in found) or "none"
-        raise InputError(f"{folder}: one file named {pattern} is needed, found {names}")
-    return found[0]
+def _single_file(folder: Path, pattern: str) -> Path:
+    paths = sorted(folder.glob(pattern))
+    if len(paths) != 1:
+        names = ", ".join(path.name for path in paths) or "none"
+        raise InputError(f"{folder}: exactly one file named {pattern} is needed, found {names}")
+    return paths[0]
 
 
 class PairDataset(Dataset[Sample]):
-    """Every pair of a phase, decoded when asked for.
+    """The pairs of a phase, decoded on access.
 
     Args:
-        phase: its files.
-        spec: the images' size on disk and in the network.
-        skip_missing: leave out pairs whose images or keypoints cannot be used.
+        phase: the files of the phase.
+        spec: image sizes on disk and in the network.
+        skip_missing: whether to leave out pairs whose images or keypoints cannot be used, instead
+            of raising an error.
 
     Attributes:
-        pairs: those that can be used.
-        unusable: one line for each image that cannot, where they are skipped.
+        pairs: the usable pairs.
+        unusable: one line for each image that cannot be used.
 
     Raises:
-        InputError: images that are not there, of another size or without usable keypoints,
-            all listed; or nothing that can be used.
+        InputError: images are missing, have another size or have no usable keypoints, and the
+            error lists them all; or no pair can be used.
     """
 
     def __init__(self, phase: Phase, spec: ImageSpec, *, skip_missing: bool = False) -> None:
@@ -103,14 +131,14 @@ class PairDataset(Dataset[Sample]):
         self.poses = Annotations(phase.annotations)
         pairs: list[Pair] = list(read_pairs(phase.pairs))
         names = sorted({name for pair in pairs for name in (pair.source, pair.target)})
-        with ThreadPoolExecutor(LOOKERS) as pool:
+        with ThreadPoolExecutor(HEADER_THREADS) as pool:
             problems = dict(zip(names, pool.map(self._problem, names), strict=True))
         bad = {name for name, problem in problems.items() if problem}
         self.unusable = tuple(f"{name}: {problems[name]}" for name in sorted(bad))
         if bad and not skip_missing:
             raise InputError(
-                f"{phase.pairs}: {len(bad):,} images cannot be used; --skip-missing leaves out "
-                "their pairs:",
+                f"{phase.pairs}: {len(bad):,} images cannot be used (--skip-missing leaves out "
+                "their pairs):",
                 self.unusable,
             )
         self.pairs = [pair for pair in pairs if not {pair.source, pair.target} & bad]
@@ -118,7 +146,7 @@ class PairDataset(Dataset[Sample]):
             raise InputError(f"{phase.pairs}: none of its {len(pairs):,} pairs can be used")
 
     def _problem(self, name: str) -> str:
-        """Why an image cannot be used; empty where it can."""
+        """Return why an image cannot be used; an empty string if it can."""
         if name not in self.poses:
             return "no keypoints"
         if not (self.folder / name).is_file():
@@ -129,23 +157,23 @@ class PairDataset(Dataset[Sample]):
         except InputError as error:
             return str(error)
         if size != self.spec.image_size:
-            wanted = self.spec.image_size
-            return f"{size[0]}x{size[1]} pixels (HxW), the others have {wanted[0]}x{wanted[1]}"
+            height, width = self.spec.image_size
+            return f"{size[0]}x{size[1]} pixels (HxW), but the data has {height}x{width}"
         return "" if (pose >= 0).any() else "all 18 joints are missing"
 
     def __len__(self) -> int:
         return len(self.pairs)
 
     def __getitem__(self, index: int) -> Sample:
-        """The pair at `index`, as a batch of one."""
+        """Return the pair at `index` as a batch of one."""
         return self.batch([Draw(index)])
 
-    def __getitems__(self, draws: Sequence[Draw]) -> Sample | InputError:
-        """For a DataLoader's workers, which cannot raise without a traceback of their own."""
+    def __getitems__(self, draws: Sequence[Draw]) -> Sample | BadSample:
+        """Decode a batch in a worker of a DataLoader."""
         try:
             return self.batch(draws)
         except InputError as error:
-            return error
+            return BadSample(str(error))
 
     def batch(self, draws: Sequence[Draw]) -> Sample:
         """Decode pairs.
@@ -153,12 +181,13 @@ class PairDataset(Dataset[Sample]):
         Raises:
             InputError: an image cannot be decoded; the message names it.
         """
-        rows = [self._row(self.pairs[draw.row], draw.mirrored) for draw in draws]
+        rows = [self._decode_pair(self.pairs[draw.row], draw.mirrored) for draw in draws]
         return Sample(*(torch.from_numpy(np.stack(column)) for column in zip(*rows, strict=True)))
 
-    def _row(self, pair: Pair, mirrored: bool) -> list[npt.NDArray[Any]]:
+    def _decode_pair(self, pair: Pair, mirrored: bool) -> list[npt.NDArray[Any]]:
+        """Return the fields of a `Sample` for one pair, without the batch axis."""
         names = (pair.source, pair.target)
-        images = [self._image(name) for name in names]
+        images = [self._decode_image(name) for name in names]
         poses = [self.poses[name] for name in names]
         height, width = self.spec.image_size
         if mirrored:
@@ -169,7 +198,7 @@ class PairDataset(Dataset[Sample]):
             *(to_network(pose, (height, width), self.spec.network_size) for pose in poses),
         ]
 
-    def _image(self, name: str) -> ImageU8:
+    def _decode_image(self, name: str) -> ImageU8:
         path = self.folder / name
         try:
             image = decode_image(path.read_bytes())
@@ -180,11 +209,11 @@ class PairDataset(Dataset[Sample]):
 
 @dataclass(frozen=True)
 class TrainData:
-    """What a run learns from.
+    """The pairs of a data folder.
 
     Attributes:
-        train: its pairs.
-        test: those that validations look at; None where the data has no test phase.
+        train: pairs to train on.
+        test: pairs to validate on; None if the folder has no test phase.
     """
 
     train: PairDataset
@@ -194,30 +223,34 @@ class TrainData:
 def read_data(data: Path, spec: ImageSpec, *, skip_missing: bool = False) -> TrainData:
     """Read and check a folder in the published layout.
 
+    Args:
+        data: the folder.
+        spec: image sizes on disk and in the network.
+        skip_missing: whether to leave out pairs whose images or keypoints cannot be used, instead
+            of raising an error.
+
     Raises:
-        InputError: as `PairDataset`.
+        InputError: files are missing, or images or keypoints cannot be used.
     """
-    train, *test = (
-        PairDataset(find_phase(data, phase), spec, skip_missing=skip_missing)
-        for phase in ("train", "test")
-        if phase == "train" or (data / phase).is_dir()
-    )
-    return TrainData(train, test[0] if test else None)
+    train = PairDataset(find_phase(data, "train"), spec, skip_missing=skip_missing)
+    if not (data / "test").is_dir():
+        return TrainData(train, None)
+    return TrainData(train, PairDataset(find_phase(data, "test"), spec, skip_missing=skip_missing))
 
 
 @dataclass(frozen=True)
 class BatchOrder:
-    """Which pairs each step takes.
+    """The order in which a run takes pairs from the list.
 
-    A function of the seed and the epoch alone, so that a run goes on where it stopped with no
-    random state to keep.
+    It depends on the seed and the epoch alone, so a run can be resumed at any step without a
+    stored random state.
 
     Attributes:
-        pairs: length of the pair list.
-        batch_size: pairs a step, over all processes.
-        flip: whether half of the pairs are mirrored.
-        drop_last: whether an epoch's incomplete last batch is left out.
-        seed: of the order and the mirroring.
+        pairs: number of pairs in the list.
+        batch_size: pairs per step, over all processes.
+        flip: whether to mirror half of the pairs.
+        drop_last: whether to leave out an epoch's incomplete last batch.
+        seed: random seed of the order and the mirroring.
     """
 
     pairs: int
@@ -228,45 +261,63 @@ class BatchOrder:
 
     @property
     def steps_per_epoch(self) -> int:
-        """Batches in an epoch.
+        """Number of batches in an epoch.
 
         Raises:
-            InputError: fewer pairs than a batch, and the incomplete one is left out.
+            InputError: the only batch is incomplete, and `drop_last` leaves it out.
         """
-        full, rest = divmod(self.pairs, self.batch_size)
-        steps = full + (1 if rest and not self.drop_last else 0)
+        full, remaining_pairs = divmod(self.pairs, self.batch_size)
+        steps = full + (1 if remaining_pairs and not self.drop_last else 0)
         if not steps:
             raise InputError(
                 f"{self.pairs} pairs are less than one batch of {self.batch_size}, and "
-                "--drop-last leaves out what does not fill one"
+                "--drop-last leaves out incomplete batches"
             )
         return steps
 
-    def size(self, step: int) -> int:
-        """Pairs in a step's batch, steps counted from 0."""
-        done = step % self.steps_per_epoch * self.batch_size
-        return min(self.batch_size, self.pairs - done)
+    def batches(
+        self, first_step: int, end_step: int, process: int, processes: int
+    ) -> Iterator[list[Draw]]:
+        """Yield one process's part of each batch from `first_step` to before `end_step`.
 
-    def rest(self, step: int, steps: int, process: int, processes: int) -> Iterator[list[Draw]]:
-        """One process's share of every batch from `step` to `steps`.
+        If an incomplete batch has fewer pairs than there are processes, the processes left over
+        get its first pair. They have to take part in the step, but their share is 0.
 
-        A process for which nothing is left in an incomplete batch is given the batch's first
-        pair; `share` gives it no weight.
+        Args:
+            first_step: the first step, counted from 0.
+            end_step: the step after the last one.
+            process: index of this process, from 0.
+            processes: number of processes.
         """
-        while step < steps:
-            epoch, done = divmod(step, self.steps_per_epoch)
+        step = first_step
+        while step < end_step:
+            epoch, step_in_epoch = divmod(step, self.steps_per_epoch)
             draws = self._epoch(epoch)
-            for batch in range(done, min(self.steps_per_epoch, done + steps - step)):
-                whole = draws[batch * self.batch_size : (batch + 1) * self.batch_size]
-                yield whole[process::processes] or whole[:1]
+            for index in range(
+                step_in_epoch, min(self.steps_per_epoch, step_in_epoch + end_step - step)
+            ):
+                batch = draws[index * self.batch_size : (index + 1) * self.batch_size]
+                yield batch[process::processes] or batch[:1]
                 step += 1
 
     def share(self, step: int, process: int, processes: int) -> float:
-        """What a process's mean over its pairs counts in the mean over the processes."""
-        count = self.size(step)
-        return len(range(process, count, processes)) * processes / count
+        """Return the weight of one process's loss in a step.
+
+        A process's loss is the mean over its own pairs. Multiplied by this weight, the mean over
+        the processes is the mean over the whole batch, even if the parts have different sizes.
+
+        Args:
+            step: the step, counted from 0.
+            process: index of the process, from 0.
+            processes: number of processes.
+        """
+        first_pair = step % self.steps_per_epoch * self.batch_size
+        batch_size = min(self.batch_size, self.pairs - first_pair)
+        own_pairs = len(range(process, batch_size, processes))
+        return own_pairs * processes / batch_size
 
     def _epoch(self, epoch: int) -> list[Draw]:
+        """Shuffle the pairs for an epoch, and choose those to mirror."""
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + epoch)
         order = torch.randperm(self.pairs, generator=generator).tolist()
         mirrored = torch.zeros(self.pairs, dtype=torch.bool)

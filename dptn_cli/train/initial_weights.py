@@ -16,18 +16,18 @@ from dptn_cli.network.checkpoint import (
 )
 from dptn_cli.network.discriminator import Discriminator
 from dptn_cli.network.generator import Generator
-from dptn_cli.network.initial import initialise_generator, initialise_kernels, zero_biases
+from dptn_cli.network.initialization import init_generator, init_kernels, zero_biases
 from dptn_cli.train.recipe import TrainConfig
 
 
 @dataclass(frozen=True)
 class Networks:
-    """What is trained, and the generator's moving average.
+    """The networks that are trained, and the generator's moving average.
 
     Attributes:
-        generator: made anew or read.
-        average: equal to it at the start.
-        discriminator: None where the adversarial loss has no weight.
+        generator: in training mode.
+        average: a copy of the generator, in evaluation mode.
+        discriminator: in training mode; None if the adversarial loss has no weight.
     """
 
     generator: Generator
@@ -35,23 +35,27 @@ class Networks:
     discriminator: Discriminator | None
 
 
-def start_weights(config: TrainConfig, checkpoints: Mapping[str, Path]) -> Networks:
-    """Make the networks; the same in every process, since the seed decides.
+def create_networks(config: TrainConfig, checkpoints: Mapping[str, Path]) -> Networks:
+    """Create the networks with their initial weights.
+
+    The weights depend on the seed and the checkpoints alone, so all processes get the same.
 
     Args:
-        config: the run's.
-        checkpoints: to start from, by `generator` and `discriminator`; either may be absent.
+        config: the configuration of the run.
+        checkpoints: checkpoints to start from, by `generator` and `discriminator`; both keys are
+            optional.
 
     Raises:
-        ModelError: a checkpoint cannot be read or is of another shape.
+        ModelError: a checkpoint cannot be read or does not fit the configuration.
     """
     torch.manual_seed(config.seed)
+    # Also created if a checkpoint replaces it, so that the discriminator draws the same numbers.
     generator = Generator(config.generator)
     if path := checkpoints.get("generator"):
         generator = _read_generator(path, config)
     elif config.initialisation == "published":
-        initialise_generator(generator)
-    discriminator = _discriminator(config, checkpoints.get("discriminator"))
+        init_generator(generator)
+    discriminator = _create_discriminator(config, checkpoints.get("discriminator"))
     return Networks(generator.train(), copy.deepcopy(generator).eval(), discriminator)
 
 
@@ -59,22 +63,24 @@ def _read_generator(path: Path, config: TrainConfig) -> Generator:
     generator = load_generator(path).generator
     if generator.config != config.generator:
         raise ModelError(
-            f"{path}: a generator of other sizes ({generator.config}) than asked for; "
+            f"{path}: a generator of other sizes ({generator.config}) than this run's; "
             f"--width {generator.config.width} would fit"
         )
     return generator
 
 
-def _discriminator(config: TrainConfig, path: Path | None) -> Discriminator | None:
+def _create_discriminator(config: TrainConfig, path: Path | None) -> Discriminator | None:
     if not config.weights.adversarial:
         return None
     discriminator = Discriminator(config.discriminator_layers)
     if path:
-        found = published_to_own_names(path, read_checkpoint(path))
-        check_tensors(path, found, discriminator.state_dict())
-        discriminator.load_state_dict(found)
+        state = published_to_own_names(path, read_checkpoint(path))
+        check_tensors(path, state, discriminator.state_dict())
+        discriminator.load_state_dict(state)
     elif config.discriminator_initialisation == "orthogonal":
-        initialise_kernels(discriminator)
-    else:  # The published run meant orthogonal kernels too, and set a tensor that is not used.
+        init_kernels(discriminator)
+    else:
+        # The published code meant to set orthogonal kernels here too, but under spectral norm it
+        # set a tensor that is recomputed in every pass. So the kernels stayed PyTorch's.
         zero_biases(discriminator)
     return discriminator.train()

@@ -1,13 +1,13 @@
-"""A run's folder: checkpoints, metrics, images; what a killed run leaves is whole.
+"""The folder of a run. Every file in it is whole, even if the run was killed.
 
-checkpoint-last.pth      everything that going on needs
+checkpoint-last.pth      everything needed to resume
 generator-last.pth       the moving average of the generator, for `dptn export`
-generator-last-raw.pth   the generator as trained, without the average
-generator-best.pth       the average, where a validation was best
+generator-last-raw.pth   the generator itself, without averaging
+generator-best.pth       the moving average at the best validation
 discriminator-last.pth   the discriminator, with the published tensor names
-metrics.jsonl            losses, rates and validations, one JSON object a line
+metrics.jsonl            losses, learning rates and validation scores, one JSON object per line
 tensorboard/             the same as scalars, and the grids
-grids/step-00001000.png  what the generator makes of fixed pairs
+grids/step-00001000.png  a contact sheet of images that the generator draws for fixed pairs
 """
 
 import json
@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
-from dptn_cli.errors import InputError
+from dptn_cli.errors import user_errors
 from dptn_cli.io.files import make_folder, write_atomic
 from dptn_cli.io.images import write_image
 from dptn_cli.io.jsonl import lock
@@ -37,11 +37,11 @@ class RunFolder:
     """The folder of one run, locked while it is open.
 
     Args:
-        path: made if need be.
-        writes: False in all but one of several processes, which then only read.
+        path: the folder; it is created if it does not exist.
+        writes: False to read only, as all processes but one do if there are several.
 
     Raises:
-        InputError: it cannot be made or written to, or another training holds it.
+        InputError: the folder cannot be created or written to, or another run has locked it.
     """
 
     def __init__(self, path: Path, *, writes: bool = True) -> None:
@@ -51,12 +51,10 @@ class RunFolder:
         self._scalars: SummaryWriter | None = None
         if writes:
             make_folder(path)
-            try:
+            with user_errors(path):
                 self._lock = (path / ".lock").open("a")
                 lock(self._lock, path, "dptn train")
                 storage_of(self.path).remove_temporary_files(path)
-            except OSError as error:
-                raise InputError(f"{path}: {error.strerror}") from error
 
     def __enter__(self) -> "RunFolder":
         return self
@@ -67,77 +65,83 @@ class RunFolder:
                 open_file.close()
 
     def read_state(self) -> dict[str, Any] | None:
-        """The last checkpoint, or None in a new folder.
+        """Read the last checkpoint; return None in a new folder.
 
         Raises:
-            ModelError: it is there but cannot be read.
+            ModelError: the checkpoint exists but cannot be read.
         """
         path = self.path / LAST
         return read_checkpoint(path) if path.exists() else None
 
-    def go_on_from(self, step: int) -> None:
-        """Open the metrics, without the lines of steps that will be made again.
+    def open_metrics(self, step: int) -> None:
+        """Open the metrics for appending, after removing all lines beyond a step.
+
+        A run that was killed may have logged steps after its last checkpoint. They are trained
+        and logged again.
+
+        Args:
+            step: the step that the run resumes from; 0 for a new run.
 
         Raises:
-            InputError: they cannot be read or written.
+            InputError: the metrics cannot be read or written.
         """
         if not self._writes:
             return
         path = self.path / METRICS
-        try:
+        with user_errors(path):
             if path.exists():
                 lines = path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)
-                kept = "".join(line for line in lines if _step(line) <= step)
-                write_atomic(path, lambda file: file.write(kept.encode()))
+                text = "".join(line for line in lines if _step(line) <= step)
+                write_atomic(path, lambda file: file.write(text.encode()))
             self._log = path.open("a", encoding="utf-8")
-        except OSError as error:
-            raise InputError(f"{path}: {error.strerror}") from error
         self._scalars = SummaryWriter(str(self.path / "tensorboard"), purge_step=step + 1)
 
     def save_state(self, state: Mapping[str, Any]) -> None:
-        """Write the checkpoint; the one before stays until the new one is whole on the disk."""
+        """Replace the checkpoint, once the new one is completely on the disk."""
 
         def write(file: BinaryIO) -> None:
             torch.save(dict(state), file)
             file.flush()
-            os.fsync(file.fileno())  # A power failure must not cost days of training.
+            # Otherwise a power failure could lose both: the rename may reach the disk first.
+            os.fsync(file.fileno())
 
         self._write(LAST, write)
 
     def save_discriminator(self, tensors: Mapping[str, Tensor]) -> None:
-        """Write the discriminator's tensors, as the published `*_net_D.pth` holds them."""
+        """Write the discriminator in the format of a published `*_net_D.pth`."""
         on_cpu = {name: tensor.detach().cpu() for name, tensor in tensors.items()}
         self._write("discriminator-last.pth", lambda file: torch.save(on_cpu, file))
 
-    def save_generator(self, which: str, generator: Generator, spec: ImageSpec) -> None:
-        """Write `generator-WHICH.pth`."""
+    def save_generator(self, version: str, generator: Generator, spec: ImageSpec) -> None:
+        """Write `generator-VERSION.pth`."""
+        path = self.path / f"generator-{version}.pth"
         if self._writes:
-            try:
-                save_generator(self.path / f"generator-{which}.pth", generator, spec)
-            except OSError as error:
-                raise InputError(f"{self.path}: {error.strerror}") from error
+            with user_errors(path):
+                save_generator(path, generator, spec)
 
     def _write(self, name: str, write: Callable[[BinaryIO], object]) -> None:
         if self._writes:
-            try:
+            with user_errors(self.path / name):
                 write_atomic(self.path / name, write)
-            except OSError as error:
-                raise InputError(f"{self.path / name}: {error.strerror}") from error
 
     def log(self, step: int, values: Mapping[str, float]) -> None:
-        """One line of metrics, and a scalar for each value; `group/name` becomes a group."""
+        """Append a line of metrics, and add each value to TensorBoard.
+
+        Args:
+            step: the step that the values belong to.
+            values: numbers by name; TensorBoard groups names like `loss/generator` by the part
+                before the slash.
+        """
         if self._log is not None:
-            try:
+            with user_errors(self.path / METRICS):
                 self._log.write(json.dumps({"step": step, **values}) + "\n")
                 self._log.flush()
-            except OSError as error:
-                raise InputError(f"{self.path / METRICS}: {error.strerror}") from error
         if self._scalars is not None:
             for name, value in values.items():
                 self._scalars.add_scalar(name, value, step)
 
     def write_grid(self, step: int, grid_u8: ImageU8) -> None:
-        """Keep an image grid."""
+        """Write an image grid, (H, W, 3) RGB."""
         if not self._writes:
             return
         write_image(self.path / "grids" / f"step-{step:08d}.png", grid_u8)
@@ -146,7 +150,7 @@ class RunFolder:
 
 
 def _step(line: str) -> float:
-    """The step that a line of metrics belongs to; infinite where it is torn."""
+    """Return the step of a line of metrics; infinity if the line is incomplete."""
     try:
         return int(json.loads(line)["step"])
     except (ValueError, TypeError, KeyError):

@@ -1,8 +1,8 @@
-"""One training step: the discriminator first, then the generator against the updated discriminator.
+"""One training step: first the discriminator, then the generator against the updated one.
 
-One code path for one CPU, one GPU, several GPUs and several machines: Accelerate says which
-process this is and carries gradients between them. Instance norm and attention look at one pair
-at a time, so that a batch may be split over processes in any way without changing its gradient.
+The code is the same for one CPU, one GPU, several GPUs and several machines: Accelerate tells each
+process its device and averages the gradients. Instance norm and attention work on each pair
+separately, so splitting a batch over processes does not change its gradient.
 """
 
 import warnings
@@ -21,7 +21,7 @@ from dptn_cli.network.discriminator import Discriminator
 from dptn_cli.network.generator import Generator
 from dptn_cli.network.tensors import image_to_tensor, keypoint_maps
 from dptn_cli.train.data import Sample
-from dptn_cli.train.initial_weights import start_weights
+from dptn_cli.train.initial_weights import create_networks
 from dptn_cli.train.losses import (
     Branches,
     Vgg19,
@@ -30,37 +30,40 @@ from dptn_cli.train.losses import (
     generator_loss,
     lsgan,
 )
-from dptn_cli.train.recipe import TrainConfig
+from dptn_cli.train.recipe import LearningRates, TrainConfig
 
-_MIXED = {"fp32": "no", "bf16": "bf16", "fp16": "fp16"}
+_MIXED_PRECISION = {"fp32": "no", "bf16": "bf16", "fp16": "fp16"}
 
 
 def connect(precision: str) -> Accelerator:
-    """Join the other processes, if there are any, and pick this one's device.
+    """Join the other training processes, if there are any, and choose this one's device.
 
-    Spectral norm's vectors change in every pass and equally in every process, so they are not
-    sent between them.
+    Args:
+        precision: `fp32`, `bf16` or `fp16`.
     """
     return Accelerator(
-        mixed_precision=_MIXED[precision],
+        mixed_precision=_MIXED_PRECISION[precision],
+        # The only buffers are the vectors of spectral norm. They change in every forward pass, in
+        # the same way in all processes, so they need not be sent around.
         kwargs_handlers=[DistributedDataParallelKwargs(broadcast_buffers=False)],
     )
 
 
-class Learner:
-    """The networks, their optimisers, and the moving average.
+class GANStep:
+    """The networks, their optimisers, the moving average, and the step that updates them.
 
     Args:
-        config: the recipe.
+        config: the configuration of the run.
         accelerator: from `connect`.
-        vgg: of the perceptual losses; needed where they have a weight.
-        start: checkpoints to start from, by `generator` and `discriminator`.
+        vgg: network of the perceptual losses; required if these have a weight.
+        initial_checkpoints: checkpoints to start from, by `generator` and `discriminator`; both
+            keys are optional.
 
     Attributes:
-        average: the generator's moving average.
+        average: the generator with the moving average of its weights.
 
     Raises:
-        ModelError: a checkpoint to start from cannot be read or is of another shape.
+        ModelError: a checkpoint to start from cannot be read or does not fit the configuration.
     """
 
     def __init__(
@@ -68,13 +71,13 @@ class Learner:
         config: TrainConfig,
         accelerator: Accelerator,
         vgg: Vgg19 | None = None,
-        start: Mapping[str, Path] | None = None,
+        initial_checkpoints: Mapping[str, Path] | None = None,
     ) -> None:
         self._config, self._accelerator, self._device = config, accelerator, accelerator.device
         if config.weights.perceptual and vgg is None:
             raise ValueError("the perceptual losses have a weight, but there is no VGG")
         self._vgg = vgg.to(self._device) if vgg is not None and config.weights.perceptual else None
-        networks = start_weights(config, start or {})
+        networks = create_networks(config, initial_checkpoints or {})
         self.average = networks.average.to(self._device).requires_grad_(False)
         prepare = _prepare(accelerator)
         self._generator: nn.Module = prepare(networks.generator)
@@ -86,50 +89,53 @@ class Learner:
 
     @property
     def generator(self) -> Generator:
-        """The generator as trained, without wrappers."""
+        """The generator itself, without Accelerate's wrappers."""
         return cast(Generator, self._accelerator.unwrap_model(self._generator))
 
     @property
     def discriminator(self) -> Discriminator | None:
-        """The discriminator, without wrappers; None where the adversarial loss has no weight."""
+        """The discriminator itself; None if the adversarial loss has no weight."""
         if self._discriminator is None:
             return None
         return cast(Discriminator, self._accelerator.unwrap_model(self._discriminator))
 
-    def step(self, sample: Sample, rates: tuple[float, float], share: float) -> dict[str, float]:
+    def step(self, sample: Sample, learning_rates: LearningRates, share: float) -> dict[str, float]:
         """Update the discriminator, then the generator.
 
         Args:
             sample: this process's pairs.
-            rates: learning rates of generator and discriminator.
-            share: what this process's mean counts in the mean over the processes.
+            learning_rates: learning rates of this step.
+            share: weight of this process's loss, from `BatchOrder.share`.
 
         Returns:
-            Every term, unweighted, and the totals `generator` and `discriminator`: means over
-            the whole batch, all processes included.
+            The loss terms, not weighted, and the totals `generator` and `discriminator`. All are
+            means over the whole batch, not only over this process's pairs.
 
         Raises:
-            ModelError: one of them is not finite; the generator was not updated.
+            ModelError: a loss is not finite; the generator was not updated.
         """
-        self._set_rates(rates)
+        self._set_learning_rates(learning_rates)
         truth, generated = self._generate(sample.to(self._device))
-        terms: dict[str, Tensor] = {}
+
+        reported: dict[str, Tensor] = {}
         if self._discriminator is not None:
-            terms["discriminator"] = self._update_discriminator(
+            reported["discriminator"] = self._update_discriminator(
                 truth.target, generated.target, share
             )
-        made = branch_terms(generated, truth, self._vgg)
+
+        terms = branch_terms(generated, truth, self._vgg)
         if self.discriminator is not None:
-            made["adversarial"] = self._verdict(self.discriminator, generated.target)
-        loss = generator_loss(made, self._config.weights)
-        losses = self._means(terms | made | {"generator": loss}, share)
+            terms["adversarial"] = self._adversarial_loss(self.discriminator, generated.target)
+        loss = generator_loss(terms, self._config.weights)
+        # Checked before the update: a loss that is not finite must not reach the weights.
+        losses = self._reduce(reported | terms | {"generator": loss}, share)
         self._optimiser.zero_grad()
         self._accelerator.backward(loss * share)
         self._optimiser.step()
         return losses
 
     def _generate(self, sample: Sample) -> tuple[Branches, Branches]:
-        """The true images, and the generated ones."""
+        """Return the true images and the generated ones."""
         spec = self._config.spec
         truth = Branches(image_to_tensor(sample.target), image_to_tensor(sample.source))
         source_maps, target_maps = (
@@ -146,19 +152,22 @@ class Learner:
         self._discriminator_optimiser.step()
         return loss.detach()
 
-    def _verdict(self, discriminator: Discriminator, generated: Tensor) -> Tensor:
-        """How far the updated discriminator is from taking the generated target for real.
+    def _adversarial_loss(self, discriminator: Discriminator, generated: Tensor) -> Tensor:
+        """Return the generator's loss for targets that the discriminator does not take as real.
 
-        It is frozen meanwhile: its gradient is neither kept nor sent to other processes.
+        Args:
+            discriminator: the network without wrappers, and frozen in here, so that its gradient
+                is neither computed nor sent to other processes.
+            generated: (N, 3, H, W) in [-1, 1].
         """
         discriminator.requires_grad_(False)
         with self._accelerator.autocast():
-            verdict = lsgan(discriminator(generated), True)
+            loss = lsgan(discriminator(generated), True)
         discriminator.requires_grad_(True)
-        return verdict
+        return loss
 
-    def _means(self, terms: Mapping[str, Tensor], share: float) -> dict[str, float]:
-        """The terms' means over all processes."""
+    def _reduce(self, terms: Mapping[str, Tensor], share: float) -> dict[str, float]:
+        """Return the terms' means over all processes."""
         values = torch.stack([term.detach().float() * share for term in terms.values()])
         means = cast(Tensor, self._accelerator.reduce(values, "mean"))
         losses = dict(zip(terms, means.tolist(), strict=True))
@@ -166,29 +175,34 @@ class Learner:
             raise ModelError(f"a loss is not finite: {losses}")
         return losses
 
-    def _set_rates(self, rates: tuple[float, float]) -> None:
+    def _set_learning_rates(self, learning_rates: LearningRates) -> None:
         for group in self._optimiser.param_groups:
-            group["lr"] = rates[0]
+            group["lr"] = learning_rates.generator
         if self._discriminator is not None:
             for group in self._discriminator_optimiser.param_groups:
-                group["lr"] = rates[1]
+                group["lr"] = learning_rates.discriminator
 
     @torch.no_grad()
     def update_average(self, step: int) -> None:
-        """Move the average towards the generator, faster in the first steps."""
+        """Update the moving average of the generator's weights.
+
+        Args:
+            step: number of finished steps. The decay grows with it, so that the initial weights
+                are forgotten quickly.
+        """
         decay = self._config.ema_decay and min(self._config.ema_decay, (1 + step) / (10 + step))
         averages: list[Tensor] = list(self.average.parameters())
         current: list[Tensor] = list(self.generator.parameters())
         torch._foreach_lerp_(averages, current, 1 - decay)
 
-    def finite(self) -> bool:
-        """Whether every weight is a number."""
+    def is_finite(self) -> bool:
+        """Return whether all weights are finite."""
         networks = (self.generator, self.average, self.discriminator)
         weights = [w for network in networks if network is not None for w in network.parameters()]
         return all(bool(weight.isfinite().all()) for weight in weights)
 
     def state(self) -> dict[str, Any]:
-        """All that going on needs."""
+        """Return everything needed to resume: weights and optimisers."""
         state: dict[str, Any] = {
             "generator": self.generator.state_dict(),
             "average": self.average.state_dict(),
@@ -202,10 +216,14 @@ class Learner:
         return state
 
     def load_state(self, path: Path, state: Mapping[str, Any]) -> None:
-        """Take over what `state` gave.
+        """Restore the output of `state`.
+
+        Args:
+            path: the checkpoint that it was read from, for messages.
+            state: the content of the checkpoint.
 
         Raises:
-            ModelError: it is not whole; the message names `path`.
+            ModelError: the state is incomplete or does not fit the networks.
         """
         networks: dict[str, nn.Module] = {"generator": self.generator, "average": self.average}
         if self.discriminator is not None:
@@ -220,11 +238,16 @@ class Learner:
             if self._accelerator.scaler is not None:
                 self._accelerator.scaler.load_state_dict(state["scaler"])
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise ModelError(f"{path}: not a whole checkpoint of `dptn train`: {error}") from error
+            raise ModelError(
+                f"{path}: not a complete checkpoint of `dptn train`: {error}"
+            ) from error
 
 
 def _prepare(accelerator: Accelerator) -> Callable[[Any], Any]:
-    """`Accelerator.prepare`, without torch's warning about how Accelerate spells an option."""
+    """Return `Accelerator.prepare` without a warning that only Accelerate can fix.
+
+    torch deprecated the option `broadcast_buffers` that Accelerate passes.
+    """
 
     def prepare(part: Any) -> Any:
         with warnings.catch_warnings():
@@ -239,14 +262,17 @@ def _adam(network: nn.Module, config: TrainConfig) -> torch.optim.Adam:
 
 
 def _load_adam(optimiser: Any, state: Any) -> None:
-    """Take over an optimiser's state.
+    """Restore an optimiser's state.
 
     Raises:
-        ValueError: it has moments of other shapes than the weights, or none of some.
+        ValueError: its moments do not have the shapes of the weights.
+        KeyError: a weight has a state without moments.
     """
-    optimiser.load_state_dict(state)
+    optimiser.load_state_dict(state)  # It does not compare shapes.
     for group in optimiser.param_groups:
         for weight in group["params"]:
-            kept = optimiser.state.get(weight, {})
-            if any(kept[name].shape != weight.shape for name in ("exp_avg", "exp_avg_sq") if kept):
-                raise ValueError("an optimiser of other weights")
+            moments = optimiser.state.get(weight)
+            if moments and any(
+                moments[name].shape != weight.shape for name in ("exp_avg", "exp_avg_sq")
+            ):
+                raise ValueError("the optimiser belongs to other weights")

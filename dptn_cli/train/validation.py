@@ -1,8 +1,8 @@
-"""How good a generator is on the test pairs, and images to see it by."""
+"""Validation scores of a generator on test pairs, and image grids to judge it by eye."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -22,20 +22,20 @@ from dptn_cli.visualize.contact_sheet import contact_sheet
 from dptn_cli.visualize.skeleton import draw_pose
 
 GRID_PAIRS = 8
-MAX_PSNR = 100.0  # of two equal images, whose PSNR is infinite and would hide the mean
+MAX_PSNR_DB = 100.0  # Two equal images have infinite PSNR, which would make the mean infinite.
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class Scores:
-    """Sums over pairs; divided by `pairs` they are the means.
+    """Sums of scores over pairs, which can be added over processes.
 
     Attributes:
-        pairs: how many.
-        ssim: standard SSIM, data range 255.
-        psnr: dB, data range 255.
-        l1: in 0..1.
+        pairs: number of pairs.
+        ssim: sum of the standard SSIM, data range 255.
+        psnr: sum of the PSNR in dB, data range 255.
+        l1: sum of the mean absolute difference, images in 0..1.
     """
 
     pairs: float
@@ -44,113 +44,132 @@ class Scores:
     l1: float
 
     def means(self) -> dict[str, float]:
-        """SSIM, PSNR and L1, each a mean over the pairs; nothing where there are none."""
+        """Return the means of SSIM, PSNR and L1 over the pairs; empty if there are no pairs."""
         if not self.pairs:
             return {}
         return {name: getattr(self, name) / self.pairs for name in ("ssim", "psnr", "l1")}
 
 
-def spread(items: Sequence[T], most: int) -> list[T]:
-    """At most so many of a list, evenly spread over it."""
-    count = min(most, len(items))
+def spread(items: Sequence[T], max_count: int) -> list[T]:
+    """Choose at most `max_count` items, spread evenly over a list."""
+    count = min(max_count, len(items))
     return [items[i * len(items) // count] for i in range(count)] if count else []
 
 
 def validate(
     generator: Generator, pairs: PairDataset, rows: Sequence[int], batch_size: int
 ) -> tuple[Scores, list[str]]:
-    """Score generated targets against the true images, at their size on disk.
+    """Score generated targets against the true images, at the images' size on disk.
+
+    Args:
+        generator: the generator to score.
+        pairs: the test pairs.
+        rows: indices of the pairs to score.
+        batch_size: pairs per forward pass.
 
     Returns:
-        The scores of what could be read, and what to say of the rest.
+        The scores of the pairs that could be read, and a line for each pair that could not.
     """
     sums, problems = np.zeros(4), []
     for start in range(0, len(rows), batch_size):
-        chunk, sample, broken = _readable(pairs, rows[start : start + batch_size])
-        problems += broken
-        if sample is None:
+        batch = _read_batch(pairs, rows[start : start + batch_size])
+        problems += batch.problems
+        if batch.sample is None:
             continue
-        made, _ = generate(generator, sample, pairs.spec)
-        for row, image in zip(chunk, made, strict=True):
+        targets, _ = generate(generator, batch.sample, pairs.spec)
+        for row, image in zip(batch.rows, targets, strict=True):
             truth = read_image(pairs.folder / pairs.pairs[row].target)
             sums += (1, *_scores(resize_to_disk(image, pairs.spec.image_size), truth))
     return Scores(*sums.tolist()), problems
 
 
-def _readable(
-    pairs: PairDataset, rows: Sequence[int]
-) -> tuple[Sequence[int], Sample | None, list[str]]:
-    """The rows whose images can be read, as a batch, and why the others cannot."""
+class _ReadBatch(NamedTuple):
+    """The pairs of a batch that could be read.
+
+    Attributes:
+        rows: their indices.
+        sample: their images and poses; None if no pair could be read.
+        problems: a line for each pair that could not be read.
+    """
+
+    rows: Sequence[int]
+    sample: Sample | None
+    problems: list[str]
+
+
+def _read_batch(pairs: PairDataset, rows: Sequence[int]) -> _ReadBatch:
     try:
-        return rows, pairs.batch([Draw(row) for row in rows]), []
+        return _ReadBatch(rows, pairs.batch([Draw(row) for row in rows]), [])
     except InputError:
-        problems = {row: problem for row in rows if (problem := _problem(pairs, row))}
-    good = [row for row in rows if row not in problems]
-    sample = pairs.batch([Draw(row) for row in good]) if good else None
-    return good, sample, list(problems.values())
+        pass  # Find out which of the pairs cannot be read.
+    readable, problems = [], []
+    for row in rows:
+        try:
+            pairs.batch([Draw(row)])
+            readable.append(row)
+        except InputError as error:
+            problems.append(str(error))
+    sample = pairs.batch([Draw(row) for row in readable]) if readable else None
+    return _ReadBatch(readable, sample, problems)
 
 
-def _problem(pairs: PairDataset, row: int) -> str:
+def _scores(image: ImageU8, truth: ImageU8) -> tuple[float, float, float]:
     try:
-        pairs.batch([Draw(row)])
-    except InputError as error:
-        return str(error)
-    return ""
-
-
-def _scores(made: ImageU8, truth: ImageU8) -> tuple[float, float, float]:
-    try:
-        ssim = ssim_standard(made, truth)
-    except Undefined:  # Images smaller than the window; they are all of one size.
+        ssim = ssim_standard(image, truth)
+    except Undefined:  # The images are smaller than SSIM's window; all have the same size.
         ssim = 0.0
-    return ssim, min(MAX_PSNR, psnr(made, truth, 255.0)), l1(to_unit(made), to_unit(truth))
+    psnr_db = min(MAX_PSNR_DB, psnr(image, truth, 255.0))
+    return ssim, psnr_db, l1(to_unit(image), to_unit(truth))
 
 
 @torch.no_grad()
 def generate(
     generator: Generator, sample: Sample, spec: ImageSpec
 ) -> tuple[Sequence[ImageU8], Sequence[ImageU8]]:
-    """Generated targets and generated sources, (H, W, 3) uint8 at the network's size."""
+    """Generate the targets and the sources of a sample.
+
+    Returns:
+        The generated targets and the generated sources, each (H, W, 3) uint8 RGB at the network's
+        size.
+    """
     sample = sample.to(next(generator.parameters()).device)
     maps = [
         keypoint_maps(pose, spec.network_size, spec.sigma_px)
         for pose in (sample.source_pose, sample.target_pose)
     ]
     target, source = generator(image_to_tensor(sample.source), *maps)
-    return _images(target), _images(source)
+    return _to_images(target), _to_images(source)
 
 
-def _images(tensor: Tensor) -> Sequence[ImageU8]:
+def _to_images(tensor: Tensor) -> Sequence[ImageU8]:
     return list(tensor_to_image(tensor).cpu().numpy())
 
 
-def grid(generator: Generator, pairs: PairDataset) -> ImageU8 | None:
-    """A contact sheet of fixed pairs: what goes in, what should and what does come out.
+def draw_grid(generator: Generator, pairs: PairDataset) -> ImageU8 | None:
+    """Draw a contact sheet of fixed pairs: their images and poses, and the generated images.
 
     Returns:
-        None where none of their images can be read.
+        (H, W, 3) uint8 RGB; None if none of the pairs can be read.
     """
-    rows, sample, _ = _readable(pairs, spread(range(len(pairs)), GRID_PAIRS))
+    rows, sample, _ = _read_batch(pairs, spread(range(len(pairs)), GRID_PAIRS))
     if sample is None:
         return None
-    made_targets, made_sources = generate(generator, sample, pairs.spec)
+    targets, sources = generate(generator, sample, pairs.spec)
     size = pairs.spec.image_size
     sheet_rows = []
     for i, row in enumerate(rows):
         pair = pairs.pairs[row]
-        sheet_rows.append(
-            [
-                sample.source[i].numpy(),
-                draw_pose(pairs.poses[pair.source], size),
-                draw_pose(pairs.poses[pair.target], size),
-                sample.target[i].numpy(),
-                made_targets[i],
-                made_sources[i],
-            ]
+        cells = (
+            sample.source[i].numpy(),
+            draw_pose(pairs.poses[pair.source], size),
+            draw_pose(pairs.poses[pair.target], size),
+            sample.target[i].numpy(),
+            targets[i],
+            sources[i],
         )
-    disk = [
-        [resize_to_disk(image, size) if image.shape[:2] != size else image for image in cells]
-        for cells in sheet_rows
-    ]
-    captions = ("source", "its pose", "pose to reach", "target", "made target", "made source")
-    return contact_sheet(disk, captions, size)
+        sheet_rows.append(
+            [cell if cell.shape[:2] == size else resize_to_disk(cell, size) for cell in cells]
+        )
+    # Short enough not to overlap above the images of Market-1501, which are 64 pixels wide.
+    captions = ("source", "source pose", "target pose", "target", "output", "source output")
+    return contact_sheet(sheet_rows, captions, size)

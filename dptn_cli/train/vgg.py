@@ -1,4 +1,4 @@
-"""The VGG-19 of the perceptual losses, from torch.hub's cache."""
+"""The VGG-19 of the perceptual losses, read from torch.hub's cache."""
 
 import torch
 
@@ -10,39 +10,35 @@ from dptn_cli.train.losses import Vgg19
 
 
 def load_vgg() -> Vgg19:
-    """Read the network, fetching its file first where it is missing.
+    """Read the network, after downloading its weights if they are missing.
 
     Raises:
-        InputError: the file is missing and cannot be fetched.
-        ModelError: it is not the published file.
+        InputError: the weights are missing and cannot be downloaded.
+        ModelError: the file in the cache is not the published one.
         MissingDependency: torchvision is not installed.
     """
     if not VGG19.path.is_file():
-        _fetch()
+        try:
+            download(VGG19)
+        except InputError as error:
+            raise InputError(
+                f"the perceptual loss needs {VGG19.name}, which is not in {VGG19.path.parent} and "
+                f"cannot be downloaded from {VGG19.url}: put it there, or train with "
+                "--no-perceptual"
+            ) from error
     try:
         models = import_torchvision().models
     except ImportError as error:
         raise MissingDependency(
             "the perceptual loss", "torchvision", "pip install 'dptn-cli[train]'"
         ) from error
-    with torch.device("meta"):
+    with torch.device("meta"):  # No memory and no random numbers for weights to be replaced.
         layers = models.vgg19(weights=None).features
-    content = read_checkpoint(VGG19.path)
-    found = {
+    tensors = {
         name.removeprefix("features."): tensor
-        for name, tensor in content.items()
+        for name, tensor in read_checkpoint(VGG19.path).items()
         if name.startswith("features.") and isinstance(tensor, torch.Tensor)
     }
-    check_tensors(VGG19.path, found, layers.state_dict())
-    layers.load_state_dict(found, assign=True)
+    check_tensors(VGG19.path, tensors, layers.state_dict())
+    layers.load_state_dict(tensors, assign=True)
     return Vgg19(layers)
-
-
-def _fetch() -> None:
-    try:
-        download(VGG19)
-    except InputError as error:
-        raise InputError(
-            f"the perceptual loss needs {VGG19.name}, which is not in {VGG19.path.parent} "
-            f"and cannot be fetched from {VGG19.url}: put it there, or train with --no-perceptual"
-        ) from error

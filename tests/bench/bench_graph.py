@@ -61,7 +61,7 @@ class PlainTarget(nn.Module):
         to_source = generator.features(image, source_maps, source_maps)
         to_target = generator.features(image, source_maps, target_maps)
         texture = generator.source_texture(image, to_source)
-        return generator.image(generator.PTM.decode(to_target, texture))
+        return generator.decode(generator.PTM.decode(to_target, texture))
 
 
 def plain_export(plain: PlainTarget, inputs: tuple[Tensor, ...], path: Path) -> None:

@@ -124,7 +124,7 @@ def time_trainer(data: Path, run: Path, config: TrainConfig, steps: int, workers
             folder,
             config,
             accelerator=connect(config.precision),
-            pace=LoggingConfig(
+            logging=LoggingConfig(
                 log_every=5, grid_every=10**9, validate_every=10**9, workers=workers
             ),
         )

@@ -1,4 +1,4 @@
-"""`dptn train` as a user runs it."""
+"""`dptn train` through the command line."""
 
 import json
 import os
@@ -33,11 +33,11 @@ def message(result: Result) -> str:
     return " ".join(result.stderr.split())
 
 
-def test_a_trained_model_makes_images(figures: Path, tmp_path: Path) -> None:
-    """From drawn data to an image, by commands alone."""
+def test_a_trained_model_generates_images(figures: Path, tmp_path: Path) -> None:
+    """Train, export and transfer, using only commands."""
     result = train(figures, tmp_path / "run", "--no-perceptual")
     assert result.exit_code == 0, result.stderr
-    assert "12 pairs, 4 a step (cpu), 3 steps in 1 epochs" in result.stderr
+    assert "12 pairs, 4 per step (cpu), 3 steps in 1 epochs" in result.stderr
     assert result.stdout == ""
     model = tmp_path / "model.onnx"
     assert dptn("export", tmp_path / "run" / "generator-best.pth", "-o", model).exit_code == 0
@@ -55,7 +55,7 @@ def test_the_same_command_again_changes_nothing(figures: Path, tmp_path: Path) -
     before = load_generator(tmp_path / "run" / "generator-last.pth").sha256
     again = train(figures, tmp_path / "run", "--no-perceptual")
     assert again.exit_code == 0
-    assert "Going on after step 3" in again.stderr
+    assert "Resuming after step 3" in again.stderr
     assert load_generator(tmp_path / "run" / "generator-last.pth").sha256 == before
 
 
@@ -63,7 +63,7 @@ def test_other_settings(figures: Path, tmp_path: Path) -> None:
     train(figures, tmp_path / "run", "--no-perceptual")
     result = train(figures, tmp_path / "run", "--no-perceptual", "--adversarial", "3")
     assert result.exit_code == 2
-    assert "weights.adversarial 2.0 there, 3.0 asked for" in message(result)
+    assert "weights.adversarial was 2.0, now 3.0" in message(result)
 
 
 class TestPerceptual:
@@ -127,11 +127,11 @@ class TestStart:
             "--init-discriminator", discriminator, "--learning-rate", "1e-12", "--ema-decay", "0",
         )  # fmt: skip
         assert result.exit_code == 0, result.stderr
-        one, two = (
+        first, second = (
             load_generator(tmp_path / run / "generator-last-raw.pth").generator.state_dict()
             for run in ("first", "second")
         )
-        assert all(torch.allclose(one[name], two[name], atol=1e-9) for name in one)
+        assert all(torch.allclose(first[name], second[name], atol=1e-9) for name in first)
 
     def test_of_another_width(self, figures: Path, tmp_path: Path) -> None:
         train(figures, tmp_path / "first", "--no-perceptual")
@@ -142,7 +142,7 @@ class TestStart:
         assert result.exit_code == 2
         assert "--width 8 would fit" in message(result)
 
-    def test_a_word_that_is_not_known(self, figures: Path, tmp_path: Path) -> None:
+    def test_an_unknown_initialisation(self, figures: Path, tmp_path: Path) -> None:
         result = train(figures, tmp_path / "run", "--no-perceptual", "--init", "xavier")
         assert result.exit_code == 2
         assert "xavier: no such checkpoint to start from, and not published or torch" in message(
@@ -156,7 +156,7 @@ def test_an_unknown_data_set(figures: Path, tmp_path: Path) -> None:
     assert "or give --image-size" in message(result)
 
 
-def test_missing_images_are_left_out_only_when_asked(figures: Path, tmp_path: Path) -> None:
+def test_missing_images_are_left_out_with_skip_missing(figures: Path, tmp_path: Path) -> None:
     data = tmp_path / "data"
     subprocess.run(["cp", "-r", str(figures), str(data)], check=True)
     victim = sorted((data / "train").iterdir())[0]
@@ -170,7 +170,7 @@ def test_missing_images_are_left_out_only_when_asked(figures: Path, tmp_path: Pa
     assert "8 pairs" in result.stderr
 
 
-def test_it_stops_at_sigterm_and_goes_on(figures: Path, tmp_path: Path) -> None:
+def test_it_stops_at_sigterm_and_resumes(figures: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     command = [
         sys.executable, "-m", "dptn_cli", "train", str(figures), "-o", str(run), *SMALL,
@@ -183,7 +183,7 @@ def test_it_stops_at_sigterm_and_goes_on(figures: Path, tmp_path: Path) -> None:
         assert process.poll() is None
         assert time.monotonic() < deadline
         time.sleep(0.05)
-    os.killpg(process.pid, signal.SIGTERM)  # as a batch system does, decoders included
+    os.killpg(process.pid, signal.SIGTERM)  # as a batch system does, workers included
     _, stderr = process.communicate(timeout=60)
     assert process.returncode == 130, stderr
     assert b"Traceback" not in stderr

@@ -1,4 +1,4 @@
-"""int8: what is quantised, what that costs on the shipped model, and what is refused."""
+"""int8: which nodes are quantised, the loss on the shipped model, and what is refused."""
 
 from pathlib import Path
 
@@ -51,9 +51,9 @@ class TestTheShippedModel:
         assert shipped_int8.stat().st_size < 0.6 * SHIPPED.stat().st_size
         assert read_model(shipped_int8).metadata == read_model(SHIPPED).metadata
 
-    def test_every_convolution_but_the_output_is_quantised(self, shipped_int8: Path) -> None:
+    def test_all_convolutions_except_the_output_are_quantised(self, shipped_int8: Path) -> None:
         graph = onnx.load(shipped_int8).graph
-        maker = {name: node.op_type for node in graph.node for name in node.output}
+        producer = {name: node.op_type for node in graph.node for name in node.output}
         weights = {w.name: w for w in graph.initializer}
         convolutions = [node for node in graph.node if node.op_type == "Conv"]
         in_float = [node for node in convolutions if node.input[1] in weights]
@@ -61,12 +61,12 @@ class TestTheShippedModel:
         assert [weights[node.input[1]].dims[0] for node in in_float] == rgb_in_four_phases
         for node in convolutions:
             if node not in in_float:
-                assert [maker[name] for name in node.input[:2]] == ["DequantizeLinear"] * 2
+                assert [producer[name] for name in node.input[:2]] == ["DequantizeLinear"] * 2
         products = [node for node in graph.node if node.op_type == "MatMul"]
-        assert all(maker.get(node.input[1]) != "DequantizeLinear" for node in products)
+        assert all(producer.get(node.input[1]) != "DequantizeLinear" for node in products)
 
     def test_weights_have_seven_bits_and_a_scale_for_each_channel(self, shipped_int8: Path) -> None:
-        """Eight would overflow where a processor adds two products in 16 bits."""
+        """With 8 bits, the sum of two products overflows on processors that add them in 16."""
         weights = {
             w.name: onnx.numpy_helper.to_array(w) for w in onnx.load(shipped_int8).graph.initializer
         }
@@ -88,27 +88,29 @@ class TestCalibration:
         assert not ranges & verification
         assert len(calibration.ranges) + len(calibration.verification) == 72
 
-    def test_a_long_list_is_taken_evenly(
+    def test_pairs_are_spread_evenly_over_a_long_list(
         self, folder: Folder, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(calibration_module, "MAX_PAIRS", 6)
-        monkeypatch.setattr(calibration_module, "MIN_EACH", 1)
-        found = read_calibration(Request(folder.out, folder.pairs), TINY_SPEC)
-        # Every other one of 0 -> 1, 0 -> 2, 0 -> 3, 1 -> 0 ... is of sources 0, 0, 1, 2, 2, 3.
-        assert (len(found.ranges), len(found.verification)) == (5, 1)
+        monkeypatch.setattr(calibration_module, "MIN_PAIRS_EACH", 1)
+        calibration = read_calibration(Request(folder.out, folder.pairs), TINY_SPEC)
+        # Every second pair of 0 -> 1, 0 -> 2, 0 -> 3, 1 -> 0 ... has source 0, 0, 1, 2, 2 or 3.
+        assert (len(calibration.ranges), len(calibration.verification)) == (5, 1)
 
     def test_too_few_pairs(self, folder: Folder) -> None:
-        with pytest.raises(InputError, match="9 pairs to calibrate on and 3, of other sources"):
+        with pytest.raises(
+            InputError, match="9 pairs for calibration and 3, of other sources, for verification"
+        ):
             read_calibration(Request(folder.out, folder.pairs), TINY_SPEC)
 
     def test_pairs_without_keypoints_do_not_count(self, folder: Folder) -> None:
         write_annotations(folder.path / "keypoints.csv", {"0.png": draw_pose(0)})
         write_pairs(folder.pairs, [("0.png", "0.png"), ("1.png", "0.png")])
-        with pytest.raises(InputError, match="1 pairs to calibrate on and 0"):
+        with pytest.raises(InputError, match="1 pairs for calibration and 0"):
             read_calibration(Request(folder.out, folder.pairs), TINY_SPEC)
 
     def test_a_broken_image_is_named(self, folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(calibration_module, "MIN_EACH", 1)
+        monkeypatch.setattr(calibration_module, "MIN_PAIRS_EACH", 1)
         (folder.path / "2.png").write_bytes(b"no image")
         with pytest.raises(InputError, match=r"2\.png -> 0\.png: "):
             read_calibration(Request(folder.out, folder.pairs), TINY_SPEC)
@@ -119,20 +121,20 @@ class TestCommand:
     def photos(self, tmp_path: Path, tiny_model: Path) -> Folder:
         return make_folder(tmp_path / "photos", tiny_model, count=6)
 
-    def test_weights_that_do_not_bear_it_are_refused(
+    def test_weights_that_lose_too_much_are_refused(
         self, tiny_checkpoint: Path, photos: Folder
     ) -> None:
-        """Random weights have no range to speak of."""
+        """Random weights lose too much with 8 bits."""
         out = photos.path.parent / "m.onnx"
         result = dptn(
             "export", tiny_checkpoint, "-o", out, "--precision", "int8", "--calibrate", photos.pairs
         )
         assert result.exit_code == 2
-        assert "the int8 images are" in result.stderr
-        assert "at least 35 dB are wanted. Nothing was written" in result.stderr
+        assert "PSNR of the int8 images against PyTorch's in float32 is" in result.stderr
+        assert "but must be at least 35 dB. Nothing was written" in result.stderr
         assert not out.exists()
 
-    def test_a_model_that_proves_itself_is_written(
+    def test_a_verified_model_is_written(
         self, tiny_checkpoint: Path, photos: Folder, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setitem(export_module.MIN_PSNR_DB, "int8", 5.0)
@@ -148,15 +150,15 @@ class TestCommand:
         assert generated.shape == (5, *TINY_SPEC.network_size, 3)
         assert generated.std() > 1
 
-    @pytest.mark.parametrize("given", [("--precision", "int8"), ("--calibrate", "pairs.csv")])
+    @pytest.mark.parametrize("options", [("--precision", "int8"), ("--calibrate", "pairs.csv")])
     def test_one_without_the_other(
-        self, tiny_checkpoint: Path, tmp_path: Path, given: tuple[str, str]
+        self, tiny_checkpoint: Path, tmp_path: Path, options: tuple[str, str]
     ) -> None:
-        result = dptn("export", tiny_checkpoint, "-o", tmp_path / "m.onnx", *given)
+        result = dptn("export", tiny_checkpoint, "-o", tmp_path / "m.onnx", *options)
         assert result.exit_code == 2
         assert "go together" in result.stderr
 
 
-def test_no_images_to_calibrate_on_is_a_defect(tiny_checkpoint: Path, tmp_path: Path) -> None:
+def test_int8_without_calibration_is_a_defect(tiny_checkpoint: Path, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="images to calibrate on"):
         export(load_generator(tiny_checkpoint), TINY_SPEC, tmp_path / "m.onnx", Precision.INT8)

@@ -1,4 +1,4 @@
-"""A checkpoint is loaded completely, or not at all."""
+"""Checkpoints: loaded completely, or not at all."""
 
 import os
 import pickle
@@ -47,13 +47,15 @@ def test_published_names(
         assert torch.equal(loaded.generator.state_dict()[name], tensor)
 
 
-def test_one_copy_of_a_doubled_tensor_is_enough(tmp_path: Path, official_tensors: Tensors) -> None:
+def test_one_copy_of_a_tensor_stored_twice_is_enough(
+    tmp_path: Path, official_tensors: Tensors
+) -> None:
     single = {n: t for n, t in official_tensors.items() if not n.startswith("mblock0.model.2")}
     loaded = load_generator(saved(tmp_path, single)).generator.state_dict()
     assert torch.equal(loaded["mblock0.model.2.weight"], official_tensors["mblock0.conv1.weight"])
 
 
-def test_own_checkpoint_brings_its_configuration(tmp_path: Path) -> None:
+def test_own_checkpoint_holds_its_configuration(tmp_path: Path) -> None:
     generator = tiny_generator()
     save_generator(tmp_path / "own.pth", generator, TINY_SPEC)
     loaded = load_generator(tmp_path / "own.pth")
@@ -78,7 +80,10 @@ BIAS = "decoder0.model.2.bias"
     [
         (without(BIAS), f"1 missing: {BIAS}"),
         (changed("block9.weight", torch.zeros(1)), "1 unexpected: block9.weight"),
-        (changed(BIAS, torch.zeros(5)), rf"1 misshapen: {BIAS} \(5,\) instead of \(128,\)"),
+        (
+            changed(BIAS, torch.zeros(5)),
+            rf"1 of the wrong shape: {BIAS} \(5,\) instead of \(128,\)",
+        ),
         (changed(BIAS, torch.full((128,), torch.nan)), f"1 not finite: {BIAS}"),
         (changed(BIAS, "a string"), "is a str, not a tensor"),
         (
@@ -88,11 +93,11 @@ BIAS = "decoder0.model.2.bias"
         (lambda _: {}, "168 missing: .* and 160 more"),
         (lambda _: [1, 2], "a list, not a dict"),
         (lambda _: {1: torch.zeros(1)}, "not a dict of named tensors"),
-        (lambda _: {"format": "dptn-generator-9"}, "this dptn reads 'dptn-generator-1'"),
+        (lambda _: {"format": "dptn-generator-9"}, "but this dptn reads 'dptn-generator-1'"),
         (lambda _: {"format": "dptn-generator-1"}, "configuration cannot be read"),
     ],
 )
-def test_what_is_not_this_network_is_one_error(
+def test_everything_wrong_is_in_one_error(
     tmp_path: Path, official_tensors: Tensors, change: Callable[[Tensors], Any], message: str
 ) -> None:
     path = saved(tmp_path, change(dict(official_tensors)))
@@ -126,7 +131,7 @@ def test_truncated_file(tmp_path: Path, tiny_checkpoint: Path, share: float) -> 
 
 
 class Evil:
-    """Would make a file if it were unpickled freely."""
+    """Creates a file if it is unpickled without restrictions."""
 
     def __init__(self, trace: Path) -> None:
         self.trace = trace
@@ -147,7 +152,7 @@ def test_a_checkpoint_cannot_run_code(tmp_path: Path, by: str) -> None:
     assert not trace.exists()
 
 
-def test_a_runs_own_checkpoint_is_told_from_a_generator(tmp_path: Path) -> None:
+def test_a_checkpoint_for_resuming_is_not_a_generator(tmp_path: Path) -> None:
     torch.save({"config": {}, "step": 3}, tmp_path / "checkpoint-last.pth")
     with pytest.raises(ModelError, match="generator-last.pth"):
         load_generator(tmp_path / "checkpoint-last.pth")

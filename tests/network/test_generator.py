@@ -1,4 +1,4 @@
-"""The generator and its inputs against what the official code computes."""
+"""The generator and its inputs, compared with values of the official code."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -23,7 +23,7 @@ FASHION = IMAGE_SPECS["fashion"]
 
 
 class Features:
-    """Everything on the way from the golden inputs to the images."""
+    """All intermediate values between the golden inputs and the images."""
 
     def __init__(self, generator: Generator, golden: Golden) -> None:
         fitted = [
@@ -33,7 +33,7 @@ class Features:
         self.image = image_to_tensor(torch.from_numpy(np.stack(fitted)))
         self.source_maps = self._maps(golden["source_keypoints"])
         self.target_maps = self._maps(golden["target_keypoints"])
-        # The plain attention kernel is the one that the golden values were made with.
+        # The golden values were computed with the plain attention kernel.
         with torch.no_grad(), sdpa_kernel(SDPBackend.MATH):
             self.f_ss = generator.features(self.image, self.source_maps, self.source_maps)
             self.f_st = generator.features(self.image, self.source_maps, self.target_maps)
@@ -53,8 +53,8 @@ class Features:
 
 
 @pytest.fixture(scope="module")
-def found(official_generator: Generator, golden: Golden) -> Iterator[Features]:
-    # Two threads, as the golden values were made: with one, the order of the sums alone moves a
+def computed(official_generator: Generator, golden: Golden) -> Iterator[Features]:
+    # Two threads, as for the golden values: with one, the order of the sums alone changes an
     # image of these stand-in weights by 3e-4.
     threads = torch.get_num_threads()
     torch.set_num_threads(2)
@@ -66,14 +66,14 @@ def test_parameters(official_generator: Generator) -> None:
     assert sum(p.numel() for p in official_generator.parameters()) == 9_794_371
 
 
-def test_image_input(found: Features, golden: Golden) -> None:
-    assert np.array_equal(found.image[:, :, ::16, ::16].numpy(), golden["source_input"])
+def test_image_input(computed: Features, golden: Golden) -> None:
+    assert np.array_equal(computed.image[:, :, ::16, ::16].numpy(), golden["source_input"])
 
 
-def test_keypoint_maps(found: Features, golden: Golden) -> None:
-    rows = found.source_maps[:, :, ::64, ::4].numpy()
+def test_keypoint_maps(computed: Features, golden: Golden) -> None:
+    rows = computed.source_maps[:, :, ::64, ::4].numpy()
     np.testing.assert_allclose(rows, golden["source_heatmap_rows"], atol=1e-7)
-    for maps, name in ((found.source_maps, "source"), (found.target_maps, "target")):
+    for maps, name in ((computed.source_maps, "source"), (computed.target_maps, "target")):
         sums = maps.sum((2, 3)).numpy()
         np.testing.assert_allclose(sums, golden[f"{name}_heatmap_sums"], rtol=1e-6)
 
@@ -82,27 +82,31 @@ def test_keypoint_maps(found: Features, golden: Golden) -> None:
     ("name", "golden_name"),
     [("f_ss", "F_ss"), ("f_st", "F_st"), ("f_s", "F_s"), ("after_ptm", "F_st_after_PTM")],
 )
-def test_features(found: Features, golden: Golden, name: str, golden_name: str) -> None:
-    assert_near(getattr(found, name)[:, ::16], golden[golden_name])
+def test_features(computed: Features, golden: Golden, name: str, golden_name: str) -> None:
+    assert_near(getattr(computed, name)[:, ::16], golden[golden_name])
 
 
 def assert_near(features: Tensor, expected: npt.NDArray[Any]) -> None:
-    """To 2e-4 of the features' range, which is up to 31 where an image's is 1."""
+    """Compare to 2e-4 of the features' range, which is up to 31 where an image's is 1."""
     scale = np.abs(expected).max()
     np.testing.assert_allclose(features.numpy() / scale, expected / scale, rtol=0, atol=2e-4)
 
 
-def test_memory(found: Features, golden: Golden) -> None:
-    assert_near(found.memory.transpose(1, 2)[:, ::16], golden["memory"])
+def test_memory(computed: Features, golden: Golden) -> None:
+    assert_near(computed.memory.transpose(1, 2)[:, ::16], golden["memory"])
 
 
-def test_generated_images(found: Features, golden: Golden) -> None:
-    np.testing.assert_allclose(found.target.numpy(), golden["generated_target"], rtol=0, atol=2e-4)
-    np.testing.assert_allclose(found.source.numpy(), golden["generated_source"], rtol=0, atol=2e-4)
+def test_generated_images(computed: Features, golden: Golden) -> None:
+    np.testing.assert_allclose(
+        computed.target.numpy(), golden["generated_target"], rtol=0, atol=2e-4
+    )
+    np.testing.assert_allclose(
+        computed.source.numpy(), golden["generated_source"], rtol=0, atol=2e-4
+    )
 
 
-def test_result_in_levels(found: Features, golden: Golden) -> None:
-    at_network_size = tensor_to_image(found.target).numpy()
+def test_result_in_levels(computed: Features, golden: Golden) -> None:
+    at_network_size = tensor_to_image(computed.target).numpy()
     result = np.stack([resize_to_disk(image, FASHION.image_size) for image in at_network_size])
     difference = np.abs(result.astype(int) - golden["result"])
     assert difference.max() <= 1

@@ -1,4 +1,4 @@
-"""The published layout: what is read, in which order, and what cannot be used."""
+"""The published layout: its images and poses, their order, and files that cannot be used."""
 
 import subprocess
 from pathlib import Path
@@ -9,7 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
-from training import FRAME, draw_data
+from training import SPEC, draw_data
 
 from dptn_cli.errors import InputError
 from dptn_cli.io.images import read_image
@@ -19,7 +19,7 @@ from dptn_cli.train.validation import spread
 
 
 def dataset(data: Path, *, skip_missing: bool = False) -> PairDataset:
-    return PairDataset(find_phase(data, "train"), FRAME, skip_missing=skip_missing)
+    return PairDataset(find_phase(data, "train"), SPEC, skip_missing=skip_missing)
 
 
 def test_samples_are_what_the_files_say(figures: Path) -> None:
@@ -61,51 +61,51 @@ class TestOrder:
     @given(order=orders, epochs=st.integers(1, 3))
     def test_every_pair_once_an_epoch(self, order: BatchOrder, epochs: int) -> None:
         steps = order.steps_per_epoch
-        batches = list(order.rest(0, steps * epochs, 0, 1))
+        batches = list(order.batches(0, steps * epochs, 0, 1))
         assert len(batches) == steps * epochs
         for epoch in range(epochs):
             rows = [d.row for batch in batches[epoch * steps : (epoch + 1) * steps] for d in batch]
             assert sorted(rows) == list(range(order.pairs))
 
     @given(order=orders, data=st.data())
-    def test_it_goes_on_anywhere(self, order: BatchOrder, data: st.DataObject) -> None:
+    def test_it_can_be_resumed_anywhere(self, order: BatchOrder, data: st.DataObject) -> None:
         steps = 2 * order.steps_per_epoch
         step = data.draw(st.integers(0, steps))
-        whole = list(order.rest(0, steps, 0, 1))
-        assert list(order.rest(step, steps, 0, 1)) == whole[step:]
+        whole = list(order.batches(0, steps, 0, 1))
+        assert list(order.batches(step, steps, 0, 1)) == whole[step:]
 
     @given(order=orders, processes=st.integers(1, 5))
     def test_processes_share_a_batch(self, order: BatchOrder, processes: int) -> None:
         steps = order.steps_per_epoch
-        whole = list(order.rest(0, steps, 0, 1))
-        parts = [list(order.rest(0, steps, p, processes)) for p in range(processes)]
+        whole = list(order.batches(0, steps, 0, 1))
+        parts = [list(order.batches(0, steps, p, processes)) for p in range(processes)]
         for step, batch in enumerate(whole):
             shares = [order.share(step, p, processes) for p in range(processes)]
             assert sum(shares) == pytest.approx(processes)
             got = [d for p in range(processes) if shares[p] for d in parts[p][step]]
             assert sorted(got) == sorted(batch)
             for share, part in zip(shares, parts, strict=True):
-                if share:  # The mean of the shares' means is the batch's mean.
+                if share:  # The weighted mean over the processes is the mean over the batch.
                     assert share == pytest.approx(len(part[step]) * processes / len(batch))
 
     def test_the_incomplete_batch_can_be_left_out(self) -> None:
         order = BatchOrder(pairs=10, batch_size=4, flip=False, drop_last=True, seed=0)
-        assert [len(batch) for batch in order.rest(0, order.steps_per_epoch, 0, 1)] == [4, 4]
+        assert [len(batch) for batch in order.batches(0, order.steps_per_epoch, 0, 1)] == [4, 4]
         with pytest.raises(InputError, match="less than one batch"):
             BatchOrder(pairs=3, batch_size=4, flip=False, drop_last=True, seed=0).steps_per_epoch  # noqa: B018
 
     def test_about_half_are_mirrored(self) -> None:
         order = BatchOrder(pairs=1000, batch_size=10, flip=True, drop_last=False, seed=0)
-        draws = [draw for batch in order.rest(0, 200, 0, 1) for draw in batch]
+        draws = [draw for batch in order.batches(0, 200, 0, 1) for draw in batch]
         assert 900 < sum(draw.mirrored for draw in draws) < 1100
         first, second = (dict(draws[i : i + 1000]) for i in (0, 1000))
-        assert any(first[row] != second[row] for row in first), "drawn anew each epoch"
+        assert any(first[row] != second[row] for row in first), "chosen again in each epoch"
 
 
-@given(items=st.lists(st.integers(), max_size=50), most=st.integers(1, 60))
-def test_spread_takes_some_in_order(items: list[int], most: int) -> None:
-    rows = spread(range(len(items)), most)
-    assert len(rows) == min(most, len(items))
+@given(items=st.lists(st.integers(), max_size=50), max_count=st.integers(1, 60))
+def test_spread_keeps_the_order(items: list[int], max_count: int) -> None:
+    rows = spread(range(len(items)), max_count)
+    assert len(rows) == min(max_count, len(items))
     assert rows == sorted(set(rows))
 
 
@@ -127,7 +127,7 @@ class TestUnusable:
 
     def test_no_annotations(self, broken: Path) -> None:
         (broken / "fasion-resize-annotation-train.csv").unlink()
-        with pytest.raises(InputError, match=r"one file named \*annotation-train.csv"):
+        with pytest.raises(InputError, match=r"exactly one file named \*annotation-train.csv"):
             dataset(broken)
 
     def test_two_pair_lists(self, broken: Path) -> None:
@@ -135,28 +135,28 @@ class TestUnusable:
         with pytest.raises(InputError, match="found fasion-resize-pairs-train.csv, other-pairs"):
             dataset(broken)
 
-    def test_everything_is_listed_at_once_and_can_be_left_out(self, broken: Path) -> None:
+    def test_all_problems_are_listed_and_can_be_skipped(self, broken: Path) -> None:
         names = sorted(path.name for path in (broken / "train").iterdir())
         (broken / "train" / names[0]).unlink()
         Image.new("RGB", (40, 64)).save(broken / "train" / names[1])
         (broken / "train" / names[2]).write_bytes(b"not an image")
         annotations = broken / "fasion-resize-annotation-train.csv"
         lines = annotations.read_text().splitlines()
-        kept = [line for line in lines if not line.startswith(names[3])]
-        annotations.write_text("\n".join(kept) + "\n")
+        others = [line for line in lines if not line.startswith(names[3])]
+        annotations.write_text("\n".join(others) + "\n")
         problems = self.problems(broken)
         assert [problem.split(":")[0] for problem in problems[:2]] == names[:2]
         for problem, words in zip(
             problems, ("not in", "64x40 pixels", "not an image", "no keypoints"), strict=True
         ):
             assert words in problem
-        left = dataset(broken, skip_missing=True)
-        assert left.unusable == problems
-        assert {name for pair in left.pairs for name in (pair.source, pair.target)} == set(
+        usable = dataset(broken, skip_missing=True)
+        assert usable.unusable == problems
+        assert {name for pair in usable.pairs for name in (pair.source, pair.target)} == set(
             names[4:]
         )
 
-    def test_nothing_is_left(self, broken: Path) -> None:
+    def test_no_pair_is_usable(self, broken: Path) -> None:
         for path in (broken / "train").iterdir():
             path.unlink()
         with pytest.raises(InputError, match="none of its 12 pairs can be used"):
@@ -170,8 +170,8 @@ class TestUnusable:
         assert "all 18 joints are missing" in self.problems(broken)[0]
 
 
-def test_other_sizes_than_the_frames(tmp_path: Path) -> None:
+def test_images_of_another_size(tmp_path: Path) -> None:
     data = draw_data(tmp_path / "data", people=1, images=2, size="72x48")
     with pytest.raises(InputError) as error:
         dataset(data)
-    assert error.value.problems[0].endswith("72x48 pixels (HxW), the others have 64x48")
+    assert error.value.problems[0].endswith("72x48 pixels (HxW), but the data has 64x48")

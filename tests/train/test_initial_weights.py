@@ -1,4 +1,4 @@
-"""The weights that runs start from."""
+"""The weights of the networks before the first step."""
 
 from dataclasses import replace
 
@@ -7,12 +7,12 @@ from torch import nn
 from training import CONFIG
 
 from dptn_cli.network.discriminator import Discriminator
-from dptn_cli.train.initial_weights import start_weights
+from dptn_cli.train.initial_weights import create_networks
 
 
 def fresh_discriminator(initialisation: str) -> Discriminator:
     config = replace(CONFIG, discriminator_initialisation=initialisation)
-    discriminator = start_weights(config, {}).discriminator
+    discriminator = create_networks(config, {}).discriminator
     assert discriminator is not None
     return discriminator
 
@@ -22,7 +22,7 @@ def kernels(discriminator: Discriminator) -> list[torch.Tensor]:
     assert len(convolutions) > 3
     for convolution in convolutions:
         assert convolution.bias is None or not convolution.bias.any(), "published: biases 0"
-    return [getattr(one, "weight_orig", one.weight).detach() for one in convolutions]
+    return [getattr(c, "weight_orig", c.weight).detach() for c in convolutions]
 
 
 def test_the_discriminator_keeps_torchs_kernels_as_the_published_run_did() -> None:
@@ -32,7 +32,7 @@ def test_the_discriminator_keeps_torchs_kernels_as_the_published_run_did() -> No
         assert abs(kernel.std() / (bound / 3**0.5) - 1) < 0.1
 
 
-def test_the_discriminator_as_it_was_meant() -> None:
+def test_the_orthogonal_discriminator() -> None:
     for kernel in kernels(fresh_discriminator("orthogonal")):
         flat = kernel.flatten(1)
         flat = flat if flat.shape[0] <= flat.shape[1] else flat.T
@@ -40,7 +40,7 @@ def test_the_discriminator_as_it_was_meant() -> None:
 
 
 def test_the_generator_as_published() -> None:
-    generator = start_weights(CONFIG, {}).generator
+    generator = create_networks(CONFIG, {}).generator
     for module in generator.modules():
         if isinstance(module, nn.Conv2d):
             flat = module.weight.detach().flatten(1)

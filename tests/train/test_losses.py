@@ -1,4 +1,4 @@
-"""The losses against the official code's numbers."""
+"""The losses, compared with values of the official code."""
 
 import json
 from collections.abc import Mapping
@@ -67,7 +67,7 @@ def terms(generated: Branches, truth: Branches, vgg: Vgg19) -> Mapping[str, torc
 
 
 def published_discriminator(dataset: str, truth: Branches) -> Discriminator:
-    """As the golden file's: 50 power iterations from the stored vectors, then evaluation."""
+    """Return the golden file's: 50 power iterations from the stored vectors, then evaluation."""
     discriminator = Discriminator(PUBLISHED_DISCRIMINATOR_LAYERS[dataset])
     state = official_state_dict(DATA / f"dptn_discriminator_keys_{dataset}.json")
     discriminator.load_state_dict({name: torch.from_numpy(value) for name, value in state.items()})
@@ -108,17 +108,17 @@ def test_the_discriminators_terms(
     assert total.item() == pytest.approx(golden["g_total"], rel=1e-4)
 
 
-def test_gradients_reach_what_was_generated_and_not_the_truth(
+def test_gradients_reach_the_generated_images_and_not_the_truth(
     vgg: Vgg19, generated: Branches, truth: Branches
 ) -> None:
-    made = Branches(*(x.clone().requires_grad_() for x in generated))
-    wanted = Branches(*(x.clone().requires_grad_() for x in truth))
-    for name, term in branch_terms(made, wanted, vgg).items():
-        of_branch = made.target if name.startswith("target") else made.source
+    images = Branches(*(x.clone().requires_grad_() for x in generated))
+    expected = Branches(*(x.clone().requires_grad_() for x in truth))
+    for name, term in branch_terms(images, expected, vgg).items():
+        image = images.target if name.startswith("target") else images.source
         if not name.endswith("l1"):
-            (gradient,) = torch.autograd.grad(term, of_branch, retain_graph=True)
+            (gradient,) = torch.autograd.grad(term, image, retain_graph=True)
             assert gradient.abs().max() > 0, name
-            to_truth = torch.autograd.grad(term, wanted, retain_graph=True, allow_unused=True)
+            to_truth = torch.autograd.grad(term, expected, retain_graph=True, allow_unused=True)
             assert all(gradient is None for gradient in to_truth)
 
 
@@ -133,6 +133,6 @@ def test_gram_is_per_sample_and_normalised() -> None:
 @pytest.mark.parametrize(
     "wrong", [{"style": -1.0}, {"target_share": 1.5}, {"content": float("nan")}]
 )
-def test_weights_that_no_loss_has(wrong: dict[str, float]) -> None:
-    with pytest.raises(Exception, match=r"negative|over 1"):
+def test_weights_out_of_range(wrong: dict[str, float]) -> None:
+    with pytest.raises(Exception, match=r"not negative|must not be over 1"):
         LossWeights(**wrong)

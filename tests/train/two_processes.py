@@ -1,4 +1,4 @@
-"""Run by torchrun in a test: trains, and keeps what each process holds."""
+"""Run by torchrun in a test: trains, and saves the gradients and weights of each process."""
 
 import sys
 from dataclasses import replace
@@ -16,25 +16,27 @@ SETTINGS: TrainConfig = replace(CONFIG, batch_size=10, epochs=2)
 
 
 def gradients_and_weights(data: Path, run: Path) -> dict[str, dict[str, torch.Tensor]]:
-    """The gradients of the first epoch's incomplete last batch, and the weights at the end."""
+    """Return the gradients of the first epoch's incomplete last batch, and the final weights."""
     accelerator = connect("fp32")
-    kept: dict[str, dict[str, torch.Tensor]] = {}
+    recorded: dict[str, dict[str, torch.Tensor]] = {}
     with RunFolder(run, writes=accelerator.is_main_process) as folder:
-        it = trainer(data, folder, SETTINGS)
+        two = trainer(data, folder, SETTINGS)
 
-        def keep(progress: Progress) -> None:
+        def record(progress: Progress) -> None:
             if progress.step == 2:
-                parameters = it.learner.generator.named_parameters()
-                kept["gradients"] = {n: p.grad.clone() for n, p in parameters if p.grad is not None}
+                parameters = two.gan.generator.named_parameters()
+                recorded["gradients"] = {
+                    n: p.grad.clone() for n, p in parameters if p.grad is not None
+                }
 
-        assert it.train(keep)
-        kept["weights"] = {n: p.detach() for n, p in it.learner.generator.named_parameters()}
-        assert it.learner.discriminator is not None
-        kept["discriminator"] = dict(it.learner.discriminator.state_dict())
-    return kept
+        assert two.train(record)
+        recorded["weights"] = {n: p.detach() for n, p in two.gan.generator.named_parameters()}
+        assert two.gan.discriminator is not None
+        recorded["discriminator"] = dict(two.gan.discriminator.state_dict())
+    return recorded
 
 
 if __name__ == "__main__":
     data, run = Path(sys.argv[1]), Path(sys.argv[2])
-    kept = gradients_and_weights(data, run)
-    torch.save(kept, run.with_name(f"process-{connect('fp32').process_index}.pt"))
+    recorded = gradients_and_weights(data, run)
+    torch.save(recorded, run.with_name(f"process-{connect('fp32').process_index}.pt"))

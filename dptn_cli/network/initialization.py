@@ -1,4 +1,4 @@
-"""The weights that networks start their training from."""
+"""The initial weights of the networks."""
 
 import torch
 from torch import Tensor, nn
@@ -8,13 +8,13 @@ from dptn_cli.network.transformer import Attention
 GAIN = 0.02
 
 
-def initialise_generator(generator: nn.Module) -> None:
-    """Orthogonal kernels of gain 0.02 and zero biases, as in the published training.
+def init_generator(generator: nn.Module) -> None:
+    """Set orthogonal kernels with gain 0.02 and zero biases, as the published training did.
 
-    Attention's stacked projection is Xavier-uniform over the whole (3C, C) matrix; norms start
-    at scale 1 and shift 0.
+    The stacked projection of each attention is Xavier-uniform over the whole (3C, C) matrix.
+    Norms keep scale 1 and shift 0.
     """
-    initialise_kernels(generator)
+    init_kernels(generator)
     for module in generator.modules():
         if isinstance(module, Attention):
             nn.init.xavier_uniform_(module.in_proj_weight)
@@ -22,13 +22,15 @@ def initialise_generator(generator: nn.Module) -> None:
 
 
 @torch.no_grad()
-def initialise_kernels(network: nn.Module) -> None:
-    """Orthogonal kernels, flattened to (first axis) x (rest), of gain 0.02; biases 0.
+def init_kernels(network: nn.Module) -> None:
+    """Set orthogonal kernels with gain 0.02 and zero biases.
 
-    Under spectral norm it is the kernel before the division that is set.
+    Each kernel is orthogonal as a matrix of (first axis) x (all other axes). Under spectral
+    norm, the kernel before normalisation is set.
     """
     for module in network.modules():
         if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
+            # torch's spectral norm recomputes `weight` from `weight_orig` in every forward pass.
             kernel = getattr(module, "weight_orig", module.weight)
             assert isinstance(kernel, Tensor)
             nn.init.orthogonal_(kernel, gain=GAIN)
@@ -36,7 +38,7 @@ def initialise_kernels(network: nn.Module) -> None:
 
 
 def zero_biases(network: nn.Module) -> None:
-    """Set the biases of convolutions and linear layers to 0."""
+    """Set the biases of all convolutions and linear layers to 0."""
     for module in network.modules():
         if not isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
             continue
