@@ -1,21 +1,22 @@
-"""The one place where torchvision is imported, so that it works beside a torch without CUDA."""
+"""The import of torchvision, made to work with a torch that was built without CUDA."""
 
 from types import ModuleType
 from typing import Any
 
-_declared: list[Any] = []  # Kept alive: the operators go with the library object.
+# torch removes the operators when their library object is garbage-collected.
+_libraries: list[Any] = []
 
 
 def import_torchvision() -> ModuleType:
     """Import torchvision.
 
-    The registry's torchvision is compiled for CUDA's torch; beside a CPU torch its compiled
-    part does not load and its import fails at the first operator of that part. Declaring the
-    operators is enough for everything but running them, and nothing here runs them.
+    PyPI's torchvision is compiled against a torch with CUDA. With a CPU-only torch, its compiled
+    part does not load, and the import fails at the first operator of that part. It is enough to
+    declare the operators, because dptn never runs them.
 
     Raises:
-        ImportError: it is not installed.
-        RuntimeError: the import fails for another reason.
+        ImportError: torchvision is not installed.
+        RuntimeError: the import failed for another reason.
     """
     try:
         import torchvision
@@ -34,4 +35,4 @@ def _declare_operators() -> None:
     library: Any = torch.library.Library("torchvision", "DEF")  # type: ignore[no-untyped-call]
     for name in ("nms", "qnms"):
         library.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-    _declared.append(library)
+    _libraries.append(library)
