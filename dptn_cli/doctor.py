@@ -87,7 +87,7 @@ def _check_core() -> Iterator[Fact]:
 def _check_gpu() -> Iterator[Fact]:
     devices = cuda_device_count()
     found = f"{devices} with a working driver"
-    yield Fact(GPU, "NVIDIA GPU", "all work on a GPU", bool(devices), found)
+    yield Fact(GPU, "NVIDIA GPU", "--provider cuda, --provider tensorrt", bool(devices), found)
     fix = INSTALL_GPU_LIBRARIES if devices else ""  # without a GPU, installing them is no help
     for provider in (Provider.CUDA, Provider.TENSORRT):
         yield _check_provider(GPU, provider, fix)
@@ -106,12 +106,12 @@ def _check_export_and_training() -> Iterator[Fact]:
     fix = "pip install 'dptn-cli[train]'"
     yield _check_package(section, "accelerate", "dptn train", fix)
     # dptn train has no --download-weights: it downloads the file without being asked.
-    fix = "dptn train downloads it, or use --no-perceptual"
+    fix = "let dptn train download it, train with --no-perceptual"
     yield _check_weights(section, "VGG-19", "dptn train", VGG19, fix)
 
 
 def _check_pose_detection() -> Iterator[Fact]:
-    section, needed_for = POSE_DETECTION, "dptn detect-poses, dptn transfer"
+    section, needed_for = POSE_DETECTION, "dptn detect-poses, transfer --detector"
     name = "openpifpaf"
     try:
         import_openpifpaf()
@@ -160,9 +160,7 @@ def _check_package(section: str, name: str, needed_for: str, fix: str) -> Fact:
     return Fact(section, name, needed_for, True, version)
 
 
-def _check_weights(
-    section: str, name: str, needed_for: str, weights: WeightFile, fix: str
-) -> Fact:
+def _check_weights(section: str, name: str, needed_for: str, weights: WeightFile, fix: str) -> Fact:
     if weights.path.is_file():
         return Fact(section, name, needed_for, True, str(weights.path))
     found = f"{weights.path} is missing"

@@ -12,8 +12,8 @@ from dptn_cli.errors import InputError, MissingDependency
 from dptn_cli.io.paths import is_remote
 
 if TYPE_CHECKING:
-    from dptn_cli.detect.job import Request
-    from dptn_cli.detect.record import Entry
+    from dptn_cli.detect.job import DetectionRequest
+    from dptn_cli.detect.log import DetectionOutcome
     from dptn_cli.io.image_folders import ImageFile
     from dptn_cli.types import FoundPose
 
@@ -28,12 +28,12 @@ def tried_before(images: Sequence[Path]) -> dict[Path, str]:
     Args:
         images: absolute paths. One that has changed since does not count.
     """
-    from dptn_cli.detect.record import read_failures, record_path
+    from dptn_cli.detect.log import log_path, read_failures
 
     @cache
     def failures(folder: Path) -> tuple[float, dict[str, str]]:
         poses = folder / KEYPOINTS_NAME
-        record = record_path(poses)
+        record = log_path(poses)
         return (record.stat().st_mtime, read_failures(poses)) if record.is_file() else (0.0, {})
 
     tried = {}
@@ -70,7 +70,7 @@ def detect_unposed(
         KeyboardInterrupt: interrupted; what was found is kept.
     """
     from dptn_cli.detect.checkpoint import file_sha256
-    from dptn_cli.detect.job import to_do
+    from dptn_cli.detect.job import split_finished
     from dptn_cli.io.image_folders import ImageFile
 
     request = _request(out)
@@ -78,13 +78,13 @@ def detect_unposed(
     named = {Path(os.path.relpath(path, folder)).as_posix(): path for path in images}
     listed = [ImageFile(folder, name) for name in named]
     weights = _weights(checkpoint, images)
-    skipped, left = to_do(request, listed, file_sha256(weights))
-    entries: Iterable[Entry] = skipped
+    skipped, left = split_finished(request, listed, file_sha256(weights))
+    entries: Iterable[DetectionOutcome] = skipped
     if left:
         _check_installed([named[image.name] for image in left])
         echo(f"Detecting the poses on {len(left):,} images without keypoints.", quiet=quiet)
         entries = _detected(request, listed, weights, quiet=quiet)  # those of earlier runs too
-    return {named[entry.name]: _as_kept(entry.found) or entry.reason for entry in entries}
+    return {named[entry.name]: _as_kept(entry.found_pose) or entry.reason for entry in entries}
 
 
 def check_local(images: Sequence[Path], out: Path) -> None:
@@ -100,12 +100,12 @@ def check_local(images: Sequence[Path], out: Path) -> None:
         )
 
 
-def _request(out: Path) -> "Request":
-    from dptn_cli.detect.job import Request
-    from dptn_cli.detect.record import record_path
+def _request(out: Path) -> "DetectionRequest":
+    from dptn_cli.detect.job import DetectionRequest
+    from dptn_cli.detect.log import log_path
 
-    request = Request(images=(), out=out / KEYPOINTS_NAME)
-    if request.out.exists() and not record_path(request.out).exists():
+    request = DetectionRequest(images=(), out=out / KEYPOINTS_NAME)
+    if request.out.exists() and not log_path(request.out).exists():
         raise InputError(
             f"{request.out} is there, but not from an earlier run: name another results folder"
         )
@@ -117,18 +117,19 @@ def _weights(checkpoint: str, images: Sequence[Path]) -> Path:
     from dptn_cli.detect import find_checkpoint
 
     found = find_checkpoint(checkpoint, "--detector")
-    if isinstance(found, Path):
-        return found
+    weights = found.missing_weights
+    if weights is None:
+        return found.path
     _check_installed(images)
     raise InputError(
-        f"{_without_keypoints(images)}. To detect their poses, {found.name} is needed: "
-        f"{found.where_to_put()}, or run dptn detect-poses with --download-weights once. "
+        f"{_without_keypoints(images)}. To detect their poses, {weights.name} is needed: "
+        f"{weights.where_to_put()}, or run dptn detect-poses with --download-weights once. "
         "Or give --keypoints"
     )
 
 
 def _check_installed(images: Sequence[Path]) -> None:
-    from dptn_cli.detect.checkpoint import install_commands, is_installed
+    from dptn_cli.detect.openpifpaf_package import install_commands, is_installed
 
     if not is_installed():
         what = f"{_without_keypoints(images)}. Detecting their poses"
@@ -142,16 +143,16 @@ def _without_keypoints(images: Sequence[Path]) -> str:
 
 
 def _detected(
-    request: "Request", images: "Sequence[ImageFile]", weights: Path, *, quiet: bool
-) -> "Iterator[Entry]":
+    request: "DetectionRequest", images: "Sequence[ImageFile]", weights: Path, *, quiet: bool
+) -> "Iterator[DetectionOutcome]":
     from dptn_cli.detect import Detector
-    from dptn_cli.detect.job import run
+    from dptn_cli.detect.job import run_job
     from dptn_cli.signals import StopRequest
 
     detector = Detector(weights, request.choice)
     line = ProgressLine(len(images), "detection", quiet=quiet)
     with StopRequest() as stop, line.shown():
-        for entry in run(request, images, detector, lambda: stop.asked):
+        for entry in run_job(request, images, detector, lambda: stop.asked):
             yield entry
             line.advance()
     if stop.asked:

@@ -1,4 +1,4 @@
-"""Where weights are looked for, and what fetching them checks."""
+"""The folder of trained weights, and the checks on downloads."""
 
 import hashlib
 import os
@@ -73,7 +73,7 @@ def test_a_download_of_something_else_is_not_kept(tmp_path: Path, without_weight
 def test_a_download_that_fails_says_where_the_file_belongs(
     tmp_path: Path, without_weights: Path
 ) -> None:
-    with pytest.raises(InputError, match="cannot be fetched") as caught:
+    with pytest.raises(InputError, match="cannot be downloaded") as caught:
         download(WeightFile("net-00000000.pth", (tmp_path / "nothing").as_uri()))
     assert str(without_weights) in str(caught.value)
 
