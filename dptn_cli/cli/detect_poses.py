@@ -38,7 +38,7 @@ def detect_poses(
     ] = Path("keypoints.csv"),
     pose_format: Annotated[
         PoseFormat,
-        typer.Option("--format", help="Format of the pose file. Every command reads all of them."),
+        typer.Option("--format", help="Format of the pose file; dptn transfer reads all of them."),
     ] = PoseFormat.CSV,
     checkpoint: Annotated[
         str,

@@ -230,7 +230,7 @@ def test_what_one_file_cannot_hold_stops_the_run(photos: Path, tmp_path: Path) -
     draw_figure(0, (128, 88))[0].save(other / "a:b.png")
     result = detect(photos, other)
     assert result.exit_code == 2
-    assert "would have the same entry" in result.stderr
+    assert "would share one entry" in result.stderr
     assert "cannot hold this name" in result.stderr
     assert not (tmp_path / "keypoints.csv").exists()
 
