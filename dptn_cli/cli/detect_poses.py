@@ -19,6 +19,7 @@ from dptn_cli.errors import ExitCode
 from dptn_cli.signals import StopRequest
 
 MAX_FAILURES_SHOWN = 20
+INPUT, NETWORK, PEOPLE, RESULTS, SPEED = "Input", "Network", "People", "Results", "Speed"
 
 app = typer.Typer(add_completion=False)
 
@@ -30,49 +31,94 @@ def detect_poses(
         list[Path],
         typer.Argument(help="Images, folders (searched recursively) and patterns."),
     ],
+    limit: Annotated[
+        int | None,
+        typer.Option(
+            min=1, metavar="N", help="Process only the first N images.", rich_help_panel=INPUT
+        ),
+    ] = None,
+    checkpoint: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="openpifpaf checkpoint: shufflenetv2k30, shufflenetv2k16, resnet50, or a file.",
+            rich_help_panel=NETWORK,
+        ),
+    ] = DEFAULT_CHECKPOINT,
+    download_weights: Annotated[
+        bool,
+        typer.Option(
+            help="Download a published checkpoint if it is missing.", rich_help_panel=NETWORK
+        ),
+    ] = False,
+    person: Annotated[
+        Person,
+        typer.Option(
+            help="Which person to use if there are several. error: the image fails.",
+            rich_help_panel=PEOPLE,
+        ),
+    ] = Person.LARGEST,
+    min_joints: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            max=18,
+            metavar="N",
+            help="Ignore people with fewer than this many joints.",
+            rich_help_panel=PEOPLE,
+        ),
+    ] = MIN_JOINTS,
+    threshold: Annotated[
+        float,
+        typer.Option(
+            min=0,
+            max=1,
+            metavar="X",
+            help="Ignore joints with a lower confidence.",
+            rich_help_panel=PEOPLE,
+        ),
+    ] = MIN_CONFIDENCE,
     out: Annotated[
         Path,
         typer.Option(
-            "-o", "--out", help="Pose file to write; a folder for openpose and openpifpaf."
+            "-o",
+            "--out",
+            metavar="PATH",
+            help="Pose file to write; a folder for openpose and openpifpaf.",
+            rich_help_panel=RESULTS,
         ),
     ] = Path("keypoints.csv"),
     pose_format: Annotated[
         PoseFormat,
-        typer.Option("--format", help="Format of the pose file; dptn transfer reads all of them."),
-    ] = PoseFormat.CSV,
-    checkpoint: Annotated[
-        str,
         typer.Option(
-            help="Checkpoint file, or a published one: shufflenetv2k30, shufflenetv2k16, resnet50."
+            "--format",
+            metavar="FORMAT",
+            help=f"Format of the pose file: {', '.join(PoseFormat)}.",
+            rich_help_panel=RESULTS,
         ),
-    ] = DEFAULT_CHECKPOINT,
-    download_weights: Annotated[
-        bool, typer.Option(help="Download the published checkpoint if it is missing.")
-    ] = False,
-    person: Annotated[
-        Person,
-        typer.Option(help="Which person to use if there are several. error: the image fails."),
-    ] = Person.LARGEST,
-    min_joints: Annotated[
-        int,
-        typer.Option(min=1, max=18, help="Ignore people with fewer than this many joints."),
-    ] = MIN_JOINTS,
-    threshold: Annotated[
-        float, typer.Option(min=0, max=1, help="Ignore joints with a lower confidence.")
-    ] = MIN_CONFIDENCE,
+    ] = PoseFormat.CSV,
     preview: Annotated[
         Path | None,
-        typer.Option(help="Folder for copies of the images with the skeleton drawn on them."),
-    ] = None,
-    batch_size: Annotated[
-        int, typer.Option(min=1, max=1024, help="Maximum number of images per batch.")
-    ] = 8,
-    limit: Annotated[
-        int | None, typer.Option(min=1, help="Process only the first N images.")
+        typer.Option(
+            metavar="DIR",
+            help="Folder for copies of the images with the skeleton drawn on them.",
+            rich_help_panel=RESULTS,
+        ),
     ] = None,
     overwrite: Annotated[
-        bool, typer.Option(help="Discard the results of earlier runs and detect all poses again.")
+        bool,
+        typer.Option(help="Discard the results of earlier runs and detect all poses again."),
     ] = False,
+    batch_size: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            max=1024,
+            metavar="N",
+            help="Maximum number of images per batch.",
+            rich_help_panel=SPEED,
+        ),
+    ] = 8,
     dry_run: DryRun = False,
     as_json: Json = False,
     quiet: Quiet = False,

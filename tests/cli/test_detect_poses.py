@@ -18,7 +18,7 @@ from PIL import Image
 from support import dptn
 from typer.testing import Result
 
-from dptn_cli.cli import app
+from dptn_cli.cli.detect_poses import app
 from dptn_cli.cli.transfer import DEFAULT_DETECTOR
 from dptn_cli.detect import DEFAULT_CHECKPOINT, PersonChoice
 from dptn_cli.keypoints import Annotations, PoseFiles
@@ -300,10 +300,11 @@ def test_an_interrupt_keeps_what_was_found(photos: Path) -> None:
 
 
 def test_the_defaults_are_those_of_the_choice() -> None:
-    command = typer.main.get_command(app).commands["detect-poses"]  # type: ignore[attr-defined]
-    given = {option.name: option.default for option in command.params}
-    assert PersonChoice(given["person"], given["min_joints"], given["threshold"]) == PersonChoice()
-    assert given["checkpoint"] == DEFAULT_DETECTOR == DEFAULT_CHECKPOINT
+    command = typer.main.get_command(app)
+    defaults = {option.name: option.default for option in command.params}
+    rules = [defaults[name] for name in ("person", "min_joints", "threshold")]
+    assert PersonChoice(*rules) == PersonChoice()
+    assert defaults["checkpoint"] == DEFAULT_DETECTOR == DEFAULT_CHECKPOINT
 
 
 def test_previews_need_a_folder(photos: Path, tmp_path: Path) -> None:
