@@ -300,7 +300,7 @@ def test_an_interrupt_keeps_what_was_found(photos: Path) -> None:
 
 
 def test_the_defaults_are_those_of_the_choice() -> None:
-    command = typer.main.get_command(app)
+    command: Any = typer.main.get_command(app)
     defaults = {option.name: option.default for option in command.params}
     rules = [defaults[name] for name in ("person", "min_joints", "threshold")]
     assert PersonChoice(*rules) == PersonChoice()
