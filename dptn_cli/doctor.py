@@ -1,4 +1,7 @@
-"""What this machine can do, every line measured now; for `dptn doctor`."""
+"""The checks of `dptn doctor`: what works on this machine, and how to fix what does not.
+
+Everything is checked when `examine` is called; nothing is taken from an earlier run.
+"""
 
 import importlib.metadata
 import importlib.util
@@ -8,123 +11,160 @@ from dataclasses import dataclass
 
 from dptn_cli import __version__
 from dptn_cli.detect import DEFAULT_CHECKPOINT, install_commands
-from dptn_cli.detect.checkpoint import PUBLISHED, import_openpifpaf
+from dptn_cli.detect.checkpoint import PUBLISHED
+from dptn_cli.detect.openpifpaf_package import import_openpifpaf
 from dptn_cli.enums import Provider
 from dptn_cli.errors import DptnError
-from dptn_cli.inference.providers import cuda_device_count, try_provider
+from dptn_cli.inference.providers import INSTALL_GPU_LIBRARIES, cuda_device_count, try_provider
 from dptn_cli.inference.session import onnxruntime_version
 from dptn_cli.io.weights import VGG19, WeightFile
 from dptn_cli.metrics.weights import INSTALL as INSTALL_METRICS
 from dptn_cli.metrics.weights import NETWORKS
 
-STORES = {"s3fs": "s3://", "gcsfs": "gs://", "adlfs": "az://"}
+CORE = "Core"
+GPU = "GPU"
+EXPORT_AND_TRAINING = "Export and training"
+POSE_DETECTION = "Pose detection"
+EVALUATION = "Evaluation"
+CLUSTER = "Cluster"
+REMOTE_STORAGE = "Remote storage"
+
+INFERENCE = "dptn transfer, dptn bench"
+STORAGE_PACKAGES = {"s3fs": "s3://", "gcsfs": "gs://", "adlfs": "az://"}
+METRICS = {
+    "alex": "LPIPS in dptn evaluate",
+    "vgg": "LPIPS (VGG) in dptn evaluate",
+    "inception_published": "FID of the paper in dptn evaluate",
+    "inception_tensorflow": "FID and KID in dptn evaluate",
+}
 
 
 @dataclass(frozen=True)
 class Fact:
-    """One thing that was looked at.
+    """The result of one check.
 
     Attributes:
-        name: what it is.
-        works: whether it is there and works.
-        found: what was seen.
-        mend: the command or step that mends it; empty where nothing is to be done.
+        section: heading that the fact is listed under.
+        name: the package, file, device or option that was checked.
+        needed_for: commands and options that depend on it.
+        works: whether it is present and works.
+        found: what the check found, such as a version or the reason why it does not work.
+        fix: the command or step that fixes it; empty if there is nothing to fix.
     """
 
+    section: str
     name: str
+    needed_for: str
     works: bool
     found: str
-    mend: str = ""
+    fix: str = ""
 
 
 def examine() -> list[Fact]:
-    """Look at everything; takes some seconds where torch is installed."""
-    parts = (_basics, _providers, _torch, _training, _pose, _metrics, _clusters, _stores)
-    return [fact for part in parts for fact in part()]
+    """Run all checks; this takes a few seconds if torch is installed.
+
+    Returns:
+        The facts, ordered by section.
+    """
+    checks = (
+        _check_core,
+        _check_gpu,
+        _check_export_and_training,
+        _check_pose_detection,
+        _check_evaluation,
+        _check_cluster,
+        _check_remote_storage,
+    )
+    return [fact for check in checks for fact in check()]
 
 
-def _basics() -> Iterator[Fact]:
-    yield Fact("dptn", True, f"{__version__}, Python {platform.python_version()}")
+def _check_core() -> Iterator[Fact]:
+    versions = f"{__version__}, Python {platform.python_version()}"
+    yield Fact(CORE, "dptn", "every command", True, versions)
+    yield _check_provider(CORE, Provider.CPU)
+
+
+def _check_gpu() -> Iterator[Fact]:
     devices = cuda_device_count()
-    yield Fact("NVIDIA GPU", bool(devices), f"{devices} with a working driver")
+    found = f"{devices} with a working driver"
+    yield Fact(GPU, "NVIDIA GPU", "--provider cuda, --provider tensorrt", bool(devices), found)
+    fix = INSTALL_GPU_LIBRARIES if devices else ""  # without a GPU, installing them is no help
+    for provider in (Provider.CUDA, Provider.TENSORRT):
+        yield _check_provider(GPU, provider, fix)
 
 
-def _providers() -> Iterator[Fact]:
-    mend = "pip install 'onnxruntime-gpu[cuda,cudnn]'" if cuda_device_count() else ""
-    for name in (Provider.CPU, Provider.CUDA, Provider.TENSORRT):
-        problem = try_provider(name)
-        found = problem or f"a session runs, onnxruntime {onnxruntime_version()}"
-        yield Fact(f"--provider {name}", not problem, found, mend if problem else "")
+def _check_provider(section: str, provider: Provider, fix: str = "") -> Fact:
+    problem = try_provider(provider)
+    found = problem or f"a session runs, onnxruntime {onnxruntime_version()}"
+    name = f"--provider {provider}"
+    return Fact(section, name, INFERENCE, not problem, found, fix if problem else "")
 
 
-def _torch() -> Iterator[Fact]:
-    version = _version("torch")
-    if version is None:
-        yield Fact(
-            "torch", False, "not installed; export and training need it",
-            "pip install 'dptn-cli[export,train]'",
-        )  # fmt: skip
-        return
-    yield Fact("torch", True, version)
+def _check_export_and_training() -> Iterator[Fact]:
+    section, fix = EXPORT_AND_TRAINING, "pip install 'dptn-cli[export,train]'"
+    yield _check_package(section, "torch", "dptn export, dptn train", fix)
+    fix = "pip install 'dptn-cli[train]'"
+    yield _check_package(section, "accelerate", "dptn train", fix)
+    # dptn train has no --download-weights: it downloads the file without being asked.
+    fix = "let dptn train download it, train with --no-perceptual"
+    yield _check_weights(section, "VGG-19", "dptn train", VGG19, fix)
 
 
-def _training() -> Iterator[Fact]:
-    yield _package("accelerate", "dptn train", "train")
-    yield _weights("VGG-19", VGG19, "dptn train fetches it, and --no-perceptual goes without")
-
-
-def _clusters() -> Iterator[Fact]:
-    yield _package("ray", "dptn transfer --ray", "ray")
-
-
-def _stores() -> Iterator[Fact]:
-    yield _package("fsspec", "what lies behind a URL", "remote")
-    yield _package("universal-pathlib", "what lies behind a URL", "remote")
-    for name, url in STORES.items():
-        version = _version(name)
-        found = version or f"not installed; {url} URLs need it"
-        yield Fact(name, version is not None, found, "" if version else f"pip install {name}")
-
-
-def _package(name: str, user: str, extra: str) -> Fact:
-    version = _version(name)
-    if version is None:
-        mend = f"pip install 'dptn-cli[{extra}]'"
-        return Fact(name, False, f"not installed; {user} needs it", mend)
-    return Fact(name, True, version)
-
-
-def _pose() -> Iterator[Fact]:
+def _check_pose_detection() -> Iterator[Fact]:
+    section, needed_for = POSE_DETECTION, "dptn detect-poses, transfer --detector"
+    name = "openpifpaf"
     try:
         import_openpifpaf()
-        yield Fact("openpifpaf", True, _version("openpifpaf") or "")
+        yield Fact(section, name, needed_for, True, _version(name) or "")
     except DptnError:
-        yield Fact(
-            "openpifpaf", False, "cannot be imported; detect-poses needs it",
-            " && ".join(install_commands()),
-        )  # fmt: skip
-    weights = PUBLISHED[DEFAULT_CHECKPOINT]
-    yield _weights(f"checkpoint {DEFAULT_CHECKPOINT}", weights, _download_by("dptn detect-poses"))
+        fix = " && ".join(install_commands())
+        yield Fact(section, name, needed_for, False, "cannot be imported", fix)
+    yield _check_weights(
+        section,
+        f"checkpoint {DEFAULT_CHECKPOINT}",
+        needed_for,
+        PUBLISHED[DEFAULT_CHECKPOINT],
+        "add --download-weights to dptn detect-poses",
+    )
 
 
-def _metrics() -> Iterator[Fact]:
-    for needs in NETWORKS.values():
+def _check_evaluation() -> Iterator[Fact]:
+    for network, needs in NETWORKS.items():
+        needed_for = METRICS[network]
         missing = [name for name in needs.packages if importlib.util.find_spec(name) is None]
         if missing:
-            yield Fact(needs.title, False, f"not installed: {', '.join(missing)}", INSTALL_METRICS)
+            found = f"not installed: {', '.join(missing)}"
+            yield Fact(EVALUATION, needs.title, needed_for, False, found, INSTALL_METRICS)
         else:
-            yield _weights(needs.title, needs.weights, _download_by("dptn evaluate"))
+            fix = "add --download-weights to dptn evaluate"
+            yield _check_weights(EVALUATION, needs.title, needed_for, needs.weights, fix)
 
 
-def _download_by(command: str) -> str:
-    return f"add --download-weights to {command}"
+def _check_cluster() -> Iterator[Fact]:
+    yield _check_package(CLUSTER, "ray", "dptn transfer --ray", "pip install 'dptn-cli[ray]'")
 
 
-def _weights(name: str, weights: WeightFile, what_to_do: str) -> Fact:
+def _check_remote_storage() -> Iterator[Fact]:
+    for name in ("fsspec", "universal-pathlib"):
+        fix = "pip install 'dptn-cli[remote]'"
+        yield _check_package(REMOTE_STORAGE, name, "URLs in dptn transfer", fix)
+    for name, scheme in STORAGE_PACKAGES.items():
+        needed_for = f"{scheme} URLs in dptn transfer"
+        yield _check_package(REMOTE_STORAGE, name, needed_for, f"pip install {name}")
+
+
+def _check_package(section: str, name: str, needed_for: str, fix: str) -> Fact:
+    version = _version(name)
+    if version is None:
+        return Fact(section, name, needed_for, False, "not installed", fix)
+    return Fact(section, name, needed_for, True, version)
+
+
+def _check_weights(section: str, name: str, needed_for: str, weights: WeightFile, fix: str) -> Fact:
     if weights.path.is_file():
-        return Fact(name, True, str(weights.path))
-    mend = f"{what_to_do}, or fetch {weights.url}"
-    return Fact(name, False, f"{weights.path} is missing", mend)
+        return Fact(section, name, needed_for, True, str(weights.path))
+    found = f"{weights.path} is missing"
+    return Fact(section, name, needed_for, False, found, f"{fix}, or download {weights.url}")
 
 
 def _version(package: str) -> str | None:

@@ -3,22 +3,23 @@
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from dptn_cli.cli.console import ProgressLine, echo, error_boundary, print_json, print_table
 from dptn_cli.cli.options import DryRun, Json, Quiet, Verbose
-from dptn_cli.enums import Person, PoseFormat
-from dptn_cli.errors import ExitCode, InputError
-
-if TYPE_CHECKING:
-    from dptn_cli.detect.job import Request
-    from dptn_cli.detect.record import Entry
-    from dptn_cli.io.image_folders import ImageFile
+from dptn_cli.detect import DEFAULT_CHECKPOINT, Detector, PersonChoice, find_checkpoint
+from dptn_cli.detect.checkpoint import file_sha256
+from dptn_cli.detect.job import DetectionRequest, plan_job, run_job, split_finished
+from dptn_cli.detect.log import DetectionOutcome, log_path
+from dptn_cli.detect.people import MIN_CONFIDENCE, MIN_JOINTS
+from dptn_cli.enums import Person, PoseFormat, Status
+from dptn_cli.errors import ExitCode
+from dptn_cli.signals import StopRequest
 
 MAX_FAILURES_SHOWN = 20
-
+INPUT, NETWORK, PEOPLE, RESULTS, SPEED = "Input", "Network", "People", "Results", "Speed"
 
 app = typer.Typer(add_completion=False)
 
@@ -26,196 +27,238 @@ app = typer.Typer(add_completion=False)
 @app.command()
 @error_boundary
 def detect_poses(
-    images: Annotated[list[Path], typer.Argument(help="Images, folders (recursive) and patterns.")],
-    out: Annotated[
-        Path,
-        typer.Option("-o", "--out", help="The pose file; for openpose and openpifpaf a folder."),
-    ] = Path("keypoints.csv"),
-    pose_format: Annotated[
-        PoseFormat, typer.Option("--format", help="csv is what the other commands read first.")
-    ] = PoseFormat.CSV,
+    images: Annotated[
+        list[Path],
+        typer.Argument(help="Images, folders (searched recursively) and patterns."),
+    ],
+    limit: Annotated[
+        int | None,
+        typer.Option(
+            min=1, metavar="N", help="Process only the first N images.", rich_help_panel=INPUT
+        ),
+    ] = None,
     checkpoint: Annotated[
         str,
         typer.Option(
-            help="A file, or a published one: shufflenetv2k30, shufflenetv2k16 or resnet50."
+            metavar="NAME",
+            help="openpifpaf checkpoint: shufflenetv2k30, shufflenetv2k16, resnet50, or a file.",
+            rich_help_panel=NETWORK,
         ),
-    ] = "shufflenetv2k30",
+    ] = DEFAULT_CHECKPOINT,
     download_weights: Annotated[
-        bool, typer.Option(help="Fetch a named checkpoint that is missing.")
+        bool,
+        typer.Option(
+            help="Download a published checkpoint if it is missing.", rich_help_panel=NETWORK
+        ),
     ] = False,
     person: Annotated[
-        Person, typer.Option(help="Whose pose, of several people; error: nobody's.")
+        Person,
+        typer.Option(
+            help="Which person to use if there are several. error: the image fails.",
+            rich_help_panel=PEOPLE,
+        ),
     ] = Person.LARGEST,
     min_joints: Annotated[
-        int, typer.Option(min=1, max=18, help="Fewer of the 18 joints are no pose.")
-    ] = 5,
+        int,
+        typer.Option(
+            min=1,
+            max=18,
+            metavar="N",
+            help="Ignore people with fewer than this many joints.",
+            rich_help_panel=PEOPLE,
+        ),
+    ] = MIN_JOINTS,
     threshold: Annotated[
-        float, typer.Option(min=0, max=1, help="A joint of less confidence is missing.")
-    ] = 0.15,
+        float,
+        typer.Option(
+            min=0,
+            max=1,
+            metavar="X",
+            help="Ignore joints with a lower confidence.",
+            rich_help_panel=PEOPLE,
+        ),
+    ] = MIN_CONFIDENCE,
+    out: Annotated[
+        Path,
+        typer.Option(
+            "-o",
+            "--out",
+            metavar="PATH",
+            help="Pose file to write; a folder for openpose and openpifpaf.",
+            rich_help_panel=RESULTS,
+        ),
+    ] = Path("keypoints.csv"),
+    pose_format: Annotated[
+        PoseFormat,
+        typer.Option(
+            "--format",
+            metavar="FORMAT",
+            help=f"Format of the pose file: {', '.join(PoseFormat)}.",
+            rich_help_panel=RESULTS,
+        ),
+    ] = PoseFormat.CSV,
     preview: Annotated[
-        Path | None, typer.Option(help="Folder for the images with the skeleton on them.")
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Folder for copies of the images with the skeleton drawn on them.",
+            rich_help_panel=RESULTS,
+        ),
     ] = None,
-    batch_size: Annotated[int, typer.Option(min=1, max=1024, help="Most images at once.")] = 8,
-    limit: Annotated[int | None, typer.Option(min=1, help="Only the first so many.")] = None,
     overwrite: Annotated[
-        bool, typer.Option(help="Find everything anew; forget earlier runs.")
+        bool,
+        typer.Option(help="Discard the results of earlier runs and detect all poses again."),
     ] = False,
+    batch_size: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            max=1024,
+            metavar="N",
+            help="Maximum number of images per batch.",
+            rich_help_panel=SPEED,
+        ),
+    ] = 8,
     dry_run: DryRun = False,
     as_json: Json = False,
     quiet: Quiet = False,
     verbose: Verbose = False,
 ) -> ExitCode:
-    """Find people's poses on images with openpifpaf, and write a pose file.
+    """Detect people's poses in images, and write a pose file.
 
-    Run the same command again to go on: what is found is kept, what failed is tried again. A run
-    over other images adds their poses to the same file.
-    Exit code: 0 all done, 1 some failed, 2 nothing started, 130 interrupted.
+    To resume, run the same command again: it keeps the poses it has and retries failed images.
+    If you pass other images, their poses are added to the same file.
+
+    Exit code: 0 all done, 1 some images failed, 2 nothing was started, 130 interrupted.
     """
-    from dptn_cli.detect import Choice
-    from dptn_cli.detect.job import Request, list_images
-
-    request = Request(
+    request = DetectionRequest(
         images=tuple(images),
         out=out,
         pose_format=pose_format,
-        choice=Choice(person, min_joints, threshold),
+        choice=PersonChoice(person, min_joints, threshold),
         preview=preview,
         limit=limit,
         overwrite=overwrite,
     )
-    listed = list_images(request)
-    show = _Reporter(request, checkpoint, quiet=quiet or as_json, as_json=as_json, verbose=verbose)
-    path = _checkpoint(checkpoint, show, download_weights=download_weights)
+    files = plan_job(request)
+    path = find_checkpoint(checkpoint).require(
+        download_weights=download_weights,
+        announce=lambda message: echo(message, quiet=quiet or as_json),
+    )
+    reporter = _Reporter(
+        out, path, len(files), quiet=quiet or as_json, as_json=as_json, verbose=verbose
+    )
     if dry_run:
-        return _preview_run(listed, path, show)
-    return _detect(listed, path, batch_size, show)
+        skipped, _ = split_finished(request, files, file_sha256(path))
+        for outcome in skipped:
+            reporter.add(outcome)
+        return reporter.finish("dry run")
+    detector = Detector(path, request.choice, batch_size=batch_size)
+    line = ProgressLine(len(files), "detect", quiet=reporter.quiet)
+    with StopRequest() as stop, line.shown():
+        for outcome in run_job(request, files, detector, lambda: stop.requested, reporter.warn):
+            reporter.add(outcome)
+            failed = reporter.counts[Status.FAILED]
+            line.advance(f"{failed:,} failed" if failed else "")
+    interrupted = stop.requested and reporter.counts.total() < len(files)
+    return reporter.finish("interrupted" if interrupted else "finished", detector.device)
 
 
 @dataclass
 class _Reporter:
-    """What to tell the user, and the tally that is told."""
+    """Counts the outcomes of a run and prints them.
 
-    request: "Request"
-    checkpoint: str
+    Attributes:
+        out: the pose file or folder.
+        checkpoint: the checkpoint file.
+        planned: number of images in the job.
+        quiet: print only errors.
+        as_json: print one JSON document instead of a table.
+        verbose: print a line for every image.
+        counts: number of images by status.
+        images: the JSON object of each image.
+    """
+
+    out: Path
+    checkpoint: Path
+    planned: int
     quiet: bool
     as_json: bool
     verbose: bool
-    counts: Counter[str] = field(default_factory=Counter)
-    entries: list[dict[str, Any]] = field(default_factory=list)
+    counts: Counter[Status] = field(default_factory=Counter)
+    images: list[dict[str, Any]] = field(default_factory=list)
 
-    def count(self, entry: "Entry") -> None:
-        self.counts[entry.status] += 1
-        self.entries.append(
+    def warn(self, message: str) -> None:
+        echo(message, quiet=self.quiet)
+
+    def add(self, outcome: DetectionOutcome) -> None:
+        """Count an image's outcome, and print its line if `verbose`."""
+        self.counts[outcome.status] += 1
+        self.images.append(
             {
-                "picture": entry.name,
-                "status": str(entry.status),
-                "reason": entry.reason,
-                "people": entry.people,
-                "joints": entry.joints,
+                "picture": outcome.name,
+                "status": str(outcome.status),
+                "reason": outcome.reason,
+                "people": outcome.people,
+                "joints": outcome.joints,
             }
         )
         if self.verbose:
-            note = entry.reason or f"{entry.joints} joints, {entry.people} people"
-            echo(f"{entry.status}  {entry.name}  {note}", quiet=self.quiet)
+            details = outcome.reason or f"{outcome.joints} joints, {outcome.people} people"
+            echo(f"{outcome.status}  {outcome.name}  {details}", quiet=self.quiet)
 
+    def finish(self, state: str, device: str = "") -> ExitCode:
+        """Print the summary and return the exit code.
 
-def _checkpoint(name: str, show: _Reporter, *, download_weights: bool) -> Path:
-    """The checkpoint's file; fetched only if the user said so."""
-    from dptn_cli.detect import find_checkpoint
-    from dptn_cli.io.weights import download
+        Args:
+            state: "finished", "interrupted" or "dry run".
+            device: where the network ran; empty in a dry run.
+        """
+        counts = {status.value: self.counts[status] for status in Status}
+        if self.as_json:
+            print_json(
+                {
+                    "state": state,
+                    "counts": {"planned": self.planned, **counts},
+                    "out": str(self.out),
+                    "record": str(log_path(self.out)),
+                    "checkpoint": str(self.checkpoint),
+                    "device": device,
+                    "pictures": self.images,
+                }
+            )
+        else:
+            if not self.quiet:
+                print_table(self._table_rows(counts, device, is_dry_run=state == "dry run"))
+            self._print_failures()
+        if state == "interrupted":
+            self.warn("Interrupted. Finished images are kept; run the same command to resume.")
+            return ExitCode.INTERRUPTED
+        return ExitCode.SOME_FAILED if self.counts[Status.FAILED] else ExitCode.DONE
 
-    found = find_checkpoint(name)
-    if isinstance(found, Path):
-        return found
-    if not download_weights:
-        raise InputError(f"--checkpoint {name}: {found.why_missing()}")
-    echo(f"Fetching {found.url}", quiet=show.quiet)
-    download(found)
-    return found.path
+    def _table_rows(
+        self, counts: dict[str, int], device: str, *, is_dry_run: bool
+    ) -> dict[str, str]:
+        if is_dry_run:
+            counts = {
+                "planned": self.planned,
+                "skipped": counts["skipped"],
+                "to do": self.planned - counts["skipped"],
+            }
+        else:
+            counts = {"planned": self.planned, **counts}
+        rows = {name: f"{count:,}" for name, count in counts.items()}
+        if device:
+            rows["device"] = device
+        return rows | {"checkpoint": str(self.checkpoint), "poses": str(self.out)}
 
-
-def _preview_run(images: "list[ImageFile]", checkpoint: Path, show: _Reporter) -> ExitCode:
-    from dptn_cli.detect.checkpoint import file_sha256
-    from dptn_cli.detect.job import to_do
-
-    skipped, left = to_do(show.request, images, file_sha256(checkpoint))
-    for entry in skipped:
-        show.count(entry)
-    return _tell("dry run", len(skipped) + len(left), checkpoint, "", show)
-
-
-def _detect(
-    images: "list[ImageFile]", checkpoint: Path, batch_size: int, show: _Reporter
-) -> ExitCode:
-    from dptn_cli.detect import Detector
-    from dptn_cli.detect.job import run
-    from dptn_cli.signals import StopRequest
-
-    detector = Detector(checkpoint, show.request.choice, batch_size=batch_size)
-    by_name = {image.name: image for image in images}
-    line = ProgressLine(len(by_name), "detect", quiet=show.quiet)
-    with StopRequest() as stop, line.shown():
-        for entry in run(show.request, images, detector, lambda: stop.requested):
-            show.count(entry)
-            _draw(entry, by_name[entry.name], show)
-            failed = show.counts["failed"]
-            line.advance(f"{failed:,} failed" if failed else "")
-    state = "interrupted" if stop.requested and show.counts.total() < len(by_name) else "finished"
-    return _tell(state, len(by_name), checkpoint, detector.device, show)
-
-
-def _draw(entry: "Entry", image: "ImageFile", show: _Reporter) -> None:
-    """The preview of an image, where one was asked for and is not there from an earlier run."""
-    from dptn_cli.detect.job import preview_path, write_preview
-
-    folder = show.request.preview
-    if not (folder and entry.found):
-        return
-    if entry.status == "skipped" and preview_path(folder, entry.name).is_file():
-        return
-    try:
-        write_preview(folder, image, entry.found)
-    except InputError as error:
-        echo(f"No preview of {entry.name}: {error}", quiet=show.quiet)
-
-
-def _tell(state: str, planned: int, checkpoint: Path, device: str, show: _Reporter) -> ExitCode:
-    """Show how it went; the exit code for it."""
-    from dptn_cli.detect.record import record_path
-
-    out = show.request.out
-    counts = {name: show.counts[name] for name in ("done", "skipped", "failed")}
-    document: dict[str, Any] = {
-        "state": state,
-        "counts": {"planned": planned, **counts},
-        "out": str(out),
-        "record": str(record_path(out)),
-        "checkpoint": str(checkpoint),
-        "device": device,
-        "pictures": show.entries,
-    }
-    failures = [entry for entry in show.entries if entry["status"] == "failed"]
-    if show.as_json:
-        print_json(document)
-    elif not show.quiet:
-        print_table(_rows(document))
-    if failures and not show.as_json:
-        lines = [f"  {one['picture']}: {one['reason']}" for one in failures[:MAX_FAILURES_SHOWN]]
-        echo("\n".join(["No pose found on:", *lines]))
-        if len(failures) > len(lines):
-            echo(f"  and {len(failures) - len(lines):,} more, in {record_path(out)}")
-    if state == "interrupted":
-        echo("Interrupted; what was found is kept. The same command goes on.", quiet=show.quiet)
-        return ExitCode.INTERRUPTED
-    return ExitCode.SOME_FAILED if failures else ExitCode.DONE
-
-
-def _rows(document: dict[str, Any]) -> dict[str, str]:
-    counts = document["counts"]
-    rows = {name: f"{count:,}" for name, count in counts.items()}
-    if document["state"] == "dry run":
-        rows = {"planned": rows["planned"], "skipped": rows["skipped"]}
-        rows["to do"] = f"{counts['planned'] - counts['skipped']:,}"
-    else:
-        rows["run on"] = document["device"]
-    return rows | {"checkpoint": document["checkpoint"], "poses": document["out"]}
+    def _print_failures(self) -> None:
+        failures = [image for image in self.images if image["status"] == Status.FAILED]
+        if not failures:
+            return
+        echo("No pose found in:")
+        for image in failures[:MAX_FAILURES_SHOWN]:
+            echo(f"  {image['picture']}: {image['reason']}")
+        if len(failures) > MAX_FAILURES_SHOWN:
+            hidden = len(failures) - MAX_FAILURES_SHOWN
+            echo(f"  and {hidden:,} more, listed in {log_path(self.out)}")

@@ -1,26 +1,25 @@
-"""Trained networks of openpifpaf: by name or path, and read without running their code.
+"""Trained pose networks of openpifpaf: found by name or path, and loaded safely.
 
-A checkpoint is a pickle of whole modules. Only classes that a pose network is made of are let
-in; anything else in the file makes it refused before it runs. openpifpaf itself would unpickle
-a named checkpoint without that guard, so names are looked up here.
+A checkpoint is a pickle of whole modules, and unpickling can run any code. Only the classes that
+a pose network is built from are allowed; a file that contains anything else is refused before it
+runs. openpifpaf itself unpickles named checkpoints without this guard, so names are resolved here.
 """
 
 import hashlib
-import importlib.util
 import inspect
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dptn_cli.errors import InputError, MissingDependency, ModelError
-from dptn_cli.io.weights import WeightFile
+from dptn_cli.detect.openpifpaf_package import import_openpifpaf
+from dptn_cli.errors import InputError, ModelError, user_errors
+from dptn_cli.io.weights import WeightFile, download
 from dptn_cli.keypoints import COCO_NAMES
-from dptn_cli.network.torchvision_compat import import_torchvision
 
-# openpifpaf's own documentation calls shufflenetv2k30 its more accurate network beside the
-# fast shufflenetv2k16; a pose is detected once and used many times.
+# openpifpaf's documentation calls shufflenetv2k30 more accurate than the faster shufflenetv2k16.
+# A pose is detected once and used many times, so accuracy counts for more than speed.
 DEFAULT_CHECKPOINT = "shufflenetv2k30"
 _RELEASE = "https://github.com/openpifpaf/torchhub/releases/download/v0.13/"
 PUBLISHED = {
@@ -33,19 +32,55 @@ PUBLISHED = {
         "5fe1c400.pkl",
     }.items()
 }
-VERSION = "0.13.11"
-_TRIED_SIDE = 65  # pixels of the image that a network is tried on
+_PROBE_SIDE_PX = 65  # side of the square image that a loaded network is tried on
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A checkpoint that the user chose by path or by name.
+
+    Attributes:
+        label: the option and its value, such as `--checkpoint resnet50`, for error messages.
+        path: the file.
+        missing_weights: the published file that must still be downloaded to `path`; None if
+            the file is already there.
+    """
+
+    label: str
+    path: Path
+    missing_weights: WeightFile | None = None
+
+    def require(
+        self, *, download_weights: bool = False, announce: Callable[[str], object] = lambda _: None
+    ) -> Path:
+        """Return the path of the file, after downloading it if that is allowed and needed.
+
+        Args:
+            download_weights: download the file if it is missing.
+            announce: called with a message before a download starts.
+
+        Raises:
+            InputError: the file is missing and must not be downloaded, or the download failed.
+        """
+        weights = self.missing_weights
+        if weights is None:
+            return self.path
+        if not download_weights:
+            raise InputError(f"{self.label}: {weights.why_missing()}")
+        announce(f"Downloading {weights.url}")
+        download(weights)
+        return self.path
 
 
 @dataclass(frozen=True)
 class LoadedNetwork:
-    """A pose network as a checkpoint holds it.
+    """A pose network loaded from a checkpoint.
 
     Attributes:
         model: openpifpaf's Shell, in evaluation mode, on the CPU.
-        sha256: of the file.
-        stride: pixels of a cell of its fields.
-        long_edge: of the images that it was trained on, where the checkpoint tells it.
+        sha256: SHA-256 of the checkpoint file, as hexadecimal digits.
+        stride: pixels per cell of the network's output fields.
+        long_edge: long edge of the training images, pixels; None if the checkpoint does not say.
     """
 
     model: Any
@@ -54,177 +89,148 @@ class LoadedNetwork:
     long_edge: int | None = None
 
 
-def install_commands() -> tuple[str, ...]:
-    """What installs openpifpaf, which cannot be had in one step: it pins an old torch."""
-    return (
-        "pip install 'dptn-cli[pose]' setuptools wheel",
-        f"pip install --no-build-isolation --no-deps --no-cache-dir openpifpaf=={VERSION}",
-    )
-
-
-def import_openpifpaf() -> Any:
-    """openpifpaf, with torchvision made ready for it.
-
-    Raises:
-        MissingDependency: it, or something that it needs, is not installed.
-    """
-    try:
-        import_torchvision()
-        import openpifpaf
-    except ImportError as error:
-        commands = " && ".join(install_commands())
-        raise MissingDependency("pose detection", error.name or "openpifpaf", commands) from error
-    return openpifpaf
-
-
-def is_installed() -> bool:
-    """Whether openpifpaf is there, without importing it."""
-    return importlib.util.find_spec("openpifpaf") is not None
-
-
-def find_checkpoint(checkpoint: str, option: str = "--checkpoint") -> Path | WeightFile:
-    """A checkpoint by path, or by the name of a published one.
+def find_checkpoint(checkpoint: str, option: str = "--checkpoint") -> Checkpoint:
+    """Find a checkpoint by the name of a published one, or by path.
 
     Args:
-        checkpoint: as the user gave it.
-        option: where.
-
-    Returns:
-        Its path; or, where a published file is not in torch.hub's cache, what to fetch.
+        checkpoint: a published name (a key of `PUBLISHED`), or the path of a file.
+        option: the option that the user gave it with, for error messages.
 
     Raises:
-        InputError: neither a file nor a known name.
+        InputError: it is neither a published name nor the path of a file.
     """
+    label = f"{option} {checkpoint}"
     if checkpoint in PUBLISHED:
         weights = PUBLISHED[checkpoint]
-        return weights.path if weights.path.is_file() else weights
+        return Checkpoint(label, weights.path, None if weights.path.is_file() else weights)
     path = Path(checkpoint)
     if path.is_file():
-        return path
+        return Checkpoint(label, path)
     raise InputError(
-        f"{option} {checkpoint}: no such file, and not one of the published {', '.join(PUBLISHED)}"
+        f"{label}: no such file, and not a published checkpoint ({', '.join(PUBLISHED)})"
     )
 
 
 def load_network(path: Path) -> LoadedNetwork:
-    """Read a checkpoint, and make sure that it finds COCO's 17 joints.
+    """Load a checkpoint and check that its network detects COCO's 17 joints.
 
     Raises:
-        ModelError: not a checkpoint, one that holds more than a network, or another network.
+        ModelError: the file is not a checkpoint, contains more than a network, or contains a
+            network for other keypoints.
         MissingDependency: openpifpaf is not installed.
     """
     openpifpaf = import_openpifpaf()
     import torch
 
-    content = _read(path)
-    model = _checked(path, content)
+    content = _unpickle(path)
+    model = _pose_network(path, content)
     try:
         openpifpaf.network.model_migration.model_migration(model)
         model.eval()
         with torch.no_grad():
-            model(torch.zeros(1, 3, _TRIED_SIDE, _TRIED_SIDE))
-    except Exception as error:  # A file from strangers can hold modules that do not fit.
+            model(torch.zeros(1, 3, _PROBE_SIDE_PX, _PROBE_SIDE_PX))
+    except Exception as error:  # Layers that do not fit together raise all kinds of errors.
         raise ModelError(f"{path}: its network does not run: {_one_line(error)}") from error
     stride = int(model.head_metas[0].stride)
-    return LoadedNetwork(model, file_sha256(path), stride, _long_edge(content))
+    return LoadedNetwork(model, file_sha256(path), stride, _training_long_edge(content))
 
 
 def file_sha256(path: Path) -> str:
-    """The digest that stands for a checkpoint.
+    """Return the SHA-256 of a checkpoint file, which identifies it in the log.
 
     Raises:
-        ModelError: it cannot be read.
+        ModelError: the file cannot be read.
     """
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise ModelError(f"{path}: {error.strerror}") from error
+    with user_errors(path, kind=ModelError), path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _read(path: Path) -> Any:
-    """The unpickled file, through torch's guarded unpickler."""
+def _unpickle(path: Path) -> Any:
+    """Read a checkpoint with torch's restricted unpickler, which allows only listed classes."""
     import torch
 
     try:
         with (
             torch.serialization.safe_globals(network_classes()),
-            warnings.catch_warnings(action="ignore"),  # of odd pickles: they are refused or not
+            # torch warns of unusual pickles. They load or they are refused; both are handled.
+            warnings.catch_warnings(action="ignore"),
         ):
             return torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
         raise ModelError(f"{path}: {error.strerror or error}") from error
-    except Exception as error:  # The unpickler raises nearly anything at broken files.
+    except Exception as error:  # The unpickler raises nearly anything for broken files.
         raise ModelError(
-            f"{path}: not an openpifpaf checkpoint, truncated, or with more in it than a network "
-            f"({_one_line(error)})"
+            f"{path}: not an openpifpaf checkpoint, or truncated, or it contains more than a "
+            f"network ({_one_line(error)})"
         ) from error
 
 
-def _long_edge(content: dict[str, Any]) -> int | None:
-    """What `train_detector.py` writes into a checkpoint's meta; openpifpaf's own have none."""
+def _pose_network(path: Path, content: Any) -> Any:
+    """Return the network in a checkpoint's content, after checking that it detects people."""
+    openpifpaf = import_openpifpaf()
+    model = content.get("model") if isinstance(content, dict) else None
+    if not isinstance(model, openpifpaf.network.nets.Shell):
+        raise ModelError(f"{path}: does not contain an openpifpaf network")
+    metas = getattr(model, "head_metas", None) or []
+    kinds = [type(meta).__name__ for meta in metas]
+    if kinds[:2] != ["Cif", "Caf"]:
+        heads = ", ".join(kinds) or "missing"
+        raise ModelError(f"{path}: the network's heads must be Cif and Caf, but are {heads}")
+    names = tuple(str(name).replace("_", " ") for name in metas[0].keypoints)
+    if names != COCO_NAMES:
+        raise ModelError(f"{path}: the network's {len(names)} keypoints are not COCO's 17 joints")
+    return model
+
+
+def _training_long_edge(content: dict[str, Any]) -> int | None:
+    """Return the long edge of the training images in pixels, or None if it is not recorded.
+
+    `examples/figure_detector/train_detector.py` records it; openpifpaf's own checkpoints do not.
+    """
     meta = content.get("meta")
     value = meta.get("long_edge") if isinstance(meta, dict) else None
     return value if isinstance(value, int) and 64 <= value <= 4096 else None
 
 
-def _checked(path: Path, content: Any) -> Any:
-    """The checkpoint's network, known to be one for people's joints."""
-    openpifpaf = import_openpifpaf()
-    model = content.get("model") if isinstance(content, dict) else None
-    if not isinstance(model, openpifpaf.network.nets.Shell):
-        raise ModelError(f"{path}: no network of openpifpaf's in it")
-    metas = getattr(model, "head_metas", None) or []
-    kinds = [type(meta).__name__ for meta in metas]
-    if kinds[:2] != ["Cif", "Caf"]:
-        raise ModelError(f"{path}: its heads are {kinds}, and Cif with Caf is needed")
-    names = tuple(str(name).replace("_", " ") for name in metas[0].keypoints)
-    if names != COCO_NAMES:
-        raise ModelError(f"{path}: it finds {len(names)} points that are not COCO's 17 joints")
-    return model
-
-
 def network_classes() -> list[Any]:
-    """What may stand in a checkpoint: the classes that pose networks are made of.
+    """List the classes and functions that a checkpoint may contain.
 
-    Their constructors build layers and do nothing else.
+    These are the parts of pose networks; their constructors build layers and do nothing else.
     """
-    return list(_allowed())
-
-
-def _allowed() -> Iterator[Any]:
     import numpy as np
     import torch
     import torchvision
     from openpifpaf import headmeta
     from openpifpaf.network import basenetworks, heads, nets, tracking_base, tracking_heads
 
-    homes = [nets, basenetworks, heads, tracking_base, tracking_heads]
+    sources = [nets, basenetworks, heads, tracking_base, tracking_heads]
     models = torchvision.models
-    homes += [models.resnet, models.mobilenetv2, models.mobilenetv3, models.shufflenetv2]
-    homes += [models.squeezenet, torchvision.ops.misc, torch.nn.modules]
-    for home in homes:
-        yield from (value for value in vars(home).values() if _is_module(value))
-    yield from (
+    sources += [models.resnet, models.mobilenetv2, models.mobilenetv3, models.shufflenetv2]
+    sources += [models.squeezenet, torchvision.ops.misc, torch.nn.modules]
+    allowed: list[Any] = [
+        value
+        for source in sources
+        for value in vars(source).values()
+        if inspect.isclass(value) and issubclass(value, torch.nn.Module)
+    ]
+    allowed += [
         value
         for value in vars(headmeta).values()
         if inspect.isclass(value) and issubclass(value, headmeta.Base)
-    )
-    yield from (np.ndarray, np.dtype, np.dtypes.Float64DType, np.dtypes.Float32DType)
+    ]
+    allowed += [np.ndarray, np.dtype, np.dtypes.Float64DType, np.dtypes.Float32DType]
     reconstruct, scalar = np._core.multiarray._reconstruct, np._core.multiarray.scalar  # type: ignore[attr-defined]
-    yield from (reconstruct, scalar)
-    # The names they had before NumPy 2, as in the published files.
-    yield (reconstruct, "numpy.core.multiarray._reconstruct")
-    yield (scalar, "numpy.core.multiarray.scalar")
-
-
-def _is_module(value: object) -> bool:
-    import torch
-
-    return inspect.isclass(value) and issubclass(value, torch.nn.Module)
+    # The published files call both by the names that they had before NumPy 2.
+    return [
+        *allowed,
+        reconstruct,
+        scalar,
+        (reconstruct, "numpy.core.multiarray._reconstruct"),
+        (scalar, "numpy.core.multiarray.scalar"),
+    ]
 
 
 def _one_line(error: Exception) -> str:
-    return f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error) else ''}"[
-        :160
-    ].rstrip(": ")
+    """Return the error's type and the first line of its message, at most 160 characters."""
+    first_line = str(error).strip().splitlines()[0] if str(error) else ""
+    return f"{type(error).__name__}: {first_line}"[:160].rstrip(": ")

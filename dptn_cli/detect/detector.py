@@ -1,13 +1,13 @@
-"""A trained network over images of any size, in batches.
+"""A trained pose network that runs over images of any size, in batches.
 
-An image is brought to a size that its network knows, padded to one of few shapes, and run
-with others of the same shape. The shape depends on the image alone, so that its result does
-not depend on the batch it was in. A network that tells how large its images were in training
-looks at that size first, and closer at large images on which it found nobody.
+Each image is resized to a size that the network can handle, padded to one of a few shapes, and
+batched with other images of that shape. The shape depends on the image alone, so the result does
+not depend on the batch. If a checkpoint says how large its training images were, images are first
+reduced to that size, and large images in which nobody was found are tried again at a larger size.
 """
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -19,27 +19,43 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from dptn_cli.detect.checkpoint import import_openpifpaf, load_network
-from dptn_cli.detect.people import MIN_CONFIDENCE, Body, Choice, Detection, choose
+from dptn_cli.detect.checkpoint import load_network
+from dptn_cli.detect.openpifpaf_package import import_openpifpaf
+from dptn_cli.detect.people import (
+    MIN_CONFIDENCE,
+    DetectedPerson,
+    Detection,
+    PersonChoice,
+    choose_person,
+)
 from dptn_cli.errors import InputError
 from dptn_cli.io.images import decode_image
 from dptn_cli.types import Size
 
-# In cells of the network's grid. Smaller, and joints share cells; larger costs time and finds
-# no more of one person.
+# Long edge in cells of the network's grid. In smaller images several joints share a cell.
 MIN_LONG_EDGE_CELLS = 32
+# Larger images cost time, and the network finds no more joints of one person in them.
 MAX_LONG_EDGE = 1025
-PADDED_TO = 64
-PADDING = (124, 116, 104)  # the mean colour of the images that openpifpaf's networks know
+PADDING_MULTIPLE = 64
+PADDING_COLOR = (124, 116, 104)  # MEAN in 8 bits: about zero after normalization
+# ImageNet's mean and standard deviation (RGB, 0 to 1), which openpifpaf normalizes images with.
 MEAN = np.array([0.485, 0.456, 0.406], np.float32)
-DEVIATION = np.array([0.229, 0.224, 0.225], np.float32)
-READERS = 2
-MAX_SHAPES_WAITING = 4  # in batches: images held back to fill batches of their shape
+STANDARD_DEVIATION = np.array([0.229, 0.224, 0.225], np.float32)
+READER_THREADS = 2
+MAX_WAITING_BATCHES = 4  # images held back, in batches, until there are enough of one shape
 
 
 @dataclass(frozen=True)
-class _Prepared:
-    """An image at its network's size: (H, W, 3) uint8, padded; and how to get back."""
+class _PreparedImage:
+    """An image that is ready for the network.
+
+    Attributes:
+        name: the image's name.
+        path: the file.
+        padded_u8: (H, W, 3) RGB array, resized and padded.
+        size: (height, width) of the image on disk, pixels.
+        scale_xy: resized width over width on disk, and the same for the height.
+    """
 
     name: str
     path: Path
@@ -49,16 +65,16 @@ class _Prepared:
 
 
 class Detector:
-    """A pose network, ready to run.
+    """A pose network that is loaded and ready to run.
 
     Args:
-        checkpoint: a file; `find_checkpoint` gives the one for a name.
-        choice: whose pose counts.
-        batch_size: images run at once.
+        checkpoint: the checkpoint file. `find_checkpoint` resolves the names of published ones.
+        choice: the rules by which one person is chosen in each image; None: the defaults.
+        batch_size: maximum number of images per batch.
 
     Attributes:
-        sha256: of the checkpoint.
-        device: where it runs, `cuda` or `cpu`.
+        sha256: SHA-256 of the checkpoint, as hexadecimal digits.
+        device: where the network runs, `cuda` or `cpu`.
 
     Raises:
         ModelError: the checkpoint cannot be used.
@@ -66,154 +82,174 @@ class Detector:
     """
 
     def __init__(
-        self, checkpoint: Path, choice: Choice | None = None, *, batch_size: int = 8
+        self, checkpoint: Path, choice: PersonChoice | None = None, *, batch_size: int = 8
     ) -> None:
         openpifpaf = import_openpifpaf()
         import torch
 
         network = load_network(checkpoint)
-        self.choice, self.batch_size = choice or Choice(), batch_size
+        self.choice, self.batch_size = choice or PersonChoice(), batch_size
         self.sha256 = network.sha256
         self.device = "cuda" if torch.cuda.is_available() else "cpu"
         self._model = network.model.to(self.device)
-        self._least_long_edge = MIN_LONG_EDGE_CELLS * network.stride + 1
-        self._known_long_edge = network.long_edge or MAX_LONG_EDGE
-        _set_up_decoding(openpifpaf, self.choice.threshold)
+        self._min_long_edge = MIN_LONG_EDGE_CELLS * network.stride + 1
+        self._training_long_edge = network.long_edge or MAX_LONG_EDGE
+        _configure_decoder(openpifpaf, self.choice.threshold)
         self._decoder = openpifpaf.decoder.factory(network.model.head_metas)
 
     def detect(self, images: Iterable[tuple[str, Path]]) -> Iterator[Detection]:
-        """Find the pose on every image; images of one shape come out together.
+        """Detect the people in images and choose one in each.
 
         Args:
-            images: name and file of each.
+            images: the name and the file of each image.
 
         Yields:
-            One detection an image, in no fixed order; what cannot be read is one with a reason.
+            One detection per image, grouped by shape, so not in the order of `images`. If an
+            image cannot be read, its detection has the reason.
         """
-        missed: list[tuple[str, Path]] = []
-        for detection, prepared in self._look(images, self._known_long_edge):
-            larger = prepared is not None and max(prepared.size) > self._known_long_edge
-            if larger and prepared and detection.found is None and not detection.people:
-                missed.append((prepared.name, prepared.path))
+        retries: list[tuple[str, Path]] = []
+        for detection, prepared in self._detect_at(images, self._training_long_edge):
+            if prepared and not detection.people and max(prepared.size) > self._training_long_edge:
+                retries.append((prepared.name, prepared.path))
             else:
                 yield detection
-        for detection, _ in self._look(missed, MAX_LONG_EDGE):
+        for detection, _ in self._detect_at(retries, MAX_LONG_EDGE):
             yield detection
 
-    def _look(
-        self, images: Iterable[tuple[str, Path]], most_long_edge: int
-    ) -> Iterator[tuple[Detection, _Prepared | None]]:
-        """Detections at a size of no longer edge than this; with what cannot be read, None."""
-        waiting: dict[tuple[int, ...], list[_Prepared]] = {}
-        most = MAX_SHAPES_WAITING * self.batch_size
-        prepare = partial(self._prepare, most_long_edge=most_long_edge)
+    def _detect_at(
+        self, images: Iterable[tuple[str, Path]], max_long_edge: int
+    ) -> Iterator[tuple[Detection, _PreparedImage | None]]:
+        """Detect people in images whose long edge is reduced to `max_long_edge` pixels.
+
+        Yields:
+            One detection per image, with the prepared image; None if it could not be read.
+        """
+        waiting: dict[tuple[int, ...], list[_PreparedImage]] = {}
+        max_waiting = MAX_WAITING_BATCHES * self.batch_size
+        prepare = partial(self._prepare, max_long_edge=max_long_edge)
         for prepared in _read_ahead(prepare, images, 2 * self.batch_size):
             if isinstance(prepared, Detection):
                 yield prepared, None
                 continue
-            shape = prepared.padded_u8.shape
-            waiting.setdefault(shape, []).append(prepared)
-            fullest = max(waiting, key=lambda one: len(waiting[one]))
-            held = sum(map(len, waiting.values()))
-            if len(waiting[fullest]) >= self.batch_size or held >= most:
+            waiting.setdefault(prepared.padded_u8.shape, []).append(prepared)
+            fullest = max(waiting, key=lambda shape: len(waiting[shape]))
+            total = sum(map(len, waiting.values()))
+            if len(waiting[fullest]) >= self.batch_size or total >= max_waiting:
                 batch = waiting.pop(fullest)
-                yield from zip(self._run(batch), batch, strict=True)
+                yield from zip(self._detect_batch(batch), batch, strict=True)
         for batch in waiting.values():
-            yield from zip(self._run(batch), batch, strict=True)
+            yield from zip(self._detect_batch(batch), batch, strict=True)
 
-    def _prepare(self, named: tuple[str, Path], *, most_long_edge: int) -> _Prepared | Detection:
-        name, path = named
+    def _prepare(
+        self, named_file: tuple[str, Path], *, max_long_edge: int
+    ) -> _PreparedImage | Detection:
+        """Read, resize and pad an image; a detection with the reason if it cannot be read."""
+        name, path = named_file
         try:
             image = decode_image(path.read_bytes())
         except OSError as error:
             return Detection(name, reason=error.strerror or str(error))
         except InputError as error:
             return Detection(name, reason=str(error))
-        fitted = _fitted(image, self._least_long_edge, most_long_edge)
-        scale_xy = np.array(fitted.size) / np.array(image.size)
-        return _Prepared(name, path, _padded(fitted), (image.height, image.width), scale_xy)
+        resized = _resize_long_edge(image, self._min_long_edge, max_long_edge)
+        scale_xy = np.array(resized.size) / np.array(image.size)
+        return _PreparedImage(name, path, _pad(resized), (image.height, image.width), scale_xy)
 
-    def _run(self, batch: Sequence[_Prepared]) -> Iterator[Detection]:
-        """The detections of a batch; where it fails, of each image by itself."""
+    def _detect_batch(self, batch: Sequence[_PreparedImage]) -> Iterator[Detection]:
+        """Detect people in a batch; if that fails, in one image at a time."""
         try:
-            answers = self._decoded(batch)
-        except (RuntimeError, MemoryError) as error:  # the GPU's memory is full, for instance
+            annotations = self._run_network(batch)
+        except (RuntimeError, MemoryError) as error:  # for instance, the GPU is out of memory
             if len(batch) == 1:
                 reason = f"detection failed: {' '.join(str(error).split())[:200]}"
                 yield Detection(batch[0].name, reason=reason)
                 return
-            answers = None
-        if answers is None:  # outside of `except`, where the failed batch would be kept alive
-            for one in batch:
-                yield from self._run([one])
+            annotations = None
+        # Not inside `except`: there, the error's traceback would keep the failed batch in memory.
+        if annotations is None:
+            for prepared in batch:
+                yield from self._detect_batch([prepared])
             return
-        for one, annotations in zip(batch, answers, strict=True):
-            bodies = [_body(annotation, one) for annotation in annotations]
-            yield choose(one.name, bodies, one.size, self.choice)
+        for prepared, image_annotations in zip(batch, annotations, strict=True):
+            people = [_to_person(annotation, prepared) for annotation in image_annotations]
+            yield choose_person(prepared.name, people, prepared.size, self.choice)
 
-    def _decoded(self, batch: Sequence[_Prepared]) -> Sequence[Any]:
-        """The people on each image, as openpifpaf gives them."""
+    def _run_network(self, batch: Sequence[_PreparedImage]) -> Sequence[Any]:
+        """Return openpifpaf's annotations of the people in each image."""
         import torch
 
-        images = np.stack([one.padded_u8 for one in batch]).astype(np.float32) / 255
-        normalised = ((images - MEAN) / DEVIATION).transpose(0, 3, 1, 2)
-        people: Sequence[Any] = self._decoder.batch(
+        images = np.stack([prepared.padded_u8 for prepared in batch]).astype(np.float32) / 255
+        normalized = ((images - MEAN) / STANDARD_DEVIATION).transpose(0, 3, 1, 2)
+        annotations: Sequence[Any] = self._decoder.batch(
             self._model,
-            torch.from_numpy(np.ascontiguousarray(normalised)),
+            torch.from_numpy(np.ascontiguousarray(normalized)),
             device=torch.device(self.device),
         )
-        return people
+        return annotations
 
 
-def _set_up_decoding(openpifpaf: Any, threshold: float) -> None:
-    """Make openpifpaf let through what the choice does: its thresholds are kept in its classes.
+def _configure_decoder(openpifpaf: Any, threshold: float) -> None:
+    """Make openpifpaf return every joint that the choice may need.
 
-    Joints that hang on the others by a weak connection count as well.
+    openpifpaf keeps its decoder's settings in its classes, so they hold for the whole process.
     """
     import torch
 
+    # Also return joints that are only weakly connected to the others.
     torch.classes.openpifpaf_decoder.CifCaf.set_force_complete(True)
-
     threshold = min(threshold, MIN_CONFIDENCE)
     torch.classes.openpifpaf_decoder.CifCaf.set_keypoint_threshold(threshold)
     openpifpaf.decoder.utils.nms.Keypoints.set_keypoint_threshold(threshold)
     torch.ops.openpifpaf.set_quiet(True)
 
 
-def _fitted(image: Image.Image, least: int, most: int) -> Image.Image:
-    """The image enlarged or reduced until its long edge lies between `least` and `most`."""
+def _resize_long_edge(image: Image.Image, minimum: int, maximum: int) -> Image.Image:
+    """Enlarge or reduce an image until its long edge is between two lengths in pixels."""
     long_edge = max(image.size)
-    wanted = min(max(long_edge, least), most)
-    if wanted == long_edge:
+    new_long_edge = min(max(long_edge, minimum), maximum)
+    if new_long_edge == long_edge:
         return image
-    size = [max(1, round(side * wanted / long_edge)) for side in image.size]
-    return image.resize((size[0], size[1]), Image.Resampling.BILINEAR, reducing_gap=3.0)
+    width, height = (max(1, round(side * new_long_edge / long_edge)) for side in image.size)
+    return image.resize((width, height), Image.Resampling.BILINEAR, reducing_gap=3.0)
 
 
-def _padded(image: Image.Image) -> npt.NDArray[np.uint8]:
-    """(H, W, 3), one more than multiples of 64: a network's cells lie on the first pixel."""
-    width, height = (-(-(side - 1) // PADDED_TO) * PADDED_TO + 1 for side in image.size)
-    padded = Image.new("RGB", (width, height), PADDING)
+def _pad(image: Image.Image) -> npt.NDArray[np.uint8]:
+    """Pad an image at the right and at the bottom; return it as an (H, W, 3) array.
+
+    H and W are multiples of 64 plus 1, so that the corner cells of the network's grid lie on the
+    corner pixels.
+    """
+    width, height = (
+        -(-(side - 1) // PADDING_MULTIPLE) * PADDING_MULTIPLE + 1 for side in image.size
+    )
+    padded = Image.new("RGB", (width, height), PADDING_COLOR)
     padded.paste(image)
     return np.asarray(padded)
 
 
-def _body(annotation: Any, prepared: _Prepared) -> Body:
-    """A decoded person in the pixels of the image on disk, 0 at the first pixel's centre."""
+def _to_person(annotation: Any, prepared: _PreparedImage) -> DetectedPerson:
+    """Convert openpifpaf's annotation to pixels of the image on disk.
+
+    The center of the first pixel is at 0, both on disk and in openpifpaf's coordinates.
+    """
     joints_xyv = np.asarray(annotation.data, dtype=np.float64).copy()
     joints_xyv[:, :2] = (joints_xyv[:, :2] + 0.5) / prepared.scale_xy - 0.5
-    return Body(joints_xyv, float(annotation.score))
+    return DetectedPerson(joints_xyv, float(annotation.score))
 
 
 def _read_ahead(
-    prepare: Any, named: Iterable[tuple[str, Path]], ahead: int
-) -> Iterator[_Prepared | Detection]:
-    """Decode images in threads, a bounded number ahead of what is taken, in order."""
-    rest = iter(named)
-    with ThreadPoolExecutor(READERS) as readers:
-        coming: deque[Future[_Prepared | Detection]] = deque(
-            readers.submit(prepare, entry) for entry in islice(rest, ahead)
+    prepare: Callable[[tuple[str, Path]], _PreparedImage | Detection],
+    named_files: Iterable[tuple[str, Path]],
+    ahead: int,
+) -> Iterator[_PreparedImage | Detection]:
+    """Prepare images in threads, at most `ahead` of them in advance, and yield them in order."""
+    remaining = iter(named_files)
+    with ThreadPoolExecutor(READER_THREADS) as readers:
+        pending: deque[Future[_PreparedImage | Detection]] = deque(
+            readers.submit(prepare, named_file) for named_file in islice(remaining, ahead)
         )
-        while coming:
-            yield coming.popleft().result()
-            coming.extend(readers.submit(prepare, entry) for entry in islice(rest, 1))
+        while pending:
+            yield pending.popleft().result()
+            pending.extend(
+                readers.submit(prepare, named_file) for named_file in islice(remaining, 1)
+            )

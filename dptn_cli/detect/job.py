@@ -1,13 +1,14 @@
-"""`dptn detect-poses`: from what the user named to a pose file, image by image."""
+"""Detection jobs: from the images that the user named to a pose file, image by image."""
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
+from itertools import chain
 from pathlib import Path
 
 from dptn_cli.detect.detector import Detector
-from dptn_cli.detect.people import Choice
-from dptn_cli.detect.record import Entry, Record, read_record, record_path
+from dptn_cli.detect.log import DetectionLog, DetectionOutcome, log_path, read_found
+from dptn_cli.detect.people import PersonChoice
 from dptn_cli.enums import PoseFormat, Status
 from dptn_cli.errors import InputError
 from dptn_cli.io.image_folders import ImageFile, find_images
@@ -18,196 +19,250 @@ from dptn_cli.keypoints.annotation_csv import can_hold
 from dptn_cli.types import FoundPose
 from dptn_cli.visualize.skeleton import draw_pose_over
 
-# Part of a fingerprint: raised when a change of dptn changes what is found.
+# Part of every fingerprint. Raise it when a change of dptn changes the poses that are found.
 VERSION = "1"
 
 
 @dataclass(frozen=True)
-class Request:
-    """What `dptn detect-poses` was asked for.
+class DetectionRequest:
+    """The arguments of a detection job.
 
     Attributes:
-        images: images, folders of images, patterns.
-        out: the pose file; a folder for formats with a file an image.
-        pose_format: of it.
-        choice: whose pose counts.
-        preview: folder for images with the skeleton on them; or None.
-        limit: only the first so many images; None: all.
-        overwrite: find everything anew, and forget what earlier runs found.
+        images: images, folders of images, and patterns.
+        out: the pose file to write; a folder for formats with one file per image.
+        pose_format: format of the pose file.
+        choice: the rules by which one person is chosen in each image.
+        preview: folder for copies of the images with the skeleton drawn on them; None: no copies.
+        limit: process only the first images, at most this many; None: all.
+        overwrite: discard the results of earlier runs and detect every pose again.
     """
 
     images: tuple[Path, ...]
     out: Path
     pose_format: PoseFormat = PoseFormat.CSV
-    choice: Choice = field(default_factory=Choice)
+    choice: PersonChoice = field(default_factory=PersonChoice)
     preview: Path | None = None
     limit: int | None = None
     overwrite: bool = False
 
 
-def list_images(request: Request) -> list[ImageFile]:
-    """The images to look at, checked as far as can be without opening them.
+def plan_job(request: DetectionRequest) -> list[ImageFile]:
+    """List the images of a job, and check it as far as possible without opening them.
 
     Raises:
-        InputError: none, two that would be one entry of the pose file, names that it cannot
-            hold, or an output that is somebody else's.
+        InputError: there are no images, the pose file cannot hold their names, the folder for
+            previews is a file, or something else wrote the file at `out`.
     """
-    images = list(find_images(request.images, exclude=request.preview))[: request.limit]
-    if not images:
-        raise InputError(f"no images in {', '.join(map(str, request.images))}")
-    problems = _clashes(request, images) + _unholdable(request, images)
-    if len(problems) == 1:
-        raise InputError(problems[0])
-    if problems:
-        raise InputError(f"{len(problems):,} problems, nothing was started:", tuple(problems))
+    images = list_images(
+        request.images,
+        pose_format=request.pose_format,
+        exclude=request.preview,
+        limit=request.limit,
+    )
     if request.preview and request.preview.exists() and not request.preview.is_dir():
         raise InputError(f"{request.preview}: cannot hold previews, because it is a file")
-    if request.out.exists() and not record_path(request.out).exists() and not request.overwrite:
+    if request.out.exists() and not log_path(request.out).exists() and not request.overwrite:
         raise InputError(
-            f"{request.out} is there, but not from `dptn detect-poses`, whose record would stand "
-            "beside it: name another output, or add --overwrite"
+            f"{request.out} exists, but `dptn detect-poses` did not write it (there is no "
+            f"{log_path(request.out).name} beside it): choose another output, or add --overwrite"
         )
     return images
 
 
-def _clashes(request: Request, images: Sequence[ImageFile]) -> list[str]:
-    """Images that the pose file could not tell apart."""
-    first: dict[str, ImageFile] = {}
-    clashes = []
-    for image in dict.fromkeys(images):
-        plain = request.pose_format is PoseFormat.OPENPOSE
-        key = without_image_suffix(image.name) if plain else image.name
-        other = first.setdefault(key, image)
-        if other != image:
-            clashes.append(
-                f"{other.folder / other.name} and {image.folder / image.name} would have the "
-                "same entry; name a folder that holds both, or run twice"
-            )
-    return clashes
-
-
-def _unholdable(request: Request, images: Sequence[ImageFile]) -> list[str]:
-    return [
-        f"{image.name!r}: an annotation CSV cannot hold this name; rename it"
-        for image in images
-        if not _holds(request, image.name)
-    ]
-
-
-def _holds(request: Request, name: str) -> bool:
-    """Whether the pose file can tell of an image of this name."""
-    return request.pose_format is not PoseFormat.CSV or can_hold(name)
-
-
-def to_do(
-    request: Request, images: Sequence[ImageFile], checkpoint_sha256: str
-) -> tuple[list[Entry], list[ImageFile]]:
-    """What an earlier run has found already, and the images that are left."""
-    made = {} if request.overwrite else read_record(request.out)
-    skipped, left = [], []
-    for image in dict.fromkeys(images):
-        entry = made.get(image.name)
-        print_ = fingerprint(image, checkpoint_sha256, request.choice)
-        if entry and print_ and entry.fingerprint == print_:
-            skipped.append(replace(entry, status=Status.SKIPPED, reason="found by an earlier run"))
-        else:
-            left.append(image)
-    return skipped, left
-
-
-def run(
-    request: Request,
-    images: Sequence[ImageFile],
-    detector: Detector,
-    stop: Callable[[], bool] = lambda: False,
-) -> Iterator[Entry]:
-    """Find the poses, and write them at the end, or when `stop` says so.
-
-    A file of poses holds those of earlier runs too, but for images of this run that have none
-    now; in a folder with a file an image, those of earlier runs are there already.
-
-    Yields:
-        What became of each image, as it is recorded; on a stop, not of all.
-
-    Raises:
-        InputError: the record or the pose file cannot be written.
-    """
-    with Record(request.out, detector.sha256, anew=request.overwrite) as record:
-        skipped, left = to_do(request, images, detector.sha256)
-        outdated = {image.name for image in left}
-        for entry in _entries(request, skipped, left, detector):
-            if entry.status != Status.SKIPPED:
-                record.append(entry)
-            if entry.found:
-                outdated.discard(entry.name)
-            elif request.pose_format.per_image:
-                drop_pose_file(request.out, entry.name, request.pose_format)
-            yield entry
-            if stop():
-                break
-        write_poses(request.out, _poses(request, images, outdated), request.pose_format)
-
-
-def _poses(
-    request: Request, images: Sequence[ImageFile], outdated: Collection[str]
-) -> list[FoundPose]:
-    """What the record has for the pose file, by name.
+def list_images(
+    paths: Iterable[Path],
+    *,
+    pose_format: PoseFormat | None = None,
+    exclude: Path | None = None,
+    limit: int | None = None,
+) -> list[ImageFile]:
+    """List images, each once, and check that their names can tell their poses apart.
 
     Args:
-        request: whose output it is.
-        images: of this run.
-        outdated: names of those whose pose in the record, if any, is not theirs any more.
+        paths: images, folders of images, and patterns.
+        pose_format: the format that must be able to hold the names; None: no file is written.
+        exclude: a folder whose images are left out.
+        limit: list only the first images, at most this many; None: all.
+
+    Raises:
+        InputError: there are no images, two of them would share one entry of the pose file, or
+            the format cannot hold a name.
     """
-    listed = {image.name for image in images}
-    poses = []
-    for name, entry in sorted(read_record(request.out).items()):
-        wanted = name in listed or not request.pose_format.per_image
-        if entry.found and wanted and name not in outdated and _holds(request, name):
-            poses.append(entry.found)
-    return poses
+    paths = tuple(paths)
+    images = list(dict.fromkeys(list(find_images(paths, exclude=exclude))[:limit]))
+    if not images:
+        raise InputError(f"no images in {', '.join(map(str, paths))}")
+    problems = _name_clashes(images, pose_format)
+    problems += [
+        f"{image.name!r}: an annotation CSV cannot hold this name; rename the image"
+        for image in images
+        if not _can_hold_name(pose_format, image.name)
+    ]
+    if len(problems) == 1:
+        raise InputError(problems[0])
+    if problems:
+        raise InputError(f"{len(problems):,} problems, nothing was started:", tuple(problems))
+    return images
 
 
-def _entries(
-    request: Request, skipped: Sequence[Entry], left: Sequence[ImageFile], detector: Detector
-) -> Iterator[Entry]:
-    yield from skipped
-    by_name = {image.name: image for image in left}
-    for detection in detector.detect(_locate(left)):
-        image = by_name[detection.name]
-        status = Status.DONE if detection.found else Status.FAILED
-        print_ = fingerprint(image, detector.sha256, detector.choice)
-        yield Entry(
-            detection.name, status, detection.reason, detection.people, detection.found, print_
+def _name_clashes(images: Sequence[ImageFile], pose_format: PoseFormat | None) -> list[str]:
+    first_images: dict[str, ImageFile] = {}
+    problems = []
+    for image in images:
+        # OpenPose's files are named without the image's suffix: a.jpg and a.png clash there.
+        openpose = pose_format is PoseFormat.OPENPOSE
+        key = without_image_suffix(image.name) if openpose else image.name
+        first = first_images.setdefault(key, image)
+        if first != image:
+            problems.append(
+                f"{first.folder / first.name} and {image.folder / image.name} would share one "
+                "entry; pass a folder that contains both, or run the command twice"
+            )
+    return problems
+
+
+def _can_hold_name(pose_format: PoseFormat | None, name: str) -> bool:
+    return pose_format is not PoseFormat.CSV or can_hold(name)
+
+
+def split_finished(
+    request: DetectionRequest, images: Sequence[ImageFile], checkpoint_sha256: str
+) -> tuple[list[DetectionOutcome], list[ImageFile]]:
+    """Split the images of a job into those that an earlier run finished and those that remain.
+
+    Args:
+        request: the job.
+        images: its images, each once.
+        checkpoint_sha256: SHA-256 of the checkpoint that the job uses.
+
+    Returns:
+        The outcomes of the finished images, with the status `SKIPPED`; and the remaining images.
+    """
+    logged = {} if request.overwrite else read_found(request.out)
+    skipped, remaining = [], []
+    for image in images:
+        outcome = logged.get(image.name)
+        current = _fingerprint(image, checkpoint_sha256, request.choice)
+        if outcome and current and outcome.fingerprint == current:
+            reason = "found by an earlier run"
+            skipped.append(replace(outcome, status=Status.SKIPPED, reason=reason))
+        else:
+            remaining.append(image)
+    return skipped, remaining
+
+
+def detect_images(images: Sequence[ImageFile], detector: Detector) -> Iterator[DetectionOutcome]:
+    """Detect one person's pose in each image. Nothing is written.
+
+    Args:
+        images: as `list_images` returns them; their names must differ.
+        detector: the network to run.
+
+    Yields:
+        One outcome per image, not in the order of `images`.
+    """
+    by_name = {image.name: image for image in images}
+    files = ((image.name, image.folder / image.name) for image in images)
+    for detection in detector.detect(files):
+        yield DetectionOutcome(
+            name=detection.name,
+            status=Status.DONE if detection.found_pose else Status.FAILED,
+            reason=detection.reason,
+            people=detection.people,
+            found_pose=detection.found_pose,
+            fingerprint=_fingerprint(by_name[detection.name], detector.sha256, detector.choice),
         )
 
 
-def _locate(images: Sequence[ImageFile]) -> Iterator[tuple[str, Path]]:
-    for image in images:
-        yield image.name, image.folder / image.name
+def run_job(
+    request: DetectionRequest,
+    images: Sequence[ImageFile],
+    detector: Detector,
+    should_stop: Callable[[], bool] = lambda: False,
+    warn: Callable[[str], object] = lambda _: None,
+) -> Iterator[DetectionOutcome]:
+    """Run a detection job, which resumes where an earlier run with the same output stopped.
+
+    Each outcome is logged before it is yielded. The pose file is written after the last image,
+    or when `should_stop` returns True. A pose file holds the poses of earlier runs as well, except
+    those of images in which this run finds nobody.
+
+    Args:
+        request: the job.
+        images: its images, as `plan_job` returns them.
+        detector: the network to run, with `request.choice`.
+        should_stop: called after each image; the run ends once it returns True.
+        warn: called with a message if a preview cannot be drawn.
+
+    Yields:
+        One outcome per image, those of earlier runs first; fewer if the run was stopped.
+
+    Raises:
+        InputError: the log or the pose file cannot be written.
+    """
+    by_name = {image.name: image for image in images}
+    with DetectionLog(request.out, detector.sha256, overwrite=request.overwrite) as log:
+        skipped, remaining = split_finished(request, images, detector.sha256)
+        outdated = {image.name for image in remaining}  # until their new poses are found
+        for outcome in chain(skipped, detect_images(remaining, detector)):
+            if outcome.status != Status.SKIPPED:
+                log.append(outcome)
+            if outcome.found_pose:
+                outdated.discard(outcome.name)
+                if request.preview:
+                    _draw_preview(request.preview, by_name[outcome.name], outcome, warn)
+            elif request.pose_format.per_image:
+                drop_pose_file(request.out, outcome.name, request.pose_format)
+            yield outcome
+            if should_stop():
+                break
+        write_poses(request.out, _logged_poses(request, by_name, outdated), request.pose_format)
 
 
-def fingerprint(image: ImageFile, checkpoint_sha256: str, choice: Choice) -> str:
-    """Digest of the image (by size and time), the checkpoint and the choice; '' if it is gone."""
+def _draw_preview(
+    folder: Path, image: ImageFile, outcome: DetectionOutcome, warn: Callable[[str], object]
+) -> None:
+    """Draw the pose over its image, unless an earlier run has done so."""
+    path = folder / f"{image.name}.png"
+    if outcome.found_pose is None or (outcome.status == Status.SKIPPED and path.is_file()):
+        return
+    try:
+        pixels = read_image(image.folder / image.name)
+        write_image(path, draw_pose_over(pixels, outcome.found_pose.pose))
+    except InputError as error:
+        warn(f"No preview of {image.name}: {error}")
+
+
+def _logged_poses(
+    request: DetectionRequest, names: Collection[str], outdated: Collection[str]
+) -> list[FoundPose]:
+    """Read from the log the poses to write, ordered by image name.
+
+    Args:
+        request: the job.
+        names: the image names of this run. A format with one file per image writes only these:
+            the files of earlier runs are still in the folder.
+        outdated: names whose logged pose, if there is one, no longer belongs to the image.
+    """
+    poses = []
+    for name, outcome in sorted(read_found(request.out).items()):
+        is_written = name in names or not request.pose_format.per_image
+        is_valid = name not in outdated and _can_hold_name(request.pose_format, name)
+        if outcome.found_pose and is_written and is_valid:
+            poses.append(outcome.found_pose)
+    return poses
+
+
+def _fingerprint(image: ImageFile, checkpoint_sha256: str, choice: PersonChoice) -> str:
+    """Digest the image's size and time, the checkpoint and the choice; "" if the image is gone."""
     try:
         status = (image.folder / image.name).stat()
     except OSError:
         return ""
-    parts = (VERSION, checkpoint_sha256, repr(choice), status.st_size, status.st_mtime_ns)
+    # Logs on users' disks hold digests of exactly this text: any change detects all poses again.
+    rules = (
+        f"Choice(person={choice.person.value!r}, min_joints={choice.min_joints!r}, "
+        f"threshold={choice.threshold!r})"
+    )
+    parts = (VERSION, checkpoint_sha256, rules, status.st_size, status.st_mtime_ns)
     return blake2b("|".join(map(str, parts)).encode(), digest_size=16).hexdigest()
-
-
-def preview_path(folder: Path, name: str) -> Path:
-    """Where the preview of an image goes: its whole name, with `.png` after it."""
-    return folder / f"{name}.png"
-
-
-def write_preview(folder: Path, image: ImageFile, found: FoundPose) -> Path:
-    """Draw the pose over its image.
-
-    Raises:
-        InputError: the image cannot be read any more, or the file not be written.
-    """
-    path = preview_path(folder, found.name)
-    drawn = draw_pose_over(read_image(image.folder / image.name), found.pose)
-    write_image(path, drawn)
-    return path

@@ -1,4 +1,4 @@
-"""Whose pose counts, when an image shows nobody, somebody or several people."""
+"""The choice of one person in an image that shows nobody, one person or several people."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,14 +15,15 @@ MIN_CONFIDENCE = 0.15
 
 
 @dataclass(frozen=True)
-class Choice:
-    """What counts as a person, and which one is taken.
+class PersonChoice:
+    """The rules by which one person is chosen in each image.
 
     Attributes:
-        person: the largest, the one the detector is surest of (`best`), the one nearest to the
-            image's middle (`center`); or `error`, no one where there are several.
-        min_joints: with fewer of the 18 joints it is no pose to work with.
-        threshold: a joint of less confidence (0..1) is missing.
+        person: which of several people to choose. `LARGEST`: the largest bounding box; `BEST`:
+            the highest score of the detector; `CENTER`: the closest to the image center;
+            `ERROR`: none, so that the image fails.
+        min_joints: people with fewer of the 18 joints are ignored.
+        threshold: joints with a confidence below this (0 to 1) are missing.
     """
 
     person: Person = Person.LARGEST
@@ -32,69 +33,82 @@ class Choice:
 
 @dataclass(frozen=True)
 class Detection:
-    """What was found on one image.
+    """The result of looking for people in one image.
 
     Attributes:
-        name: of the image.
-        people: how many were found, those with too few joints included.
-        found: the pose of the one that was chosen, or None.
-        reason: why there is none; empty where there is one.
+        name: the image's name.
+        people: number of people found, including those with too few joints.
+        found_pose: the pose of the chosen person; None if no person was chosen.
+        reason: why no person was chosen; empty if one was.
     """
 
     name: str
     people: int = 0
-    found: FoundPose | None = None
+    found_pose: FoundPose | None = None
     reason: str = ""
 
 
 @dataclass(frozen=True)
-class Body:
-    """One person as a detector gives it.
+class DetectedPerson:
+    """One person in an image, as the detector returns it.
 
     Attributes:
-        joints_xyv: (17, 3) as (x, y, confidence) in COCO's order, pixels of the image.
-        score: of the person as a whole, 0..1.
+        joints_xyv: (17, 3) array of (x, y, confidence) in COCO's joint order; x and y in pixels
+            of the image on disk.
+        score: the detector's confidence in the whole person, 0 to 1.
     """
 
     joints_xyv: npt.NDArray[np.float64]
     score: float
 
 
-def choose(name: str, bodies: Sequence[Body], size: Size, choice: Choice) -> Detection:
-    """Take one of the people on an image of this size, or say why none."""
-    people = len(bodies)
-    if not people:
+def choose_person(
+    name: str, people: Sequence[DetectedPerson], size: Size, choice: PersonChoice
+) -> Detection:
+    """Choose one of the people in an image.
+
+    Args:
+        name: the image's name.
+        people: everyone who was detected in it.
+        size: (height, width) of the image, pixels.
+        choice: the rules to choose by.
+
+    Returns:
+        The chosen person's pose, or the reason why nobody was chosen.
+    """
+    count = len(people)
+    if not count:
         return Detection(name, reason="no person found")
-    poses = [from_coco(body.joints_xyv, choice.threshold) for body in bodies]
-    joints = [int((confidence > 0).sum()) for _, confidence in poses]
-    usable = [i for i, count in enumerate(joints) if count >= choice.min_joints]
+    poses = [from_coco(person.joints_xyv, choice.threshold) for person in people]
+    joint_counts = [int((confidence > 0).sum()) for _, confidence in poses]
+    usable = [i for i, joints in enumerate(joint_counts) if joints >= choice.min_joints]
     if not usable:
-        whose = "the person" if people == 1 else f"the fullest of {people} people"
-        reason = f"{whose} has {max(joints)} joints, fewer than {choice.min_joints}"
-        return Detection(name, people, reason=reason)
+        who = "the person" if count == 1 else f"the most complete of {count} people"
+        reason = f"{who} has {max(joint_counts)} joints, fewer than {choice.min_joints}"
+        return Detection(name, count, reason=reason)
     if choice.person is Person.ERROR and len(usable) > 1:
-        reason = f"{len(usable)} people found, and one was asked for"
-        return Detection(name, people, reason=reason)
-    ranks = {
-        Person.BEST: lambda i: bodies[i].score,
-        Person.CENTER: lambda i: -_distance_to_middle(poses[i][0], size),
+        return Detection(name, count, reason=f"{len(usable)} people found, but only one is allowed")
+    scores = {
+        Person.BEST: lambda i: people[i].score,
+        Person.CENTER: lambda i: -_distance_to_center(poses[i][0], size),
     }
-    chosen = max(usable, key=ranks.get(choice.person, lambda i: _area(poses[i][0])))
+    chosen = max(usable, key=scores.get(choice.person, lambda i: _box_area(poses[i][0])))
     pose, confidence = poses[chosen]
-    return Detection(name, people, FoundPose(name, pose, confidence, size, people))
+    return Detection(name, count, FoundPose(name, pose, confidence, size, count))
 
 
-def _box(pose: Pose) -> tuple[Pose, Pose]:
-    """The lowest and highest (y, x) of the joints that are there."""
-    seen = pose[(pose != -1).any(axis=1)]
-    return seen.min(axis=0), seen.max(axis=0)
+def _bounding_box(pose: Pose) -> tuple[Pose, Pose]:
+    """Return the smallest and the largest (y, x) of the visible joints."""
+    visible = pose[(pose != -1).any(axis=1)]
+    return visible.min(axis=0), visible.max(axis=0)
 
 
-def _area(pose: Pose) -> float:
-    low, high = _box(pose)
+def _box_area(pose: Pose) -> float:
+    low, high = _bounding_box(pose)
     return float(np.prod(high - low + 1))
 
 
-def _distance_to_middle(pose: Pose, size: Size) -> float:
-    low, high = _box(pose)
+def _distance_to_center(pose: Pose, size: Size) -> float:
+    """Return the distance from the bounding box's center to the image's center, pixels."""
+    low, high = _bounding_box(pose)
     return float(np.hypot(*((low + high) / 2 - (np.array(size) - 1) / 2)))

@@ -1,6 +1,6 @@
-"""Files of trained weights in torch.hub's cache: where they belong, and fetching them.
+"""Files of trained weights in torch.hub's cache: where they belong, and how to download them.
 
-Nothing here imports torch, so a missing file is found out before anything heavy is loaded.
+This module does not import torch, so a missing file is noticed before anything heavy is loaded.
 """
 
 import hashlib
@@ -15,15 +15,17 @@ from dptn_cli.errors import InputError
 from dptn_cli.io.files import make_folder, write_atomic
 
 DOWNLOAD_TIMEOUT_S = 60.0
+CHUNK_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
 class WeightFile:
-    """A file of trained weights.
+    """A published file of trained weights.
 
     Attributes:
-        name: its name in torch.hub's cache, which ends in the first digits of its SHA-256.
-        url: where it is published.
+        name: the file's name in torch.hub's cache. Its stem ends in `-` and the first digits of
+            the file's SHA-256.
+        url: the address that the file is downloaded from.
     """
 
     name: str
@@ -31,7 +33,7 @@ class WeightFile:
 
     @property
     def path(self) -> Path:
-        """Where it belongs."""
+        """The file's path in torch.hub's cache, whether it exists or not."""
         return hub_folder() / self.name
 
     @property
@@ -40,7 +42,7 @@ class WeightFile:
         return Path(self.name).stem.rpartition("-")[2]
 
     def why_missing(self) -> str | None:
-        """That it is not there, and what to do about it; None where it is."""
+        """Return a message that the file is missing and how to get it; None if it exists."""
         if self.path.is_file():
             return None
         return (
@@ -48,7 +50,7 @@ class WeightFile:
         )
 
     def where_to_put(self) -> str:
-        """What to do where there is no internet."""
+        """Return the instruction for installing the file by hand, without internet access."""
         return f"put the file into {self.path.parent} (published at {self.url})"
 
 
@@ -56,42 +58,42 @@ VGG19 = WeightFile("vgg19-dcbb9e9d.pth", "https://download.pytorch.org/models/vg
 
 
 def hub_folder() -> Path:
-    """torch.hub's folder of checkpoints, by torch's own rules."""
+    """Return torch.hub's folder of checkpoints, by the same rules as torch.hub itself."""
     cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
     home = os.environ.get("TORCH_HOME") or os.path.join(cache, "torch")
     return Path(home).expanduser() / "hub" / "checkpoints"
 
 
 def download(weights: WeightFile, advance: Callable[[int], None] = lambda _: None) -> None:
-    """Fetch a file into torch.hub's cache and check its digest.
+    """Download a file into torch.hub's cache and check its digest.
 
     Args:
-        weights: what to fetch.
-        advance: is told the bytes of each piece.
+        weights: the file to download.
+        advance: called with the number of bytes of each chunk.
 
     Raises:
-        InputError: it cannot be fetched, cannot be written, or is not the published file.
+        InputError: the file cannot be downloaded or written, or is not the published one.
     """
     make_folder(weights.path.parent)
     try:
         write_atomic(weights.path, lambda file: _fetch(weights, file, advance))
-    except OSError as error:  # URLError is one too.
+    except OSError as error:  # urllib's URLError is an OSError too.
         reason = getattr(error, "reason", None) or error.strerror or error
         raise InputError(
-            f"{weights.url} cannot be fetched: {reason}; fetch it on another machine and put it "
-            f"into {weights.path.parent}"
+            f"{weights.url} cannot be downloaded: {reason}; download it on another machine and "
+            f"put it into {weights.path.parent}"
         ) from error
 
 
 def _fetch(weights: WeightFile, file: BinaryIO, advance: Callable[[int], None]) -> None:
     digest = hashlib.sha256()
-    with urllib.request.urlopen(weights.url, timeout=DOWNLOAD_TIMEOUT_S) as answer:
-        while piece := answer.read(1 << 20):
-            file.write(piece)
-            digest.update(piece)
-            advance(len(piece))
+    with urllib.request.urlopen(weights.url, timeout=DOWNLOAD_TIMEOUT_S) as response:
+        while chunk := response.read(CHUNK_BYTES):
+            file.write(chunk)
+            digest.update(chunk)
+            advance(len(chunk))
     if not digest.hexdigest().startswith(weights.sha256_start):
         raise InputError(
-            f"{weights.url}: what came is not the published file: its SHA-256 begins with "
+            f"{weights.url}: the download is not the published file: its SHA-256 begins with "
             f"{digest.hexdigest()[:8]}, not {weights.sha256_start}"
         )

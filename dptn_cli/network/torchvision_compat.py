@@ -1,22 +1,22 @@
-"""Import torchvision, even a CUDA build of it beside a CPU build of torch."""
+"""The import of torchvision, made to work with a torch that was built without CUDA."""
 
 from types import ModuleType
 from typing import Any
 
-# torch drops a library's operators when the library object is collected, so it is kept here.
+# torch removes the operators when their library object is garbage-collected.
 _libraries: list[Any] = []
 
 
 def import_torchvision() -> ModuleType:
     """Import torchvision.
 
-    The torchvision on PyPI is built for torch with CUDA. Beside a CPU build of torch its compiled
-    extension does not load, and its import fails at the first operator of that extension.
-    Declaring the operators is enough for everything except running them, and dptn runs none.
+    PyPI's torchvision is compiled against a torch with CUDA. With a CPU-only torch, its compiled
+    part does not load, and the import fails at the first operator of that part. It is enough to
+    declare the operators, because dptn never runs them.
 
     Raises:
         ImportError: torchvision is not installed.
-        RuntimeError: the import fails for another reason.
+        RuntimeError: the import failed for another reason.
     """
     try:
         import torchvision

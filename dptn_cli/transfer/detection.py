@@ -6,18 +6,18 @@ from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
-from dptn_cli.detect import Detector, find_checkpoint
-from dptn_cli.detect.checkpoint import file_sha256, install_commands, is_installed
-from dptn_cli.detect.job import Request, run, to_do
-from dptn_cli.detect.record import Entry, read_failures, record_path
+from dptn_cli.detect import DEFAULT_CHECKPOINT, Detector, find_checkpoint
+from dptn_cli.detect.checkpoint import file_sha256
+from dptn_cli.detect.job import DetectionRequest, run_job, split_finished
+from dptn_cli.detect.log import DetectionOutcome, log_path, read_failures
+from dptn_cli.detect.openpifpaf_package import install_commands, is_installed
 from dptn_cli.errors import InputError, MissingDependency
 from dptn_cli.io.image_folders import ImageFile
 from dptn_cli.io.results_folder import KEYPOINTS_NAME
 from dptn_cli.io.storage import storage_of
 from dptn_cli.types import Failure, FoundPose, Job, NoProgress, Progress
 
-DEFAULT_DETECTOR = "shufflenetv2k30"
-RECORDED_DIGITS = 3
+LOGGED_DIGITS = 3
 MAX_NAMES_SHOWN = 3
 
 
@@ -61,7 +61,7 @@ def find_missing_poses(
         poses |= _earlier_failures(images)
     rest = [path for path in images if path not in poses]
     if rest and detect:
-        detection = _Detection(job.out, rest, detector or DEFAULT_DETECTOR, notify)
+        detection = _Detection(job.out, rest, detector or DEFAULT_CHECKPOINT, notify)
         poses |= detection.run(progress or NoProgress(), stop)
     return poses
 
@@ -76,7 +76,7 @@ def _earlier_failures(images: Sequence[Path]) -> dict[Path, Failure]:
     @cache
     def failures_in(folder: Path) -> tuple[float, dict[str, str]]:
         poses = folder / KEYPOINTS_NAME
-        log = record_path(poses)
+        log = log_path(poses)
         return (log.stat().st_mtime, read_failures(poses)) if log.is_file() else (0.0, {})
 
     failures = {}
@@ -104,8 +104,8 @@ class _Detection:
         folder = out.resolve()
         self._paths = {Path(os.path.relpath(path, folder)).as_posix(): path for path in images}
         self._files = [ImageFile(folder, name) for name in self._paths]
-        self._request = Request(images=(), out=out / KEYPOINTS_NAME)
-        if self._request.out.exists() and not record_path(self._request.out).exists():
+        self._request = DetectionRequest(images=(), out=out / KEYPOINTS_NAME)
+        if self._request.out.exists() and not log_path(self._request.out).exists():
             raise InputError(
                 f"{self._request.out} is not from an earlier run: name another results folder"
             )
@@ -113,40 +113,41 @@ class _Detection:
         self._notify = notify
 
     def run(self, progress: Progress, stop: Callable[[], bool]) -> dict[Path, FoundPose | Failure]:
-        skipped, pending = to_do(self._request, self._files, file_sha256(self._checkpoint))
-        entries: Iterable[Entry] = skipped
+        skipped, pending = split_finished(self._request, self._files, file_sha256(self._checkpoint))
+        outcomes: Iterable[DetectionOutcome] = skipped
         if pending:
             _check_installed([self._paths[image.name] for image in pending])
             self._notify(f"Detecting the poses on {len(pending):,} images without keypoints.")
-            entries = self._detect(progress, stop)  # yields those of earlier runs too
-        return {self._paths[entry.name]: _pose_of(entry) for entry in entries}
+            outcomes = self._detect(progress, stop)  # yields those of earlier runs too
+        return {self._paths[outcome.name]: _pose_of(outcome) for outcome in outcomes}
 
-    def _detect(self, progress: Progress, stop: Callable[[], bool]) -> Iterable[Entry]:
+    def _detect(self, progress: Progress, stop: Callable[[], bool]) -> Iterable[DetectionOutcome]:
         detector = Detector(self._checkpoint, self._request.choice)
         with progress.stage("detection", len(self._files)) as advance:
-            for entry in run(self._request, self._files, detector, stop):
-                yield entry
+            for outcome in run_job(self._request, self._files, detector, stop):
+                yield outcome
                 advance(1)
         if stop():
             self._notify("Interrupted; what was found is kept. The same command resumes.")
             raise KeyboardInterrupt
 
 
-def _pose_of(entry: Entry) -> FoundPose | Failure:
-    if entry.found is None:
-        return Failure(entry.reason)
-    # Rounded as the log has it: the next run must compute the same fingerprint.
-    return replace(entry.found, pose=entry.found.pose.round(RECORDED_DIGITS))
+def _pose_of(outcome: DetectionOutcome) -> FoundPose | Failure:
+    if outcome.found_pose is None:
+        return Failure(outcome.reason)
+    # Rounded as in the log, so that the next run computes the same fingerprint.
+    return replace(outcome.found_pose, pose=outcome.found_pose.pose.round(LOGGED_DIGITS))
 
 
 def _find_checkpoint(checkpoint: str, images: Sequence[Path]) -> Path:
     found = find_checkpoint(checkpoint, "--detector")
-    if isinstance(found, Path):
-        return found
+    weights = found.missing_weights
+    if weights is None:
+        return found.path
     _check_installed(images)
     raise InputError(
-        f"{_describe_images(images)}. To detect their poses, {found.name} is needed: "
-        f"{found.where_to_put()}, or run dptn detect-poses with --download-weights once. "
+        f"{_describe_images(images)}. To detect their poses, {weights.name} is needed: "
+        f"{weights.where_to_put()}, or run dptn detect-poses with --download-weights once. "
         "Or give --keypoints"
     )
 

@@ -104,11 +104,11 @@ def score(detector: Detector, condition: Condition, images: int) -> Score:
 
 def _compare(detection: Detection, truth: Pose) -> tuple[list[float], int]:
     """Distances of the joints that are on both, and how many were found that are not there."""
-    if detection.found is None:
+    if detection.found_pose is None:
         return [], 0
     there = (truth != -1).all(axis=1)
-    seen = (detection.found.pose != -1).all(axis=1)
-    down, across = (detection.found.pose - truth)[there & seen].T
+    seen = (detection.found_pose.pose != -1).all(axis=1)
+    down, across = (detection.found_pose.pose - truth)[there & seen].T
     return np.hypot(down, across).tolist(), int((seen & ~there).sum())
 
 

@@ -1,4 +1,4 @@
-"""`dptn detect-poses` as a user meets it."""
+"""`dptn detect-poses` from the command line."""
 
 import json
 import os
@@ -18,11 +18,11 @@ from PIL import Image
 from support import dptn
 from typer.testing import Result
 
-from dptn_cli.cli import app
-from dptn_cli.detect import DEFAULT_CHECKPOINT, Choice
+from dptn_cli.cli.detect_poses import app
+from dptn_cli.detect import DEFAULT_CHECKPOINT, PersonChoice
+from dptn_cli.detect import DEFAULT_CHECKPOINT as DEFAULT_DETECTOR
 from dptn_cli.keypoints import Annotations, PoseFiles
 from dptn_cli.signals import StopRequest
-from dptn_cli.transfer.detection import DEFAULT_DETECTOR
 
 SHIPPED = MODELS / "figures-pose.pkl"
 
@@ -60,7 +60,9 @@ def test_a_folder_becomes_an_annotation_csv(photos: Path) -> None:
     assert all(line["people"] == 1 and line["joints"] > 12 for line in record(photos.parent))
 
 
-def test_nobody_is_listed_and_no_silent_row(photos: Path, fresh_checkpoint: Path) -> None:
+def test_an_image_without_people_is_listed_and_gets_no_row(
+    photos: Path, fresh_checkpoint: Path
+) -> None:
     result = detect(photos, checkpoint=fresh_checkpoint)
     assert result.exit_code == 1
     assert "more/a.png: no person found" in result.stderr
@@ -68,7 +70,7 @@ def test_nobody_is_listed_and_no_silent_row(photos: Path, fresh_checkpoint: Path
     assert [line["status"] for line in record(photos.parent)] == ["failed"] * 3
 
 
-def test_a_corrupt_image_harms_no_other(photos: Path) -> None:
+def test_a_corrupt_image_does_not_affect_others(photos: Path) -> None:
     (photos / "b.png").write_bytes((photos / "b.png").read_bytes()[:900])
     result = detect(photos)
     assert result.exit_code == 1
@@ -76,7 +78,7 @@ def test_a_corrupt_image_harms_no_other(photos: Path) -> None:
     assert list(Annotations(photos.parent / "keypoints.csv")) == ["a.png", "more/a.png"]
 
 
-def test_the_same_command_goes_on(photos: Path) -> None:
+def test_the_same_command_resumes(photos: Path) -> None:
     kept = (photos / "b.png").read_bytes()
     (photos / "b.png").write_bytes(kept[:900])
     assert detect(photos).exit_code == 1
@@ -89,7 +91,7 @@ def test_the_same_command_goes_on(photos: Path) -> None:
     assert (photos.parent / "keypoints.csv").read_bytes() == first
 
 
-def test_what_a_pose_depends_on_makes_it_anew(photos: Path) -> None:
+def test_changed_options_and_images_are_detected_again(photos: Path) -> None:
     detect(photos)
     for more in (("--overwrite",), ("--min-joints", "6"), ("--person", "best")):
         assert json.loads(detect(photos, "--json", *more).stdout)["counts"]["done"] == 3
@@ -130,7 +132,7 @@ def test_previews_show_the_skeleton(photos: Path) -> None:
     assert 0.01 < (drawn != bare).any(axis=2).mean() < 0.4
 
 
-def test_a_dry_run_makes_nothing(photos: Path) -> None:
+def test_a_dry_run_writes_nothing(photos: Path) -> None:
     result = detect(photos, "--dry-run", "--limit", "2")
     assert result.exit_code == 0
     assert "to do" in result.stdout
@@ -228,12 +230,12 @@ def test_what_one_file_cannot_hold_stops_the_run(photos: Path, tmp_path: Path) -
     draw_figure(0, (128, 88))[0].save(other / "a:b.png")
     result = detect(photos, other)
     assert result.exit_code == 2
-    assert "would have the same entry" in result.stderr
+    assert "would share one entry" in result.stderr
     assert "cannot hold this name" in result.stderr
     assert not (tmp_path / "keypoints.csv").exists()
 
 
-def test_wrong_use_is_told_before_anything_starts(
+def test_wrong_use_is_reported_before_anything_starts(
     photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (photos.parent / "empty").mkdir()
@@ -241,7 +243,7 @@ def test_wrong_use_is_told_before_anything_starts(
     cases: list[tuple[tuple[object, ...], str]] = [
         ((photos.parent / "empty",), "no images in"),
         ((photos.parent / "nowhere",), "no such file or folder"),
-        ((photos, "--checkpoint", "resnet51"), "no such file, and not one of the published"),
+        ((photos, "--checkpoint", "resnet51"), "no such file, and not a published checkpoint"),
         ((photos,), "5fe1c400.pkl are missing: put the file into"),
     ]
     for arguments, message in cases:
@@ -265,7 +267,9 @@ def test_a_hostile_checkpoint_is_refused_in_one_line(photos: Path) -> None:
     assert not (photos / "it_ran").exists()
 
 
-def test_a_missing_openpifpaf_is_one_line(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_error_for_a_missing_openpifpaf_is_one_line(
+    photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setitem(sys.modules, "openpifpaf", None)
     result = detect(photos)
     assert result.exit_code == 2
@@ -287,19 +291,20 @@ def test_an_interrupt_keeps_what_was_found(photos: Path) -> None:
     while process.poll() is None and not (lines.is_file() and lines.stat().st_size):
         time.sleep(0.02)
     process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=60)
+    _, stderr = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert b"Interrupted" in said
+    assert b"Interrupted" in stderr
     done = [line["picture"] for line in record(photos.parent) if line["status"] == "done"]
     assert 0 < len(done) < 300
     assert set(Annotations(out)) == set(done)
 
 
 def test_the_defaults_are_those_of_the_choice() -> None:
-    command = typer.main.get_command(app).commands["detect-poses"]  # type: ignore[attr-defined]
-    given = {option.name: option.default for option in command.params}
-    assert Choice(given["person"], given["min_joints"], given["threshold"]) == Choice()
-    assert given["checkpoint"] == DEFAULT_DETECTOR == DEFAULT_CHECKPOINT
+    command: Any = typer.main.get_command(app)
+    defaults = {option.name: option.default for option in command.params}
+    rules = [defaults[name] for name in ("person", "min_joints", "threshold")]
+    assert PersonChoice(*rules) == PersonChoice()
+    assert defaults["checkpoint"] == DEFAULT_DETECTOR == DEFAULT_CHECKPOINT
 
 
 def test_previews_need_a_folder(photos: Path, tmp_path: Path) -> None:

@@ -1,7 +1,8 @@
-"""`dptn doctor`: facts, and what mends them."""
+"""`dptn doctor`: the checks, and the fixes for what is missing."""
 
 import importlib.metadata
 import json
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -10,40 +11,41 @@ import pytest
 from support import dptn
 
 from dptn_cli.detect import install_commands
-from dptn_cli.doctor import _stores
+from dptn_cli.doctor import _check_remote_storage
 from dptn_cli.enums import Provider
 from dptn_cli.inference.providers import try_provider
 
 
-def facts() -> dict[str, dict[str, Any]]:
+def run_doctor() -> dict[str, dict[str, Any]]:
     result = dptn("doctor", "--json")
     assert result.exit_code == 0, result.stderr
     return {fact["name"]: fact for fact in json.loads(result.stdout)["facts"]}
 
 
-def test_it_tells_what_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_finds_what_is_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    told = facts()
-    assert told["--provider cpu"]["works"]
-    assert told["openpifpaf"] == {
-        "name": "openpifpaf", "works": True, "found": "0.13.11", "mend": "",
+    facts = run_doctor()
+    assert facts["--provider cpu"]["works"]
+    assert facts["openpifpaf"] == {
+        "name": "openpifpaf", "works": True, "found": "0.13.11", "fix": "",
+        "section": "Pose detection", "needed_for": "dptn detect-poses, transfer --detector",
     }  # fmt: skip
-    checkpoint = told["checkpoint shufflenetv2k30"]
+    checkpoint = facts["checkpoint shufflenetv2k30"]
     assert not checkpoint["works"]
-    assert "--download-weights to dptn detect-poses" in checkpoint["mend"]
+    assert "--download-weights to dptn detect-poses" in checkpoint["fix"]
     Path(checkpoint["found"].removesuffix(" is missing")).parent.mkdir(parents=True)
     Path(checkpoint["found"].removesuffix(" is missing")).touch()
-    assert facts()["checkpoint shufflenetv2k30"]["works"]
+    assert run_doctor()["checkpoint shufflenetv2k30"]["works"]
 
 
-def test_what_is_missing_comes_with_its_commands(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_package_has_its_commands(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "openpifpaf", None)
-    told = facts()["openpifpaf"]
-    assert not told["works"]
-    assert all(command in told["mend"] for command in install_commands())
+    fact = run_doctor()["openpifpaf"]
+    assert not fact["works"]
+    assert all(command in fact["fix"] for command in install_commands())
 
 
-def test_what_urls_need(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_packages_that_urls_need(monkeypatch: pytest.MonkeyPatch) -> None:
     installed = {"fsspec": "2026.1", "s3fs": "2026.2"}
 
     def version(package: str) -> str:
@@ -52,23 +54,47 @@ def test_what_urls_need(monkeypatch: pytest.MonkeyPatch) -> None:
         return installed[package]
 
     monkeypatch.setattr(importlib.metadata, "version", version)
-    told = {fact.name: fact for fact in _stores()}
-    assert (told["fsspec"].works, told["fsspec"].found, told["fsspec"].mend) == (True, "2026.1", "")
-    assert told["s3fs"].found == "2026.2"
-    assert told["universal-pathlib"].mend == "pip install 'dptn-cli[remote]'"
-    assert not told["gcsfs"].works
-    assert told["gcsfs"].found == "not installed; gs:// URLs need it"
-    assert told["adlfs"].mend == "pip install adlfs"
-    assert "s3fs" in facts()
+    facts = {fact.name: fact for fact in _check_remote_storage()}
+    fsspec = facts["fsspec"]
+    assert (fsspec.works, fsspec.found, fsspec.fix) == (True, "2026.1", "")
+    assert facts["s3fs"].found == "2026.2"
+    assert facts["universal-pathlib"].fix == "pip install 'dptn-cli[remote]'"
+    assert not facts["gcsfs"].works
+    assert facts["gcsfs"].found == "not installed"
+    assert facts["gcsfs"].needed_for == "gs:// URLs in dptn transfer"
+    assert facts["adlfs"].fix == "pip install adlfs"
+    assert "s3fs" in run_doctor()
 
 
-def test_a_provider_that_cannot_be_had_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_provider_that_is_unavailable_has_a_reason(monkeypatch: pytest.MonkeyPatch) -> None:
     assert try_provider(Provider.CPU) == ""
     monkeypatch.setattr("dptn_cli.inference.providers.cuda_device_count", lambda: 0)
     assert try_provider(Provider.CUDA) != ""
 
 
-def test_the_table_is_readable() -> None:
+def test_facts_are_grouped_by_section() -> None:
     result = dptn("doctor")
     assert result.exit_code == 0
-    assert "--provider cpu" in result.stdout
+    lines = result.stdout.splitlines()
+    assert [line for line in lines if line and not line.startswith(" ")] == [
+        "Core", "GPU", "Export and training", "Pose detection", "Evaluation", "Cluster",
+        "Remote storage",
+    ]  # fmt: skip
+    facts = [line for line in lines if line.startswith(("  yes  ", "  no   "))]
+    assert any("--provider cpu" in line for line in facts)
+    assert all("  for " in line and len(line) <= 80 for line in facts)
+
+
+def test_every_fact_says_what_needs_it() -> None:
+    assert all(fact["needed_for"] and fact["section"] for fact in run_doctor().values())
+
+
+@pytest.mark.parametrize("arguments", [["doctor"], ["detect-poses", "--help"]])
+def test_it_runs_without_the_optional_packages(arguments: list[str]) -> None:
+    code = (
+        "import sys; sys.modules.update(dict.fromkeys(['torch', 'torchvision', 'openpifpaf']));"
+        "from dptn_cli.cli import app; app(sys.argv[1:])"
+    )
+    command = [sys.executable, "-c", code, *arguments]
+    process = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert process.returncode == 0, process.stderr

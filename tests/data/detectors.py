@@ -10,7 +10,7 @@ from figures_people import Fabric
 from make_figures import draw, sample_person, sample_stance
 from PIL import Image
 
-from dptn_cli.detect.checkpoint import import_openpifpaf
+from dptn_cli.detect.openpifpaf_package import import_openpifpaf
 from dptn_cli.types import Pose, Size
 
 MODELS = Path(__file__).parents[2] / "models"

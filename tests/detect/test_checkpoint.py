@@ -1,5 +1,6 @@
-"""Checkpoints: found by name or path, and nothing in them ever runs."""
+"""Checkpoints are found by name or path, and code in them never runs."""
 
+import hashlib
 import os
 import pickle
 import subprocess
@@ -12,19 +13,20 @@ import torch
 from detectors import MODELS, fresh_network, save_network
 
 from dptn_cli.detect import find_checkpoint, install_commands
-from dptn_cli.detect.checkpoint import PUBLISHED, import_openpifpaf, load_network
+from dptn_cli.detect.checkpoint import PUBLISHED, Checkpoint, load_network
+from dptn_cli.detect.openpifpaf_package import import_openpifpaf
 from dptn_cli.errors import InputError, MissingDependency, ModelError
 from dptn_cli.io.weights import WeightFile, hub_folder
 
 
 class Hostile:
-    """Makes a file when it is unpickled."""
+    """Creates a file when it is unpickled."""
 
-    def __init__(self, verification: Path) -> None:
-        self.verification = verification
+    def __init__(self, marker: Path) -> None:
+        self.marker = marker
 
     def __reduce__(self) -> tuple[Any, tuple[str]]:
-        return os.system, (f"touch {self.verification}",)
+        return os.system, (f"touch {self.marker}",)
 
 
 def test_the_shipped_detector_needs_no_plugin() -> None:
@@ -33,17 +35,19 @@ def test_the_shipped_detector_needs_no_plugin() -> None:
         f"print(load_network(Path({str(MODELS / 'figures-pose.pkl')!r})).stride);"
         "assert not [m for m in sys.modules if m.startswith('openpifpaf_')]"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout == "8\n"
+    process = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert process.stdout == "8\n"
 
 
-def test_the_shipped_detector_tells_nothing_of_where_it_was_made() -> None:
+def test_the_shipped_detector_does_not_reveal_where_it_was_trained() -> None:
     import_openpifpaf()
     content = torch.load(MODELS / "figures-pose.pkl", weights_only=False)
     assert content["meta"] == {"long_edge": 257}
 
 
-def test_a_published_architecture_is_let_in(fresh_checkpoint: Path) -> None:
+def test_a_published_architecture_is_accepted(fresh_checkpoint: Path) -> None:
     network = load_network(fresh_checkpoint)
     assert network.stride == 16
     assert len(network.sha256) == 64
@@ -51,35 +55,35 @@ def test_a_published_architecture_is_let_in(fresh_checkpoint: Path) -> None:
 
 @pytest.mark.parametrize("wrapped", [False, True], ids=["bare pickle", "in a checkpoint"])
 def test_code_in_a_checkpoint_does_not_run(tmp_path: Path, wrapped: bool) -> None:
-    path, verification = tmp_path / "evil.pkl", tmp_path / "it ran".replace(" ", "_")
+    path, marker = tmp_path / "evil.pkl", tmp_path / "it_ran"
     if wrapped:
-        torch.save({"model": Hostile(verification), "epoch": 1}, path)
+        torch.save({"model": Hostile(marker), "epoch": 1}, path)
     else:
-        path.write_bytes(pickle.dumps(Hostile(verification)))
+        path.write_bytes(pickle.dumps(Hostile(marker)))
     with pytest.raises(ModelError, match="not an openpifpaf checkpoint") as caught:
         load_network(path)
     assert "\n" not in str(caught.value)
-    assert not verification.exists()
+    assert not marker.exists()
     torch.load(path, weights_only=False) if wrapped else pickle.loads(path.read_bytes())
-    assert verification.exists(), "the file would have run its code without the guard"
+    assert marker.exists(), "the file would have run its code without the guard"
 
 
 def test_code_inside_a_network_does_not_run(tmp_path: Path) -> None:
-    path, verification = tmp_path / "evil.pkl", tmp_path / "it_ran"
+    path, marker = tmp_path / "evil.pkl", tmp_path / "it_ran"
     model = fresh_network()
-    model.process_input = Hostile(verification)
+    model.process_input = Hostile(marker)
     torch.save({"model": model, "epoch": 1}, path)
-    with pytest.raises(ModelError, match="more in it than a network"):
+    with pytest.raises(ModelError, match="contains more than a network"):
         load_network(path)
-    assert not verification.exists()
+    assert not marker.exists()
 
 
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ({"model": torch.nn.Linear(2, 2)}, "no network of openpifpaf's"),
-        ({"weights": torch.zeros(3)}, "no network of openpifpaf's"),
-        ([1, 2], "no network of openpifpaf's"),
+        ({"model": torch.nn.Linear(2, 2)}, "does not contain an openpifpaf network"),
+        ({"weights": torch.zeros(3)}, "does not contain an openpifpaf network"),
+        ([1, 2], "does not contain an openpifpaf network"),
     ],
 )
 def test_other_contents_are_refused(tmp_path: Path, content: object, message: str) -> None:
@@ -90,15 +94,15 @@ def test_other_contents_are_refused(tmp_path: Path, content: object, message: st
 
 
 @pytest.mark.parametrize("data", [b"", b"no pickle at all", b"PK\x03\x04 torn"])
-def test_what_is_no_checkpoint_is_refused(tmp_path: Path, data: bytes) -> None:
+def test_a_file_that_is_not_a_checkpoint_is_refused(tmp_path: Path, data: bytes) -> None:
     (tmp_path / "broken.pkl").write_bytes(data)
     with pytest.raises(ModelError, match=r"broken\.pkl: not an openpifpaf checkpoint"):
         load_network(tmp_path / "broken.pkl")
 
 
 def test_a_truncated_checkpoint_is_refused(tmp_path: Path) -> None:
-    whole = (MODELS / "figures-pose.pkl").read_bytes()
-    (tmp_path / "torn.pkl").write_bytes(whole[: len(whole) // 2])
+    content = (MODELS / "figures-pose.pkl").read_bytes()
+    (tmp_path / "torn.pkl").write_bytes(content[: len(content) // 2])
     with pytest.raises(ModelError, match="truncated"):
         load_network(tmp_path / "torn.pkl")
 
@@ -122,15 +126,35 @@ def test_names_are_looked_up_in_torch_hubs_cache(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    missing = find_checkpoint("shufflenetv2k30")
-    assert isinstance(missing, WeightFile)
-    assert missing.path.parent == hub_folder()
-    missing.path.parent.mkdir(parents=True)
-    missing.path.touch()
-    assert find_checkpoint("shufflenetv2k30") == missing.path
-    assert find_checkpoint(str(missing.path)) == missing.path
-    with pytest.raises(InputError, match="shufflenetv2k31: no such file, and not one of"):
+    checkpoint = find_checkpoint("shufflenetv2k30")
+    path = checkpoint.path
+    assert checkpoint.missing_weights == PUBLISHED["shufflenetv2k30"]
+    assert path.parent == hub_folder()
+    with pytest.raises(InputError, match="--checkpoint shufflenetv2k30: .* are missing: put the"):
+        checkpoint.require()
+    path.parent.mkdir(parents=True)
+    path.touch()
+    assert find_checkpoint("shufflenetv2k30").require() == path
+    assert find_checkpoint(str(path)).require() == path
+    with pytest.raises(InputError, match="shufflenetv2k31: no such file, and not a published"):
         find_checkpoint("shufflenetv2k31")
+
+
+def test_a_missing_checkpoint_is_downloaded_only_if_allowed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    content = b"a network"
+    (tmp_path / "served.pkl").write_bytes(content)
+    digest = hashlib.sha256(content).hexdigest()
+    weights = WeightFile(f"net-{digest[:8]}.pkl", (tmp_path / "served.pkl").as_uri())
+    checkpoint = Checkpoint("--checkpoint net", weights.path, weights)
+    with pytest.raises(InputError, match="--checkpoint net: .* add --download-weights"):
+        checkpoint.require()
+    messages: list[str] = []
+    path = checkpoint.require(download_weights=True, announce=messages.append)
+    assert path.read_bytes() == content
+    assert messages == [f"Downloading {weights.url}"]
 
 
 def test_the_published_names_are_openpifpafs() -> None:
@@ -140,7 +164,9 @@ def test_the_published_names_are_openpifpafs() -> None:
         assert weights.sha256_start in weights.url
 
 
-def test_a_missing_openpifpaf_is_told_with_the_commands(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_error_for_a_missing_openpifpaf_has_the_commands(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setitem(sys.modules, "openpifpaf", None)
     with pytest.raises(MissingDependency) as caught:
         import_openpifpaf()
@@ -149,7 +175,7 @@ def test_a_missing_openpifpaf_is_told_with_the_commands(monkeypatch: pytest.Monk
 
 
 def test_readme_and_makefile_install_it_alike() -> None:
-    """What to type stands in three places, and all three must work."""
+    """The commands are written in three places, which must agree."""
     root = Path(__file__).parents[2]
     _, second = install_commands()
     assert f"\n{second}\n" in (root / "docs" / "getting-started.md").read_text()

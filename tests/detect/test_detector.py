@@ -1,4 +1,4 @@
-"""Images to people: through openpifpaf's own encoder and decoder, and the shipped network."""
+"""Detection with openpifpaf's own encoder and decoder, and with the shipped network."""
 
 from collections.abc import Sequence
 from itertools import product
@@ -12,9 +12,9 @@ import torch
 from detectors import MODELS, draw_figure
 from PIL import Image, ImageOps
 
-from dptn_cli.detect import Choice, Detection, Detector
-from dptn_cli.detect.checkpoint import import_openpifpaf
+from dptn_cli.detect import Detection, Detector, PersonChoice
 from dptn_cli.detect.detector import MAX_LONG_EDGE
+from dptn_cli.detect.openpifpaf_package import import_openpifpaf
 from dptn_cli.enums import Person
 from dptn_cli.keypoints import mirror_pose, to_coco
 from dptn_cli.types import Pose, Size
@@ -24,7 +24,7 @@ SHIPPED = MODELS / "figures-pose.pkl"
 
 
 class KnownFields(torch.nn.Module):
-    """Stands in for the network: the fields that openpifpaf trains it to give for known people."""
+    """A stand-in for the network: returns the fields that it is trained to return for people."""
 
     def __init__(self, metas: Sequence[Any], poses: Sequence[Pose], scale: float) -> None:
         super().__init__()
@@ -37,24 +37,24 @@ class KnownFields(torch.nn.Module):
         image = images[0]
         meta: dict[str, Any] = {}
         return [
-            _as_answered(openpifpaf.encoder.Cif(cif)(image, people, meta), vectors=1),
-            _as_answered(openpifpaf.encoder.Caf(caf)(image, people, meta), vectors=2),
+            _target_to_output(openpifpaf.encoder.Cif(cif)(image, people, meta), vectors=1),
+            _target_to_output(openpifpaf.encoder.Caf(caf)(image, people, meta), vectors=2),
         ]
 
     def _annotation(self, pose: Pose) -> dict[str, Any]:
         joints_xyv = to_coco(pose, (pose != -1).all(axis=1).astype(float))
         joints_xyv[:, :2] = (joints_xyv[:, :2] + 0.5) * self.scale - 0.5
         joints_xyv[:, 2] *= 2
-        seen = joints_xyv[joints_xyv[:, 2] > 0, :2]
-        box = np.concatenate([seen.min(axis=0), np.ptp(seen, axis=0)])
+        visible = joints_xyv[joints_xyv[:, 2] > 0, :2]
+        box = np.concatenate([visible.min(axis=0), np.ptp(visible, axis=0)])
         return {"keypoints": joints_xyv, "bbox": box, "iscrowd": False}
 
 
-def _as_answered(target: torch.Tensor, vectors: int) -> torch.Tensor:
-    """Training's fields in the layout of a network's answer.
+def _target_to_output(target: torch.Tensor, vectors: int) -> torch.Tensor:
+    """Convert training targets to the layout of a network's output.
 
-    A target (F, C, H, W) has offsets from its cell, and the spread's lower bound after them; an
-    answer has one more channel before the confidence, and absolute cells.
+    A target (F, C, H, W) has offsets from its cell, followed by the lower bound of the spread. An
+    output has one more channel before the confidence, and absolute positions in cells.
     """
     field = torch.nan_to_num(target)
     rows, columns = torch.meshgrid(
@@ -71,11 +71,11 @@ def _as_answered(target: torch.Tensor, vectors: int) -> torch.Tensor:
 def decode(
     tmp_path: Path, size: Size, poses: Sequence[Pose], *, scale: float = 1, person: Person
 ) -> Detection:
-    """What the detector makes of the fields for known people on an image of this size."""
+    """Detect a person from the fields of known people in an image of the given size."""
     path = tmp_path / "a.png"
     Image.new("RGB", (size[1], size[0])).save(path)
-    detector = Detector(SHIPPED, Choice(person))
-    detector._known_long_edge = MAX_LONG_EDGE  # noqa: SLF001 - the fields are of that size
+    detector = Detector(SHIPPED, PersonChoice(person))
+    detector._training_long_edge = MAX_LONG_EDGE  # noqa: SLF001 - the fields have that size
     detector._model = KnownFields(detector._model.head_metas, poses, scale)  # noqa: SLF001
     (detection,) = detector.detect([("a.png", path)])
     return detection
@@ -84,17 +84,17 @@ def decode(
 @pytest.mark.parametrize(
     ("size", "scale"),
     [((300, 220), 1), ((128, 88), 257 / 128), ((2050, 1500), 0.5)],
-    ids=["as it is", "enlarged", "reduced"],
+    ids=["unchanged", "enlarged", "reduced"],
 )
 def test_all_18_joints_come_back_within_a_pixel(tmp_path: Path, size: Size, scale: float) -> None:
     _, pose = draw_figure(0, size)
     detection = decode(tmp_path, size, [pose], scale=scale, person=Person.ERROR)
     assert detection.people == 1
-    assert detection.found is not None
-    assert np.abs(detection.found.pose - pose).max() < 1
-    assert (detection.found.confidence > 0.5).all()
-    fractions = detection.found.pose % 1
-    assert ((fractions > 0.01) & (fractions < 0.99)).mean() > 0.5, "sub-pixel places are kept"
+    assert detection.found_pose is not None
+    assert np.abs(detection.found_pose.pose - pose).max() < 1
+    assert (detection.found_pose.confidence > 0.5).all()
+    fractions = detection.found_pose.pose % 1
+    assert ((fractions > 0.01) & (fractions < 0.99)).mean() > 0.5, "sub-pixel positions are kept"
 
 
 def test_two_people_are_told_apart(tmp_path: Path) -> None:
@@ -107,16 +107,18 @@ def test_two_people_are_told_apart(tmp_path: Path) -> None:
         (Person.LARGEST, [left, right], left),
         (Person.CENTER, [left, middle], middle),
     ]
-    for person, people, wanted in cases:
+    for person, people, expected in cases:
         detection = decode(tmp_path, size, people, person=person)
         assert detection.people == 2
-        assert detection.found is not None
-        assert np.abs(detection.found.pose - wanted).max() < 1
-    assert decode(tmp_path, size, [left, right], person=Person.ERROR).found is None
+        assert detection.found_pose is not None
+        assert np.abs(detection.found_pose.pose - expected).max() < 1
+    assert decode(tmp_path, size, [left, right], person=Person.ERROR).found_pose is None
 
 
-def found(images: dict[str, Image.Image], folder: Path, **options: Any) -> dict[str, Detection]:
-    """What the shipped detector finds on images."""
+def detect_images(
+    images: dict[str, Image.Image], folder: Path, **options: Any
+) -> dict[str, Detection]:
+    """Detect people in images with the shipped detector, by image name."""
     for name, image in images.items():
         image.save(folder / name)
     detector = Detector(SHIPPED, **options)
@@ -124,23 +126,23 @@ def found(images: dict[str, Image.Image], folder: Path, **options: Any) -> dict[
     return {detection.name: detection for detection in detector.detect(listed)}
 
 
-def errors(detection: Detection, pose: Pose) -> npt.NDArray[np.float64]:
-    """Distance in pixels of every joint that is on both."""
-    assert detection.found is not None, detection.reason
-    both = (detection.found.pose != -1).all(axis=1) & (pose != -1).all(axis=1)
-    down, across = (detection.found.pose - pose)[both].T
+def joint_errors(detection: Detection, pose: Pose) -> npt.NDArray[np.float64]:
+    """Return the distances in pixels of the joints that both poses have."""
+    assert detection.found_pose is not None, detection.reason
+    both = (detection.found_pose.pose != -1).all(axis=1) & (pose != -1).all(axis=1)
+    down, across = (detection.found_pose.pose - pose)[both].T
     return np.asarray(np.hypot(down, across))
 
 
 def test_the_shipped_detector_finds_figures(tmp_path: Path) -> None:
-    """Whole figures of 0.6 to 1.6 times the usual size; `score_detector.py` looks at hundreds."""
-    kinds = product((0.6, 1, 1.6), ("front", "back"), range(6))  # light and dark by turns
+    """Whole figures of 0.6 to 1.6 times the usual size; `score_detector.py` tests hundreds."""
+    kinds = product((0.6, 1, 1.6), ("front", "back"), range(6))  # light and dark alternate
     drawn = {
         f"{i}.png": draw_figure(i, (round(256 * scale), round(176 * scale)), view=view)
         for i, (scale, view, _) in enumerate(kinds)
     }
-    detections = found({name: image for name, (image, _) in drawn.items()}, tmp_path)
-    distances = [errors(detections[name], pose) for name, (_, pose) in drawn.items()]
+    detections = detect_images({name: image for name, (image, _) in drawn.items()}, tmp_path)
+    distances = [joint_errors(detections[name], pose) for name, (_, pose) in drawn.items()]
     labelled = sum((pose != -1).all(axis=1).sum() for _, pose in drawn.values())
     assert [detection.people for detection in detections.values()] == [1] * len(drawn)
     assert sum(map(len, distances)) >= 0.95 * labelled
@@ -148,29 +150,29 @@ def test_the_shipped_detector_finds_figures(tmp_path: Path) -> None:
 
 
 def test_left_and_right_are_never_swapped(tmp_path: Path) -> None:
-    """The sleeves of different colours tell a person's sides; a mirror changes them."""
+    """The colors of the sleeves tell the person's sides apart; a mirror swaps them."""
     for seed in range(4):
         image, pose = draw_figure(100 + seed, (256, 176), sleeves=True)
         images = {"a.png": image, "mirrored.png": ImageOps.mirror(image)}
-        detections = found(images, tmp_path)
-        assert errors(detections["a.png"], pose).max() < 12
-        assert errors(detections["mirrored.png"], mirror_pose(pose, 176)).max() < 12
+        detections = detect_images(images, tmp_path)
+        assert joint_errors(detections["a.png"], pose).max() < 12
+        assert joint_errors(detections["mirrored.png"], mirror_pose(pose, 176)).max() < 12
 
 
 def test_a_result_does_not_depend_on_the_batch(tmp_path: Path) -> None:
     sizes = [(256, 176), (128, 88), (200, 300), (256, 176), (410, 282)]
     images = {f"{i}.png": draw_figure(i, size)[0] for i, size in enumerate(sizes)}
-    together = found(images, tmp_path, batch_size=4)
-    alone = found(images, tmp_path, batch_size=1)
+    together = detect_images(images, tmp_path, batch_size=4)
+    alone = detect_images(images, tmp_path, batch_size=1)
     assert together.keys() == alone.keys() == images.keys()
     for name in images:
-        one, other = together[name].found, alone[name].found
-        assert one is not None and other is not None
-        assert np.abs(one.pose - other.pose).max() < 0.02
+        first, second = together[name].found_pose, alone[name].found_pose
+        assert first is not None and second is not None
+        assert np.abs(first.pose - second.pose).max() < 0.02
 
 
 class LittleMemory(torch.nn.Module):
-    """A network that fails on more than one image at once, and on bright ones."""
+    """A network that fails on batches of more than one image, and on bright images."""
 
     def __init__(self, network: Any) -> None:
         super().__init__()
@@ -190,28 +192,28 @@ def test_a_batch_too_large_for_the_memory_is_run_one_by_one(tmp_path: Path) -> N
     for name, image in images.items():
         image.save(tmp_path / name)
     detector = Detector(SHIPPED, batch_size=4)
-    little = LittleMemory(detector._model)  # noqa: SLF001
-    detector._model = little  # noqa: SLF001
+    network = LittleMemory(detector._model)  # noqa: SLF001
+    detector._model = network  # noqa: SLF001
     detections = {d.name: d for d in detector.detect((n, tmp_path / n) for n in images)}
-    assert little.batches == [4, 1, 1, 1, 1]
-    assert {name for name, one in detections.items() if one.found is None} == {"white.png"}
+    assert network.batches == [4, 1, 1, 1, 1]
+    assert {name for name, d in detections.items() if d.found_pose is None} == {"white.png"}
     reason = "detection failed: CUDA out of memory. Tried to allocate 2 GiB"
     assert detections["white.png"].reason == reason
 
 
-def test_sideways_and_grey_images_are_read_as_people_see_them(tmp_path: Path) -> None:
+def test_exif_orientation_is_applied(tmp_path: Path) -> None:
     image, pose = draw_figure(3, (256, 176))
     exif = Image.Exif()
-    exif[0x0112] = 6  # turn clockwise to see it upright
+    exif[0x0112] = 6  # rotated; viewers turn it clockwise
     image.transpose(Image.Transpose.ROTATE_90).save(tmp_path / "turned.jpg", exif=exif)
     detector = Detector(SHIPPED)
     (detection,) = detector.detect([("turned.jpg", tmp_path / "turned.jpg")])
-    assert errors(detection, pose).mean() < 3
-    assert detection.found is not None
-    assert detection.found.image_size == (256, 176)
+    assert joint_errors(detection, pose).mean() < 3
+    assert detection.found_pose is not None
+    assert detection.found_pose.image_size == (256, 176)
 
 
-def test_odd_images_harm_nothing(tmp_path: Path) -> None:
+def test_odd_images_do_not_affect_others(tmp_path: Path) -> None:
     huge = Image.new("1", (10_001, 10_000))
     images = {
         "dot.png": Image.new("RGB", (1, 1)),
@@ -224,11 +226,9 @@ def test_odd_images_harm_nothing(tmp_path: Path) -> None:
     for name, image in images.items():
         image.save(tmp_path / name)
     names = [*images, "torn.png", "empty.jpg", "gone.jpg"]
-    detections = {
-        one.name: one for one in Detector(SHIPPED).detect((n, tmp_path / n) for n in names)
-    }
-    assert detections["good.png"].found is not None
-    reasons = {name: one.reason for name, one in detections.items() if one.found is None}
+    detections = {d.name: d for d in Detector(SHIPPED).detect((n, tmp_path / n) for n in names)}
+    assert detections["good.png"].found_pose is not None
+    reasons = {name: d.reason for name, d in detections.items() if d.found_pose is None}
     assert reasons["dot.png"] == reasons["line.png"] == "no person found"
     assert "100,000,000 pixels" in reasons["huge.png"]
     assert "image" in reasons["torn.png"]

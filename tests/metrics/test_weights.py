@@ -1,4 +1,4 @@
-"""Where weights are looked for, and how a download is checked."""
+"""The folder of trained weights, and the checks on downloads."""
 
 import hashlib
 import os
@@ -51,7 +51,7 @@ def test_a_missing_package_is_named_with_the_command(monkeypatch: pytest.MonkeyP
 
 
 def served(folder: Path, content: bytes, digest: str) -> WeightFile:
-    """Serve a file by a `file:` URL, which works like a server's."""
+    """A file behind a `file:` address, as good as a server's."""
     (folder / "served.pth").write_bytes(content)
     return WeightFile(f"net-{digest[:8]}.pth", (folder / "served.pth").as_uri())
 
@@ -74,7 +74,7 @@ def test_a_download_of_something_else_is_not_kept(tmp_path: Path, without_weight
 def test_a_download_that_fails_says_where_the_file_belongs(
     tmp_path: Path, without_weights: Path
 ) -> None:
-    with pytest.raises(InputError, match="cannot be fetched") as caught:
+    with pytest.raises(InputError, match="cannot be downloaded") as caught:
         download(WeightFile("net-00000000.pth", (tmp_path / "nothing").as_uri()))
     assert str(without_weights) in str(caught.value)
 

@@ -1,0 +1,170 @@
+"""The log of a detection job: the outcome for each image, so that a later run can resume.
+
+The log is a JSON Lines file beside the poses. A line is appended as soon as an image is done, and
+the last line for an image counts. The log also stores the poses, because the pose file itself is
+written only at the end of a run, and a run that is killed must lose nothing.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dptn_cli.enums import Status
+from dptn_cli.errors import user_errors
+from dptn_cli.io.files import make_folder
+from dptn_cli.io.jsonl import drop_torn_line, lock
+from dptn_cli.types import JOINTS, FoundPose
+
+SUFFIX = ".record.jsonl"
+
+
+@dataclass(frozen=True)
+class DetectionOutcome:
+    """How the detection ended for one image.
+
+    Attributes:
+        name: the image's name, relative, with forward slashes.
+        status: done, skipped (an earlier run found the same pose) or failed.
+        reason: why the image was skipped or failed; empty if it is done.
+        people: number of people found in the image.
+        found_pose: the chosen person's pose; None if the image failed.
+        fingerprint: digest of everything that the pose depends on; empty if it is not known.
+    """
+
+    name: str
+    status: Status
+    reason: str = ""
+    people: int = 0
+    found_pose: FoundPose | None = None
+    fingerprint: str = ""
+
+    @property
+    def joints(self) -> int:
+        """Number of the 18 joints that the pose has; 0 without a pose."""
+        return int((self.found_pose.confidence > 0).sum()) if self.found_pose else 0
+
+
+def log_path(out: Path) -> Path:
+    """Return the path of the log that belongs to a pose file or a folder of pose files.
+
+    The suffix is appended to the whole name (`k.csv` -> `k.csv.record.jsonl`), so that `k.json`
+    does not share the log of `k.csv`.
+    """
+    named = out if out.name.strip(".") else out.resolve()  # `.` and `..` have no name
+    return named.parent / (named.name + SUFFIX)
+
+
+class DetectionLog:
+    """The log of one output, locked while a run writes it.
+
+    Args:
+        out: the pose file or folder that the log belongs to.
+        checkpoint_sha256: SHA-256 of the checkpoint, written into every line.
+        overwrite: discard the lines of earlier runs.
+
+    Raises:
+        InputError: another run has locked the log, or it cannot be read or written.
+    """
+
+    def __init__(self, out: Path, checkpoint_sha256: str, *, overwrite: bool = False) -> None:
+        self.path, self._checkpoint_sha256 = log_path(out), checkpoint_sha256
+        make_folder(self.path.parent)
+        with user_errors(self.path):
+            self._file = self.path.open("ab", buffering=0)
+            lock(self._file, self.path, "dptn detect-poses")
+            if overwrite:
+                self._file.truncate(0)
+            drop_torn_line(self.path)
+
+    def __enter__(self) -> "DetectionLog":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def append(self, outcome: DetectionOutcome) -> None:
+        """Write an image's line.
+
+        Raises:
+            InputError: the log cannot be written, for instance because the disk is full.
+        """
+        line = (json.dumps(_to_values(outcome, self._checkpoint_sha256)) + "\n").encode()
+        with user_errors(self.path):
+            if self._file.write(line) != len(line):
+                raise OSError(0, "the disk is full")
+
+
+def read_found(out: Path) -> dict[str, DetectionOutcome]:
+    """Read the outcomes with a pose from the log of an output, by image name.
+
+    Raises:
+        InputError: the log cannot be read. Invalid lines are ignored, and so is a missing log.
+    """
+    outcomes = _read_last_outcomes(out)
+    return {name: outcome for name, outcome in outcomes.items() if outcome.status == Status.DONE}
+
+
+def read_failures(out: Path) -> dict[str, str]:
+    """Read from the log of an output why images failed, by image name.
+
+    Raises:
+        InputError: the log cannot be read. Invalid lines are ignored, and so is a missing log.
+    """
+    outcomes = _read_last_outcomes(out).items()
+    return {name: outcome.reason for name, outcome in outcomes if outcome.status == Status.FAILED}
+
+
+def _read_last_outcomes(out: Path) -> dict[str, DetectionOutcome]:
+    path = log_path(out)
+    with user_errors(path):
+        try:
+            file = path.open(encoding="utf-8", errors="replace")
+        except FileNotFoundError:
+            return {}
+        with file:
+            outcomes = map(_parse_line, file)
+            return {outcome.name: outcome for outcome in outcomes if outcome}
+
+
+def _to_values(outcome: DetectionOutcome, checkpoint_sha256: str) -> dict[str, Any]:
+    """Return the JSON object for an outcome. Logs on users' disks have these keys: keep them."""
+    values: dict[str, Any] = {
+        "picture": outcome.name,
+        "status": str(outcome.status),
+        "reason": outcome.reason,
+        "people": outcome.people,
+        "joints": outcome.joints,
+        "checkpoint": checkpoint_sha256,
+        "fingerprint": outcome.fingerprint,
+    }
+    if outcome.found_pose:
+        values["picture_size"] = outcome.found_pose.image_size
+        values["keypoints_y"], values["keypoints_x"] = outcome.found_pose.pose.round(3).T.tolist()
+        values["confidence"] = outcome.found_pose.confidence.round(4).tolist()
+    return values
+
+
+def _parse_line(line: str) -> DetectionOutcome | None:
+    """Parse a line of the log; None if it is invalid."""
+    try:
+        values = json.loads(line)
+        name, status = str(values["picture"]), Status(values["status"])
+        pose = _parse_pose(name, values) if status == Status.DONE else None
+        people, fingerprint = int(values["people"]), str(values["fingerprint"])
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None
+    return DetectionOutcome(name, status, str(values.get("reason", "")), people, pose, fingerprint)
+
+
+def _parse_pose(name: str, values: Mapping[str, Any]) -> FoundPose:
+    pose = np.array([values["keypoints_y"], values["keypoints_x"]], np.float64).T
+    confidence = np.array(values["confidence"], np.float64)
+    if pose.shape != (JOINTS, 2) or confidence.shape != (JOINTS,) or not np.isfinite(pose).all():
+        raise ValueError("not a pose")
+    height, width = values["picture_size"]
+    size = (int(height), int(width))
+    return FoundPose(name, pose, confidence, size, int(values["people"]))

@@ -1,0 +1,75 @@
+"""Detection jobs called from Python."""
+
+import os
+from hashlib import blake2b
+from pathlib import Path
+
+import pytest
+from detectors import MODELS, draw_figure
+
+from dptn_cli.detect import Detector, PersonChoice
+from dptn_cli.detect.job import (
+    DetectionRequest,
+    detect_images,
+    list_images,
+    plan_job,
+    run_job,
+    split_finished,
+)
+from dptn_cli.enums import Status
+from dptn_cli.errors import InputError
+from dptn_cli.keypoints import Annotations
+
+SHIPPED = MODELS / "figures-pose.pkl"
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """A folder with two figures."""
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for number, name in enumerate(("a.png", "b.png")):
+        draw_figure(number, (256, 176))[0].save(folder / name)
+    return folder
+
+
+def test_poses_can_be_detected_without_writing_anything(photos: Path) -> None:
+    outcomes = list(detect_images(list_images([photos]), Detector(SHIPPED)))
+    assert {(outcome.name, outcome.status) for outcome in outcomes} == {
+        ("a.png", Status.DONE), ("b.png", Status.DONE),
+    }  # fmt: skip
+    assert all(outcome.found_pose is not None for outcome in outcomes)
+    assert sorted(photos.parent.iterdir()) == [photos]
+
+
+def test_images_of_the_same_name_are_refused_even_if_nothing_is_written(
+    photos: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "other").mkdir()
+    draw_figure(0, (256, 176))[0].save(tmp_path / "other" / "a.png")
+    with pytest.raises(InputError, match="would share one entry"):
+        list_images([photos, tmp_path / "other"])
+    assert len(list_images([photos, photos / "a.png"])) == 2, "the same image twice counts once"
+
+
+def test_a_stopped_job_writes_the_poses_it_has_and_resumes(photos: Path, tmp_path: Path) -> None:
+    request = DetectionRequest((photos,), tmp_path / "k.csv")
+    files, detector = plan_job(request), Detector(SHIPPED, batch_size=1)
+    (first,) = run_job(request, files, detector, lambda: True)
+    assert list(Annotations(request.out)) == [first.name]
+    outcomes = list(run_job(request, plan_job(request), detector))
+    assert [outcome.status for outcome in outcomes] == [Status.SKIPPED, Status.DONE]
+    assert list(Annotations(request.out)) == ["a.png", "b.png"]
+
+
+def test_logs_of_earlier_versions_still_count(photos: Path, tmp_path: Path) -> None:
+    """The fingerprint is on users' disks: if it changes, every pose is detected again."""
+    request = DetectionRequest((photos / "a.png",), tmp_path / "k.csv", choice=PersonChoice())
+    files, detector = plan_job(request), Detector(SHIPPED)
+    (outcome,) = run_job(request, files, detector)
+    status = os.stat(photos / "a.png")
+    rules = "Choice(person='largest', min_joints=5, threshold=0.15)"
+    text = f"1|{detector.sha256}|{rules}|{status.st_size}|{status.st_mtime_ns}"
+    assert outcome.fingerprint == blake2b(text.encode(), digest_size=16).hexdigest()
+    skipped, remaining = split_finished(request, files, detector.sha256)
+    assert (len(skipped), remaining) == (1, [])
