@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from dptn_cli.api import PoseTransfer as PoseTransfer
+    from dptn_cli.api import detect_poses as detect_poses
     from dptn_cli.api import evaluate_results as evaluate_results
     from dptn_cli.api import read_poses as read_poses
     from dptn_cli.enums import Status as Status
@@ -31,6 +32,7 @@ _HOMES = {
     "PoseTransfer": "api",
     "Report": "evaluate.types",
     "Status": "enums",
+    "detect_poses": "api",
     "evaluate_results": "api",
     "read_poses": "api",
 }

@@ -13,8 +13,19 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from dptn_cli.detect import DEFAULT_CHECKPOINT
+from dptn_cli.detect.people import MIN_CONFIDENCE, MIN_JOINTS
 from dptn_cli.distributed.executors import open_run
-from dptn_cli.enums import Dataset, Fit, ImageFormat, ProtocolChoice, Provider, Retarget
+from dptn_cli.enums import (
+    Dataset,
+    Fit,
+    ImageFormat,
+    Person,
+    PoseFormat,
+    ProtocolChoice,
+    Provider,
+    Retarget,
+)
 from dptn_cli.errors import InputError
 from dptn_cli.inference.model_file import read_model
 from dptn_cli.inference.session import Session
@@ -28,6 +39,7 @@ from dptn_cli.transfer.run import RunOptions
 from dptn_cli.types import JOINTS, MISSING, Batch, ImageU8, Job, Model, Outcome, Pose, Size
 
 if TYPE_CHECKING:
+    from dptn_cli.detect.log import DetectionOutcome
     from dptn_cli.evaluate.types import Report
 
 Location: TypeAlias = str | Path
@@ -162,8 +174,8 @@ class PoseTransfer:
     ) -> Generator[Outcome]:
         """Run a whole job, as `dptn transfer` does: checked first, resumable, with a manifest.
 
-        The job is checked at once. It runs as the returned iterator is consumed; call this again
-        with the same arguments to resume one that was given up.
+        The call checks the job and detects missing poses. Images are generated as you iterate. To
+        resume a job that you stopped, call this again with the same arguments.
 
         Args:
             pairs: a pair list; or else `sources` with `poses`.
@@ -189,7 +201,9 @@ class PoseTransfer:
             One outcome for each item, in the order in which they end.
 
         Raises:
-            InputError: the lists cannot be used, or another run holds the results folder.
+            InputError: the lists cannot be used; while you iterate, another run holds the results
+                folder, or the records cannot be written.
+            MissingDependency: poses must be detected, and openpifpaf is not installed.
         """
         request = Request(
             out=_location(out),
@@ -227,6 +241,63 @@ class PoseTransfer:
             run.finish()
             if run.problems:
                 raise InputError(run.problems[0])
+
+
+def detect_poses(
+    images: str | Path | Sequence[str | Path],
+    *,
+    out: str | Path | None = None,
+    pose_format: str | PoseFormat = PoseFormat.CSV,
+    checkpoint: str = DEFAULT_CHECKPOINT,
+    person: str | Person = Person.LARGEST,
+    min_joints: int = MIN_JOINTS,
+    threshold: float = MIN_CONFIDENCE,
+    batch_size: int = 8,
+    download_weights: bool = False,
+) -> "Generator[DetectionOutcome]":
+    """Detect people's poses in images, as `dptn detect-poses` does.
+
+    The images are listed and the network is loaded at once. The images are processed as the
+    returned iterator is consumed.
+
+    Args:
+        images: images, folders of images and patterns.
+        out: the pose file to write after the last image; calling this again resumes the job. None
+            to write nothing.
+        pose_format: format of the pose file: `csv`, `coco`, `coco-results`, `openpose` or
+            `openpifpaf`.
+        checkpoint: openpifpaf checkpoint, a file or a published name.
+        person: the person whose pose is taken if there are several: `largest`, `best`, `center`,
+            or `error` to take none.
+        min_joints: people with fewer joints are ignored.
+        threshold: joints with a lower confidence, 0 to 1, count as missing.
+        batch_size: maximum number of images in one inference.
+        download_weights: whether to download a published checkpoint that is missing.
+
+    Returns:
+        One outcome per image, in no fixed order, with the pose or the reason why there is none.
+
+    Raises:
+        InputError: there are no images, the checkpoint is missing, or `out` cannot be used.
+        MissingDependency: openpifpaf is not installed.
+        ModelError: the checkpoint cannot be used.
+    """
+    from dptn_cli.detect import Detector, PersonChoice, find_checkpoint
+    from dptn_cli.detect.job import DetectionRequest, detect_images, list_images, plan_job, run_job
+
+    named = (images,) if isinstance(images, str | Path) else images
+    paths = tuple(map(Path, named))
+    choice = PersonChoice(Person(person), min_joints, threshold)
+    request = None
+    if out is not None:
+        request = DetectionRequest(paths, Path(out), PoseFormat(pose_format), choice)
+    files = list_images(paths) if request is None else plan_job(request)
+    path = find_checkpoint(checkpoint, "checkpoint").require(download_weights=download_weights)
+    detector = Detector(path, choice, batch_size=batch_size)
+    outcomes = (
+        detect_images(files, detector) if request is None else run_job(request, files, detector)
+    )
+    return (outcome for outcome in outcomes)
 
 
 def evaluate_results(
@@ -305,4 +376,4 @@ def _to_pose(pose: npt.ArrayLike) -> Pose:
     return array
 
 
-__all__ = ["Location", "PoseTransfer", "evaluate_results", "read_poses"]
+__all__ = ["Location", "PoseTransfer", "detect_poses", "evaluate_results", "read_poses"]

@@ -1,7 +1,7 @@
 """The values that pass between rooms: frozen dataclasses with little behaviour.
 
-Coordinates are (y, x) in pixels, and 0 is the centre of the first pixel. A missing joint is
-(-1, -1). Sizes are (height, width) in pixels.
+Joint coordinates are (y, x) in pixels, and 0 is the centre of the first pixel. A missing joint is
+(-1, -1). A crop's 0 is the outer edge of that pixel. Sizes are (height, width) in pixels.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -31,7 +31,7 @@ ImageU8: TypeAlias = npt.NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class Failure:
-    """A value that could not be had, and why.
+    """Why a value could not be obtained.
 
     Attributes:
         reason: one line for the user.
@@ -111,7 +111,7 @@ class ImageSpec:
         if min(sides) < 16 or max(sides) > 4096 or any(side % 8 for side in self.network_size):
             raise InputError(
                 f"image size {self.image_size} and network size {self.network_size}: "
-                "a side has 16 to 4096 pixels, and the network's is a multiple of 8"
+                "every side must be 16 to 4096 pixels, and the network's sides multiples of 8"
             )
         if not 0 < self.sigma_px < 1000:
             raise InputError(f"sigma of {self.sigma_px} pixels: must be between 0 and 1000")
@@ -142,7 +142,7 @@ class Item:
         source_path: the source image.
         target_path: the target image, whose size frames the target pose; None if there is none.
         source_pose: keypoints in the source image.
-        target_pose: keypoints to generate the person in.
+        target_pose: the pose to show the person in.
         target_size: size of the target image according to its pose file; None if that does not
             say.
         failure_reason: why the item cannot be generated, if that is known from planning; else

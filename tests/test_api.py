@@ -18,6 +18,7 @@ from dptn_cli import (
     ModelError,
     PoseTransfer,
     Status,
+    detect_poses,
     evaluate_results,
     read_poses,
 )
@@ -172,6 +173,34 @@ class TestJobs:
         next(first)
         with pytest.raises(InputError, match="another `dptn transfer` is writing"):
             next(model.transfer(folder.pairs, out=folder.out))
+
+
+class TestDetection:
+    DETECTOR = str(ROOT / "models" / "figures-pose.pkl")
+    FIGURES = ROOT / "examples" / "figures" / "images"
+
+    def test_without_a_file(self) -> None:
+        images = [self.FIGURES / "p0000_0.png", self.FIGURES / "p0001_0.png"]
+        outcomes = list(detect_poses(images, checkpoint=self.DETECTOR))
+        known = read_poses(self.FIGURES.parent / "keypoints.csv")
+        assert {outcome.name for outcome in outcomes} == {path.name for path in images}
+        for outcome in outcomes:
+            assert outcome.found_pose is not None
+            both = (outcome.found_pose.pose != -1) & (known[outcome.name] != -1)
+            assert np.abs(outcome.found_pose.pose - known[outcome.name])[both].mean() < 4
+
+    def test_with_a_file_it_is_the_resumable_job(self, tmp_path: Path) -> None:
+        out, image = tmp_path / "k.csv", self.FIGURES / "p0000_0.png"
+        (first,) = detect_poses(image, out=out, checkpoint=self.DETECTOR)
+        (again,) = detect_poses(str(image), out=str(out), checkpoint=self.DETECTOR)
+        assert (first.status, again.status) == (Status.DONE, Status.SKIPPED)
+        assert list(read_poses(out)) == [image.name]
+
+    def test_what_cannot_be_used(self, tmp_path: Path) -> None:
+        with pytest.raises(InputError, match="no such file or folder"):
+            detect_poses(tmp_path / "none", checkpoint=self.DETECTOR)
+        with pytest.raises(InputError, match="no such file"):
+            detect_poses(self.FIGURES, checkpoint="none.pkl")
 
 
 class TestScores:

@@ -13,12 +13,12 @@ from typer.core import TyperCommand, TyperGroup
 from dptn_cli import __version__
 
 COMMANDS = {
-    "transfer": "Generate people in new poses: a pair list, or every source in every pose.",
+    "transfer": "Generate people in new poses, from a pair list or every source in every pose.",
     "detect-poses": "Detect people's poses in images, and write a pose file.",
-    "export": "Convert a trained generator to one ONNX file, and verify it against PyTorch.",
-    "evaluate": "Score results by the paper's protocol and by today's standard one.",
+    "export": "Convert a trained generator to one ONNX file and verify it against PyTorch.",
+    "evaluate": "Score results by the paper's protocol and by current standard metrics.",
     "train": "Train a DPTN with the paper's dual-task recipe.",
-    "prepare": "Bring images into the layout that `dptn train` reads.",
+    "prepare": "Arrange images in the layout that `dptn train` reads.",
     "bench": "Measure this machine: inference, decoding, encoding, and the whole pipeline.",
     "doctor": "Check this machine's setup, and print a fix for each missing piece.",
 }

@@ -58,7 +58,7 @@ def bench(
         list[Path] | None,
         typer.Option(
             metavar="PATH",
-            help="Pose file for --pairs. A keypoints.csv beside the list is read anyway.",
+            help="Pose file for --pairs. A keypoints.csv beside the list is always read.",
             rich_help_panel=INPUT,
         ),
     ] = None,
@@ -69,7 +69,7 @@ def bench(
     ] = 8,
     workers: Annotated[
         int,
-        workers_option("Threads that decode and encode. 0: by the cores."),
+        workers_option("Threads that decode and encode. 0: one per core, up to 8."),
     ] = 0,
     seconds: Annotated[
         float,

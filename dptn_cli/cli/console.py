@@ -105,7 +105,7 @@ def _check_no_urls(options: Iterable[object]) -> None:
     for path in values:
         if isinstance(path, Path) and _URL_AS_PATH.match(path.as_posix()) and not path.exists():
             raise InputError(
-                f"{path}: a URL cannot be used here. `dptn transfer` takes URLs, but not for "
+                f"{path}: a URL cannot be used here. Only `dptn transfer` accepts URLs, and not for "
                 "--model"
             )
 
@@ -116,7 +116,7 @@ def _handle_unexpected(error: Exception) -> ExitCode:
         print_error(InputError(f"{error.filename}: {error.strerror}"))
         return ExitCode.UNUSABLE
     messages.print_exception()
-    messages.print("This is a defect of dptn; please report it with the lines above.")
+    messages.print("This is a defect of dptn. Please report it, with the lines above.")
     return ExitCode.DEFECT
 
 
@@ -184,8 +184,8 @@ class ProgressLine:
             MofNCompleteColumn(),
             TextColumn("{task.fields[note]}"),
             TimeElapsedColumn(),
-            TextColumn("left"),
             TimeRemainingColumn(),
+            TextColumn("left"),
             console=messages,
             transient=True,
             disable=quiet or not messages.is_terminal,

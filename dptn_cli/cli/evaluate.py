@@ -108,7 +108,7 @@ def evaluate(
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> ExitCode:
-    """Score results by the paper's protocol and by today's standard one.
+    """Score results by the paper's protocol and by current standard metrics.
 
     Exit codes: 0 all scored, 1 something failed or is missing, 2 nothing was scored.
     """

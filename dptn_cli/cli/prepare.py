@@ -18,7 +18,7 @@ MAX_SHOWN = 20
 app = typer.Typer(
     add_completion=False,
     no_args_is_help=True,
-    help="Bring images into the layout that `dptn train` reads.",
+    help="Arrange images in the layout that `dptn train` reads.",
 )
 
 Out = Annotated[Path, typer.Option("-o", "--out", help="Folder for the prepared data.")]

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 INSTALL = "pip install 'dptn-cli[train]'"
 MAX_SHOWN = 5
 # The panels of --help.
-DATA, LOSSES, OPTIMISATION = "Data", "Losses", "Optimisation"
+DATA, LOSSES, NETWORKS, OPTIMISATION = "Data", "Losses", "Networks", "Optimisation"
 LOGGING = "Checkpoints and logging"
 
 
@@ -90,9 +90,17 @@ def train(
     ] = None,
     discriminator_layers: Annotated[
         int | None,
-        _option("Layers of the discriminator (fashion 4, market 3).", LOSSES, min=2, max=4),
+        _option(
+            "Layers of the discriminator (fashion 4, market 3).",
+            NETWORKS,
+            min=2,
+            max=4,
+            metavar="N",
+        ),
     ] = None,
-    width: Annotated[int, _option("Width of the generator (the paper: 64).", OPTIMISATION)] = 64,
+    width: Annotated[
+        int, _option("Width of the generator (the paper: 64).", NETWORKS, metavar="N")
+    ] = 64,
     batch_size: Annotated[int, _option("Pairs per step, over all processes.", OPTIMISATION)] = 32,
     epochs: Annotated[int, _option("Passes over the pair list.", OPTIMISATION)] = 200,
     constant_epochs: Annotated[
@@ -130,7 +138,7 @@ def train(
             "--init",
             help="Initial generator: published (orthogonal, gain 0.02), torch (PyTorch's; learns "
             "faster in short runs), or a checkpoint.",
-            rich_help_panel=OPTIMISATION,
+            rich_help_panel=NETWORKS,
         ),
     ] = "published",
     discriminator_initialisation: Annotated[
@@ -139,7 +147,7 @@ def train(
             "--init-discriminator",
             help="Initial discriminator: torch (PyTorch's; the paper's run had it by accident), "
             "orthogonal, or a checkpoint.",
-            rich_help_panel=OPTIMISATION,
+            rich_help_panel=NETWORKS,
         ),
     ] = "torch",
     seed: Annotated[
@@ -158,7 +166,9 @@ def train(
     ] = 500,
     quiet: Quiet = False,
 ) -> ExitCode:
-    """Train a DPTN with the paper's dual-task recipe. Run the same command again to resume.
+    """Train a DPTN with the paper's dual-task recipe.
+
+    Run the same command again to resume.
 
     The defaults are the paper's values. Export OUT/generator-last.pth or OUT/generator-best.pth
     with `dptn export`. On several GPUs or machines: accelerate launch -m dptn_cli train ...

@@ -45,7 +45,7 @@ app = typer.Typer(add_completion=False)
 def transfer(
     sources: Annotated[
         list[str] | None,
-        typer.Argument(help="Images and folders of images; they need --poses."),
+        typer.Argument(help="Source images, or folders of them. Requires --poses."),
     ] = None,
     pairs: Annotated[
         str | None,
@@ -82,7 +82,7 @@ def transfer(
         list[str] | None,
         typer.Option(
             metavar=PATH_OR_URL,
-            help="Pose files or folders of them. A keypoints.csv beside the images is read anyway.",
+            help="Pose files or folders of them. A keypoints.csv beside the images or the list is always read.",
             rich_help_panel=POSES,
         ),
     ] = None,
@@ -161,18 +161,18 @@ def transfer(
         str,
         typer.Option(
             metavar="auto|N",
-            help="Maximum images in one inference. auto measures the best once.",
+            help="Maximum images in one inference. auto: measure the fastest once.",
             rich_help_panel=SPEED,
         ),
     ] = "auto",
     workers: Annotated[
         int,
-        workers_option("Threads that read and write. 0: by the cores; 32 with URLs."),
+        workers_option("Threads that read and write. 0: one per core, up to 8; 32 with URLs."),
     ] = 0,
     devices: Annotated[
         str | None,
         typer.Option(
-            metavar="0,1,...", help="GPUs, with a process for each.", rich_help_panel=SPEED
+            metavar="0,1,...", help="GPU numbers; one process runs on each.", rich_help_panel=SPEED
         ),
     ] = None,
     ray: Annotated[
@@ -187,7 +187,7 @@ def transfer(
     quiet: Quiet = False,
     verbose: Verbose = False,
 ) -> ExitCode:
-    """Generate people in new poses: a pair list, or every source in every pose.
+    """Generate people in new poses, from a pair list or every source in every pose.
 
     Run the same command again to resume: done items are skipped, failed ones are tried again.
 

@@ -9,7 +9,7 @@ from dptn_cli.io.storage import storage_of
 
 
 def write_atomic(path: Path, write: Callable[[BinaryIO], object]) -> None:
-    """Write a file so that its name shows the old content, the whole new content or nothing.
+    """Write a file so that readers see the old content, if any, or all of the new.
 
     Args:
         path: the final name, in a folder that exists.

@@ -1,7 +1,7 @@
 """Files behind URLs, through fsspec's file systems.
 
-A file system is asked for as little as possible. Whatever its package raises becomes an `OSError`
-with a reason, so that a store that refuses or is unreachable is reported like a disk.
+Requests are kept to a minimum. Whatever a file system's package raises becomes an `OSError` with a
+reason, so that a store that refuses or is unreachable is reported like a disk error.
 """
 
 import errno
@@ -67,7 +67,7 @@ class FsspecStorage:
         return opened
 
     def parse_header(self, path: Path, parse: Callable[[BinaryIO], T]) -> T:
-        """See `Storage.parse_header`. Downloads the file only if its first 128 KiB do not do."""
+        """See `Storage.parse_header`. Downloads the file only if its first 128 KiB are not enough."""
         start = self.read_bytes(path, HEADER_BYTES)
         try:
             return parse(io.BytesIO(start))
@@ -129,8 +129,8 @@ class FsspecStorage:
     def join_inside(self, folder: Path, name: str) -> Path:
         """See `Storage.join_inside`.
 
-        Object stores have no links, and a server's (`sftp://`) are its own to refuse; those of
-        `file://` are followed.
+        Object stores have no links, and on a server (`sftp://`) refusing them is up to the server.
+        Links in a `file://` folder are checked.
         """
         try:
             path = folder / checked_name(name)
@@ -144,10 +144,10 @@ class FsspecStorage:
         return path
 
     def make_dir(self, folder: Path) -> None:
-        """See `Storage.make_dir`. Folders come into being with the files that are written."""
+        """See `Storage.make_dir`. Does nothing: folders appear when files are written."""
 
     def check_writable(self, folder: Path) -> None:
-        """See `Storage.check_writable`. Whether a store takes files is seen at the first one."""
+        """See `Storage.check_writable`. Whether a store accepts writes shows at the first one."""
         if self.is_file(folder):
             raise InputError(f"{folder}: cannot hold results, because it is a file")
 

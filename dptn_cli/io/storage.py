@@ -1,7 +1,7 @@
 """One way to read, write and list files, on a disk and behind URLs.
 
-`storage_of` is the only place that asks which of the two a path is. `parse_location` has decided
-it: a `Path` belongs to `LocalStorage`, a `UPath` to `FsspecStorage`.
+`storage_of` chooses the storage by the path's type, which `parse_location` has decided: a `Path`
+belongs to `LocalStorage`, a `UPath` to `FsspecStorage`.
 """
 
 import glob
@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 
 class StoreError(OSError):
-    """A remote store refused or could not be reached. A missing file is no such error."""
+    """A remote store refused or could not be reached. A missing file is a `FileNotFoundError`."""
 
 
 class FolderIndex(Protocol):
@@ -45,20 +45,20 @@ class Storage(Protocol):
     """
 
     is_remote: ClassVar[bool]
-    """Whether each access waits for a network, and other machines see the same files."""
+    """Whether locations are URLs. Each access is then assumed to wait for a network."""
     can_append: ClassVar[bool]
-    """Whether a file can grow by a line and be locked."""
+    """Whether a file can be appended to and locked."""
 
     def read_bytes(self, path: Path, limit: int | None = None) -> bytes:
         """Read a file, or only its first `limit` bytes."""
         ...
 
     def open_bytes(self, path: Path) -> BinaryIO:
-        """Open a file for reading. A later failure of the store does not cut it off."""
+        """Open a file for reading. It stays readable if the store fails later."""
         ...
 
     def parse_header(self, path: Path, parse: Callable[[BinaryIO], T]) -> T:
-        """Apply a parser that needs the beginning of a file only, and read little more."""
+        """Run a parser that needs only the beginning of a file, and read little more."""
         ...
 
     def is_file(self, path: Path) -> bool:
@@ -81,8 +81,8 @@ class Storage(Protocol):
 
         Args:
             folder: a resolved path.
-            follow_links: whether every link is followed, to refuse names that lead out of the
-                folder.
+            follow_links: whether to check links, and refuse names that lead out of the folder
+                through one.
         """
         ...
 
@@ -99,7 +99,7 @@ class Storage(Protocol):
         ...
 
     def join_inside(self, folder: Path, name: str) -> Path:
-        """Return the path of a name in a folder, after following every link.
+        """Return the path of a name in a folder, after making sure that no link leads out of it.
 
         Args:
             folder: a resolved path.
@@ -111,7 +111,7 @@ class Storage(Protocol):
         ...
 
     def make_dir(self, folder: Path) -> None:
-        """Create a folder and its parents, if the storage has folders of their own."""
+        """Create a folder and its parents, if the storage has folders of its own."""
         ...
 
     def check_writable(self, folder: Path) -> None:
@@ -123,7 +123,7 @@ class Storage(Protocol):
         ...
 
     def write_atomic(self, path: Path, write: Callable[[BinaryIO], object]) -> None:
-        """Write a file so that its name shows the old content, the whole new content or nothing.
+        """Write a file so that readers see the old content, if any, or all of the new.
 
         Args:
             path: the final name, in a folder that exists.
@@ -140,7 +140,7 @@ class Storage(Protocol):
         ...
 
     def remove_temporary_files(self, folder: Path) -> None:
-        """Remove what a killed process left half written. Only for the holder of the lock."""
+        """Remove what a killed process left half written. Call this only while holding the lock."""
         ...
 
 
@@ -217,7 +217,7 @@ class LocalStorage:
         while not parent.exists() and parent != parent.parent:
             parent = parent.parent
         if not parent.is_dir():
-            raise InputError(f"{folder}: cannot hold results, because {parent} is a file")
+            raise InputError(f"{folder}: cannot be written, because {parent} is a file")
         with (
             user_errors(folder, f"{parent} cannot be written to"),
             tempfile.TemporaryFile(dir=parent),

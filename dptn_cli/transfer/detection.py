@@ -53,8 +53,9 @@ def find_missing_poses(
     images = tuple(job.missing_pose)
     if any(storage_of(path).is_remote for path in (*images, job.out)):
         raise InputError(
-            f"{_describe_images(images)}. Poses are detected on local images only, and kept beside "
-            "local results: run dptn detect-poses on a copy, and give --keypoints"
+            f"{_describe_images(images)}. Poses can be detected only if "
+            "images and results are local. Run dptn detect-poses on a local copy, and pass its file "
+            "with --keypoints"
         )
     poses: dict[Path, FoundPose | Failure] = {}
     if detector is None:
@@ -85,7 +86,9 @@ def _earlier_failures(images: Sequence[Path]) -> dict[Path, Failure]:
             logged_s, reasons = failures_in(folder)
             reason = reasons.get(path.relative_to(folder).as_posix())
             if reason and path.stat().st_mtime <= logged_s:
-                failures[path] = Failure(f"{reason} (by dptn detect-poses; --detector tries again)")
+                failures[path] = Failure(
+                    f"{reason} (according to dptn detect-poses; use --detector to try again)"
+                )
                 break
     return failures
 
@@ -107,7 +110,7 @@ class _Detection:
         self._request = DetectionRequest(images=(), out=out / KEYPOINTS_NAME)
         if self._request.out.exists() and not log_path(self._request.out).exists():
             raise InputError(
-                f"{self._request.out} is not from an earlier run: name another results folder"
+                f"{self._request.out} was not written by dptn transfer: choose another results folder"
             )
         self._checkpoint = _find_checkpoint(checkpoint, images)
         self._notify = notify
@@ -128,7 +131,7 @@ class _Detection:
                 yield outcome
                 advance(1)
         if stop():
-            self._notify("Interrupted; what was found is kept. The same command resumes.")
+            self._notify("The poses found so far are kept. Run the same command to resume.")
             raise KeyboardInterrupt
 
 

@@ -1,9 +1,9 @@
 """`manifest.jsonl`: what became of every item, and so what the next run can skip.
 
-One JSON object a line, appended once the image is in place under its final name. The last line
-for an output counts. Skipped items add no line; the line from the run that generated them still
-counts, and a nightly run that finds nothing to do leaves the file unchanged. A line that a kill
-tore is dropped at the next start.
+Each line is a JSON object. The line of a generated image is appended after the image is in place
+under its final name. The last line for an output counts. Skipped items add no line; the line from the run that generated them still
+counts, and a nightly run that finds nothing to do leaves the file unchanged. A line
+cut short by a kill is removed when the next run starts.
 """
 
 import json
@@ -41,7 +41,7 @@ class Manifest:
         path = folder / MANIFEST_NAME
         storage = storage_of(folder)
         with user_errors(path):
-            # Where a file cannot grow by a line, the manifest is kept here and copied there.
+            # Where files cannot be appended to, the manifest is kept on this machine and copied.
             self._sync = None if storage.can_append else ManifestSync(path)
             local_path = self._sync.local_path if self._sync else path
             self._file = local_path.open("ab", buffering=0)

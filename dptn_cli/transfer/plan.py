@@ -65,11 +65,11 @@ class Request:
 
     def __post_init__(self) -> None:
         if self.pairs and (self.sources or self.poses):
-            raise InputError("either --pairs, or SOURCES with --poses; not both")
+            raise InputError("use either --pairs, or SOURCES with --poses, not both")
         if not self.pairs and not (self.sources and self.poses):
             raise InputError("nothing to do: pass --pairs PAIRS.csv, or SOURCES with --poses")
         if self.images and not self.pairs:
-            raise InputError("--images goes with --pairs")
+            raise InputError("--images can only be used with --pairs")
 
 
 @dataclass(frozen=True)
@@ -93,8 +93,8 @@ def make_job(request: Request, model: Model) -> Job:
     """Read and check everything in one pass, in little memory however long the list is.
 
     Two pairs with the same output, and missing images and poses, are found before anything
-    starts: see `checks`. With `shard` too the results must differ in name, so that the
-    subfolders can be merged into one.
+    starts: see `checks`. Even with `shard`, result names must be unique, so that the subfolders can
+    be merged.
 
     Args:
         request: the options.

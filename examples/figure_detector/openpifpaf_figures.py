@@ -1,7 +1,7 @@
-"""A plugin of openpifpaf: the small network `figures`, and drawn figures to train it on.
+"""An openpifpaf plugin: the small network `figures`, and drawn figures to train it on.
 
-openpifpaf finds it by its name, if this folder is on PYTHONPATH. The finished checkpoint needs
-it no more: it holds nothing but modules of openpifpaf and torchvision.
+openpifpaf finds the plugin by its name if this folder is on PYTHONPATH. A finished checkpoint
+does not need it: it contains only modules of openpifpaf and torchvision.
 """
 
 from __future__ import annotations
@@ -29,10 +29,11 @@ VALIDATION_SCENES = 64
 
 
 def make_backbone(*_: object) -> torch.nn.Sequential:
-    """The network below the heads: (N, 3, H, W) to (N, 128, H / 8, W / 8), all rounded up.
+    """Build the network below the heads.
 
     Returns:
-        It, inside another module: that is how openpifpaf takes networks of torchvision.
+        A network that maps (N, 3, H, W) to (N, 128, H / 8, W / 8), rounded up, wrapped in another
+        module, because openpifpaf takes the first child of a torchvision network.
     """
     layers: list[torch.nn.Module] = []
     channels = 3
@@ -57,21 +58,21 @@ def make_backbone(*_: object) -> torch.nn.Sequential:
 
 
 def make_base() -> Any:
-    """The backbone in the class of openpifpaf's that only wraps one."""
+    """Wrap the backbone in openpifpaf's class that adds nothing but the stride."""
     base = openpifpaf.network.basenetworks.MobileNetV2("figures", make_backbone, FEATURES)
     base.stride = STRIDE
     return base
 
 
 class EpochSampler(torch.utils.data.Sampler[int]):
-    """The numbers of the scenes of an epoch; every epoch has scenes of its own."""
+    """Yields the numbers of an epoch's scenes; every epoch has scenes of its own."""
 
     def __init__(self, scenes: int) -> None:
         self.scenes = scenes
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
-        """Told by openpifpaf's trainer before each epoch."""
+        """Choose the epoch; openpifpaf's trainer calls this before each one."""
         self.epoch = epoch
 
     def __iter__(self) -> Iterator[int]:
@@ -82,7 +83,7 @@ class EpochSampler(torch.utils.data.Sampler[int]):
 
 
 class SceneDataset(torch.utils.data.Dataset[Any]):
-    """Scenes by number, through openpifpaf's preprocessing."""
+    """Scenes by number, after openpifpaf's preprocessing."""
 
     def __init__(self, seed: int, preprocess: Any) -> None:
         self.seed = seed
@@ -96,16 +97,16 @@ class SceneDataset(torch.utils.data.Dataset[Any]):
 
 
 def coco_joints(pose: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(17, 3) of COCO's joints as (x, y, v), v 2 where a joint is seen and 0 elsewhere."""
+    """Convert a pose to COCO's joints (17, 3) as (x, y, v); v is 2 if visible, else 0."""
     joints_xyv = to_coco(pose, np.ones(len(pose)))
     joints_xyv[:, 2] *= 2
     return joints_xyv
 
 
 def _annotation(pose: NDArray[np.float64]) -> dict[str, Any]:
-    """A person as openpifpaf takes one; the box it would make by itself has no width."""
-    seen = pose[(pose != MISSING).any(axis=1), ::-1]
-    low, high = seen.min(axis=0) - 1, seen.max(axis=0) + 1
+    """Build openpifpaf's annotation of a person; its default box would have no width."""
+    visible = pose[(pose != MISSING).any(axis=1), ::-1]
+    low, high = visible.min(axis=0) - 1, visible.max(axis=0) + 1
     return {"keypoints": coco_joints(pose), "bbox": [*low, *(high - low)], "iscrowd": False}
 
 
@@ -121,23 +122,25 @@ class Figures(openpifpaf.datasets.DataModule):  # type: ignore[misc]
 
     @classmethod
     def cli(cls, parser: argparse.ArgumentParser) -> None:
-        """Adds this module's options to openpifpaf's."""
+        """Add this module's options to openpifpaf's."""
         group = parser.add_argument_group("data module Figures")
-        group.add_argument("--figures-scenes", type=int, default=cls.scenes, help="in an epoch")
+        group.add_argument(
+            "--figures-scenes", type=int, default=cls.scenes, help="scenes per epoch"
+        )
         group.add_argument("--figures-square-edge", type=int, default=cls.square_edge)
 
     @classmethod
     def configure(cls, args: argparse.Namespace) -> None:
-        """Takes them over."""
+        """Store the values of these options."""
         cls.scenes = args.figures_scenes
         cls.square_edge = args.figures_square_edge
 
     def train_loader(self) -> Any:
-        """Scenes to learn from."""
+        """Return the loader of the training scenes, new ones for every epoch."""
         return self._loader(TRAINING_SEED, EpochSampler(self.scenes))
 
     def val_loader(self) -> Any:
-        """Other scenes, always the same."""
+        """Return the loader of the validation scenes, always the same ones."""
         return self._loader(VALIDATION_SEED, range(VALIDATION_SCENES))
 
     def _loader(self, seed: int, sampler: Any) -> Any:
@@ -164,6 +167,6 @@ class Figures(openpifpaf.datasets.DataModule):  # type: ignore[misc]
 
 
 def register() -> None:
-    """Called by openpifpaf."""
+    """Register the network and the data with openpifpaf, which calls this."""
     openpifpaf.BASE_FACTORIES["figures"] = make_base
     openpifpaf.DATAMODULES["figures"] = Figures

@@ -1,4 +1,4 @@
-"""What stands behind drawn figures: plain, shaded, halved and cluttered backdrops."""
+"""Backdrops for drawn figures: plain, shaded, halved, cloudy and cluttered."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 Array: TypeAlias = NDArray[np.float64]
-"""(H, W, 3), 0..255."""
+"""(H, W, 3), 0 to 255, unless said otherwise."""
 
 KINDS = ("plain", "shaded", "halves", "clouds", "clutter")
 CHANCES = (0.34, 0.18, 0.16, 0.12, 0.20)
 
 
 def sample_backdrop(rng: np.random.Generator, size: tuple[int, int]) -> Array:
-    """A backdrop of a random kind; `size` is (height, width)."""
+    """Sample a backdrop of a random kind; `size` is (height, width)."""
     kind = str(rng.choice(KINDS, p=CHANCES))
     if kind == "plain":
         return np.broadcast_to(_colour(rng), (*size, 3)).copy()
@@ -31,14 +31,14 @@ def sample_backdrop(rng: np.random.Generator, size: tuple[int, int]) -> Array:
 
 
 def _colour(rng: np.random.Generator) -> Array:
-    """A colour: light, dark or anything between, mostly pale."""
+    """Sample an RGB colour (3,) of any brightness, mostly pale."""
     value = float(rng.choice((rng.uniform(0.0, 0.3), rng.uniform(0.3, 0.85), rng.uniform(0.85, 1))))
     saturation = float(rng.uniform(0, 0.9) ** 2)
     return 255 * np.array(colorsys.hsv_to_rgb(float(rng.random()), saturation, value))
 
 
 def _ramp(rng: np.random.Generator, size: tuple[int, int]) -> Array:
-    """0 to 1 across the image, in a random direction; (H, W)."""
+    """Return a ramp (H, W) from 0 to 1 across the image, in a random direction."""
     angle = rng.uniform(0, 2 * np.pi)
     rows, columns = np.mgrid[0 : size[0], 0 : size[1]]
     ramp = rows * np.sin(angle) / size[0] + columns * np.cos(angle) / size[1]
@@ -46,27 +46,28 @@ def _ramp(rng: np.random.Generator, size: tuple[int, int]) -> Array:
 
 
 def _blend(rng: np.random.Generator, share: Array) -> Array:
+    """Blend two random colours by a share (H, W) from 0 to 1."""
     first, second = _colour(rng), _colour(rng)
     return np.asarray(first + share[..., None] * (second - first))
 
 
 def _clouds(rng: np.random.Generator, size: tuple[int, int]) -> Array:
-    """Soft noise between two colours, with grain on it."""
+    """Return soft noise between two colours, with grain on it."""
     grid = rng.random((int(rng.integers(3, 14)), int(rng.integers(3, 14)))) * 255
-    soft = Image.fromarray(grid.astype(np.uint8)).resize(
+    noise = Image.fromarray(grid.astype(np.uint8)).resize(
         (size[1], size[0]), Image.Resampling.BICUBIC
     )
     grain = rng.normal(0, rng.uniform(0, 12), (*size, 1))
-    return np.clip(_blend(rng, np.asarray(soft) / 255.0) + grain, 0, 255)
+    return np.clip(_blend(rng, np.asarray(noise) / 255.0) + grain, 0, 255)
 
 
 def _clutter(rng: np.random.Generator, size: tuple[int, int]) -> Array:
-    """Boxes, balls and poles, some of them as wide as limbs."""
+    """Draw boxes, balls and poles, some as wide as limbs."""
     height, width = size
-    image = Image.new("RGB", (width, height), _rounded(_colour(rng)))
+    image = Image.new("RGB", (width, height), _to_integers(_colour(rng)))
     pen = ImageDraw.Draw(image)
     for _ in range(int(rng.integers(3, 16))):
-        fill = _rounded(_colour(rng))
+        fill = _to_integers(_colour(rng))
         x, y = rng.uniform(-0.1, 1.1, 2) * (width, height)
         across, down = rng.uniform(0.02, 0.4, 2) * min(size)
         shape = rng.integers(3)
@@ -80,6 +81,6 @@ def _clutter(rng: np.random.Generator, size: tuple[int, int]) -> Array:
     return np.asarray(image, dtype=np.float64)
 
 
-def _rounded(colour: Array) -> tuple[int, int, int]:
-    red, green, blue = (int(round(float(part))) for part in colour)
+def _to_integers(colour: Array) -> tuple[int, int, int]:
+    red, green, blue = (int(round(float(channel))) for channel in colour)
     return red, green, blue

@@ -1,4 +1,4 @@
-"""Scores a detector on figures that it was not trained on, one condition after the other.
+"""Score a detector on figures that it was not trained on, under several conditions.
 
 PYTHONPATH=examples/figures python examples/figure_detector/score_detector.py CHECKPOINT
 """
@@ -17,8 +17,8 @@ from make_figures import draw, sample_person, sample_stance
 from dptn_cli.detect import Detection, Detector
 from dptn_cli.types import Pose
 
-SEED = 3  # the training has 1 and 2
-USUAL = (256, 176)
+SEED = 3  # the training uses 1 and 2
+USUAL_SIZE = (256, 176)  # (height, width)
 
 
 @dataclass(frozen=True)
@@ -26,41 +26,43 @@ class Condition:
     """A kind of held-out image.
 
     Attributes:
-        background: as `make_figures.py` knows it.
-        view: front or back.
-        spec: size of the image, the figure in it growing along, 1 is 256x176.
-        figure: size of the figure in its frame; above 1 it is cut by the frame.
+        background: a background of `make_figures.py`.
+        view: `front` or `back`.
+        image_scale: factor of the image's size and of the figure in it; 1 is 256x176.
+        figure_scale: factor of the figure's size within the image; above 1 the image's edges cut
+            it off.
     """
 
     background: str
     view: str
-    spec: float = 1.0
-    figure: float = 1.0
+    image_scale: float = 1.0
+    figure_scale: float = 1.0
 
     @property
     def name(self) -> str:
-        """As a row is called."""
-        return f"{self.background}, {self.view}, frame {self.spec:g}, figure {self.figure:g}"
+        """Title of the condition's row in the table."""
+        scales = f"frame {self.image_scale:g}, figure {self.figure_scale:g}"
+        return f"{self.background}, {self.view}, {scales}"
 
 
 def conditions() -> Iterator[Condition]:
-    """Light and dark, front and back, in frames and figures of several sizes."""
+    """Yield light and dark, front and back, with images and figures of several sizes."""
     for background in ("light", "dark"):
         for view in ("front", "back"):
-            for spec, figure in ((0.5, 1), (0.6, 1), (1, 1), (1.6, 1), (1, 0.6), (1, 1.6)):
-                yield Condition(background, view, spec, figure)
+            for scales in ((0.5, 1), (0.6, 1), (1, 1), (1.6, 1), (1, 0.6), (1, 1.6)):
+                yield Condition(background, view, *scales)
 
 
 @dataclass(frozen=True)
 class Score:
-    """What was found on the images of a condition.
+    """The detections in the images of a condition, compared with the truth.
 
     Attributes:
-        images: how many.
-        single: on how many exactly one person was found.
-        labelled: joints that are there.
-        distances_px: of the joints found that are there, from where they are, pixels on disk.
-        extra: joints found that are not labelled: hidden ones, mostly.
+        images: number of images.
+        single: number of images in which exactly one person was found.
+        labelled: number of joints that are labelled.
+        distances_px: error of each labelled joint that was found, pixels on disk.
+        extra: number of joints that were found but are not labelled, mostly hidden ones.
     """
 
     images: int
@@ -70,32 +72,33 @@ class Score:
     extra: int
 
     def row(self, name: str) -> str:
-        """A line of a table in Markdown."""
-        found = len(self.distances_px)
+        """Format a row of a Markdown table."""
+        recall = len(self.distances_px) / self.labelled
         return (
             f"| {name} | {self.images} | {self.single / self.images:.1%} | "
-            f"{found / self.labelled:.1%} | {np.mean(self.distances_px or [np.nan]):.2f} | "
+            f"{recall:.1%} | {np.mean(self.distances_px or [np.nan]):.2f} | "
             f"{self.extra / self.images:.2f} |"
         )
 
 
 def score(detector: Detector, condition: Condition, images: int) -> Score:
-    """Draw the images of a condition and look for the figures on them."""
+    """Draw the images of a condition and run the detector on them."""
     poses: dict[str, Pose] = {}
-    size = (round(USUAL[0] * condition.spec), round(USUAL[1] * condition.spec))
+    scale = condition.image_scale
+    size = (round(USUAL_SIZE[0] * scale), round(USUAL_SIZE[1] * scale))
     with tempfile.TemporaryDirectory() as folder:
         for number in range(images):
             rng = np.random.default_rng([SEED, number])
             person = sample_person(rng, condition.background)
-            stance = sample_stance(rng, (condition.figure,) * 2, condition.view)
+            stance = sample_stance(rng, (condition.figure_scale,) * 2, condition.view)
             image, pose = draw(person, stance, size)
             image.save(Path(folder) / f"{number}.png")
             poses[f"{number}.png"] = pose
         detections = list(detector.detect((name, Path(folder) / name) for name in poses))
-    compared = [_compare(found, poses[found.name]) for found in detections]
+    compared = [_compare(detection, poses[detection.name]) for detection in detections]
     return Score(
         images=images,
-        single=sum(found.people == 1 for found in detections),
+        single=sum(detection.people == 1 for detection in detections),
         labelled=sum(int((pose != -1).all(axis=1).sum()) for pose in poses.values()),
         distances_px=tuple(distance for distances, _ in compared for distance in distances),
         extra=sum(extra for _, extra in compared),
@@ -103,34 +106,34 @@ def score(detector: Detector, condition: Condition, images: int) -> Score:
 
 
 def _compare(detection: Detection, truth: Pose) -> tuple[list[float], int]:
-    """Distances of the joints that are on both, and how many were found that are not there."""
+    """Return the errors in pixels of labelled joints, and the number of unlabelled ones found."""
     if detection.found_pose is None:
         return [], 0
-    there = (truth != -1).all(axis=1)
-    seen = (detection.found_pose.pose != -1).all(axis=1)
-    down, across = (detection.found_pose.pose - truth)[there & seen].T
-    return np.hypot(down, across).tolist(), int((seen & ~there).sum())
+    labelled = (truth != -1).all(axis=1)
+    detected = (detection.found_pose.pose != -1).all(axis=1)
+    dy, dx = (detection.found_pose.pose - truth)[labelled & detected].T
+    return np.hypot(dy, dx).tolist(), int((detected & ~labelled).sum())
 
 
 def total(scores: list[Score]) -> Score:
-    """All conditions together."""
+    """Add up the scores of all conditions."""
     return Score(
-        images=sum(one.images for one in scores),
-        single=sum(one.single for one in scores),
-        labelled=sum(one.labelled for one in scores),
-        distances_px=tuple(distance for one in scores for distance in one.distances_px),
-        extra=sum(one.extra for one in scores),
+        images=sum(score.images for score in scores),
+        single=sum(score.single for score in scores),
+        labelled=sum(score.labelled for score in scores),
+        distances_px=tuple(distance for score in scores for distance in score.distances_px),
+        extra=sum(score.extra for score in scores),
     )
 
 
 def main() -> None:
-    """Print the table."""
+    """Score all conditions and print a Markdown table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("checkpoint", type=Path)
-    parser.add_argument("--images", type=int, default=50, help="of each condition")
+    parser.add_argument("--images", type=int, default=50, help="images per condition")
     options = parser.parse_args()
     detector = Detector(options.checkpoint)
-    print("| images of | | one person | joints found | mean error, px | joints not there |")
+    print("| images of | | one person | joints found | mean error, px | unlabelled joints |")
     print("|---|---|---|---|---|---|")
     scores = []
     for condition in conditions():

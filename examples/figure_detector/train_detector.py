@@ -1,4 +1,4 @@
-"""Trains the pose detector of drawn figures with openpifpaf's own trainer.
+"""Train the pose detector for drawn figures with openpifpaf's own trainer.
 
 PYTHONPATH=examples/figures python examples/figure_detector/train_detector.py OUT.pkl
 """
@@ -19,16 +19,18 @@ import torch  # noqa: E402
 
 LEARNING_RATE = 2e-3
 BATCH_SIZE = 8
-META = {"long_edge": 257}  # of the crops that it is trained on; `dptn` looks at that size
+META = {"long_edge": 257}  # size of the training crops; dptn resizes images to it
 
 
 def main() -> None:
-    """Trains, and writes the last epoch's network."""
+    """Train, then write the last epoch's network."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("out", type=Path, help="checkpoint to write; epochs go beside it")
+    parser.add_argument(
+        "out", type=Path, help="checkpoint to write; those of the epochs go beside it"
+    )
     parser.add_argument("--epochs", type=int, default=20)
-    parser.add_argument("--scenes", type=int, default=2000, help="in an epoch")
-    parser.add_argument("--start", type=Path, help="checkpoint to go on from")
+    parser.add_argument("--scenes", type=int, default=2000, help="scenes per epoch")
+    parser.add_argument("--start", type=Path, help="checkpoint to start from")
     parser.add_argument("--learning-rate", type=float, default=LEARNING_RATE)
     options = parser.parse_args()
     options.out.parent.mkdir(parents=True, exist_ok=True)
@@ -41,8 +43,8 @@ def main() -> None:
 
 
 def trainer_arguments(options: argparse.Namespace) -> list[str]:
-    """The command line of openpifpaf's trainer; the rate falls over the last two fifths."""
-    decay = 0.4 * options.epochs
+    """Return the arguments of openpifpaf's trainer. The rate falls in the last 40 % of epochs."""
+    decay_epochs = 0.4 * options.epochs
     network = f"--checkpoint={options.start}" if options.start else "--basenet=figures"
     return [
         network,
@@ -56,16 +58,16 @@ def trainer_arguments(options: argparse.Namespace) -> list[str]:
         f"--lr={options.learning_rate}",
         "--lr-warm-up-epochs=0.2",
         "--lr-decay",
-        f"{options.epochs - decay}",
-        f"--lr-decay-epochs={decay}",
+        f"{options.epochs - decay_epochs}",
+        f"--lr-decay-epochs={decay_epochs}",
         "--lr-decay-factor=0.03",
         "--log-interval=25",
     ]
 
 
 def write_bare(trained: Path, out: Path) -> None:
-    """Writes a checkpoint without the trainer's meta: the machine's name and all arguments."""
-    checkpoint = torch.load(trained, weights_only=False)  # our own file, a moment old
+    """Copy a checkpoint without what the trainer adds: the host's name and all arguments."""
+    checkpoint = torch.load(trained, weights_only=False)  # safe: the trainer has just written it
     torch.save({"model": checkpoint["model"], "epoch": checkpoint["epoch"], "meta": META}, out)
 
 

@@ -17,9 +17,13 @@ _ALONG = np.linspace(0.0, 1.0, 7)
 
 @dataclass(frozen=True)
 class Piece:
-    """Outlines of a body part, with the frame that its cloth's pattern follows.
+    """A body part's outlines, and the axes that its cloth's pattern follows.
 
-    ``across`` and ``along`` are the pixels of one body unit on the cloth.
+    Attributes:
+        outlines: polygons, each (N, 2) as (x, y) in pixels.
+        origin: (x, y) of the pattern's origin, pixels.
+        across: (x, y) step of one body unit across the cloth, pixels.
+        along: (x, y) step of one body unit along the cloth, pixels.
     """
 
     outlines: tuple[Array, ...]
@@ -28,31 +32,36 @@ class Piece:
     along: Array
 
 
-def mix(one: Colour, two: Colour, share: float) -> Colour:
-    """A colour between two, ``share`` of the way."""
-    red, green, blue = (round(a + (b - a) * share) for a, b in zip(one, two, strict=True))
+def mix(first: Colour, second: Colour, share: float) -> Colour:
+    """Blend two colours: 0 gives the first, 1 the second."""
+    red, green, blue = (round(a + (b - a) * share) for a, b in zip(first, second, strict=True))
     return red, green, blue
 
 
 def shade(colour: Colour, strength: float = 1.0) -> Colour:
-    """The colour in the shade: darker, a little cooler."""
+    """Darken a colour and make it a little cooler, as in the shade."""
     return mix(colour, (round(colour[0] * 0.72), round(colour[1] * 0.71),
                          round(colour[2] * 0.78)), strength)  # fmt: skip
 
 
-def _darker(strength: float) -> list[int]:
+def _shade_table(strength: float) -> list[int]:
+    """Return the lookup table of `shade` for `Image.point`: 256 values for each channel."""
     return [round(i * (1 - (1 - f) * strength)) for f in (0.72, 0.71, 0.78) for i in range(256)]
 
 
 def unit_vector(vector: Array) -> Array:
-    """The vector's direction."""
+    """Scale a vector to length 1."""
     return np.asarray(vector / max(float(np.hypot(*vector)), 1e-9))
 
 
 def taper(start: Array, end: Array, radii: tuple[float, float, float], bulge: float = 1.0) -> Array:
-    """Outline of a limb bone with radii at the start, middle and end.
+    """Return the outline of a bone of a limb.
 
-    A ``bulge`` of 1 makes a round far end, a small one the nearly flat hem of a sleeve.
+    Args:
+        start: (x, y) where the bone begins.
+        end: (x, y) where it ends.
+        radii: at the start, the middle and the end.
+        bulge: 1 makes the end round; a small value makes it nearly flat, like a sleeve's hem.
     """
     along = unit_vector(end - start)
     side = np.array([-along[1], along[0]])
@@ -70,7 +79,7 @@ def taper(start: Array, end: Array, radii: tuple[float, float, float], bulge: fl
 
 
 def smooth(points: Sequence[tuple[float, float]], steps: int = 6) -> Array:
-    """A closed Catmull-Rom curve through the points."""
+    """Return a closed Catmull-Rom curve through the points, with `steps` vertices for each."""
     p1 = np.asarray(points, dtype=np.float64)
     p0, p2, p3 = np.roll(p1, 1, 0), np.roll(p1, -1, 0), np.roll(p1, -2, 0)
     t = np.arange(steps)[None, :, None] / steps
@@ -80,21 +89,31 @@ def smooth(points: Sequence[tuple[float, float]], steps: int = 6) -> Array:
 
 
 def ellipse(x: float, y: float, rx: float, ry: float) -> Array:
-    """An ellipse's outline."""
+    """Return the outline of an ellipse with centre (x, y) and radii rx and ry."""
     angle = np.linspace(0.0, 2 * np.pi, 28, endpoint=False)
     return np.stack([x + rx * np.cos(angle), y + ry * np.sin(angle)], axis=1)
 
 
 def mirror(half: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
-    """A closed outline from its right half, listed from top to bottom."""
+    """Return a closed symmetric outline from its right half, listed from top to bottom."""
     return [*half, *((-x, y) for x, y in reversed(half) if x > 0)]
 
 
 class Canvas:
-    """A large image on which parts are painted one over the other."""
+    """A large image on which body parts are painted one over the other.
+
+    Args:
+        width: width in pixels.
+        height: height in pixels.
+        unit: pixels of one body unit.
+        background: colour of the empty image.
+
+    Attributes:
+        image: the image.
+        figure: mask of what has been painted with `paint`; shadows fall on it alone.
+    """
 
     def __init__(self, width: int, height: int, unit: float, background: Colour) -> None:
-        """Starts an empty image on which a body unit takes ``unit`` pixels."""
         self.unit = unit
         self.image = Image.new("RGB", (width, height), background)
         self.figure = Image.new("L", (width, height), 0)
@@ -118,7 +137,14 @@ class Canvas:
     def paint(
         self, pieces: Sequence[Piece], fabric: Fabric, rim: float = 0.012, strength: float = 0.8
     ) -> None:
-        """Paints the pieces as one part, with a shaded rim away from the light."""
+        """Paint the pieces as one part, with a shaded rim on the side away from the light.
+
+        Args:
+            pieces: the pieces.
+            fabric: their cloth.
+            rim: width of the rim, body units; 0 for none.
+            strength: how dark the rim is, 0 to 1.
+        """
         outlines = [outline for piece in pieces for outline in piece.outlines]
         box = self._box(outlines)
         if box is None:
@@ -135,34 +161,41 @@ class Canvas:
         if rim > 0:
             width = rim * self.unit
             lit = self._mask(outlines, box, (-width, -0.35 * width))
-            tile.paste(tile.point(_darker(strength)), mask=ImageChops.subtract(mask, lit))
+            tile.paste(tile.point(_shade_table(strength)), mask=ImageChops.subtract(mask, lit))
         self.image.paste(tile, box[:2], mask)
         self.figure.paste(255, box, mask)
 
     def drop_shadow(self, pieces: Sequence[Piece], shift: tuple[float, float] = (0.007, 0.012),
                     strength: float = 0.26) -> None:  # fmt: skip
-        """Darkens the figure where the pieces, not painted yet, keep the light off it."""
+        """Darken the figure where pieces that are painted next will block the light."""
         outlines = [outline for piece in pieces for outline in piece.outlines]
         offset = (shift[0] * self.unit, shift[1] * self.unit)
         box = self._box([outline + np.array(offset) for outline in outlines])
         if box is None:
             return
-        cast = ImageChops.multiply(self._mask(outlines, box, offset), self.figure.crop(box))
-        self.image.paste((36, 24, 48), box, cast.point([round(i * strength) for i in range(256)]))
+        shadow = ImageChops.multiply(self._mask(outlines, box, offset), self.figure.crop(box))
+        self.image.paste((36, 24, 48), box, shadow.point([round(i * strength) for i in range(256)]))
 
     def fill(self, outline: Array, colour: Colour) -> None:
-        """Fills an outline, without shading."""
+        """Fill an outline without shading."""
         ImageDraw.Draw(self.image).polygon(outline.ravel().tolist(), fill=colour)
 
     def line(self, points: Array, colour: Colour, width: float) -> None:
-        """Draws a line of ``width`` body units."""
-        thick = max(1, round(width * self.unit))
-        ImageDraw.Draw(self.image).line(points.ravel().tolist(), colour, thick, joint="curve")
+        """Draw a line of a width given in body units."""
+        width_px = max(1, round(width * self.unit))
+        ImageDraw.Draw(self.image).line(points.ravel().tolist(), colour, width_px, joint="curve")
 
 
 def _weave(pen: ImageDraw.ImageDraw, fabric: Fabric, piece: Piece,
            box: tuple[int, int, int, int]) -> None:  # fmt: skip
-    """Draws the cloth's pattern over a tile, in the piece's frame."""
+    """Draw a cloth's pattern onto a tile, along the piece's axes.
+
+    Args:
+        pen: draws on the tile.
+        fabric: the cloth.
+        piece: the piece that the cloth covers.
+        box: (left, top, right, bottom) of the tile in the image.
+    """
     origin = piece.origin - np.array(box[:2])
     period, reach = fabric.period, 0.46
     count = int(reach / period)
@@ -170,8 +203,8 @@ def _weave(pen: ImageDraw.ImageDraw, fabric: Fabric, piece: Piece,
         radius = 0.3 * period * float(np.hypot(*piece.along))
         for row in range(-count, count + 1):
             for column in range(-count // 2, count // 2 + 1):
-                place = (column + 0.5 * (row % 2)) * 1.15 * piece.across + 0.85 * row * piece.along
-                x, y = origin + period * place
+                offset = (column + 0.5 * (row % 2)) * 1.15 * piece.across + 0.85 * row * piece.along
+                x, y = origin + period * offset
                 pen.ellipse((x - radius, y - radius, x + radius, y + radius), fabric.accent)
         return
     soft = mix(fabric.colour, fabric.accent, 0.5)
@@ -195,11 +228,11 @@ def _weave(pen: ImageDraw.ImageDraw, fabric: Fabric, piece: Piece,
 
 
 def _crossings(pen: ImageDraw.ImageDraw, fabric: Fabric, piece: Piece, origin: Array) -> None:
-    """The squares where the bands of a checked cloth cross."""
+    """Draw the squares where the bands of a checked cloth cross."""
     count, quarter = int(0.4 / fabric.period), 0.25 * fabric.period
     corners = np.array([(-1, -1), (1, -1), (1, 1), (-1, 1)]) * quarter
     square = corners @ np.stack([piece.across, piece.along])
     for row in range(-count, count + 1):
         for column in range(-count, count + 1):
-            place = fabric.period * (column * piece.across + row * piece.along)
-            pen.polygon((origin + place + square).ravel().tolist(), fill=fabric.accent)
+            offset = fabric.period * (column * piece.across + row * piece.along)
+            pen.polygon((origin + offset + square).ravel().tolist(), fill=fabric.accent)

@@ -1,4 +1,4 @@
-"""Draws a person in a stance: flat, softly shaded shapes, painted from far to near."""
+"""Draw a person in a stance, in flat, softly shaded shapes, from far to near."""
 
 from __future__ import annotations
 
@@ -31,14 +31,18 @@ from figures_people import (
 
 
 class _Figure:
-    """One person in one stance, ready to be painted part by part."""
+    """A person in a stance, painted onto a canvas part by part.
+
+    The trunk's coordinates are (x, t): body units to the viewer's right of the spine, and the share
+    of the way from neck (0) to hips (1). The head's are (x, y): body units from its centre.
+    """
 
     def __init__(self, canvas: Canvas, person: Person, stance: Stance, bones: Skeleton) -> None:
         self.canvas, self.person, self.stance, self.bones = canvas, person, stance, bones
         self.unit = bones.unit
         self.points = bones.points
         self.back = stance.view == "back"
-        self.sides = (1, 0) if self.back else (0, 1)  # the viewer's left, then right
+        self.sides = (1, 0) if self.back else (0, 1)  # on the viewer's left, then right
         self.skin = Fabric(person.skin)
         self.hair = Fabric(person.hair)
         cos = abs(float(np.cos(stance.turn)))
@@ -60,48 +64,48 @@ class _Figure:
     # ---- frames ---------------------------------------------------------------------
 
     def torso(self, x: float, t: float) -> tuple[float, float]:
-        """A point of the trunk: x body units from the spine, t from neck (0) to hips (1)."""
+        """Return the image point (x, y) of a point of the trunk."""
         share = float(np.clip(t, 0, 1))
         axis = unit_vector(self.top_axis * (1 - share) + self.low_axis * share)
-        spot = self.neck + t * (self.pelvis - self.neck) + x * self.unit * axis
-        return float(spot[0]), float(spot[1])
+        point = self.neck + t * (self.pelvis - self.neck) + x * self.unit * axis
+        return float(point[0]), float(point[1])
 
     def trunk(self, half: Sequence[tuple[float, float]]) -> Array:
-        """A smooth symmetric outline in the trunk's frame."""
+        """Return a smooth symmetric outline from its right half in the trunk's coordinates."""
         return smooth([self.torso(x, t) for x, t in mirror(half)])
 
     def on_head(self, points: Sequence[tuple[float, float]] | Array) -> Array:
-        """Points in the head's frame (body units around its centre) on the image."""
-        flat = np.asarray(points) * self.unit * self.person.body.head
-        spec = np.stack([self.head_across, self.head_down])
-        return np.asarray(self.bones.head + flat @ spec)
+        """Return the image points of points of the head."""
+        pixels = np.asarray(points) * self.unit * self.person.body.head
+        axes = np.stack([self.head_across, self.head_down])
+        return np.asarray(self.bones.head + pixels @ axes)
 
     def in_head(self, joint: int) -> tuple[float, float]:
-        """A joint in the head's frame."""
-        away = (self.points[joint] - self.bones.head) / self.unit / self.person.body.head
-        return float(away @ self.head_across), float(away @ self.head_down)
+        """Return a joint in the head's coordinates."""
+        offset = (self.points[joint] - self.bones.head) / self.unit / self.person.body.head
+        return float(offset @ self.head_across), float(offset @ self.head_down)
 
     def piece(self, outline: Array, origin: Array, along: Array) -> Piece:
-        """A piece whose pattern runs along a direction of the image."""
-        way = unit_vector(along) * self.unit
-        return Piece((outline,), origin, np.array([way[1], -way[0]]), way)
+        """Return a piece whose pattern runs along a direction of the image."""
+        step = unit_vector(along) * self.unit
+        return Piece((outline,), origin, np.array([step[1], -step[0]]), step)
 
     def bone(
         self, start: Array, end: Array, radii: tuple[float, float, float], bulge: float = 1.0
     ) -> Piece:
-        """A limb's bone; the radii are in body units."""
+        """Return a piece for a bone of a limb; the radii are in body units."""
         first, middle, last = (radius * self.unit for radius in radii)
         outline = taper(start, end, (first, middle, last), bulge)
         return self.piece(outline, start, end - start + 1e-6)
 
     def head_piece(self, outline: Array) -> Piece:
-        """A piece in the head's frame."""
+        """Return a piece from an outline in the head's coordinates."""
         return self.piece(self.on_head(outline), self.bones.head, self.head_down)
 
     # ---- legs -----------------------------------------------------------------------
 
     def leg(self, side: int) -> None:
-        """Paints a leg with its shoe and what the trousers cover of it."""
+        """Paint a leg with its shoe, and the trouser leg on it."""
         person, b = self.person, self.person.body.build
         hip, knee, ankle = (self.points[names[side]] for names in (HIP, KNEE, ANKLE))
         skin = [self.bone(hip, knee, (0.050 * b, 0.044 * b, 0.033 * b)),
@@ -129,7 +133,7 @@ class _Figure:
         self.canvas.paint(cloth, person.bottom)
 
     def shoe(self, side: int) -> None:
-        """Paints a shoe with a sole."""
+        """Paint a shoe with a sole."""
         ankle, toes = self.points[ANKLE[side]], self.bones.toes[side]
         unit, colour = self.unit, self.person.shoes
         drop = np.array([0.0, 0.012 * unit])
@@ -143,7 +147,7 @@ class _Figure:
                           Fabric(colour), rim=0.009)  # fmt: skip
 
     def seat(self) -> None:
-        """Paints the trousers' or shorts' part above the legs."""
+        """Paint the part of trousers or shorts above the legs."""
         person, b = self.person, self.person.body.build
         if person.bottom_kind in ("trousers", "shorts"):
             wide = (person.body.hip + 0.0535 * b) * self.narrow
@@ -161,7 +165,7 @@ class _Figure:
                                  shade(person.bottom.colour, 0.8))  # fmt: skip
 
     def skirt(self) -> None:
-        """Paints a skirt, the lower part of a dress included."""
+        """Paint a skirt, or the lower part of a dress."""
         person = self.person
         if person.bottom_kind not in ("skirt", "dress"):
             return
@@ -198,7 +202,7 @@ class _Figure:
     # ---- trunk ----------------------------------------------------------------------
 
     def shirt(self) -> None:
-        """Paints the top with its neckline, print and belt."""
+        """Paint the top, with a belt and a print if it has them."""
         person, n = self.person, self.narrow
         shoulder, b = self.half_shoulder, person.body.build
         waist, hips = person.body.waist * n, (person.body.hip + 0.052 * b) * n
@@ -223,32 +227,32 @@ class _Figure:
             self.print_on_chest()
 
     def belt(self, waist: float) -> None:
-        """Paints a belt with a buckle in front."""
+        """Paint a belt, with a buckle in a front view."""
         colour = shade(self.person.bottom.colour, 1.2)
         corners = [(-waist * 1.05, 0.66), (waist * 1.05, 0.66),
                    (waist * 1.06, 0.725), (-waist * 1.06, 0.725)]  # fmt: skip
         self.canvas.fill(np.array([self.torso(x, t) for x, t in corners]), colour)
         if not self.back:
             middle = self.front_shift()
-            spot = [(middle + dx, t) for dx, t in
+            buckle = [(middle + dx, t) for dx, t in
                     ((-0.011, 0.664), (0.011, 0.664), (0.011, 0.721), (-0.011, 0.721))]  # fmt: skip
-            self.canvas.fill(np.array([self.torso(x, t) for x, t in spot]), (226, 190, 96))
+            self.canvas.fill(np.array([self.torso(x, t) for x, t in buckle]), (226, 190, 96))
 
     def front_shift(self) -> float:
-        """How far the breastbone lies from the trunk's middle line, as the body turns."""
+        """Return how far the breastbone is from the trunk's middle line, in body units."""
         return 0.055 * float(np.sin(np.deg2rad(self.stance.yaw)))
 
     def print_on_chest(self) -> None:
-        """Paints a two-coloured badge on the chest."""
+        """Paint a two-coloured badge on the chest."""
         accent, middle = self.person.top.accent, self.front_shift()
         wide = 0.052 * self.narrow
-        spots = ellipse(middle, 0.38, wide, 0.165)
-        self.canvas.fill(np.array([self.torso(x, t) for x, t in spots]), accent)
+        badge = ellipse(middle, 0.38, wide, 0.165)
+        self.canvas.fill(np.array([self.torso(x, t) for x, t in badge]), accent)
         inner = [(middle + x * wide, t) for x, t in ((0.0, 0.27), (0.72, 0.44), (-0.72, 0.44))]
         self.canvas.fill(np.array([self.torso(x, t) for x, t in inner]), self.person.top.colour)
 
     def throat(self) -> None:
-        """Paints the neck and, in front, the skin that the top leaves open."""
+        """Paint the neck and, in a front view, the skin in the neckline."""
         person, middle = self.person, self.front_shift() * 0.6
         radius = 0.029 * (0.7 + 0.3 * person.body.build)
         high, low = (self.neck - t * self.unit * self.down for t in (0.052, 0.012))
@@ -261,15 +265,15 @@ class _Figure:
             else:
                 edge += [(middle + x, t) for x, t in
                          ((0.034, deep * 0.4), (0.0, deep), (-0.034, deep * 0.4))]  # fmt: skip
-            raw = [self.torso(x * self.narrow, t) for x, t in edge]
-            opening = np.array(raw) if person.neckline == "vee" else smooth(raw)
+            corners = [self.torso(x * self.narrow, t) for x, t in edge]
+            opening = np.array(corners) if person.neckline == "vee" else smooth(corners)
             pieces.append(self.piece(opening, self.neck, self.down))
         self.canvas.paint(pieces, self.skin, rim=0.0)
         chin = self.on_head(ellipse(0.004, 0.014, 0.036, 0.066))
         self.canvas.fill(chin, shade(person.skin, 0.75))
 
     def collar(self) -> None:
-        """Paints a shirt's collar and, in front, its buttons."""
+        """Paint a shirt's collar and, in a front view, its buttons."""
         if self.person.neckline != "collar":
             return
         middle = self.front_shift() * 0.6
@@ -290,13 +294,13 @@ class _Figure:
     # ---- arms -----------------------------------------------------------------------
 
     def arm_in_front(self, side: int) -> bool:
-        """Whether an arm passes in front of the trunk and head."""
+        """Return whether an arm is in front of the trunk and the head."""
         depth = self.bones.depth
-        far = 0.4 * depth[ELBOW[side]] + 0.6 * depth[WRIST[side]] - depth[NECK]
-        return bool(far > -0.012)
+        arm_depth = 0.4 * depth[ELBOW[side]] + 0.6 * depth[WRIST[side]]
+        return bool(arm_depth - depth[NECK] > -0.012)
 
     def arm(self, side: int) -> None:
-        """Paints an arm with its hand and sleeve."""
+        """Paint an arm with its hand and sleeve."""
         person, b = self.person, 0.35 + 0.65 * self.person.body.build
         shoulder, elbow, wrist = (self.points[names[side]] for names in (SHOULDER, ELBOW, WRIST))
         pull = 0.008 * unit_vector(self.neck - shoulder) + 0.010 * unit_vector(elbow - shoulder)
@@ -319,17 +323,17 @@ class _Figure:
             self.canvas.paint(cloth, person.sleeves[side], rim=0.011)
 
     def hand(self, side: int, elbow: Array, wrist: Array) -> list[Piece]:
-        """The pieces of a hand: palm, fingers and thumb."""
-        bend = self.stance.arms[side]
-        way = unit_vector(wrist - elbow)
-        short = 0.55 + 0.45 * float(np.cos(np.deg2rad(bend.lower_fore)))
-        step = 0.9 * self.unit * short * self.person.body.head
-        palm, tip = wrist + way * 0.022 * step, wrist + way * 0.047 * step
-        # The thumb points inward in front, that is to the trunk when the arm hangs.
+        """Return the pieces of a hand: palm, fingers and thumb."""
+        forearm = self.stance.arms[side]
+        along = unit_vector(wrist - elbow)
+        foreshortening = 0.55 + 0.45 * float(np.cos(np.deg2rad(forearm.lower_fore)))
+        size = 0.9 * self.unit * foreshortening * self.person.body.head
+        palm, tip = wrist + along * 0.022 * size, wrist + along * 0.047 * size
+        # The thumb points inward, that is towards the trunk if the arm hangs down.
         sign = -1.0 if (side == self.sides[0]) else 1.0
-        across = np.array([way[1], -way[0]]) * -sign
-        root = wrist + way * 0.012 * step
-        thumb = root + (0.022 * way + 0.020 * across) * step
+        across = np.array([along[1], -along[0]]) * -sign
+        root = wrist + along * 0.012 * size
+        thumb = root + (0.022 * along + 0.020 * across) * size
         return [self.bone(wrist, palm, (0.0145, 0.017, 0.0175)),
                 self.bone(palm, tip, (0.0175, 0.016, 0.0115)),
                 self.bone(root, thumb, (0.0085, 0.0085, 0.0065))]  # fmt: skip
@@ -337,7 +341,7 @@ class _Figure:
     # ---- head -----------------------------------------------------------------------
 
     def hair_behind(self) -> None:
-        """Paints hair that hangs behind the neck, in a front view."""
+        """Paint hair that hangs behind the neck, in a front view."""
         style, s = self.person.hair_style, self.face_turn
         if style == "long":
             half = [(0.0, -0.08), (0.05, -0.06), (0.062, 0.0), (0.066, 0.07), (0.068, 0.135),
@@ -361,7 +365,7 @@ class _Figure:
         self.canvas.paint([self.head_piece(outline)], self.hair, rim=0.016)
 
     def skull(self) -> None:
-        """Paints ears and the head's skin."""
+        """Paint the ears and the head's skin."""
         size = self.unit * self.person.body.head
         ears = []
         for side in (0, 1):
@@ -378,7 +382,7 @@ class _Figure:
         self.canvas.paint([self.head_piece(outline)], self.skin, rim=0.008, strength=0.55)
 
     def face(self) -> None:
-        """Paints beard, eyes, brows, nose and mouth."""
+        """Paint beard, cheeks, eyes, brows, nose and mouth."""
         person, canvas, s = self.person, self.canvas, self.face_turn
         shift = 0.030 * s
         if person.beard:
@@ -398,7 +402,7 @@ class _Figure:
         canvas.line(self.on_head(smile), mix(person.skin, (140, 30, 40), 0.72), 0.0062)
 
     def eye(self, x: float, y: float, sign: int) -> None:
-        """Paints an eye with its brow."""
+        """Paint an eye with its brow; `sign` is -1 for the right eye, 1 for the left."""
         canvas, hair = self.canvas, self.person.hair
         white = mix((250, 250, 250), self.person.skin, 0.22)
         canvas.fill(self.on_head(ellipse(x, y, 0.0108, 0.0080)), white)
@@ -412,7 +416,7 @@ class _Figure:
         canvas.line(self.on_head(brow), mix(hair, (40, 28, 28), 0.45), 0.0055)
 
     def beard(self, shift: float) -> None:
-        """Paints a short full beard."""
+        """Paint a short full beard; `shift` moves the chin as the head turns."""
         outer = [(0.0485, 0.0), (0.044, 0.038), (0.027, 0.066), (0.0, 0.075)]
         inner = [(-0.040, 0.006), (-0.028, 0.030), (-0.014, 0.0275), (0.0, 0.026), (0.014, 0.0275),
                  (0.028, 0.030), (0.040, 0.006)]  # fmt: skip
@@ -424,7 +428,7 @@ class _Figure:
         self.canvas.fill(self.on_head(lips), self.person.skin)
 
     def hair_front(self) -> None:
-        """Paints the hair on top of the head, in a front view."""
+        """Paint the hair on top of the head, in a front view."""
         style, side, s = self.person.hair_style, self.person.hair_side, 0.022 * self.face_turn
         if style == "bald":
             return
@@ -450,17 +454,17 @@ class _Figure:
         self.gloss()
 
     def curls(self, angles: Array, rx: float, ry: float) -> list[Piece]:
-        """Round locks along an arc around the head."""
+        """Return round locks along an arc around the head; angles are in radians."""
         return [self.head_piece(ellipse(float(rx * np.cos(a)), float(-0.012 - ry * np.sin(a)),
                                          0.019, 0.019)) for a in angles]  # fmt: skip
 
     def gloss(self) -> None:
-        """Paints a lighter streak on the hair."""
+        """Paint a lighter streak on the hair."""
         arc = [(-0.038, -0.046), (-0.027, -0.062), (-0.012, -0.070)]
         self.canvas.line(self.on_head(arc), mix(self.person.hair, (255, 255, 255), 0.22), 0.006)
 
     def hair_back(self) -> None:
-        """Paints the hair of a head seen from behind."""
+        """Paint the hair of a head seen from behind."""
         style, side, s = self.person.hair_style, self.person.hair_side, self.face_turn
         if style == "bald":
             half = [(0.0, -0.002), (0.036, -0.006), (0.0505, -0.02), (0.049, 0.014),
@@ -493,16 +497,16 @@ class _Figure:
         self.gloss()
 
     def paint(self) -> None:
-        """Paints everything, from far to near."""
-        order = sorted((0, 1), key=lambda i: self.bones.depth[KNEE[i]] + self.bones.depth[ANKLE[i]])
-        fronts = [self.arm_in_front(side) for side in (0, 1)]
-        arms = sorted((0, 1), key=lambda i: self.bones.depth[WRIST[i]])
+        """Paint everything, from far to near."""
+        depth = self.bones.depth
+        legs = sorted((0, 1), key=lambda side: depth[KNEE[side]] + depth[ANKLE[side]])
+        arms = sorted((0, 1), key=lambda side: depth[WRIST[side]])
         if not self.back:
             self.hair_behind()
         for side in arms:
-            if not fronts[side]:
+            if not self.arm_in_front(side):
                 self.arm(side)
-        for side in order:
+        for side in legs:
             self.leg(side)
         self.seat()
         self.skirt()
@@ -519,12 +523,12 @@ class _Figure:
             self.face()
             self.hair_front()
         for side in arms:
-            if fronts[side]:
+            if self.arm_in_front(side):
                 self.arm(side)
 
 
 def _backdrop(canvas: Canvas, person: Person, bones: Skeleton) -> None:
-    """Paints the floor and the shadow under the feet."""
+    """Paint the floor and the shadow under the feet."""
     width, height = canvas.image.size
     colour = person.background
     if person.floor:
@@ -535,36 +539,37 @@ def _backdrop(canvas: Canvas, person: Person, bones: Skeleton) -> None:
     x, wide = float(feet[:, 0].mean()), float(np.ptp(feet[:, 0])) / 2
     y = bones.floor - 0.016 * bones.unit
     for share, reach in ((0.10, 0.085), (0.2, 0.055)):
-        spot = ellipse(x, y, wide + reach * bones.unit, (0.012 + 0.12 * reach) * bones.unit)
-        canvas.fill(spot, mix(colour, (20, 18, 40), share))
+        shadow = ellipse(x, y, wide + reach * bones.unit, (0.012 + 0.12 * reach) * bones.unit)
+        canvas.fill(shadow, mix(colour, (20, 18, 40), share))
 
 
 def _keypoints(bones: Skeleton, stance: Stance, size: tuple[int, int]) -> Array:
-    """The joints as (y, x) on a grid of 0.02 px, so that the neck is an exact midpoint."""
-    spots = np.round(np.round(bones.points[:, ::-1] * 50) / 50, 2)
-    spots[NECK] = np.round(spots[list(SHOULDER)].mean(0), 2)
-    gone = np.any((spots < 0) | (spots > np.array(size) - 1), axis=1).reshape(18)
+    """Return the joints as (y, x) on a 0.02 px grid, which makes the neck an exact midpoint."""
+    joints = np.round(np.round(bones.points[:, ::-1] * 50) / 50, 2)
+    joints[NECK] = np.round(joints[list(SHOULDER)].mean(0), 2)
+    missing = np.any((joints < 0) | (joints > np.array(size) - 1), axis=1).reshape(18)
     if stance.view == "back":
-        gone[[NOSE, *EYE]] = True
-    spots[gone] = -1.0
-    return spots
+        missing[[NOSE, *EYE]] = True
+    joints[missing] = -1.0
+    return joints
 
 
 def draw(
     person: Person, stance: Stance, size: tuple[int, int] = (256, 176)
 ) -> tuple[Image.Image, Array]:
-    """Draws a person in a stance.
+    """Draw a person in a stance.
 
     Args:
-        person: The looks.
-        stance: The pose, view and place.
-        size: Height and width of the image in pixels.
+        person: the person's looks.
+        stance: the pose, view and place.
+        size: (height, width) of the image, pixels.
 
     Returns:
-        The RGB image and the 18 joints as (y, x) in pixels, -1 where missing; 0 is the
-        first pixel's centre.
+        The RGB image, and the joints (18, 2) as (y, x) in pixels, -1 where missing; 0 is the
+        centre of the first pixel.
     """
     height, width = size
+    # Painted at several times the size and then reduced, which makes edges smooth.
     times = 4 if height <= 160 else 3
     bones = pose(person, stance, size)
     large = replace(

@@ -1,7 +1,7 @@
-"""Drawn people and stances: what they are, how they are sampled, where their joints lie.
+"""Drawn people and stances: their looks, how they are sampled, and where their joints are.
 
 Lengths are in body units: a person of ordinary proportions is 1.0 from crown to sole.
-Body axes: X to the person's left, Y down, Z to the front.
+Body axes: X points to the person's left, Y down, Z to the front.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ EYE, EAR = (14, 15), (16, 17)
 UPPER_ARM, FOREARM, THIGH, SHIN, SOLE = 0.166, 0.147, 0.232, 0.218, 0.036
 HEAD_ABOVE_NECK = 0.112
 CAMERA_PITCH = np.deg2rad(8.0)
-FILL = 0.92  # the share of the image's height that the tallest person takes
+FILL = 0.92  # share of the image's height that the tallest person takes
 
 SKINS: tuple[Colour, ...] = (
     (252, 219, 194), (243, 200, 168), (228, 178, 140), (205, 150, 110),
@@ -60,7 +60,14 @@ HAIR_STYLES = ("short", "parted", "bob", "long", "bun", "ponytail", "curly", "ba
 
 @dataclass(frozen=True)
 class Fabric:
-    """A cloth: its colour, pattern, the pattern's colour and period in body units."""
+    """A cloth.
+
+    Attributes:
+        colour: its main colour.
+        pattern: one of `PATTERNS`.
+        accent: colour of the pattern.
+        period: distance after which the pattern repeats, body units.
+    """
 
     colour: Colour
     pattern: str = "plain"
@@ -70,7 +77,17 @@ class Fabric:
 
 @dataclass(frozen=True)
 class Body:
-    """A body's measures: half widths, and factors for girth, leg length and head size."""
+    """The measures of a body.
+
+    Attributes:
+        height: factor of the whole figure's height; 1 is the tallest.
+        shoulder: half the distance of the shoulder joints, body units.
+        hip: half the distance of the hip joints, body units.
+        waist: half the width of the waist, body units.
+        build: factor of the limbs' and the trunk's girth.
+        legs: factor of the legs' length.
+        head: factor of the head's size.
+    """
 
     height: float
     shoulder: float
@@ -83,7 +100,7 @@ class Body:
 
 @dataclass(frozen=True)
 class Person:
-    """Everything that stays the same in all images of one person."""
+    """A person's looks, the same in all their images. Pairs are (right, left)."""
 
     body: Body
     skin: Colour
@@ -107,10 +124,14 @@ class Person:
 
 @dataclass(frozen=True)
 class Limb:
-    """Angles in degrees of an arm's or leg's two bones, from straight down.
+    """The angles of an arm's or a leg's two bones, degrees from straight down.
 
-    ``out`` swings away from the body's middle, ``fore`` to the front; ``turn`` turns the
-    hand's thumb or the foot's tip.
+    Attributes:
+        upper_out: of the upper bone away from the body's middle.
+        upper_fore: of the upper bone to the front.
+        lower_out: of the lower bone away from the body's middle.
+        lower_fore: of the lower bone to the front.
+        turn: of a foot's tip away from the body's middle; unused for arms.
     """
 
     upper_out: float
@@ -122,7 +143,21 @@ class Limb:
 
 @dataclass(frozen=True)
 class Stance:
-    """What changes between images of one person; pairs are (right, left)."""
+    """A pose, view and place; it changes between images of one person. Pairs are (right, left).
+
+    Attributes:
+        view: `front` or `back`.
+        yaw: turn about the vertical from that view, degrees.
+        lean: of the trunk to the person's left, degrees.
+        shoulder_tilt: by how much the left shoulder is lower, degrees.
+        hip_tilt: by how much the left hip is lower, degrees.
+        head_tilt: of the head to the person's left, degrees.
+        head_turn: turn of the head against the trunk, degrees.
+        arms: angles of the arms.
+        legs: angles of the legs.
+        offset: (x, y) shift from the image's middle, shares of its width and height.
+        scale: size of the figure; 1 fills the image's height.
+    """
 
     view: str
     yaw: float
@@ -138,13 +173,23 @@ class Stance:
 
     @property
     def turn(self) -> float:
-        """The body's turn about the vertical in radians; 0 faces the viewer."""
+        """Turn of the body about the vertical, radians; 0 faces the viewer."""
         return float(np.deg2rad(self.yaw + (180.0 if self.view == "back" else 0.0)))
 
 
 @dataclass(frozen=True)
 class Skeleton:
-    """A posed body on the image, in pixels: points are (x, y), depth grows to the viewer."""
+    """A posed body in the image. Points are (x, y) in pixels; depth grows towards the viewer.
+
+    Attributes:
+        points: (18, 2) joints.
+        depth: (18,) depth of each joint, body units.
+        toes: (2, 2) tips of the feet, right first.
+        toe_depth: (2,) depth of the tips, body units.
+        head: (2,) centre of the head.
+        unit: pixels of one body unit.
+        floor: y of the floor.
+    """
 
     points: Array
     depth: Array
@@ -159,20 +204,21 @@ def _pick(rng: np.random.Generator, colours: tuple[Colour, ...]) -> Colour:
     return colours[int(rng.integers(len(colours)))]
 
 
-def _distance(one: Colour, two: Colour) -> float:
-    return float(np.linalg.norm(np.subtract(one, two) * (0.8, 1.2, 0.7)))
+def _distance(first: Colour, second: Colour) -> float:
+    # The eye separates greens best and blues worst.
+    return float(np.linalg.norm(np.subtract(first, second) * (0.8, 1.2, 0.7)))
 
 
 def _pick_apart(
     rng: np.random.Generator, colours: tuple[Colour, ...], others: list[Colour], gap: float
 ) -> Colour:
-    """Picks a colour that stands out from the others, as far as the palette allows."""
-    best = _pick(rng, colours)
+    """Pick a colour at least `gap` away from the others, or any after 24 tries."""
+    colour = _pick(rng, colours)
     for _ in range(24):
-        if min(_distance(best, other) for other in others) >= gap:
+        if min(_distance(colour, other) for other in others) >= gap:
             break
-        best = _pick(rng, colours)
-    return best
+        colour = _pick(rng, colours)
+    return colour
 
 
 def _sample_top(rng: np.random.Generator, avoid: list[Colour]) -> Fabric:
@@ -186,17 +232,17 @@ def _sample_top(rng: np.random.Generator, avoid: list[Colour]) -> Fabric:
 def _sample_sleeves(
     rng: np.random.Generator, top: Fabric, avoid: list[Colour]
 ) -> tuple[Fabric, Fabric]:
-    """Sleeves of the top's cloth, or in one or two colours of their own."""
-    own = Fabric(top.colour) if top.pattern == "print" else top
-    draw = rng.random()
-    if draw < 0.62:
-        return own, own
-    first = Fabric(_pick_apart(rng, CLOTHES, [top.colour, *avoid], 85))
-    if draw < 0.72:
-        return first, first
-    if draw < 0.86:
-        return (own, first) if rng.random() < 0.5 else (first, own)
-    return first, Fabric(_pick_apart(rng, CLOTHES, [top.colour, first.colour, *avoid], 85))
+    """Sample two sleeves: of the top's cloth, or in one or two other colours."""
+    matching = Fabric(top.colour) if top.pattern == "print" else top
+    choice = rng.random()
+    if choice < 0.62:
+        return matching, matching
+    other = Fabric(_pick_apart(rng, CLOTHES, [top.colour, *avoid], 85))
+    if choice < 0.72:
+        return other, other
+    if choice < 0.86:
+        return (matching, other) if rng.random() < 0.5 else (other, matching)
+    return other, Fabric(_pick_apart(rng, CLOTHES, [top.colour, other.colour, *avoid], 85))
 
 
 def _sample_bottom(
@@ -208,8 +254,7 @@ def _sample_bottom(
     }[kind]  # fmt: skip
     length = float(rng.uniform(low, high))
     if kind == "dress":
-        plain = Fabric(top.colour) if top.pattern == "print" else top
-        return kind, length, plain
+        return kind, length, Fabric(top.colour) if top.pattern == "print" else top
     colour = _pick_apart(rng, BOTTOMS, [*avoid, top.colour], 70)
     patterned = rng.random() < (0.4 if kind == "skirt" else 0.14) and top.pattern == "plain"
     pattern = str(rng.choice(("stripes", "checks", "pinstripes", "dots"))) if patterned else "plain"
@@ -242,41 +287,39 @@ def _sample_hair(rng: np.random.Generator, feminine: bool) -> str:
 
 
 def sample_person(rng: np.random.Generator, background: str = "light") -> Person:
-    """Draws a person's looks, background included.
+    """Sample a person's looks and background.
 
     Args:
-        rng: Source of randomness.
-        background: ``light``, ``dark``, ``mixed``, or ``studio``: the same white for all.
-
-    Returns:
-        The person.
+        rng: source of randomness.
+        background: `light`, `dark`, `mixed` for either of them, or `studio` for a white that is
+            the same for everybody.
     """
     dark = background == "dark" or (background == "mixed" and rng.random() < 0.5)
     studio = background == "studio"
-    back = STUDIO if studio else _pick(rng, DARK if dark else LIGHT)
-    skin = _pick_apart(rng, SKINS, [back], 45)
-    top = _sample_top(rng, [back, skin])
-    kind, length, bottom = _sample_bottom(rng, top, [back, skin])
+    backdrop = STUDIO if studio else _pick(rng, DARK if dark else LIGHT)
+    skin = _pick_apart(rng, SKINS, [backdrop], 45)
+    top = _sample_top(rng, [backdrop, skin])
+    kind, length, bottom = _sample_bottom(rng, top, [backdrop, skin])
     feminine = kind in ("skirt", "dress") or rng.random() < 0.3
     neckline = str(rng.choice(("round", "vee", "collar"), p=(0.46, 0.28, 0.26)))
     return Person(
         body=_sample_body(rng, feminine),
         skin=skin,
-        hair=_pick_apart(rng, HAIRS, [back, skin], 55),
+        hair=_pick_apart(rng, HAIRS, [backdrop, skin], 55),
         hair_style=_sample_hair(rng, feminine),
         hair_side=1 if rng.random() < 0.5 else -1,
         beard=bool(not feminine and rng.random() < 0.3),
         eyes=_pick(rng, ((52, 38, 32), (46, 64, 84), (58, 74, 48))),
         top=top,
-        sleeves=_sample_sleeves(rng, top, [back, skin]),
+        sleeves=_sample_sleeves(rng, top, [backdrop, skin]),
         sleeve_length=float(rng.choice((0.0, 0.27, 0.36, 0.97), p=(0.14, 0.22, 0.24, 0.4))),
         neckline=neckline if top.pattern != "print" else "round",
         tucked=bool(kind == "skirt" or rng.random() < 0.3),
         bottom=bottom,
         bottom_kind=kind,
         bottom_length=length,
-        shoes=_pick_apart(rng, SHOES, [back, bottom.colour, skin], 60),
-        background=back,
+        shoes=_pick_apart(rng, SHOES, [backdrop, bottom.colour, skin], 60),
+        background=backdrop,
         floor=bool(rng.random() < 0.5 and not studio),
     )
 
@@ -295,7 +338,7 @@ _ARM_RANGES: dict[str, tuple[tuple[float, float], ...]] = {
     "up": ((132, 162), (-6, 12), (150, 192), (0, 14)),
     "head": ((112, 138), (-16, -8), (232, 252), (-22, -12)),
     "behind": ((14, 24), (-24, -14), (-52, -34), (-28, -16)),
-    # the two crossed arms, beyond the chances below
+    # the two crossed arms; they have no entry in _ARM_CHANCES
     "over": ((10, 16), (12, 18), (-98, -90), (24, 30)),
     "under": ((10, 16), (6, 10), (-86, -78), (12, 18)),
 }
@@ -319,7 +362,7 @@ def _sample_limb(
 
 
 def _fits(right: Limb, left: Limb) -> bool:
-    """Whether both hands of an ordinary body stay inside the image."""
+    """Return whether both hands of an average body stay inside the image."""
     for limb in (right, left):
         elbow = UPPER_ARM * _direction(limb.upper_out, limb.upper_fore, 1)
         wrist = elbow + FOREARM * _direction(limb.lower_out, limb.lower_fore, 1)
@@ -329,14 +372,14 @@ def _fits(right: Limb, left: Limb) -> bool:
 
 
 def _sample_arms(rng: np.random.Generator) -> tuple[Limb, Limb]:
-    """Arms each on their own, alike on both sides, or crossed on the chest."""
-    draw = rng.random()
-    if draw < 0.07:
+    """Sample arms: independent, the same kind on both sides, or crossed on the chest."""
+    choice = rng.random()
+    if choice < 0.07:
         first, second = (_sample_limb(rng, _ARM_RANGES, kind) for kind in ("over", "under"))
         return (first, second) if rng.random() < 0.5 else (second, first)
     for _ in range(50):
         kinds = rng.choice(list(_ARM_RANGES)[: len(_ARM_CHANCES)], size=2, p=_ARM_CHANCES)
-        if draw < 0.32:
+        if choice < 0.32:
             kinds[1] = kinds[0]
         right, left = (_sample_limb(rng, _ARM_RANGES, str(kind)) for kind in kinds)
         if _fits(right, left):
@@ -345,30 +388,27 @@ def _sample_arms(rng: np.random.Generator) -> tuple[Limb, Limb]:
 
 
 def _sample_legs(rng: np.random.Generator) -> tuple[Limb, Limb, float]:
-    """Legs and the hip's tilt that goes with them."""
+    """Sample the right leg, the left leg and the hip's tilt that goes with them."""
     pairs = (("straight", "straight"), ("wide", "wide"), ("upright", "free"), ("ahead", "rear"),
              ("upright", "across"))  # fmt: skip
     kinds = pairs[int(rng.choice(5, p=(0.28, 0.18, 0.24, 0.2, 0.1)))]
     first, second = (_sample_limb(rng, _LEG_RANGES, kind) for kind in kinds)
     tilt = {"free": float(rng.uniform(2, 7)), "rear": float(rng.uniform(-2, 3))}.get(kinds[1], 0.0)
-    # A positive tilt lowers the left hip, the loose leg's when the first leg is the right one.
+    # A positive tilt lowers the left hip. It must be the loose leg's, which is the second one.
     return (first, second, tilt) if rng.random() < 0.5 else (second, first, -tilt)
 
 
 def sample_stance(
     rng: np.random.Generator, scale: tuple[float, float] = (1.0, 1.0), view: str | None = None
 ) -> Stance:
-    """Draws a natural standing pose and a view.
+    """Sample a natural standing pose and a view.
 
     Args:
-        rng: Source of randomness.
-        scale: Range of the figure's size; 1 fills the image's height.
-        view: ``front`` or ``back``; by default about 35 % are back views.
-
-    Returns:
-        The stance.
+        rng: source of randomness.
+        scale: range of the figure's size; 1 fills the image's height.
+        view: `front` or `back`; None samples it, with about 35 % back views.
     """
-    chosen = view or ("back" if rng.random() < 0.35 else "front")
+    view = view or ("back" if rng.random() < 0.35 else "front")
     arms = _sample_arms(rng)
     right, left, tilt = _sample_legs(rng)
     size = float(rng.uniform(*scale))
@@ -377,7 +417,7 @@ def sample_stance(
     shift[1] += 0.42 * max(1.0 - size, 0.0)  # a small figure stands on the same floor
     yaw = float(np.clip(rng.normal(0, 13), -30, 30))
     return Stance(
-        view=chosen,
+        view=view,
         yaw=yaw,
         lean=float(np.clip(rng.normal(0, 1.6), -4, 4) - 0.3 * tilt),
         shoulder_tilt=float(rng.normal(0, 1.5) - 0.6 * tilt),
@@ -392,6 +432,7 @@ def sample_stance(
 
 
 def _direction(out: float, fore: float, side: int) -> Array:
+    """Return the unit vector of a bone in body axes; `side` is -1 for right, 1 for left."""
     a, b = np.deg2rad(out), np.deg2rad(fore)
     bone = (side * np.sin(a) * np.cos(b), np.cos(a) * np.cos(b), np.sin(b))
     return np.array(bone, dtype=np.float64)
@@ -403,7 +444,7 @@ def _axis(degrees: float) -> Array:
 
 
 def _head_joints(joints: Array, person: Person, stance: Stance) -> Array:
-    """Sets the face's joints in body axes; returns the head's centre."""
+    """Set the face's joints, in body axes, in `joints`; return the head's centre."""
     tilt = np.deg2rad(stance.head_tilt + 0.5 * stance.lean)
     up = np.array([np.sin(tilt), -np.cos(tilt), 0.0])
     head: Array = joints[NECK] + HEAD_ABOVE_NECK * (0.4 + 0.6 * person.body.head) * up
@@ -419,7 +460,7 @@ def _head_joints(joints: Array, person: Person, stance: Stance) -> Array:
 
 
 def _body_joints(person: Person, stance: Stance) -> tuple[Array, Array, Array]:
-    """The joints (18, 3), toes (2, 3) and head centre (3) in body axes, the pelvis at 0."""
+    """Return joints (18, 3), toes (2, 3) and head centre (3,) in body axes; 0 is the pelvis."""
     joints = np.zeros((18, 3))
     toes = np.zeros((2, 3))
     lean = np.deg2rad(stance.lean)
@@ -432,25 +473,25 @@ def _body_joints(person: Person, stance: Stance) -> tuple[Array, Array, Array]:
         hip = sign * person.body.hip * _axis(stance.hip_tilt)
         knee = hip + THIGH * person.body.legs * _direction(leg.upper_out, leg.upper_fore, sign)
         ankle = knee + SHIN * person.body.legs * _direction(leg.lower_out, leg.lower_fore, sign)
-        for names, spot in zip(
+        for names, point in zip(
             (SHOULDER, ELBOW, WRIST, HIP, KNEE, ANKLE),
             (shoulder, elbow, wrist, hip, knee, ankle), strict=True,
         ):  # fmt: skip
-            joints[names[side]] = spot
+            joints[names[side]] = point
         tip = np.deg2rad(leg.turn)
         toes[side] = ankle + (sign * 0.075 * np.sin(tip), 0.014, 0.075 * np.cos(tip))
     return joints, toes, _head_joints(joints, person, stance)
 
 
 def pose(person: Person, stance: Stance, size: tuple[int, int]) -> Skeleton:
-    """Puts the posed body on an image of ``size`` (height, width)."""
+    """Project a posed body onto an image of a size (height, width)."""
     joints, toes, head = _body_joints(person, stance)
     body = np.concatenate([joints, toes, head[None]])
     cos, sin = np.cos(stance.turn), np.sin(stance.turn)
     across = body[:, 0] * cos + body[:, 2] * sin
     depth = body[:, 2] * cos - body[:, 0] * sin
     down = body[:, 1] * np.cos(CAMERA_PITCH) + depth * np.sin(CAMERA_PITCH)
-    # The head keeps its place above the neck: it turns with the body, it does not nod.
+    # The camera's pitch must not make the head nod: it stays right above the neck.
     down[[NOSE, *EYE, *EAR]] = body[[NOSE, *EYE, *EAR], 1]
     down[-1] = body[-1, 1]
     height, width = size

@@ -1,7 +1,7 @@
-"""Makes a set of drawn figures for pose transfer: people, each in several poses.
+"""Draw a data set of figures for pose transfer: people, each in several poses.
 
-Writes the published layout (train and test images, keypoints and pairs), or with
-``--flat`` a small demonstration set. The same seed gives the same scenes at every size.
+Writes the published layout (train and test images, keypoints and pairs) or, with `--flat`, a
+small demonstration set. The same seed gives the same scenes at every size.
 
 Example:
     python make_figures.py figures --train-people 200 --test-people 20 --size 128x88
@@ -27,14 +27,22 @@ from figures_people import Person, Stance, sample_person, sample_stance
 
 __all__ = ["Person", "Scene", "Stance", "draw", "make_scene", "sample_person", "sample_stance"]
 
-_PERSON, _IMAGE = 0, 1  # what a stream of random numbers is for
+_PERSON, _IMAGE = 0, 1  # keep the random numbers of looks and of stances apart
 BACKGROUNDS = ("light", "dark", "mixed", "studio")
-_BACK_SHARE = 0.45  # among all but a person's first image: about 35 % of a set
+_BACK_SHARE = 0.45  # of all but each person's first image; about 35 % of a set
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What is drawn, apart from who and where to."""
+    """How figures are drawn.
+
+    Attributes:
+        seed: the set's seed.
+        size: (height, width) of the images, pixels.
+        background: `light`, `dark`, `mixed` or `studio`.
+        scale: range of the figures' size; 1 fills the image's height.
+        format: `png` or `jpg`.
+    """
 
     seed: int
     size: tuple[int, int]
@@ -45,7 +53,7 @@ class Settings:
 
 @dataclass(frozen=True)
 class Scene:
-    """One image to be: a person in a stance."""
+    """The content of one image: a person in a stance."""
 
     person: Person
     stance: Stance
@@ -53,7 +61,14 @@ class Scene:
 
 @dataclass(frozen=True)
 class Task:
-    """One person's images to draw into a folder."""
+    """The images of one person.
+
+    Attributes:
+        number: the person's number.
+        images: number of images.
+        folder: where to save them.
+        settings: how they are drawn.
+    """
 
     number: int
     images: int
@@ -62,6 +77,7 @@ class Task:
 
 
 Row = tuple[str, list[float], list[float]]
+"""Name of an image, and the y and x coordinates of its joints."""
 
 
 def make_scene(
@@ -71,31 +87,28 @@ def make_scene(
     background: str = "light",
     scale: tuple[float, float] = (1.0, 1.0),
 ) -> Scene:
-    """Gives an image's scene, which depends on nothing but the arguments.
+    """Sample a scene that depends on the arguments alone.
 
     Args:
-        seed: The set's seed.
-        person: The person's number.
-        number: The image's number; 0 is always a front view.
-        background: ``light``, ``dark``, ``mixed`` or ``studio``.
-        scale: Range of the figure's size.
-
-    Returns:
-        The scene.
+        seed: the set's seed.
+        person: the person's number.
+        number: number of the person's image; 0 is always a front view.
+        background: `light`, `dark`, `mixed` or `studio`.
+        scale: range of the figure's size; 1 fills the image's height.
     """
-    looks = np.random.default_rng([seed, person, _PERSON])
-    pose = np.random.default_rng([seed, person, _IMAGE, number])
-    view = "back" if number > 0 and pose.random() < _BACK_SHARE else "front"
-    return Scene(sample_person(looks, background), sample_stance(pose, scale, view))
+    person_rng = np.random.default_rng([seed, person, _PERSON])
+    stance_rng = np.random.default_rng([seed, person, _IMAGE, number])
+    view = "back" if number > 0 and stance_rng.random() < _BACK_SHARE else "front"
+    return Scene(sample_person(person_rng, background), sample_stance(stance_rng, scale, view))
 
 
 def image_name(person: int, number: int, extension: str) -> str:
-    """The file name of an image."""
+    """Return the file name of an image."""
     return f"p{person:04d}_{number}.{extension}"
 
 
 def draw_person(task: Task) -> list[Row]:
-    """Draws and saves all images of one person; returns their keypoint rows."""
+    """Draw and save all images of one person; return their keypoint rows."""
     rows: list[Row] = []
     settings = task.settings
     for number in range(task.images):
@@ -111,7 +124,7 @@ def draw_person(task: Task) -> list[Row]:
 
 
 def draw_people(tasks: Sequence[Task], workers: int) -> list[list[Row]]:
-    """Draws several people's images, in parallel where it pays."""
+    """Draw the images of several people, in parallel if there are enough."""
     for folder in {task.folder for task in tasks}:
         folder.mkdir(parents=True, exist_ok=True)
     if workers <= 1 or len(tasks) < 8:
@@ -122,18 +135,18 @@ def draw_people(tasks: Sequence[Task], workers: int) -> list[list[Row]]:
 
 
 def write_keypoints(path: Path, people: Sequence[Sequence[Row]]) -> None:
-    """Writes the keypoint file: name, the rows' (y) and the columns' (x) coordinates."""
+    """Write the keypoint file: for each image its name, the y and the x coordinates."""
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(
             file, delimiter=":", lineterminator="\n", quoting=csv.QUOTE_NONE, escapechar="\\"
         )
         writer.writerow(("name", "keypoints_y", "keypoints_x"))
-        for name, down, across in itertools.chain.from_iterable(people):
-            writer.writerow((name, " " + json.dumps(down), " " + json.dumps(across)))
+        for name, ys, xs in itertools.chain.from_iterable(people):
+            writer.writerow((name, " " + json.dumps(ys), " " + json.dumps(xs)))
 
 
 def write_pairs(path: Path, people: Sequence[Sequence[Row]]) -> None:
-    """Writes all ordered pairs of different images of one person."""
+    """Write all ordered pairs of two images of one person."""
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(("from", "to"))
@@ -144,14 +157,14 @@ def write_pairs(path: Path, people: Sequence[Sequence[Row]]) -> None:
 def make_published(
     out: Path, people: tuple[int, int], images: int, settings: Settings, workers: int
 ) -> None:
-    """Writes the published layout.
+    """Write a set in the published layout.
 
     Args:
-        out: The folder to write into.
-        people: How many people for training and for testing; they are different people.
-        images: How many images of each.
-        settings: What is drawn.
-        workers: How many processes draw.
+        out: folder to write into.
+        people: number of people for training and for testing; nobody is in both.
+        images: number of images of each person.
+        settings: how they are drawn.
+        workers: number of processes that draw.
     """
     first = 0
     for part, count in zip(("train", "test"), people, strict=True):
@@ -165,7 +178,7 @@ def make_published(
 
 
 def make_flat(out: Path, people: int, images: int, settings: Settings, workers: int) -> None:
-    """Writes the small demonstration layout: images, keypoints.csv and pairs.csv."""
+    """Write a demonstration set: a folder of images, keypoints.csv and pairs.csv."""
     tasks = [Task(number, images, out / "images", settings) for number in range(people)]
     (out / "images").mkdir(parents=True, exist_ok=True)
     rows = draw_people(tasks, workers)
@@ -174,7 +187,7 @@ def make_flat(out: Path, people: int, images: int, settings: Settings, workers: 
 
 
 def parse_size(text: str) -> tuple[int, int]:
-    """Reads ``HxW``."""
+    """Parse `HEIGHTxWIDTH`."""
     try:
         height, width = (int(part) for part in text.lower().split("x"))
     except ValueError:
@@ -185,9 +198,9 @@ def parse_size(text: str) -> tuple[int, int]:
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """The command line."""
+    """Build the parser of the command line."""
     parser = argparse.ArgumentParser(
-        description="Make a set of drawn figures for pose transfer.",
+        description="Draw a data set of figures for pose transfer.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     add = parser.add_argument
@@ -197,10 +210,10 @@ def build_parser() -> argparse.ArgumentParser:
     add("--images", type=int, default=4, help="images of each person")
     add("--size", type=parse_size, default=(256, 176), help="height x width, as in 256x176")
     add("--seed", type=int, default=0, help="the same seed gives the same scenes")
-    add("--background", choices=BACKGROUNDS, default="light", help="behind them")
+    add("--background", choices=BACKGROUNDS, default="light", help="what is behind the figures")
     add("--scale", type=float, nargs=2, default=(1.0, 1.0), metavar=("LOW", "HIGH"),
-        help="range of the figures' size, 1 fills the height")  # fmt: skip
-    add("--format", choices=("png", "jpg"), default="png", help="image files")
+        help="range of the figures' size; 1 fills the image's height")  # fmt: skip
+    add("--format", choices=("png", "jpg"), default="png", help="format of the images")
     add("--flat", type=int, metavar="N", default=None,
         help="write the demonstration layout with N people instead")  # fmt: skip
     add("--workers", type=int, default=os.cpu_count() or 1, help="processes that draw")
@@ -208,7 +221,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Runs the command line."""
+    """Run the command line."""
     options = build_parser().parse_args(arguments)
     low, high = options.scale
     settings = Settings(options.seed, options.size, options.background, (low, high), options.format)

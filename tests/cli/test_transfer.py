@@ -353,7 +353,10 @@ class TestBadInput:
             ([], "nothing to do: pass --pairs PAIRS.csv, or SOURCES with --poses"),
             (["photos"], "nothing to do: pass --pairs PAIRS.csv, or SOURCES with --poses"),
             (["photos", "--pairs", "p.csv"], "not both"),
-            (["photos", "--poses", "k.csv", "--images", "x"], "--images goes with --pairs"),
+            (
+                ["photos", "--poses", "k.csv", "--images", "x"],
+                "--images can only be used with --pairs",
+            ),
             (["--pairs", ""], "a path is empty"),
             (["--pairs", "p.csv", "-o", ""], "a path is empty"),
         ],

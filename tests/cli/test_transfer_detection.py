@@ -49,7 +49,7 @@ def test_figures_without_keypoints(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     def absent(*_: object) -> None:
         raise AssertionError("what is known is not detected again")
 
-    monkeypatch.setattr("dptn_cli.detect.Detector", absent)
+    monkeypatch.setattr("dptn_cli.transfer.detection.Detector", absent)
     assert counts(photos, out, 0)["skipped"] == 4
 
 

@@ -1,4 +1,4 @@
-"""The whole chain for real: figures without keypoints, detection, transfer, images."""
+"""The whole chain with the shipped models: detect poses in figures, then transfer them."""
 
 import json
 import shutil
@@ -13,7 +13,7 @@ FIGURES = ROOT / "examples" / "figures" / "images"
 NAMES = ("p0000_0.png", "p0003_0.png", "p0004_0.png")
 
 
-def test_figures_without_keypoints_become_images(tmp_path: Path) -> None:
+def test_detection_and_transfer_reproduce_the_figures(tmp_path: Path) -> None:
     photos, results = tmp_path / "photos", tmp_path / "results"
     photos.mkdir()
     for name in NAMES:
@@ -22,16 +22,16 @@ def test_figures_without_keypoints_become_images(tmp_path: Path) -> None:
     keypoints = photos / "keypoints.csv"
     detected = dptn("detect-poses", photos, "-o", keypoints, "--checkpoint", detector)
     assert detected.exit_code == 0, detected.stderr
-    made = dptn(
+    transferred = dptn(
         "transfer", photos, "--poses", photos, "-o", results,
         "--model", ROOT / "models" / "figures.onnx", "--json",
     )  # fmt: skip
-    assert made.exit_code == 0, made.stderr
-    assert json.loads(made.stdout)["counts"]["done"] == len(NAMES) ** 2
+    assert transferred.exit_code == 0, transferred.stderr
+    assert json.loads(transferred.stdout)["counts"]["done"] == len(NAMES) ** 2
     for name in NAMES:
         stem = name.removesuffix(".png")
-        same = np.asarray(Image.open(results / f"{stem}_2_{stem}_vis.png"), np.float64)
+        result = np.asarray(Image.open(results / f"{stem}_2_{stem}_vis.png"), np.float64)
         truth = np.asarray(Image.open(photos / name), np.float64)
-        assert same.shape == truth.shape
+        assert result.shape == truth.shape
         # A copy of the source in another pose is 17 levels away on average (models/README.md).
-        assert np.abs(same - truth).mean() < 10
+        assert np.abs(result - truth).mean() < 10
