@@ -105,8 +105,8 @@ def _check_no_urls(options: Iterable[object]) -> None:
     for path in values:
         if isinstance(path, Path) and _URL_AS_PATH.match(path.as_posix()) and not path.exists():
             raise InputError(
-                f"{path}: a URL cannot be used here. Only `dptn transfer` accepts URLs, and not for "
-                "--model"
+                f"{path}: a URL cannot be used here. Only `dptn transfer` accepts URLs, and not "
+                "for --model"
             )
 
 

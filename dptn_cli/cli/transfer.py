@@ -82,7 +82,8 @@ def transfer(
         list[str] | None,
         typer.Option(
             metavar=PATH_OR_URL,
-            help="Pose files or folders of them. A keypoints.csv beside the images or the list is always read.",
+            help="Pose files or folders of them. A keypoints.csv beside the images or the list is "
+            "always read.",
             rich_help_panel=POSES,
         ),
     ] = None,

@@ -67,7 +67,7 @@ class FsspecStorage:
         return opened
 
     def parse_header(self, path: Path, parse: Callable[[BinaryIO], T]) -> T:
-        """See `Storage.parse_header`. Downloads the file only if its first 128 KiB are not enough."""
+        """See `Storage.parse_header`. Downloads more only if 128 KiB are not enough."""
         start = self.read_bytes(path, HEADER_BYTES)
         try:
             return parse(io.BytesIO(start))

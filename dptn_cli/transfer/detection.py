@@ -54,8 +54,8 @@ def find_missing_poses(
     if any(storage_of(path).is_remote for path in (*images, job.out)):
         raise InputError(
             f"{_describe_images(images)}. Poses can be detected only if "
-            "images and results are local. Run dptn detect-poses on a local copy, and pass its file "
-            "with --keypoints"
+            "images and results are local. Run dptn detect-poses on a local copy, and pass its "
+            "file with --keypoints"
         )
     poses: dict[Path, FoundPose | Failure] = {}
     if detector is None:
@@ -110,7 +110,8 @@ class _Detection:
         self._request = DetectionRequest(images=(), out=out / KEYPOINTS_NAME)
         if self._request.out.exists() and not log_path(self._request.out).exists():
             raise InputError(
-                f"{self._request.out} was not written by dptn transfer: choose another results folder"
+                f"{self._request.out} was not written by dptn transfer: choose another "
+                "results folder"
             )
         self._checkpoint = _find_checkpoint(checkpoint, images)
         self._notify = notify

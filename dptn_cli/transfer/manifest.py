@@ -1,9 +1,9 @@
 """`manifest.jsonl`: what became of every item, and so what the next run can skip.
 
 Each line is a JSON object. The line of a generated image is appended after the image is in place
-under its final name. The last line for an output counts. Skipped items add no line; the line from the run that generated them still
-counts, and a nightly run that finds nothing to do leaves the file unchanged. A line
-cut short by a kill is removed when the next run starts.
+under its final name. The last line for an output counts. Skipped items add no line; the line from
+the run that generated them still counts, and a nightly run that finds nothing to do leaves the
+file unchanged. A line cut short by a kill is removed when the next run starts.
 """
 
 import json

@@ -103,7 +103,7 @@ class Reader:
 
 
 class DryReader:
-    """Finds out what `Reader` would do, without keeping images. Each source is decoded once at most.
+    """Finds out what `Reader` would do, and keeps no images. Each source is decoded at most once.
 
     Args:
         job: the job that the items belong to.
@@ -112,7 +112,7 @@ class DryReader:
 
     def __init__(self, job: Job, is_done: Callable[[str, str], bool]) -> None:
         self._job, self._is_done = job, is_done
-        # A source's content is kept until the next source is read, its digest and problem for longer.
+        # A source's content is kept until the next one is read. Digests and problems are kept on.
         self._data = lru_cache(maxsize=1)(_read_bytes)
         self._digest_and_size = lru_cache(maxsize=CHECKED_SOURCES)(self._compute_digest_and_size)
         self._decoding_problem = lru_cache(maxsize=CHECKED_SOURCES)(self._find_decoding_problem)
