@@ -66,8 +66,8 @@ class PipelineResult:
         session_rate: rate of the session alone.
         pipeline_rate: rate of the whole pipeline.
         ratio: `pipeline_rate` divided by `session_rate`.
-        waiting: share of the time, 0 to 1, in which the threads of a stage were idle, by the name
-            of the stage; see `StageSeconds.waiting`.
+        waiting: share of the time, 0 to 1, in which a stage's threads were idle, by the name of
+            the stage.
     """
 
     images: int

@@ -41,12 +41,12 @@ JOIN_TIMEOUT_S = 10.0
 
 @dataclass(frozen=True)
 class WorkerSetup:
-    """What a process needs before its first chunk.
+    """The job of a process, and its share of the machine.
 
     Attributes:
         job: the job, without its items.
         provider: where the process's session runs.
-        overwrite: whether images that exist are generated again.
+        overwrite: whether to generate images again that already exist.
         threads: number of CPU cores to use.
         device: number of the GPU, from 0; ignored on the CPU.
     """
@@ -74,7 +74,7 @@ class ProcessPool:
         devices: numbers of the GPUs, from 0. With the provider `cpu` only their count matters:
             that many processes share the CPU's cores.
         provider: where the sessions run.
-        overwrite: whether images that exist are generated again.
+        overwrite: whether to generate images again that already exist.
 
     Attributes:
         workers: one for each device, in the same order.

@@ -3,8 +3,8 @@
 The driver sends chunks of items, that is names and poses, to the actors, gets outcomes back and
 alone writes the manifest. Images never travel through Ray: the actors read and write them on a
 path that all nodes share, or at a URL. If an actor dies, its chunks are retried on the others,
-and Ray restarts it, if need be on another node. Results are moved into place whole, so generating
-one twice does no harm.
+and Ray restarts it, on another node if necessary. Each result is moved into place when it is
+complete, so generating one twice does no harm.
 """
 
 import logging
@@ -40,22 +40,22 @@ from dptn_cli.transfer.tasks import failed
 from dptn_cli.types import Failure, Item, Job, Outcome
 
 MAX_ATTEMPTS = 4  # times that a chunk is tried if its actors die
-MAX_RESTARTS = 100  # of an actor: nodes come and go, but one that always dies must end
-CONCURRENT_CHUNKS = 3  # in an actor: one is read, one inferred and one written
+MAX_RESTARTS = 100  # per actor: nodes come and go, but one that always dies must not go on forever
+CONCURRENT_CHUNKS = 3  # per actor: one is being read, one inferred and one written
 CONNECT_TIMEOUT_S = 10.0
 LATE_ACTORS_TIMEOUT_S = 5.0  # wait for more actors once one is ready, to report their number
 
 
 @dataclass(frozen=True)
 class ActorSetup:
-    """What every actor is created with; it stays the same when Ray restarts the actor.
+    """The constructor argument of every actor, the same again when Ray restarts the actor.
 
     Attributes:
         job: the job, without its items.
         provider: where the actor's session runs.
-        overwrite: whether images that exist are generated again.
-        marker: a file that the driver keeps in the results folder, by which an actor sees
-            whether its node shares that folder; None if the results go to a URL.
+        overwrite: whether to generate images again that already exist.
+        marker: a file that the driver keeps in the results folder. An actor that cannot see it is
+            on a node that does not share the folder. None if the results go to a URL.
     """
 
     job: Job
@@ -77,7 +77,7 @@ class ChunkActor:
     def open_session(self, model_bytes: bytes) -> Ready | Failure:
         """Open the session and read the manifest.
 
-        Ray retries this call until the actor has a node and has answered.
+        Ray retries this call until the actor runs on a node and has answered.
 
         Args:
             model_bytes: content of the ONNX file, so that no node needs the file. It is not part
@@ -114,8 +114,8 @@ class ChunkActor:
         """Generate the images of a chunk.
 
         Returns:
-            One outcome for each item and the time spent; None if Ray has restarted the actor, so
-            that it has no session yet.
+            One outcome for each item, and the time spent. None if the actor has no session yet,
+            because Ray has just restarted it.
         """
         return self._maker.make(items) if self._maker else None
 
@@ -134,7 +134,7 @@ class _ActorWorker(Worker):
         self.opening: Any = None
 
     def open_session(self, model_ref: Any) -> None:
-        """Let the actor open its session; it takes no chunks until it has."""
+        """Ask the actor to open its session; it takes no chunks until it has answered."""
         self.capacity, self.opening = 0, self.handle.open_session.remote(model_ref)
 
 
@@ -147,7 +147,7 @@ class RayPool:
         address: address of a running cluster, `auto` for the cluster of this node, or `local` to
             start one here.
         provider: where the actors' sessions run.
-        overwrite: whether images that exist are generated again.
+        overwrite: whether to generate images again that already exist.
 
     Attributes:
         workers: one for each GPU of the cluster, or for each CPU if it has no GPUs. Actors that

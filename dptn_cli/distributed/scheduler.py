@@ -11,8 +11,8 @@ from dptn_cli.transfer.settings import Settings, StageSeconds
 from dptn_cli.transfer.tasks import failed
 from dptn_cli.types import Item, Job, Outcome
 
-POLL_S = 1.0  # the longest that `WorkerPool.poll` may wait
-QUEUED_CHUNKS = 2  # sent to a worker beyond those it works on, so that it is never idle
+POLL_S = 1.0  # maximum wait in `WorkerPool.poll`
+QUEUED_CHUNKS = 2  # per worker, beyond those it runs, so that it never waits for the next one
 
 
 @dataclass
@@ -57,13 +57,13 @@ class Ready:
 
 @dataclass(frozen=True)
 class ChunkDone:
-    """A worker has finished a chunk.
+    """The event that a worker has finished a chunk.
 
     Attributes:
         worker: the worker.
         ticket: the ticket of the chunk, a key of `worker.pending`.
         outcomes: one for each item of the chunk.
-        stages: time that the chunk took.
+        stages: time that each stage took for the chunk.
     """
 
     worker: Worker
@@ -74,7 +74,7 @@ class ChunkDone:
 
 @dataclass(frozen=True)
 class WorkerLost:
-    """A worker died, and its pending chunks with it.
+    """The event that a worker has died; its pending chunks are lost.
 
     Attributes:
         worker: the worker.
@@ -107,7 +107,7 @@ class WorkerPool(Protocol):
         ...
 
     def poll(self) -> Iterator[ChunkDone | WorkerLost]:
-        """Yield what has happened since the last call; wait up to `POLL_S` if nothing has."""
+        """Yield the events since the last call; wait up to `POLL_S` if there are none."""
         ...
 
 
@@ -136,8 +136,8 @@ class Scheduler:
             stages: the time spent is added to it.
 
         Yields:
-            One outcome for each item, in the order in which they end. After a stop, chunks that
-            were submitted already still end; the other items get no outcome.
+            One outcome for each item, in the order in which they finish. After a stop, chunks
+            already submitted still finish; the other items get no outcome.
         """
         chunks = chunks_of(self._job, settings.batch_size)
         self._new_chunks = (Chunk(items) for items in chunks)
@@ -158,8 +158,8 @@ class Scheduler:
     def _submit_chunks(self) -> None:
         """Submit chunks until all workers are full or no chunk is left.
 
-        One chunk is taken before a worker is looked for, and stays in the queue if there is none:
-        an empty queue then means that every chunk has been submitted.
+        A chunk is queued before a worker is chosen for it, and stays queued if all are full. So an
+        empty queue means that every chunk has been submitted.
         """
         while self._queue or self._queue_new_chunk():
             free = [

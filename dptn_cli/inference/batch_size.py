@@ -22,10 +22,10 @@ from dptn_cli.io.files import write_atomic
 from dptn_cli.types import Job
 
 DEFAULT_BATCH_SIZE = 8
-# By provider. The first size that is about as fast as the fastest is taken.
+# By provider, in order of preference: the first one about as fast as the fastest is chosen.
 CANDIDATES = {"cpu": (4, 8, 2, 16), "cuda": (16, 8, 32, 64), "tensorrt": (16, 8, 32, 64)}
 BUDGET_S = 5.0
-MIN_IMAGES = 256  # a smaller job takes less time than the measurement could save
+MIN_IMAGES = 256  # in smaller jobs, measuring costs more time than it saves
 RATE_TOLERANCE = 1.03  # rates whose ratio is below this count as equal
 SAMPLED_ITEMS = 256  # from the start of the job, to see how often sources repeat
 
@@ -35,8 +35,8 @@ def best_batch_size(session: Session, job: Job) -> int:
 
     Args:
         session: an idle session of the job's model.
-        job: the job. The items of a small one are divided among the session's streams, without a
-            measurement.
+        job: the job. For fewer than `MIN_IMAGES` items nothing is measured: they are divided among
+            the session's streams.
 
     Returns:
         The batch size; `DEFAULT_BATCH_SIZE` if nothing could be measured.
@@ -75,7 +75,7 @@ def _read_cached(path: Path) -> int | None:
 
 
 def _fastest_size(session: Session, source_share: float, candidates: Sequence[int]) -> int:
-    """Measure the candidates that fit into the time budget; return the first fast one."""
+    """Measure the candidates within a time budget; return the first one fast enough."""
     rates: dict[int, float] = {}
     deadline_s = time.monotonic() + BUDGET_S
     for size in (1, *candidates):  # Size 1 warms up, and gives a rate to predict the next from.
@@ -85,7 +85,7 @@ def _fastest_size(session: Session, source_share: float, candidates: Sequence[in
         batch = example_batch(session.model.spec, max(1, round(size * source_share)), size)
         try:
             elapsed_s = inference_time_s(session.run, [batch] * session.streams, session.streams)
-        except ModelError:  # For instance, the batch does not fit into memory.
+        except ModelError:  # The batch may not fit into memory.
             continue
         rates[size] = size * session.streams / max(elapsed_s, 1e-9)
     rates.pop(1, None)

@@ -30,7 +30,7 @@ OUT_OF_MEMORY = (  # in lower case, from messages of CUDA, cuDNN, onnxruntime's 
 
 
 def padded_size(count: int) -> int:
-    """Round a count up to 1, 2, 3, 4, 6, 8, 12, 16, 24, ...: by half of it at most."""
+    """Round a count up to one of 1, 2, 3, 4, 6, 8, 12, 16, 24, ..., at most 1.5 times the count."""
     size = 1 << (count - 1).bit_length()
     return size * 3 // 4 if count <= size * 3 // 4 else size
 
@@ -49,14 +49,14 @@ def pad(batch: Batch) -> Batch:
 
 
 class BoundSession:
-    """An onnxruntime session that runs through bound buffers. Used from several threads.
+    """An onnxruntime session that runs through bound buffers. Safe to use from several threads.
 
     Args:
         session: a session of an exported model, on the device.
-        device: `cuda`, or `cpu`, which works but gains nothing and serves the tests.
+        device: `cuda`; `cpu` also works, for tests, but is no faster than a plain session.
         device_id: number of the GPU, from 0.
-        streams: number of inferences that run at once, each with buffers of its own. Further
-            threads wait.
+        streams: number of inferences that run at once, each with its own buffers. Other threads
+            wait.
     """
 
     def __init__(

@@ -17,8 +17,8 @@ EXECUTION_PROVIDERS = {
 }
 INSTALL_GPU_LIBRARIES = "pip install 'onnxruntime-gpu[cuda,cudnn]'"
 FATAL_ONLY = 4  # onnxruntime's log level that keeps its own warnings off stderr
-# y = Identity(x) with x of one float32: a whole ONNX file of opset 13, for trying a provider
-# where no model is at hand.
+# The ONNX file of y = Identity(x), x a single float32, opset 13: for trying a provider without a
+# model.
 IDENTITY_GRAPH = bytes.fromhex(
     "08083a370a100a017812017922084964656e746974791201675a0f0a0178120a0a08080112040a02"
     "0801620f0a0179120a0a08080112040a02080142040a00100d"

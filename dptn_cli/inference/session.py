@@ -31,15 +31,15 @@ class ProviderUnavailable(ModelError):
 
 
 class Session:
-    """An onnxruntime session of one model. Used from several threads.
+    """An onnxruntime session of one model. Safe to use from several threads.
 
     Args:
         model: as `model_file.read_model` returns it.
         provider: where to run. `AUTO` takes CUDA if it works, else the CPU.
-        streams: number of inferences that run at once, each from a thread of its own. On the
-            CPU they share the cores, and several narrow inferences wait less for each other
-            than the threads of one wide inference do. 0 chooses one for each core, up to
-            `MAX_CPU_STREAMS`; on a GPU `GPU_STREAMS`.
+        streams: number of inferences that run at once, each called from its own thread. On the
+            CPU they share the cores, and several inferences of few threads keep them busier than
+            one of many threads. 0 chooses one stream for each core, up to `MAX_CPU_STREAMS`, and
+            `GPU_STREAMS` on a GPU.
         threads: number of CPU cores to use; 0 means all that this process may use.
         device: number of the GPU, from 0; ignored on the CPU.
         model_bytes: content of the ONNX file, for a machine that does not have the file; empty

@@ -42,10 +42,10 @@ def example_batch(spec: ImageSpec, sources: int, targets: int) -> Batch:
 
 
 def images_per_second(work: Callable[[], int], seconds: float) -> float:
-    """Repeat some work and return its rate. One more call before that warms up.
+    """Repeat some work and return its rate. A first call, which is not timed, warms up.
 
     Args:
-        work: does some images and returns their number.
+        work: processes some images and returns their number.
         seconds: minimum duration of the measurement; 0 measures one call.
     """
     work()

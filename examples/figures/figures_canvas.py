@@ -11,8 +11,8 @@ from PIL import Image, ImageChops, ImageDraw
 # isort: split
 from figures_people import Array, Colour, Fabric
 
-_CAP = np.linspace(0.0, np.pi, 9)
-_ALONG = np.linspace(0.0, 1.0, 7)
+_CAP = np.linspace(0.0, np.pi, 9)  # angles around the round end of a bone, radians
+_ALONG = np.linspace(0.0, 1.0, 7)  # positions along a bone, from its start to its end
 
 
 @dataclass(frozen=True)

@@ -61,7 +61,7 @@ class _Figure:
         self.head_down = np.array([-np.sin(tilt), np.cos(tilt)])
         self.face_turn = float(np.sin(np.deg2rad(stance.yaw + stance.head_turn)))
 
-    # ---- frames ---------------------------------------------------------------------
+    # ---- coordinates ----------------------------------------------------------------
 
     def torso(self, x: float, t: float) -> tuple[float, float]:
         """Return the image point (x, y) of a point of the trunk."""

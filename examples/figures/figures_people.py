@@ -100,7 +100,29 @@ class Body:
 
 @dataclass(frozen=True)
 class Person:
-    """A person's looks, the same in all their images. Pairs are (right, left)."""
+    """A person's looks, the same in all their images.
+
+    Attributes:
+        body: the measures of the body.
+        skin: colour of the skin.
+        hair: colour of the hair.
+        hair_style: one of `HAIR_STYLES`.
+        hair_side: side of the parting and of a ponytail, -1 or 1.
+        beard: whether the person has a beard.
+        eyes: colour of the irises.
+        top: cloth of the top.
+        sleeves: cloth of the (right, left) sleeve.
+        sleeve_length: share of the arm that the sleeves cover; 0 for none, 0.5 is the elbow.
+        neckline: `round`, `vee` or `collar`.
+        tucked: whether the top is tucked in.
+        bottom: cloth of the trousers, shorts, skirt or dress.
+        bottom_kind: `trousers`, `shorts`, `skirt` or `dress`.
+        bottom_length: of trousers, the share of the shin that they cover; of a skirt or dress, the
+            share of the leg, where 0.5 is the knee; shorts cover 0.4 more than this of the thigh.
+        shoes: colour of the shoes.
+        background: colour of the image's background.
+        floor: whether the floor has a colour of its own.
+    """
 
     body: Body
     skin: Colour
@@ -127,11 +149,11 @@ class Limb:
     """The angles of an arm's or a leg's two bones, degrees from straight down.
 
     Attributes:
-        upper_out: of the upper bone away from the body's middle.
-        upper_fore: of the upper bone to the front.
-        lower_out: of the lower bone away from the body's middle.
-        lower_fore: of the lower bone to the front.
-        turn: of a foot's tip away from the body's middle; unused for arms.
+        upper_out: angle of the upper bone away from the body's middle.
+        upper_fore: angle of the upper bone to the front.
+        lower_out: angle of the lower bone away from the body's middle.
+        lower_fore: angle of the lower bone to the front.
+        turn: angle of a foot's tip away from the body's middle; unused for arms.
     """
 
     upper_out: float
@@ -148,10 +170,10 @@ class Stance:
     Attributes:
         view: `front` or `back`.
         yaw: turn about the vertical from that view, degrees.
-        lean: of the trunk to the person's left, degrees.
-        shoulder_tilt: by how much the left shoulder is lower, degrees.
-        hip_tilt: by how much the left hip is lower, degrees.
-        head_tilt: of the head to the person's left, degrees.
+        lean: tilt of the trunk to the person's left, degrees.
+        shoulder_tilt: slope of the shoulders, degrees; positive if the left one is lower.
+        hip_tilt: slope of the hips, degrees; positive if the left one is lower.
+        head_tilt: tilt of the head to the person's left, degrees.
         head_turn: turn of the head against the trunk, degrees.
         arms: angles of the arms.
         legs: angles of the legs.

@@ -74,11 +74,11 @@ def plain_export(plain: PlainTarget, inputs: tuple[Tensor, ...], path: Path) -> 
 
 
 def contenders(dataset: str, folder: Path, threads: int) -> dict[str, Callable[[], int]]:
-    """Set up all that is compared.
+    """Set up the implementations to compare.
 
     Args:
         dataset: name of the preset.
-        folder: where to write the models.
+        folder: folder to write the models into.
         threads: CPU threads for each; 0 for all cores.
 
     Returns:

@@ -2,8 +2,8 @@
 
     python tests/bench/soak_interrupts.py [--pairs 20000] [--stops TERM,KILL,KILL]
 
-The model is the tests' tiny one. Each run of `dptn transfer` but the last is sent a signal when a
-further part of the list is done. In the end, every image must exist, be readable and have exactly
+The model is the tests' tiny one. Each run of `dptn transfer` but the last gets a signal when it has
+done another part of the list. In the end, every image must exist, be readable and have exactly
 one line in the manifest. Images that were done before a stop must not have been generated again,
 and no temporary file may be left.
 """

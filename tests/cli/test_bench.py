@@ -21,7 +21,7 @@ def measure(folder: Folder, *options: object) -> dict[str, object]:
     return document
 
 
-def test_every_part_is_measure(folder: Folder, tmp_path: Path) -> None:
+def test_every_part_is_measured(folder: Folder, tmp_path: Path) -> None:
     out = tmp_path / "new" / "bench.json"
     document = measure(folder, "--pairs", folder.pairs, "-o", out)
     assert json.loads(out.read_text()) == document

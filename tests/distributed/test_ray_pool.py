@@ -25,6 +25,8 @@ from dptn_cli.transfer.plan import Request, make_job
 from dptn_cli.transfer.settings import Settings, StageSeconds
 from dptn_cli.types import Failure, Job
 
+pytestmark = pytest.mark.ray
+
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[str]:
@@ -79,6 +81,7 @@ class TestActors:
         photos.out.mkdir()
         return make_job(Request(out=photos.out, pairs=photos.pairs), read_model(photos.model))
 
+    @pytest.mark.slow
     def test_a_dead_actor_is_restarted_and_its_chunks_are_retried(
         self, photos: Folder, job: Job, tmp_path: Path, cluster: str
     ) -> None:
@@ -192,6 +195,7 @@ def wait_for_actors(pool: RayPool, count: int) -> None:
         assert not list(pool.poll())
 
 
+@pytest.mark.slow
 def test_chunks_of_a_dead_node_are_retried(tmp_path: Path, tiny_model: Path) -> None:
     photos = make_folder(tmp_path / "photos", tiny_model, count=30)
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})

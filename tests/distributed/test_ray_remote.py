@@ -20,7 +20,13 @@ def command(folder: Folder, *options: object) -> list[str]:
     return [str(part) for part in parts]
 
 
-@pytest.mark.parametrize("pool", [("--ray", "local"), ("--devices", "0,1")])
+@pytest.mark.parametrize(
+    "pool",
+    [
+        pytest.param(("--ray", "local"), marks=[pytest.mark.ray, pytest.mark.slow]),
+        ("--devices", "0,1"),
+    ],
+)
 def test_workers_resume_from_the_manifest_beside_the_results(
     tmp_path: Path, tiny_model: Path, pool: tuple[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -69,11 +69,10 @@ def use_fake_clock(
     [
         ({1: 0.1, 4: 0.3, 8: 0.5, 2: 0.2, 16: 0.8}, 16),
         ({1: 0.1, 4: 0.3, 8: 0.8, 2: 0.2, 16: 1.6}, 4),
-        (
-            {1: 0.1, 4: 0.4, 8: 0.79, 2: 0.2, 16: 1.6},
-            4,
-        ),  # 8 is faster, but by less than the tolerance
-        ({1: 0.1, 4: 0.3}, 4),  # nothing else fits into memory
+        # 8 is faster, but by less than the tolerance.
+        ({1: 0.1, 4: 0.4, 8: 0.79, 2: 0.2, 16: 1.6}, 4),
+        # Nothing else fits into memory.
+        ({1: 0.1, 4: 0.3}, 4),
         ({1: 0.1, 8: 0.8, 2: 0.1}, 2),
         ({}, 8),
     ],
