@@ -16,6 +16,9 @@ from selenium.webdriver.common.by import By
 HOSTILE = "<img src=x onerror=alert(1)>"
 
 
+pytestmark = pytest.mark.browser
+
+
 @pytest.fixture(scope="module")
 def scene(tmp_path_factory: pytest.TempPathFactory) -> Scene:
     """Twelve pairs: one has markup for a name, another one fails."""
