@@ -62,7 +62,7 @@ def test_keypoints_of_another_origin_are_not_overwritten(tmp_path: Path) -> None
     result = dptn("transfer", photos, "--poses", photos, "--detector", DETECTOR,
                   "--model", MODEL, "-o", out)  # fmt: skip
     assert result.exit_code == 2
-    assert "not from an earlier run" in result.stderr
+    assert "was not written by dptn transfer" in result.stderr
     assert (out / "keypoints.csv").read_text() == "mine"
 
 
@@ -118,7 +118,7 @@ def test_an_interrupted_detection_goes_on(tmp_path: Path) -> None:
     process.send_signal(signal.SIGTERM)
     _, said = process.communicate(timeout=60)
     assert process.returncode == 130, said
-    assert b"The same command resumes" in said
+    assert b"Run the same command to resume" in said
     found = len(record.read_text().splitlines())
     assert 0 < found < 61
     assert not (out / "manifest.jsonl").exists()
@@ -142,7 +142,7 @@ def test_where_detect_poses_found_nobody_only_those_items_fail(
     for more in (("--dry-run",), ()):
         result = dptn(*command, *more)
         assert result.exit_code == 1, result.stderr
-        assert "nobody.png: no person found (by dptn detect-poses" in result.stderr
+        assert "nobody.png: no person found (according to dptn detect-poses" in result.stderr
     assert len(list(out.glob("*_vis.png"))) == 2
     shutil.copy(FIGURES / "p0001_1.png", nobody)
     os.utime(nobody, (time.time() + 60,) * 2)
