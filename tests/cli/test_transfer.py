@@ -32,6 +32,7 @@ def command(*arguments: object) -> list[str]:
     return [sys.executable, "-m", "dptn_cli", *map(str, arguments)]
 
 
+@pytest.mark.slow
 class TestPublishedCheckpoint:
     """Checkpoint -> ONNX -> image files, as the official test script makes them."""
 
@@ -477,6 +478,7 @@ def peak_memory_kb(folder: Folder) -> int:
     return int(done.stdout)
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_job(tmp_path: Path, tiny_model: Path) -> None:
     small = peak_memory_kb(many(tmp_path / "small", tiny_model, 100))
     large = peak_memory_kb(many(tmp_path / "large", tiny_model, 3000))

@@ -119,7 +119,7 @@ def test_an_interrupt_of_all_processes_keeps_finished_results(
     subprocess.run(["kill", "-INT", "--", f"-{running.pid}"], check=True)  # as Ctrl-C does
     _, stderr = running.communicate(timeout=120)
     assert running.returncode == 130, stderr
-    assert "Interrupted; what was done is kept" in stderr
+    assert "Interrupted; what is done is kept" in stderr
     assert {line["output"] for line in photos.manifest()} == set(photos.results())
     assert 0 < len(photos.results()) < 40 * 39
 

@@ -242,7 +242,7 @@ def test_a_second_job_on_the_folder_and_a_signal_to_the_first(
     assert second.exit_code == 2
     assert "another `dptn transfer` is writing there" in second.stderr
     assert first.returncode == 130, stderr
-    assert "Interrupted; what was done is kept" in stderr
+    assert "Interrupted; what is done is kept" in stderr
     assert {line["output"] for line in photos.manifest()} == set(photos.results())
     assert 0 < len(photos.results()) < 40 * 39
     run_file = json.loads((photos.out / "run.json").read_text())

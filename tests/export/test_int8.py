@@ -121,6 +121,7 @@ class TestCommand:
     def photos(self, tmp_path: Path, tiny_model: Path) -> Folder:
         return make_folder(tmp_path / "photos", tiny_model, count=6)
 
+    @pytest.mark.slow
     def test_weights_that_lose_too_much_are_refused(
         self, tiny_checkpoint: Path, photos: Folder
     ) -> None:
@@ -134,6 +135,7 @@ class TestCommand:
         assert "but must be at least 35 dB. Nothing was written" in result.stderr
         assert not out.exists()
 
+    @pytest.mark.slow
     def test_a_verified_model_is_written(
         self, tiny_checkpoint: Path, photos: Folder, monkeypatch: pytest.MonkeyPatch
     ) -> None:

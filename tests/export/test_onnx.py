@@ -65,6 +65,7 @@ def golden_batch(golden: Golden, spec: ImageSpec) -> Batch:
     )
 
 
+@pytest.mark.slow
 def test_onnx_generates_the_official_images(fashion_model: Path, golden: Golden) -> None:
     spec = IMAGE_SPECS["fashion"]
     session = Session(read_model(fashion_model), Provider.CPU)
@@ -75,6 +76,7 @@ def test_onnx_generates_the_official_images(fashion_model: Path, golden: Golden)
     assert (difference == 0).mean() >= 0.99
 
 
+@pytest.mark.slow
 def test_market_through_onnx_and_through_pytorch(
     market_model: Path, official_checkpoint: Path, golden: Golden
 ) -> None:
@@ -107,6 +109,7 @@ def test_verification_detects_other_weights(tiny_model: Path) -> None:
 
 
 @pytest.mark.parametrize("verification", [Verification(2, 0.0001), Verification(1, 0.02)])
+@pytest.mark.slow
 def test_a_failed_verification_leaves_the_old_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, verification: Verification
 ) -> None:
@@ -118,6 +121,7 @@ def test_a_failed_verification_leaves_the_old_file(
     assert [p.read_bytes() for p in tmp_path.iterdir()] == [b"the old file"]
 
 
+@pytest.mark.slow
 def test_metadata_of_a_published_checkpoint(fashion_model: Path, market_model: Path) -> None:
     fashion, market = (read_model(path).metadata for path in (fashion_model, market_model))
     assert (fashion["image_size"], fashion["network_size"]) == ("256x176", "256x256")
@@ -140,6 +144,7 @@ def half_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
+@pytest.mark.slow
 class TestHalfPrecision:
     """fp16 on the CPU, where onnxruntime computes in float32 with the rounded weights."""
 
@@ -192,6 +197,7 @@ def fused_attentions(graph: onnx.GraphProto) -> list[onnx.NodeProto]:
     return nodes
 
 
+@pytest.mark.slow
 class TestForCuda:
     """--runtime cuda on the CPU, which has a kernel too; CUDA's choice of kernel needs a GPU."""
 
@@ -282,6 +288,7 @@ class TestForCuda:
 
 
 class TestCommand:
+    @pytest.mark.slow
     def test_own_checkpoint(self, tiny_checkpoint: Path, tmp_path: Path) -> None:
         result = dptn("export", tiny_checkpoint, "-o", tmp_path / "new" / "m.onnx")
         assert result.exit_code == 0
@@ -289,6 +296,7 @@ class TestCommand:
         assert result.stdout == ""
         assert read_model(tmp_path / "new" / "m.onnx").spec == TINY_SPEC
 
+    @pytest.mark.slow
     def test_json(self, tiny_checkpoint: Path, tmp_path: Path) -> None:
         result = dptn("export", tiny_checkpoint, "-o", tmp_path / "m.onnx", "--json")
         assert json.loads(result.stdout)["largest_levels"] <= 1

@@ -69,6 +69,7 @@ def test_a_run(figures: Path, tmp_path: Path) -> None:
     assert state["best"]["step"] == best["step"]
 
 
+@pytest.mark.slow
 def test_it_overfits_eight_images(tmp_path: Path) -> None:
     data = draw_data(tmp_path / "data", people=4, images=2)
     config = replace(
@@ -108,6 +109,7 @@ def grids(run: Path) -> list[str]:
 
 # Before the first validation, at a validation, at the end of an epoch, before the last step.
 @pytest.mark.parametrize("stop_at", [1, 2, 3, 8])
+@pytest.mark.slow
 def test_stopping_and_resuming_changes_nothing(
     figures: Path, tmp_path: Path, uninterrupted: Path, stop_at: int
 ) -> None:
@@ -376,6 +378,7 @@ def test_fewer_epochs_than_constant_ones() -> None:
     assert {config.learning_rates(epoch).generator for epoch in range(99)} == {config.learning_rate}
 
 
+@pytest.mark.slow
 class TestTwoProcesses:
     """Two processes on the CPU, started as `accelerate launch` and torchrun start them."""
 

@@ -320,6 +320,7 @@ def test_planning_makes_nothing(photos: Path, tmp_path: Path) -> None:
     assert [p for p in sorted(tmp_path.rglob("*")) if p not in before] == [photos / "pairs.csv"]
 
 
+@pytest.mark.slow
 def test_memory_stays_small_for_many_pairs(photos: Path) -> None:
     """Eight bytes a pair are remembered, not the pair."""
     count = 20_000
