@@ -274,7 +274,7 @@ class TestWrongUse:
             result = bucket.transfer(*more)
             assert result.exit_code == 2
             assert "images without keypoints: 4 (memory://" in result.stderr
-            assert "detected on local images only" in result.stderr
+            assert "detected only if images and results are local" in result.stderr
 
 
 def test_many_files_are_waited_for_at_once(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
