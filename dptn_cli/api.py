@@ -80,7 +80,7 @@ class PoseTransfer:
             `cpu`.
 
     Attributes:
-        model: what the file says of itself.
+        model: the metadata of the ONNX file.
         provider: where the session really runs.
 
     Raises:
@@ -92,7 +92,7 @@ class PoseTransfer:
 
     @property
     def model(self) -> Model:
-        """What the ONNX file says of itself."""
+        """The metadata of the ONNX file."""
         return self._session.model
 
     @property

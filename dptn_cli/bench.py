@@ -42,7 +42,7 @@ EXAMPLE_IMAGES = 16
 
 @dataclass(frozen=True)
 class BenchOptions:
-    """How the pipeline runs, and how long each part is measured.
+    """The settings of the pipeline, and the duration of each measurement.
 
     Attributes:
         batch_size: maximum number of targets in one inference.

@@ -86,7 +86,7 @@ def _check_core() -> Iterator[Fact]:
 
 def _check_gpu() -> Iterator[Fact]:
     devices = cuda_device_count()
-    found = f"{devices} with a working driver"
+    found = f"{devices or 'none'} with a working driver"
     yield Fact(GPU, "NVIDIA GPU", "--provider cuda, --provider tensorrt", bool(devices), found)
     fix = INSTALL_GPU_LIBRARIES if devices else ""  # without a GPU, installing them is no help
     for provider in (Provider.CUDA, Provider.TENSORRT):

@@ -7,7 +7,7 @@ from enum import StrEnum
 
 
 class Status(StrEnum):
-    """How an item ended."""
+    """The end of an item: generated, skipped or failed."""
 
     DONE = "done"
     SKIPPED = "skipped"
@@ -15,7 +15,7 @@ class Status(StrEnum):
 
 
 class Fit(StrEnum):
-    """How an image of any size becomes one of the model's."""
+    """The ways to bring an image of any size to the model's size."""
 
     AUTO = "auto"
     STRETCH = "stretch"
@@ -24,7 +24,7 @@ class Fit(StrEnum):
 
 
 class Retarget(StrEnum):
-    """Whether a target skeleton is brought to the source person's size and place."""
+    """Whether target poses are fitted to the source person's size, build and ground line."""
 
     NONE = "none"
     SCALE = "scale"
@@ -47,7 +47,7 @@ class ImageFormat(StrEnum):
 
 
 class PoseFormat(StrEnum):
-    """How poses are written."""
+    """The formats of pose files."""
 
     CSV = "csv"
     COCO = "coco"
@@ -57,7 +57,7 @@ class PoseFormat(StrEnum):
 
     @property
     def per_image(self) -> bool:
-        """Whether it is a folder with a file for each image."""
+        """Whether the format is a folder with one file per image."""
         return self in (PoseFormat.OPENPOSE, PoseFormat.OPENPIFPAF)
 
 
@@ -79,7 +79,7 @@ class Precision(StrEnum):
 
 
 class Runtime(StrEnum):
-    """What an exported graph is made for: any ONNX runtime, or onnxruntime's CUDA kernels."""
+    """The target of an exported graph: any ONNX runtime, or onnxruntime's CUDA kernels."""
 
     ANY = "any"
     CUDA = "cuda"
@@ -121,7 +121,7 @@ class Dataset(StrEnum):
 
 
 class ReportFormat(StrEnum):
-    """What `dptn evaluate` prints."""
+    """The formats in which `dptn evaluate` prints scores."""
 
     TABLE = "table"
     MARKDOWN = "markdown"

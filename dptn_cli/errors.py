@@ -12,7 +12,7 @@ from pathlib import Path
 
 
 class ExitCode(IntEnum):
-    """What a command returns to the shell. Documented for scripts, and never renumbered.
+    """The exit status of a command. Documented for scripts, and never renumbered.
 
     70 is EX_SOFTWARE, "internal software error", of sysexits.h.
     """

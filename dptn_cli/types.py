@@ -216,7 +216,7 @@ class FoundPose:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How one item ended, and why.
+    """The end of one item, and the reason.
 
     Attributes:
         output: name of the result, relative to the results folder.
@@ -239,7 +239,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Model:
-    """What an exported ONNX file says of itself.
+    """The metadata of an exported ONNX file.
 
     Attributes:
         path: the ONNX file.

@@ -24,7 +24,7 @@ SUFFIX = ".record.jsonl"
 
 @dataclass(frozen=True)
 class DetectionOutcome:
-    """How the detection ended for one image.
+    """The result of the detection for one image.
 
     Attributes:
         name: the image's name, relative, with forward slashes.

@@ -39,7 +39,7 @@ class FolderIndex(Protocol):
 
 
 class Storage(Protocol):
-    """How the files of one kind of location are read, written and listed.
+    """Reads, writes and lists the files of one kind of location.
 
     Every method raises an `OSError` with a reason if the disk or the store refuses.
     """

@@ -20,7 +20,7 @@ MAX_WORKERS = 8
 
 @dataclass(frozen=True)
 class RunOptions:
-    """How a job is run. No option changes an image by more than 1 level.
+    """The options of a run. No option changes an image by more than 1 grey level.
 
     Attributes:
         provider: the execution provider.
@@ -50,7 +50,7 @@ class RunOptions:
 
 @dataclass(frozen=True)
 class Executor:
-    """What generates the images of a job: a session in this process, or workers elsewhere.
+    """A way to generate the images of a job: a session in this process, or workers elsewhere.
 
     Attributes:
         run: generates every image, and yields one outcome for each item.

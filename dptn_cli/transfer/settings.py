@@ -14,7 +14,7 @@ REMOTE_WORKERS = 32
 
 
 class BatchRunner(Protocol):
-    """What generates the images of a batch: an `inference.session.Session`, or a stand-in."""
+    """Generates the images of a batch: an `inference.session.Session`, or a stand-in."""
 
     def run(self, batch: Batch) -> npt.NDArray[np.uint8]:
         """Return (T, H, W, 3) uint8 RGB.
@@ -27,7 +27,7 @@ class BatchRunner(Protocol):
 
 @dataclass(frozen=True)
 class Settings:
-    """How a job is run. No setting changes an image by more than 1 level.
+    """The settings of a run. No setting changes an image by more than 1 grey level.
 
     Attributes:
         batch_size: maximum number of targets in one inference.
