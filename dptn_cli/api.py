@@ -118,8 +118,8 @@ class PoseTransfer:
             target_poses: N poses, each (18, 2) as (y, x); -1 for a missing joint.
             fit: how images of other sizes are brought to the model's size: `auto`, `stretch`,
                 `pad` or `person`, as in `dptn transfer --fit`.
-            retarget: `scale` brings each pose to the person's size and ground line, so that poses
-                of anybody can be given; `none` takes them as they are.
+            retarget: `scale` fits each pose to the person's size, build and ground line, so that
+                poses of anybody can be given; `none` takes them as they are.
             target_size: (height, width) of the images that the target poses are from, pixels.
                 With `retarget="none"` it frames the poses; None for the model's size.
 

@@ -51,7 +51,8 @@ class Progress(Protocol):
             total: number of units in the stage.
 
         Returns:
-            A context manager that gives a function to call with the number of units done.
+            A context manager that gives a function to call with the number of units done since the
+            last call.
         """
         ...
 

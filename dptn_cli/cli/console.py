@@ -68,12 +68,12 @@ def _surviving_reader(stream: IO[str]) -> Iterator[None]:
         null = os.open(os.devnull, os.O_WRONLY)
         os.dup2(null, stream.fileno())  # else the rest of its buffer would fail at exit
         os.close(null)
-        if stream is results.file and not isinstance(error, BrokenPipeError):
+        if stream is stdout_console.file and not isinstance(error, BrokenPipeError):
             echo(f"stdout cannot be written: {error.strerror}")
 
 
-results = _Console()
-messages = _Console(stderr=True)
+stdout_console = _Console()
+stderr_console = _Console(stderr=True)
 
 
 def error_boundary(command: Callable[P, ExitCode]) -> Callable[P, None]:
@@ -88,7 +88,7 @@ def error_boundary(command: Callable[P, ExitCode]) -> Callable[P, None]:
             print_error(error)
             code = ExitCode.UNUSABLE
         except KeyboardInterrupt:
-            messages.print("Interrupted.")
+            stderr_console.print("Interrupted.")
             code = ExitCode.INTERRUPTED
         except Exception as error:
             code = _handle_unexpected(error)
@@ -115,25 +115,25 @@ def _handle_unexpected(error: Exception) -> ExitCode:
     if isinstance(error, OSError) and error.errno in _UNUSABLE_NAME and error.filename:
         print_error(InputError(f"{error.filename}: {error.strerror}"))
         return ExitCode.UNUSABLE
-    messages.print_exception()
-    messages.print("This is a defect of dptn. Please report it, with the lines above.")
+    stderr_console.print_exception()
+    stderr_console.print("This is a defect of dptn. Please report it, with the lines above.")
     return ExitCode.DEFECT
 
 
 def print_error(error: DptnError) -> None:
     """Print one line for the error, and below it one for each problem that it collects."""
-    messages.print(f"[bold red]Error:[/] {escape(str(error))}", soft_wrap=True)
+    stderr_console.print(f"[bold red]Error:[/] {escape(str(error))}", soft_wrap=True)
     problems = error.problems if isinstance(error, InputError) else ()
     for problem in problems[:MAX_PROBLEMS]:
-        messages.print(f"  - {escape(problem)}", soft_wrap=True)
+        stderr_console.print(f"  - {escape(problem)}", soft_wrap=True)
     if len(problems) > MAX_PROBLEMS:
-        messages.print(f"  and {len(problems) - MAX_PROBLEMS:,} more")
+        stderr_console.print(f"  and {len(problems) - MAX_PROBLEMS:,} more")
 
 
 def echo(message: str, *, quiet: bool = False) -> None:
     """Print a message for the person at the terminal, on stderr."""
     if not quiet:
-        messages.print(message, soft_wrap=True, highlight=False, markup=False)
+        stderr_console.print(message, soft_wrap=True, highlight=False, markup=False)
 
 
 def print_table(rows: dict[str, str]) -> None:
@@ -143,13 +143,13 @@ def print_table(rows: dict[str, str]) -> None:
     table.add_column(overflow="fold")
     for name, value in rows.items():
         table.add_row(name, escape(value))
-    results.print(table)
+    stdout_console.print(table)
 
 
 def print_json(document: dict[str, Any]) -> None:
     """Print the one JSON document of `--json` on stdout."""
-    with _surviving_reader(results.file):
-        results.file.write(json.dumps(document, indent=2) + "\n")
+    with _surviving_reader(stdout_console.file):
+        stdout_console.file.write(json.dumps(document, indent=2) + "\n")
 
 
 class _DetailedProgress(Progress):
@@ -186,9 +186,9 @@ class ProgressLine:
             TimeElapsedColumn(),
             TimeRemainingColumn(),
             TextColumn("left"),
-            console=messages,
+            console=stderr_console,
             transient=True,
-            disable=quiet or not messages.is_terminal,
+            disable=quiet or not stderr_console.is_terminal,
         )
         self._task = self._bar.add_task(label, total=total, completed=done, note="")
 
@@ -211,7 +211,7 @@ class ProgressLine:
         rate = (self.done - self._done_before) / max(now_s - self._started_s, 1e-6)
         self._bar.detail = detail
         self._bar.update(self._task, advance=items, note=f"{rate:.1f}/s {note}".rstrip())
-        is_plain = not self.quiet and not messages.is_terminal
+        is_plain = not self.quiet and not stderr_console.is_terminal
         if is_plain and now_s - self._printed_s > PLAIN_INTERVAL_S:
             self._printed_s = now_s
             left_s = (self.total - self.done) / max(rate, 1e-6)

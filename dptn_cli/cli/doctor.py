@@ -6,7 +6,7 @@ from itertools import groupby
 import typer
 from rich.markup import escape
 
-from dptn_cli.cli.console import error_boundary, print_json, results
+from dptn_cli.cli.console import error_boundary, print_json, stdout_console
 from dptn_cli.cli.options import Json
 from dptn_cli.doctor import Fact, examine
 from dptn_cli.errors import ExitCode
@@ -44,4 +44,4 @@ def _print_fact(fact: Fact, width: int) -> None:
 
 
 def _print(line: str) -> None:
-    results.print(line, soft_wrap=True, highlight=False)
+    stdout_console.print(line, soft_wrap=True, highlight=False)

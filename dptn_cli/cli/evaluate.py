@@ -32,7 +32,7 @@ app = typer.Typer(add_completion=False)
 def evaluate(
     results: Annotated[
         list[Path],
-        typer.Argument(help="Results folders. Each is compared with the first."),
+        typer.Argument(help="Results folders. The others are compared with the first."),
     ],
     truth: Annotated[
         Path | None,
@@ -65,15 +65,14 @@ def evaluate(
         list[str] | None,
         typer.Option(
             metavar="METRIC",
-            help="Stop if this metric cannot be computed, such as fid or paper.fid. May be "
-            "repeated.",
+            help="Metric that must be computed, such as fid or paper.fid. May be repeated.",
             rich_help_panel=SCORING,
         ),
     ] = None,
     drop_last: Annotated[
         bool,
         typer.Option(
-            help="Drop an incomplete last batch from the paper's FID, as published.",
+            help="Leave an incomplete last batch out of the paper's FID, as the official code did.",
             rich_help_panel=WEIGHTS,
         ),
     ] = False,

@@ -9,7 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from dptn_cli.cli.console import results
+from dptn_cli.cli.console import stdout_console
 from dptn_cli.enums import Dataset
 from dptn_cli.evaluate.types import Comparison, Report
 from dptn_cli.report.tables import (
@@ -33,7 +33,7 @@ STYLES: dict[Style, str] = {
 
 def show_report(report: Report) -> None:
     """Print the scores of one run beside DPTN's published ones, then the published table."""
-    results.print(_with_title(score_table(report)))
+    stdout_console.print(_with_title(score_table(report)))
     _show_published([report])
 
 
@@ -41,22 +41,22 @@ def show_comparison(comparison: Comparison) -> None:
     """Print several runs side by side, their differences, and the published table."""
     table = comparison_table(comparison.reports)
     drawn = _draw(table)
-    unbounded = results.options.update(width=10_000)
-    if results.measure(drawn, options=unbounded).maximum > results.width:
+    unbounded = stdout_console.options.update(width=10_000)
+    if stdout_console.measure(drawn, options=unbounded).maximum > stdout_console.width:
         drawn = _draw(table, range_separator="..\n")
-    results.print(_title(table))
-    results.print(drawn)
+    stdout_console.print(_title(table))
+    stdout_console.print(drawn)
     for difference in comparison.differences:
-        results.print(_with_title(difference_table(difference, comparison.reports[0].run)))
+        stdout_console.print(_with_title(difference_table(difference, comparison.reports[0].run)))
     _show_published(comparison.reports)
 
 
 def _show_published(reports: Sequence[Report]) -> None:
     """Print a table for each data set, side by side if there is room, and the notes below them."""
     tables = [_with_title(leaderboard(reports, [dataset])) for dataset in Dataset]
-    results.print(Columns(tables, padding=(0, 3)))
+    stdout_console.print(Columns(tables, padding=(0, 3)))
     for note in dict.fromkeys(note for report in reports for note in report.notes):
-        results.print(f"[dim]Note: {escape(note)}[/]", highlight=False)
+        stdout_console.print(f"[dim]Note: {escape(note)}[/]", highlight=False)
 
 
 def _with_title(table: ScoreTable) -> Group:

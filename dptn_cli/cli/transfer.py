@@ -99,16 +99,17 @@ def transfer(
     fit: Annotated[
         Fit,
         typer.Option(
-            help="How images of other sizes are brought to the model's. auto: stretch if the "
-            "aspect is within 5 %, else crop around the person.",
+            help="How images of other sizes are fitted to the model's. person: crop around the "
+            "person. pad: add borders. stretch: stretch. auto: stretch if the aspect is within "
+            "5 %, else person.",
             rich_help_panel=POSES,
         ),
     ] = Fit.AUTO,
     retarget: Annotated[
         Retarget | None,
         typer.Option(
-            help="scale: bring poses to the source person's size and ground line. Default: "
-            "scale with --poses, none with --pairs.",
+            help="scale: fit poses to the source person's size, build and ground line. none: use "
+            "them unchanged. Default: scale with --poses, none with --pairs.",
             rich_help_panel=POSES,
         ),
     ] = None,
@@ -124,7 +125,11 @@ def transfer(
     ] = "results",
     result_format: Annotated[
         ImageFormat,
-        typer.Option("--format", help="File format. The paper used jpg.", rich_help_panel=RESULTS),
+        typer.Option(
+            "--format",
+            help="Format of results that the list does not name. The paper used jpg.",
+            rich_help_panel=RESULTS,
+        ),
     ] = ImageFormat.PNG,
     quality: Annotated[
         int,
@@ -148,7 +153,7 @@ def transfer(
     grid: Annotated[
         bool,
         typer.Option(
-            help="Draw contact sheets into OUT/grids: source, pose, result, target.",
+            help="Draw contact sheets into OUT/grids: source, pose, result, target image.",
             rich_help_panel=RESULTS,
         ),
     ] = False,

@@ -183,7 +183,7 @@ def _done_lookup(folder: Path, fingerprints: HashMap) -> Callable[[str, str], bo
 
 
 def _last_fingerprints(entries: Iterator[dict[str, Any]]) -> HashMap:
-    """Map each output's hash to that of its last fingerprint, or to 0 if it failed then."""
+    """Map the hash of each output to that of its last fingerprint; to 0 if it failed last."""
     fingerprints = HashMap()
     for entry in entries:
         fingerprint = entry.get("fingerprint")

@@ -22,7 +22,7 @@ from dptn_cli.transfer.pose_lookup import PoseLookup, PoseTarget
 from dptn_cli.types import JOINTS, MISSING, Failure, FoundPose, Item, Job, Model
 
 RESULT_SUFFIXES = (".png", ".jpg", ".jpeg")
-CACHED_NAMES = 1 << 16  # of images, between one row that names them and the next
+CACHED_NAMES = 1 << 16  # names of images that are kept until another row repeats them
 NO_POSE = FoundPose("", np.full((JOINTS, 2), MISSING), np.zeros(JOINTS))
 
 
@@ -43,8 +43,8 @@ class Request:
         limit: number of items to generate, from the first one on; None for all.
         shard: number of items in each numbered subfolder of results; None for no subfolders.
         fit: how images of other sizes are brought to the model's size.
-        retarget: whether target poses are scaled to the source person. None scales them with
-            `poses`, and does not with `pairs`.
+        retarget: whether target poses are scaled to the source person. None: yes with `poses`,
+            no with `pairs`.
 
     Raises:
         InputError: the options do not go together.

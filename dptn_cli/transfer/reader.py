@@ -44,7 +44,7 @@ class ReadChunk:
     elapsed_s: float = 0.0
 
     def batch(self, rows: Sequence[int]) -> Batch:
-        """Return the batch of some tasks, with no more sources than they need."""
+        """Build a batch of the tasks at the positions `rows`, with only the sources they need."""
         used = sorted({self.source_index[row] for row in rows})
         return Batch(
             sources=np.stack([self.sources[i] for i in used]),
