@@ -9,7 +9,7 @@ import pytest
 
 from dptn_cli.enums import Status
 from dptn_cli.errors import InputError
-from dptn_cli.transfer.manifest import Manifest, done_lookup, read_manifest
+from dptn_cli.transfer.manifest import Manifest, done_lookup, existing_results, read_manifest
 from dptn_cli.types import Outcome
 
 
@@ -104,6 +104,19 @@ def test_two_runs_do_not_share_a_folder(tmp_path: Path) -> None:
     ):
         Manifest(tmp_path, "m")
     Manifest(tmp_path, "m").__exit__()
+
+
+def test_results_that_exist_are_known_from_the_manifest_alone(tmp_path: Path) -> None:
+    """So that contact sheets need no source to tell which results to show."""
+    failed = outcome("b.png", Status.FAILED)
+    with Manifest(tmp_path, "m") as manifest:
+        for entry in (outcome("a.png"), outcome("b.png"), failed, outcome("gone.png")):
+            manifest.append(entry)
+    for name in ("a.png", "b.png", "unknown.png"):
+        (tmp_path / name).touch()
+    exists = existing_results(tmp_path)
+    names = ("a.png", "b.png", "gone.png", "unknown.png")
+    assert [name for name in names if exists(name)] == ["a.png"]
 
 
 def test_what_a_killed_run_was_writing_is_removed(tmp_path: Path) -> None:

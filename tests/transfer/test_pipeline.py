@@ -5,6 +5,7 @@ import os
 import threading
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from support import TINY_SPEC, draw_image, draw_pose, write_annotations, write_p
 
 from dptn_cli.enums import Status
 from dptn_cli.errors import ModelError
+from dptn_cli.io.images import decode_image
 from dptn_cli.io.resize import resize_to_network
 from dptn_cli.transfer.pipeline import preview, run
 from dptn_cli.transfer.plan import Request, make_job
@@ -216,6 +218,22 @@ def test_preview_makes_nothing(job: Job) -> None:
     outcomes = list(preview(job, lambda output, fingerprint: output == "0_2_1_vis.png"))
     assert sorted(statuses(outcomes).values()) == ["done"] * 24 + ["skipped"]
     assert not list(job.out.iterdir())
+
+
+def test_preview_decodes_each_source_once(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    decoded: list[bytes] = []
+
+    def decode(data: bytes) -> Image.Image:
+        decoded.append(data)
+        return decode_image(data)
+
+    monkeypatch.setattr("dptn_cli.transfer.reader.decode_image", decode)
+    long_job = replace(job, items=lambda: chain.from_iterable(job.items() for _ in range(20)))
+    assert len(list(preview(long_job, lambda *_: False))) == 20 * 25
+    assert len(decoded) == len(set(decoded)) == len(NAMES)
+    decoded.clear()
+    assert {o.status for o in preview(job, lambda *_: True)} == {Status.SKIPPED}
+    assert not decoded, "what is done is not decoded at all"
 
 
 def test_the_target_pose_is_framed_by_its_own_image(tmp_path: Path) -> None:
