@@ -34,7 +34,7 @@ from dptn_cli.io.paths import parse_location
 from dptn_cli.io.resize import crop_to_network, resize_to_disk
 from dptn_cli.keypoints import PoseFiles
 from dptn_cli.transfer.framing import frame_source, frame_target
-from dptn_cli.transfer.plan import Request, make_job, with_poses
+from dptn_cli.transfer.plan import TransferRequest, make_job, with_poses
 from dptn_cli.transfer.run import RunOptions
 from dptn_cli.types import JOINTS, MISSING, Batch, ImageU8, Job, Model, Outcome, Pose, Size
 
@@ -205,7 +205,7 @@ class PoseTransfer:
                 folder, or the records cannot be written.
             MissingDependency: poses must be detected, and openpifpaf is not installed.
         """
-        request = Request(
+        request = TransferRequest(
             out=_location(out),
             pairs=None if pairs is None else _location(pairs),
             images=None if images is None else _location(images),
@@ -336,7 +336,7 @@ def evaluate_results(
         MissingDependency: scikit-image is not installed.
     """
     from dptn_cli.evaluate.folders import evaluate_folders
-    from dptn_cli.evaluate.plan import Request as EvalRequest
+    from dptn_cli.evaluate.plan import EvalRequest
     from dptn_cli.evaluate.types import EvalOptions
 
     request = EvalRequest(

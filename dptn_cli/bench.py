@@ -29,7 +29,7 @@ from dptn_cli.inference.throughput import (
 from dptn_cli.io.images import read_image
 from dptn_cli.transfer.manifest import Manifest
 from dptn_cli.transfer.pipeline import run
-from dptn_cli.transfer.plan import Request, make_job
+from dptn_cli.transfer.plan import TransferRequest, make_job
 from dptn_cli.transfer.run_json import package_versions
 from dptn_cli.transfer.settings import Settings, StageSeconds
 from dptn_cli.types import JOINTS, Batch, ImageSpec, Job
@@ -98,7 +98,7 @@ class BenchResult:
 
 def run_bench(
     session: Session,
-    request: Request | None,
+    request: TransferRequest | None,
     options: BenchOptions,
     report_step: Callable[[str], None],
 ) -> BenchResult:
@@ -119,13 +119,13 @@ def run_bench(
         folder = Path(name)
         out = folder / "results"
         out.mkdir()
-        request = request or Request(out, write_example_pairs(folder, session.model.spec))
+        request = request or TransferRequest(out, write_example_pairs(folder, session.model.spec))
         job = make_job(replace(request, out=out), session.model)
         _check_complete(job, request)
         return _measure(session, job, options, report_step)
 
 
-def _check_complete(job: Job, request: Request) -> None:
+def _check_complete(job: Job, request: TransferRequest) -> None:
     """Check that no item would fail or need detection, which would distort the comparison."""
     if job.missing_sources:
         raise InputError(

@@ -24,7 +24,7 @@ from dptn_cli.errors import ExitCode, InputError
 from dptn_cli.inference.model_file import read_model
 from dptn_cli.inference.session import Session
 from dptn_cli.io.files import write_file
-from dptn_cli.transfer.plan import Request, check_output_file
+from dptn_cli.transfer.plan import TransferRequest, check_output_file
 from dptn_cli.transfer.run import default_workers
 
 EXAMPLES = Path("examples/figures")
@@ -105,7 +105,9 @@ def bench(
         echo(f"Running on the CPU: {session.fallback}.", quiet=silent)
     if pairs is None and (EXAMPLES / "pairs.csv").is_file():
         pairs, images = EXAMPLES / "pairs.csv", EXAMPLES / "images"
-    request = Request(Path(), pairs, images, keypoints=tuple(keypoints or ())) if pairs else None
+    request = (
+        TransferRequest(Path(), pairs, images, keypoints=tuple(keypoints or ())) if pairs else None
+    )
     options = BenchOptions(batch_size, workers or default_workers(), seconds)
     result = run_bench(
         session, request, options, lambda step: echo(f"measuring: {step}", quiet=silent)

@@ -13,7 +13,7 @@ from dptn_cli.cli.score_tables import show_comparison, show_report
 from dptn_cli.enums import Dataset, ProtocolChoice, ReportFormat
 from dptn_cli.errors import ExitCode, InputError
 from dptn_cli.evaluate.folders import evaluate_folders
-from dptn_cli.evaluate.plan import Plan, Request
+from dptn_cli.evaluate.plan import EvalRequest, Plan
 from dptn_cli.evaluate.progress import EvalProgress
 from dptn_cli.evaluate.types import Comparison, EvalOptions, NotComputed, Problem, Report
 from dptn_cli.report.formats import document, latex, markdown, write_report
@@ -114,7 +114,7 @@ def evaluate(
     if as_json and report_format != ReportFormat.TABLE:
         raise InputError("pass either --json or --format, not both")
     requests = [
-        Request(
+        EvalRequest(
             results=folder,
             truth=truth,
             reference=real,

@@ -30,7 +30,7 @@ from dptn_cli.signals import StopRequest
 from dptn_cli.transfer.contact_sheets import items_with_results, page_count, write_contact_sheets
 from dptn_cli.transfer.manifest import done_lookup, existing_results
 from dptn_cli.transfer.pipeline import preview
-from dptn_cli.transfer.plan import Request, make_job, with_poses
+from dptn_cli.transfer.plan import TransferRequest, make_job, with_poses
 from dptn_cli.transfer.run import RunOptions
 from dptn_cli.types import Job
 
@@ -199,7 +199,7 @@ def transfer(
 
     Exit codes: 0 all done, 1 some items failed, 2 nothing was started, 130 interrupted.
     """
-    request = Request(
+    request = TransferRequest(
         out=parse_location(out),
         pairs=None if pairs is None else parse_location(pairs),
         images=None if images is None else parse_location(images),

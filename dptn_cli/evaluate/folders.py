@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dptn_cli.errors import MissingDependency
 from dptn_cli.evaluate.compare import compare
 from dptn_cli.evaluate.networks import load_networks
-from dptn_cli.evaluate.plan import Request, make_plan, missing_weights, without_broken
+from dptn_cli.evaluate.plan import EvalRequest, make_plan, missing_weights, without_broken
 from dptn_cli.evaluate.progress import SILENT, EvalProgress
 from dptn_cli.evaluate.types import DEFAULT_OPTIONS, Comparison, EvalOptions
 from dptn_cli.io.weights import download
@@ -13,7 +13,7 @@ from dptn_cli.metrics.weights import INSTALL
 
 
 def evaluate_folders(
-    requests: Sequence[Request],
+    requests: Sequence[EvalRequest],
     options: EvalOptions = DEFAULT_OPTIONS,
     *,
     progress: EvalProgress = SILENT,

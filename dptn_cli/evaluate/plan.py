@@ -21,7 +21,7 @@ PUBLISHED_FID_BATCH = 64
 
 
 @dataclass(frozen=True)
-class Request:
+class EvalRequest:
     """The evaluation of one results folder, as requested.
 
     Attributes:
@@ -58,7 +58,7 @@ class Plan:
         required: ids of the metrics that the report must have.
     """
 
-    request: Request
+    request: EvalRequest
     dataset: Dataset | None
     pairing: Pairing
     reference: ImageSet | None
@@ -85,7 +85,7 @@ class Plan:
         return self.generated, self.reference
 
 
-def make_plan(request: Request) -> Plan:
+def make_plan(request: EvalRequest) -> Plan:
     """Read the folders and check the request.
 
     Raises:
@@ -135,7 +135,7 @@ def without_broken(plan: Plan, broken: Mapping[str, str]) -> Plan:
     )
 
 
-def missing_weights(requests: Iterable[Request]) -> list[WeightFile]:
+def missing_weights(requests: Iterable[EvalRequest]) -> list[WeightFile]:
     """Return the weights that the requests need and that are not in torch.hub's cache."""
     networks = {
         metric.network
@@ -148,7 +148,7 @@ def missing_weights(requests: Iterable[Request]) -> list[WeightFile]:
     return [file for file in weights if not file.path.is_file()]
 
 
-def _truth_folders(request: Request, run: dict[str, Any]) -> list[Path]:
+def _truth_folders(request: EvalRequest, run: dict[str, Any]) -> list[Path]:
     """Return the folders of true images: the request's, else those of `run.json` that exist."""
     if request.truth:
         return [request.truth]
@@ -159,7 +159,7 @@ def _truth_folders(request: Request, run: dict[str, Any]) -> list[Path]:
     return [folder for folder in folders if folder.is_dir()]
 
 
-def _dataset(request: Request, run: dict[str, Any]) -> Dataset | None:
+def _dataset(request: EvalRequest, run: dict[str, Any]) -> Dataset | None:
     model = run.get("model")
     recorded = model.get("dataset") if isinstance(model, dict) else None
     dataset = request.dataset or recorded
@@ -168,7 +168,7 @@ def _dataset(request: Request, run: dict[str, Any]) -> Dataset | None:
 
 def _obstacle(
     metric: Metric,
-    request: Request,
+    request: EvalRequest,
     dataset: Dataset | None,
     pairing: Pairing,
     reference: ImageSet | None,
@@ -193,7 +193,7 @@ def _obstacle(
     return missing_for(metric.network) if metric.network else None
 
 
-def _why_no_pairs(request: Request, pairing: Pairing) -> str:
+def _why_no_pairs(request: EvalRequest, pairing: Pairing) -> str:
     if not pairing.has_truth_names:
         return (
             f"{request.results}: no manifest.jsonl that lists its images, and none is named "
@@ -208,7 +208,7 @@ def _why_no_pairs(request: Request, pairing: Pairing) -> str:
     return f"{request.results}: where are the true images? Add --truth FOLDER"
 
 
-def _required_ids(request: Request, requested: Iterable[Metric]) -> frozenset[str]:
+def _required_ids(request: EvalRequest, requested: Iterable[Metric]) -> frozenset[str]:
     requested_ids = {metric.id for metric in requested}
     required: set[str] = set()
     for name in request.require:

@@ -10,7 +10,7 @@ from dptn_cli.export.int8 import Calibration
 from dptn_cli.io.images import decode_image, read_image_size
 from dptn_cli.io.resize import crop_to_network
 from dptn_cli.transfer.framing import frame_item_target, frame_source
-from dptn_cli.transfer.plan import Request, make_job
+from dptn_cli.transfer.plan import TransferRequest, make_job
 from dptn_cli.types import Batch, ImageSpec, Item, Job, Model
 
 MAX_PAIRS = 128
@@ -18,7 +18,7 @@ MIN_PAIRS_EACH = 4
 HELD_OUT = 4  # One in this many sources is held out for verification.
 
 
-def read_calibration(request: Request, spec: ImageSpec) -> Calibration:
+def read_calibration(request: TransferRequest, spec: ImageSpec) -> Calibration:
     """Read pairs that are spread evenly over a pair list.
 
     The last sources by name are held out for verification. By name, because images of the same

@@ -9,7 +9,7 @@ from dptn_cli.export.calibration import read_calibration
 from dptn_cli.export.onnx import Verification, export
 from dptn_cli.network.checkpoint import load_generator
 from dptn_cli.network.config import IMAGE_SPECS
-from dptn_cli.transfer.plan import Request, check_output_file
+from dptn_cli.transfer.plan import TransferRequest, check_output_file
 from dptn_cli.types import ImageSpec
 
 
@@ -87,7 +87,7 @@ def export_checkpoint(request: ExportRequest) -> ExportResult:
         )
     calibration = None
     if request.calibration_pairs:
-        pairs = Request(
+        pairs = TransferRequest(
             request.out.parent,
             request.calibration_pairs,
             request.images,

@@ -27,7 +27,7 @@ NO_POSE = FoundPose("", np.full((JOINTS, 2), MISSING), np.zeros(JOINTS))
 
 
 @dataclass(frozen=True)
-class Request:
+class TransferRequest:
     """The options of a transfer job: either `pairs`, or `sources` with `poses`.
 
     Attributes:
@@ -89,7 +89,7 @@ class _Listing:
     target_folders: tuple[Path, ...]
 
 
-def make_job(request: Request, model: Model) -> Job:
+def make_job(request: TransferRequest, model: Model) -> Job:
     """Read and check everything in one pass, in little memory however long the list is.
 
     Two pairs with the same output, and missing images and poses, are found before anything
@@ -214,7 +214,7 @@ def _items(listing: _Listing, shard: int | None) -> Iterator[Item]:
         )
 
 
-def _listing_of_pairs(request: Request) -> _Listing:
+def _listing_of_pairs(request: TransferRequest) -> _Listing:
     pair_list = request.pairs
     assert pair_list is not None
     folder = (request.images or pair_list.parent).resolve()
@@ -235,7 +235,7 @@ def _listing_of_pairs(request: Request) -> _Listing:
     return _Listing(rows, lambda image: lookup.find(image, list_folder), ImageIndex(), (folder,))
 
 
-def _listing_of_folders(request: Request) -> _Listing:
+def _listing_of_folders(request: TransferRequest) -> _Listing:
     sources = list(find_images(request.sources, exclude=request.out))
     if not sources:
         raise InputError(f"no images in {', '.join(map(str, request.sources))}")

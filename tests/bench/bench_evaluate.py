@@ -26,7 +26,7 @@ from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from dptn_cli.enums import Dataset
 from dptn_cli.evaluate.networks import Networks
 from dptn_cli.evaluate.pixels import default_workers
-from dptn_cli.evaluate.plan import Plan, Request, make_plan
+from dptn_cli.evaluate.plan import EvalRequest, Plan, make_plan
 from dptn_cli.evaluate.progress import EvalProgress
 from dptn_cli.evaluate.run import evaluate
 from dptn_cli.evaluate.types import EvalOptions
@@ -118,7 +118,7 @@ def main() -> None:
         folder = Path(name)
         make_images(folder, options.pairs, (options.height, options.width))
         plan = pixel_metrics_only(
-            make_plan(Request(folder / "results", folder / "truth", dataset=Dataset.MARKET))
+            make_plan(EvalRequest(folder / "results", folder / "truth", dataset=Dataset.MARKET))
         )
         progress = MemoryProgress()
         dptn_s, scikit_image_s = [], []

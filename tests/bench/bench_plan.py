@@ -19,14 +19,14 @@ from pathlib import Path
 PLAN = """
 import resource, sys, time
 from pathlib import Path
-from dptn_cli.transfer.plan import Request, make_job
+from dptn_cli.transfer.plan import TransferRequest, make_job
 from dptn_cli.types import ImageSpec, Model
 
 folder = Path(sys.argv[1])
 before = resource.getrusage(resource.RUSAGE_SELF)
 started_s = time.perf_counter()
 model = Model(Path("m.onnx"), "0" * 64, ImageSpec("tiny", (64, 40), (64, 48)), "fp32", {})
-job = make_job(Request(out=folder / "out", pairs=folder / "pairs.csv"), model)
+job = make_job(TransferRequest(out=folder / "out", pairs=folder / "pairs.csv"), model)
 elapsed_s = time.perf_counter() - started_s
 after = resource.getrusage(resource.RUSAGE_SELF)
 print(f"{job.planned:,} pairs planned in {elapsed_s:.1f} s wall-clock, "

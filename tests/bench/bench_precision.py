@@ -21,7 +21,7 @@ from bench_transfer import decoded_batches
 from dptn_cli.enums import Provider
 from dptn_cli.inference.model_file import read_model
 from dptn_cli.inference.session import Session, available_cores
-from dptn_cli.transfer.plan import Request, make_job
+from dptn_cli.transfer.plan import TransferRequest, make_job
 
 
 def main() -> None:
@@ -38,7 +38,7 @@ def main() -> None:
     sessions = [Session(model, Provider.CPU, available_cores()) for model in models]
     images = options.pairs.parent / "images"
     with tempfile.TemporaryDirectory() as name:
-        request = Request(Path(name), options.pairs, images if images.is_dir() else None)
+        request = TransferRequest(Path(name), options.pairs, images if images.is_dir() else None)
         batches = decoded_batches(make_job(request, models[0]))
     count = sum(len(batch.target_poses) for batch in batches)
     rounds = []

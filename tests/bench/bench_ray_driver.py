@@ -18,7 +18,7 @@ from dptn_cli.distributed.ray_pool import RayPool
 from dptn_cli.enums import Provider, Status
 from dptn_cli.inference.model_file import read_model
 from dptn_cli.transfer.manifest import Manifest
-from dptn_cli.transfer.plan import Request, make_job
+from dptn_cli.transfer.plan import TransferRequest, make_job
 from dptn_cli.transfer.settings import Settings, StageSeconds
 from dptn_cli.types import Item, Outcome
 
@@ -55,7 +55,7 @@ def driver_seconds(folder: Path, batch_size: int) -> tuple[float, float]:
     out = folder / f"out{batch_size}"
     out.mkdir()
     model = read_model(MODEL)
-    request = Request(out=out, pairs=pairs, images=EXAMPLES / "images", keypoints=keypoints)
+    request = TransferRequest(out=out, pairs=pairs, images=EXAMPLES / "images", keypoints=keypoints)
     job = make_job(request, model)
     with (
         Manifest(out, model.sha256) as manifest,

@@ -28,7 +28,7 @@ from dptn_cli.io.resize import resize_to_network
 from dptn_cli.keypoints import Annotations, to_network
 from dptn_cli.transfer.manifest import Manifest
 from dptn_cli.transfer.pipeline import run
-from dptn_cli.transfer.plan import Request, make_job
+from dptn_cli.transfer.plan import TransferRequest, make_job
 from dptn_cli.transfer.settings import Settings, StageSeconds
 from dptn_cli.types import Batch, Job
 
@@ -91,7 +91,9 @@ def main() -> None:
         (folder / "pairs.csv").write_text("\n".join(["from,to", *rows]) + "\n")
         ratios = []
         for number in range(options.rounds + 1):
-            request = Request(folder / f"out{number}", folder / "pairs.csv", folder / "images")
+            request = TransferRequest(
+                folder / f"out{number}", folder / "pairs.csv", folder / "images"
+            )
             job = make_job(request, model)
             session_s = inference_time_s(session.run, decoded_batches(job), session.streams)
             pipeline_s, stages = time_pipeline(session, job)

@@ -11,7 +11,7 @@ from support import TINY_SPEC, Folder, dptn
 from dptn_cli.bench import write_example_pairs
 from dptn_cli.inference.model_file import read_model
 from dptn_cli.inference.session import Session, available_cores
-from dptn_cli.transfer.plan import Request, make_job
+from dptn_cli.transfer.plan import TransferRequest, make_job
 from dptn_cli.types import Batch
 
 
@@ -76,7 +76,7 @@ def test_the_table_for_random_images(
 
 def test_example_pairs_make_a_valid_job(tiny_model: Path, tmp_path: Path) -> None:
     pairs = write_example_pairs(tmp_path, TINY_SPEC)
-    job = make_job(Request(tmp_path / "o", pairs), read_model(tiny_model))
+    job = make_job(TransferRequest(tmp_path / "o", pairs), read_model(tiny_model))
     items = list(job.items())
     assert job.planned == len(items) == 240
     assert len({item.source for item in items[:16]}) == 16

@@ -12,7 +12,7 @@ from typer.core import TyperGroup
 
 from dptn_cli import cli
 from dptn_cli.errors import ExitCode, InputError
-from dptn_cli.transfer.plan import Request
+from dptn_cli.transfer.plan import TransferRequest
 
 PAGES = [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]
 DOCUMENTATION = "\n".join(page.read_text() for page in PAGES)
@@ -161,7 +161,7 @@ def test_an_option_takes_what_the_shell_puts_after_it(
     """`--poses *.png` is several words; none of them may become a source."""
     seen = []
 
-    def look(request: Request, *_: object) -> None:
+    def look(request: TransferRequest, *_: object) -> None:
         seen.append((request.sources, request.poses))
         raise InputError("far enough")
 

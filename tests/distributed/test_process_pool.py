@@ -15,7 +15,7 @@ from dptn_cli.distributed.process_pool import ProcessPool
 from dptn_cli.enums import Provider, Status
 from dptn_cli.errors import InputError
 from dptn_cli.inference.model_file import read_model
-from dptn_cli.transfer.plan import Request, make_job
+from dptn_cli.transfer.plan import TransferRequest, make_job
 from dptn_cli.transfer.settings import Settings, StageSeconds
 from dptn_cli.types import Job
 
@@ -30,7 +30,7 @@ def photos(tmp_path: Path, tiny_model: Path) -> Folder:
 @pytest.fixture
 def job(photos: Folder) -> Job:
     photos.out.mkdir()
-    return make_job(Request(out=photos.out, pairs=photos.pairs), read_model(photos.model))
+    return make_job(TransferRequest(out=photos.out, pairs=photos.pairs), read_model(photos.model))
 
 
 def test_results_equal_those_of_one_process_byte_for_byte(photos: Folder, tmp_path: Path) -> None:

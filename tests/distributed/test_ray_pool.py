@@ -21,7 +21,7 @@ from dptn_cli.distributed.scheduler import Chunk, ChunkDone, Ready, WorkerLost
 from dptn_cli.enums import Provider, Status
 from dptn_cli.errors import InputError
 from dptn_cli.inference.model_file import read_model
-from dptn_cli.transfer.plan import Request, make_job
+from dptn_cli.transfer.plan import TransferRequest, make_job
 from dptn_cli.transfer.settings import Settings, StageSeconds
 from dptn_cli.types import Failure, Job
 
@@ -79,7 +79,9 @@ class TestActors:
     @pytest.fixture
     def job(self, photos: Folder) -> Job:
         photos.out.mkdir()
-        return make_job(Request(out=photos.out, pairs=photos.pairs), read_model(photos.model))
+        return make_job(
+            TransferRequest(out=photos.out, pairs=photos.pairs), read_model(photos.model)
+        )
 
     @pytest.mark.slow
     def test_a_dead_actor_is_restarted_and_its_chunks_are_retried(

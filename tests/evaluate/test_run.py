@@ -22,7 +22,7 @@ from dptn_cli.errors import InputError, MissingDependency
 from dptn_cli.evaluate.compare import compare
 from dptn_cli.evaluate.folders import evaluate_folders
 from dptn_cli.evaluate.networks import Networks, load_networks
-from dptn_cli.evaluate.plan import Plan, Request, make_plan, without_broken
+from dptn_cli.evaluate.plan import EvalRequest, Plan, make_plan, without_broken
 from dptn_cli.evaluate.progress import EvalProgress
 from dptn_cli.evaluate.run import evaluate
 from dptn_cli.evaluate.types import EvalOptions, Report
@@ -47,7 +47,7 @@ class Recorder(EvalProgress):
 
 
 def plan_of(scene: Scene, **options: object) -> Plan:
-    request = Request(scene.results, truth=scene.truth)
+    request = EvalRequest(scene.results, truth=scene.truth)
     return make_plan(replace(request, **options))  # type: ignore[arg-type]
 
 
@@ -422,7 +422,7 @@ def test_folders_are_evaluated_in_one_call(tmp_path: Path, without_weights: Path
     recorded: list[Plan] = []
     scenes = [make_scene(tmp_path / name) for name in ("a", "b")]
     (scenes[1].truth / "b3.png").write_bytes(b"torn")
-    requests = [Request(scene.results, scene.truth) for scene in scenes]
+    requests = [EvalRequest(scene.results, scene.truth) for scene in scenes]
     comparison = evaluate_folders(requests, OPTIONS, progress=PlanRecorder())
     assert [plan.request for plan in recorded] == requests
     assert [reasons(plan).keys() for plan in recorded] == [
@@ -450,7 +450,7 @@ def test_missing_weights_are_downloaded_first(
     )
     scene = make_scene(tmp_path)
     options = replace(OPTIONS, download_weights=True)
-    request = Request(scene.results, scene.truth, protocols=(Protocol.PAPER,))
+    request = EvalRequest(scene.results, scene.truth, protocols=(Protocol.PAPER,))
     evaluate_folders([request], options, progress=UrlRecorder())
     assert announced == downloaded == [NETWORKS["alex"].weights.url]
     evaluate_folders([replace(request, reference=scene.reference)], options)
@@ -479,7 +479,7 @@ def test_without_scikit_image_one_line_names_the_command(
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "skimage.metrics", None)
     with pytest.raises(MissingDependency, match=r"needs skimage.*pip install 'dptn-cli\[metrics"):
-        evaluate_folders([Request(tmp_path)])
+        evaluate_folders([EvalRequest(tmp_path)])
 
 
 def test_runs_are_compared_over_the_pairs_they_share(tmp_path: Path, without_weights: Path) -> None:

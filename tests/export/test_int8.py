@@ -18,7 +18,7 @@ from dptn_cli.inference.model_file import read_model
 from dptn_cli.inference.session import Session
 from dptn_cli.inference.throughput import example_batch
 from dptn_cli.network.checkpoint import load_generator
-from dptn_cli.transfer.plan import Request
+from dptn_cli.transfer.plan import TransferRequest
 
 ROOT = Path(__file__).parents[2]
 SHIPPED = ROOT / "models" / "figures.onnx"
@@ -27,7 +27,7 @@ FIGURES = ROOT / "examples" / "figures"
 
 @pytest.fixture(scope="module")
 def calibration() -> Calibration:
-    request = Request(Path("unused"), FIGURES / "pairs.csv", FIGURES / "images")
+    request = TransferRequest(Path("unused"), FIGURES / "pairs.csv", FIGURES / "images")
     return read_calibration(request, read_model(SHIPPED).spec)
 
 
@@ -93,7 +93,7 @@ class TestCalibration:
     ) -> None:
         monkeypatch.setattr(calibration_module, "MAX_PAIRS", 6)
         monkeypatch.setattr(calibration_module, "MIN_PAIRS_EACH", 1)
-        calibration = read_calibration(Request(folder.out, folder.pairs), TINY_SPEC)
+        calibration = read_calibration(TransferRequest(folder.out, folder.pairs), TINY_SPEC)
         # Every second pair of 0 -> 1, 0 -> 2, 0 -> 3, 1 -> 0 ... has source 0, 0, 1, 2, 2 or 3.
         assert (len(calibration.ranges), len(calibration.verification)) == (5, 1)
 
@@ -101,19 +101,19 @@ class TestCalibration:
         with pytest.raises(
             InputError, match="9 pairs for calibration and 3, of other sources, for verification"
         ):
-            read_calibration(Request(folder.out, folder.pairs), TINY_SPEC)
+            read_calibration(TransferRequest(folder.out, folder.pairs), TINY_SPEC)
 
     def test_pairs_without_keypoints_do_not_count(self, folder: Folder) -> None:
         write_annotations(folder.path / "keypoints.csv", {"0.png": draw_pose(0)})
         write_pairs(folder.pairs, [("0.png", "0.png"), ("1.png", "0.png")])
         with pytest.raises(InputError, match="1 pairs for calibration and 0"):
-            read_calibration(Request(folder.out, folder.pairs), TINY_SPEC)
+            read_calibration(TransferRequest(folder.out, folder.pairs), TINY_SPEC)
 
     def test_a_broken_image_is_named(self, folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(calibration_module, "MIN_PAIRS_EACH", 1)
         (folder.path / "2.png").write_bytes(b"no image")
         with pytest.raises(InputError, match=r"2\.png -> 0\.png: "):
-            read_calibration(Request(folder.out, folder.pairs), TINY_SPEC)
+            read_calibration(TransferRequest(folder.out, folder.pairs), TINY_SPEC)
 
 
 class TestCommand:

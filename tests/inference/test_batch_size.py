@@ -13,7 +13,7 @@ from dptn_cli.errors import ModelError
 from dptn_cli.inference.batch_size import BUDGET_S, CANDIDATES, best_batch_size
 from dptn_cli.inference.model_file import read_model
 from dptn_cli.inference.session import Session
-from dptn_cli.transfer.plan import Request, make_job
+from dptn_cli.transfer.plan import TransferRequest, make_job
 from dptn_cli.types import Batch, Job
 
 
@@ -50,7 +50,7 @@ def session(tiny_model: Path) -> Session:
 @pytest.fixture
 def job(folder: Folder) -> Job:
     """A small job that claims to be large enough to measure for."""
-    job = make_job(Request(folder.out, folder.pairs), read_model(folder.model))
+    job = make_job(TransferRequest(folder.out, folder.pairs), read_model(folder.model))
     return replace(job, planned=10_000)
 
 

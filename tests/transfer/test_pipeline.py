@@ -19,7 +19,7 @@ from dptn_cli.errors import ModelError
 from dptn_cli.io.images import decode_image
 from dptn_cli.io.resize import resize_to_network
 from dptn_cli.transfer.pipeline import preview, run
-from dptn_cli.transfer.plan import Request, make_job
+from dptn_cli.transfer.plan import TransferRequest, make_job
 from dptn_cli.transfer.settings import Settings, StageSeconds
 from dptn_cli.types import Batch, Job, Model, Outcome
 
@@ -60,7 +60,7 @@ def make_images_and_job(tmp_path: Path, pairs: list[tuple[str, str]]) -> Job:
     write_annotations(folder / "keypoints.csv", poses)
     out = tmp_path / "out"
     out.mkdir()
-    return make_job(Request(out=out, pairs=write_pairs(folder / "pairs.csv", pairs)), MODEL)
+    return make_job(TransferRequest(out=out, pairs=write_pairs(folder / "pairs.csv", pairs)), MODEL)
 
 
 def statuses(outcomes: list[Outcome]) -> dict[str, str]:

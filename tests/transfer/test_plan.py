@@ -19,7 +19,7 @@ from support import (
 from dptn_cli.enums import PoseFormat, Retarget
 from dptn_cli.errors import InputError
 from dptn_cli.keypoints import write_poses
-from dptn_cli.transfer.plan import Request, make_job, with_poses
+from dptn_cli.transfer.plan import TransferRequest, make_job, with_poses
 from dptn_cli.types import Failure, FoundPose, Job, Model
 
 MODEL = Model(Path("m.onnx"), "0" * 64, TINY_SPEC, "fp32", {})
@@ -38,7 +38,7 @@ def photos(tmp_path: Path) -> Path:
 
 def job_for(photos: Path, *pairs: tuple[str, ...], header: str = "from,to", **more: object) -> Job:
     listed = write_pairs(photos / "pairs.csv", pairs, header)
-    request = Request(out=photos.parent / "out", pairs=listed)
+    request = TransferRequest(out=photos.parent / "out", pairs=listed)
     return make_job(replace(request, **more), MODEL)  # type: ignore[arg-type]
 
 
@@ -85,7 +85,7 @@ def test_images_elsewhere_and_keypoints_by_name(photos: Path, tmp_path: Path) ->
     elsewhere.mkdir()
     listed = write_pairs(elsewhere / "p.csv", [("a.png", "b.png")])
     os.rename(photos / "keypoints.csv", tmp_path / "k.csv")
-    request = Request(out=tmp_path / "out", pairs=listed, images=photos)
+    request = TransferRequest(out=tmp_path / "out", pairs=listed, images=photos)
     missing_pose = make_job(request, MODEL).missing_pose
     folder = photos.resolve()
     assert missing_pose == {folder / "a.png": "a.png", folder / "b.png": "b.png"}
@@ -103,7 +103,9 @@ def test_named_keypoints_win(photos: Path, tmp_path: Path) -> None:
 
 
 def test_every_source_in_every_pose(photos: Path, tmp_path: Path) -> None:
-    request = Request(out=photos / "out", sources=(photos,), poses=(photos / "keypoints.csv",))
+    request = TransferRequest(
+        out=photos / "out", sources=(photos,), poses=(photos / "keypoints.csv",)
+    )
     job = make_job(request, MODEL)
     assert job.planned == 9
     assert outputs(job)[:4] == [
@@ -117,7 +119,7 @@ def test_sources_and_poses_as_files_and_folders(photos: Path, tmp_path: Path) ->
     poses.mkdir()
     draw_image(5).save(poses / "p.png")
     write_annotations(poses / "keypoints.csv", {"p.png": draw_pose(5)})
-    request = Request(out=tmp_path / "out", sources=(photos / "b.png",), poses=(poses,))
+    request = TransferRequest(out=tmp_path / "out", sources=(photos / "b.png",), poses=(poses,))
     assert outputs(make_job(request, MODEL)) == ["b_2_p_vis.png"]
 
 
@@ -125,7 +127,7 @@ def test_results_are_not_taken_for_sources(photos: Path) -> None:
     out = photos / "results"
     out.mkdir()
     draw_image(0).save(out / "a_2_b_vis.png")
-    request = Request(out=out, sources=(photos,), poses=(photos / "keypoints.csv",))
+    request = TransferRequest(out=out, sources=(photos,), poses=(photos / "keypoints.csv",))
     assert make_job(request, MODEL).planned == 9
 
 
@@ -176,7 +178,7 @@ def test_a_source_does_not_get_the_pose_of_a_target_of_its_name(
     photos: Path, tmp_path: Path
 ) -> None:
     poses = write_annotations(tmp_path / "k.csv", {"a.png": draw_pose(7), "z": draw_pose(8)})
-    request = Request(out=tmp_path / "out", sources=(photos / "a.png",), poses=(poses,))
+    request = TransferRequest(out=tmp_path / "out", sources=(photos / "a.png",), poses=(poses,))
     first, second = make_job(request, MODEL).items()
     assert np.array_equal(first.source_pose, draw_pose(0))
     assert np.array_equal(first.target_pose, draw_pose(7))
@@ -190,7 +192,7 @@ def test_a_folder_of_pose_files(photos: Path, tmp_path: Path) -> None:
         for i, n in enumerate(("p.png", "q"))
     ]
     write_poses(poses, found, PoseFormat.OPENPOSE)
-    request = Request(out=tmp_path / "out", sources=(photos / "b.png",), poses=(poses,))
+    request = TransferRequest(out=tmp_path / "out", sources=(photos / "b.png",), poses=(poses,))
     assert outputs(make_job(request, MODEL)) == ["b_2_p_vis.png", "b_2_q_vis.png"]
     draw_image(5).save(poses / "p.png")
     items = list(make_job(request, MODEL).items())
@@ -200,7 +202,7 @@ def test_a_folder_of_pose_files(photos: Path, tmp_path: Path) -> None:
 
 
 def test_targets_are_brought_to_sources_for_folders_alone(photos: Path, tmp_path: Path) -> None:
-    request = Request(out=tmp_path / "out", sources=(photos,), poses=(photos,))
+    request = TransferRequest(out=tmp_path / "out", sources=(photos,), poses=(photos,))
     assert make_job(request, MODEL).retarget is Retarget.SCALE
     assert make_job(replace(request, retarget=Retarget.NONE), MODEL).retarget is Retarget.NONE
     assert job_for(photos, ("a.png", "b.png")).retarget is Retarget.NONE
@@ -241,7 +243,9 @@ def test_names_too_long_for_a_file(photos: Path, tmp_path: Path) -> None:
         job_for(photos, ("a.png", long))
     people = [{"file_name": long, "keypoints": list(range(51))}]
     (tmp_path / "poses.json").write_text(json.dumps(people))
-    request = Request(out=tmp_path / "out", sources=(photos,), poses=(tmp_path / "poses.json",))
+    request = TransferRequest(
+        out=tmp_path / "out", sources=(photos,), poses=(tmp_path / "poses.json",)
+    )
     with pytest.raises(InputError, match="is too long for a file"):
         make_job(request, MODEL)
 
@@ -281,7 +285,7 @@ def test_images_with_several_people_are_told(photos: Path) -> None:
     pairs = write_pairs(photos / "pairs.csv", [("a.png", "b.png"), ("b.png", "a.png")])
     (photos / "keypoints.csv").unlink()
     files = (photos / "a.json", photos / "b.json")
-    job = make_job(Request(out=photos / "out", pairs=pairs, keypoints=files), MODEL)
+    job = make_job(TransferRequest(out=photos / "out", pairs=pairs, keypoints=files), MODEL)
     assert (job.multi_person_count, job.multi_person_names) == (1, ("a.png (3)",))
 
 
@@ -329,7 +333,7 @@ def test_memory_stays_small_for_many_pairs(photos: Path) -> None:
         (("a.png", "b.png", f"{i}.png") for i in range(count)),
         header="from,to,out",
     )
-    request = Request(out=photos.parent / "out", pairs=photos / "many.csv")
+    request = TransferRequest(out=photos.parent / "out", pairs=photos / "many.csv")
     peaks = []
     for _ in range(3):  # The interpreter's own tables (interned names) double now and then.
         tracemalloc.start()
@@ -361,7 +365,9 @@ def test_a_list_longer_than_memory_is_meant_for_is_checked_whole(
 @pytest.mark.parametrize("name", ["sources", "poses"])
 def test_nothing_to_do(photos: Path, tmp_path: Path, name: str) -> None:
     (tmp_path / "empty").mkdir()
-    request = Request(out=tmp_path / "out", sources=(photos,), poses=(photos / "keypoints.csv",))
+    request = TransferRequest(
+        out=tmp_path / "out", sources=(photos,), poses=(photos / "keypoints.csv",)
+    )
     for path, message in (
         (tmp_path / "empty", "no (images|poses) in"),
         (tmp_path / "x", "no such"),
