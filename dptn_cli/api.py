@@ -49,15 +49,15 @@ BATCH_SIZE = 8
 
 
 def read_poses(*paths: Location) -> dict[str, Pose]:
-    """Read pose files: annotation CSVs, COCO, openpifpaf and OpenPose JSON.
+    """Read pose files: annotation CSVs, and the JSON of COCO, OpenPose, mmpose and other tools.
 
     Args:
         *paths: pose files and folders of pose files.
 
     Returns:
-        By image name, as the files have it, the pose (18, 2) as (y, x) in pixels of that image,
-        in OpenPose's joint order; -1 for a missing joint. If there are several people in an image,
-        the pose is that of the largest one.
+        By image name, relative and with forward slashes, the pose (18, 2) as (y, x) in pixels of
+        that image, in OpenPose's joint order; -1 for a missing joint. If there are several people
+        in an image, the pose is that of the largest one.
 
     Raises:
         InputError: a file cannot be read or is not a pose file.

@@ -146,6 +146,8 @@ class Item:
         target_pose: the pose to show the person in.
         target_size: size of the target image according to its pose file; None if that does not
             say.
+        source_size: size of the source image according to its pose file; None if that does not
+            say.
         failure_reason: why the item cannot be generated, if that is known from planning; else
             empty.
         source_pose_pending: whether the source pose is still to be detected.
@@ -160,6 +162,7 @@ class Item:
     source_pose: Pose
     target_pose: Pose
     target_size: Size | None = None
+    source_size: Size | None = None
     failure_reason: str = ""
     source_pose_pending: bool = False
     target_pose_pending: bool = False
@@ -279,6 +282,7 @@ class Job:
         fit: how images of other sizes are brought to the model's size.
         retarget: whether target poses are scaled to the source person.
         remote: whether images or results are behind a URL, so that each access waits.
+        notes: messages for the user about the plan, one line each.
     """
 
     model: Model
@@ -294,6 +298,7 @@ class Job:
     fit: Fit = Fit.AUTO
     retarget: Retarget = Retarget.NONE
     remote: bool = False
+    notes: tuple[str, ...] = ()
 
     def without_items(self) -> "Job":
         """Return a copy for worker processes: absolute paths, and no iterator of items."""

@@ -2,7 +2,7 @@
 
 import csv
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -60,7 +60,7 @@ def draw_pose(seed: int, size: tuple[int, int] = TINY_SPEC.image_size) -> npt.ND
     return pose
 
 
-def write_annotations(path: Path, poses: dict[str, npt.NDArray[np.int64]]) -> Path:
+def write_annotations(path: Path, poses: Mapping[str, npt.NDArray[Any]]) -> Path:
     lines = [f"{name}: {p[:, 0].tolist()}: {p[:, 1].tolist()}" for name, p in poses.items()]
     path.write_text("\n".join(["name:keypoints_y:keypoints_x", *lines]) + "\n")
     return path

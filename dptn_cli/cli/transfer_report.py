@@ -65,6 +65,8 @@ class TransferReporter:
 
     def print_warnings(self, job: Job) -> None:
         """Print what the user should know before anything starts."""
+        for note in job.notes:
+            self.notify(note)
         if job.multi_person_count:
             more = ", ..." if job.multi_person_count > len(job.multi_person_names) else ""
             self.notify(

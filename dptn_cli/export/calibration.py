@@ -9,7 +9,7 @@ from dptn_cli.errors import InputError
 from dptn_cli.export.int8 import Calibration
 from dptn_cli.io.images import decode_image, read_image_size
 from dptn_cli.io.resize import crop_to_network
-from dptn_cli.transfer.framing import frame_item_target, frame_source
+from dptn_cli.transfer.framing import frame_item_source, frame_item_target
 from dptn_cli.transfer.plan import TransferRequest, make_job
 from dptn_cli.types import Batch, ImageSpec, Item, Job, Model
 
@@ -60,7 +60,7 @@ def _read(item: Item, job: Job) -> Batch:
     spec = job.model.spec
     try:
         size = read_image_size(item.source_path)
-        source = frame_source(item.source_pose, size, spec, job.fit)
+        source = frame_item_source(item, size, job)
         target = frame_item_target(item, source, job)
         image = decode_image(item.source_path.read_bytes())
     except InputError as error:

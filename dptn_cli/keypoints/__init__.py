@@ -6,8 +6,10 @@ the image on disk. A missing joint is (-1, -1).
 - `joints`: the joint order, mirrored poses, and conversion to and from COCO's 17 joints.
 - `pose_files`: read pose files and folders of any format.
 - `pose_writer`: write pose files.
-- `annotation_csv`, `coco`, `openpose`: one file format each; `json_file` is what the JSON
-  formats share.
+- `annotation_csv`, `coco`, `openpose`: one file format each; `dialects` tells JSON formats
+  apart, `person_json` reads one person of any of them, and `json_file` is what they share.
+- `image_names`: which image an entry of a pose file means.
+- `stated_size`: poses whose file states another size than the image has.
 - `crop`: the crop around a person.
 - `retarget`: a target pose on the source person's body.
 - `network_grid`: from pixels of an image to pixels of the network's input.
@@ -28,6 +30,7 @@ from dptn_cli.keypoints.network_grid import joints_in_image, to_network, with_mi
 from dptn_cli.keypoints.pose_files import PoseFiles
 from dptn_cli.keypoints.pose_writer import drop_pose_file, write_poses
 from dptn_cli.keypoints.retarget import retarget
+from dptn_cli.keypoints.stated_size import pose_on_image
 
 __all__ = [
     "COCO_NAMES",
@@ -44,6 +47,7 @@ __all__ = [
     "mirror_pose",
     "parse_pose",
     "person_crop",
+    "pose_on_image",
     "retarget",
     "to_coco",
     "to_network",

@@ -4,25 +4,35 @@ See https://cocodataset.org/#format-data. v is 0 where a joint is missing. In an
 a hidden joint and 2 a visible one; in results and predictions, v is a confidence.
 """
 
+import re
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from dptn_cli.errors import InputError
 from dptn_cli.io.paths import without_image_suffix
-from dptn_cli.keypoints.joints import COCO_JOINTS, COCO_NAMES, from_coco, to_coco
+from dptn_cli.keypoints.image_names import ID_DIGITS, name_of_number, normalize_name
+from dptn_cli.keypoints.joints import (
+    COCO_JOINTS,
+    COCO_NAMES,
+    COCO_ORDER,
+    JointOrder,
+    named_order,
+    to_coco,
+)
 from dptn_cli.keypoints.json_file import (
     MIN_CONFIDENCE,
     PeopleByImage,
     describe,
-    parse_joints,
     parse_size,
     round_number,
 )
+from dptn_cli.keypoints.person_json import keypoints_of, parse_person
 from dptn_cli.types import FoundPose, Size
 
-ID_DIGITS = 12  # COCO's image 139 is named 000000000139.jpg
 # Limbs as pairs of joint numbers, counted from 1, in the order of COCO's own files.
 SKELETON = (
     (16, 14), (14, 12), (17, 15), (15, 13), (12, 13), (6, 12), (7, 13), (6, 7), (6, 8), (7, 9),
@@ -33,26 +43,102 @@ SKELETON = (
 def read_annotations(document: dict[str, Any]) -> PeopleByImage:
     """Read an annotation file: `images` with file names, `annotations` with keypoints.
 
-    Crowds and people without a labelled joint are skipped.
+    The joints are in the order that `categories[].keypoints` names. Crowds are skipped. Counted
+    and passed over are annotations without keypoints, of images that the file does not list, and
+    of other categories than persons.
 
     Raises:
-        InputError: `images` or `annotations` is not a list of objects, an image has no name,
-            or an annotation refers to no image.
+        InputError: `images` or `annotations` is not a list of objects, an image has no name, or
+            no annotation can be used because its joints are not a person's.
     """
     images: dict[str, tuple[str, Size | None]] = {}
     for number, entry in enumerate(_check_objects(document["images"], "images")):
         name = entry.get("file_name")
-        if not isinstance(name, str) or not name:
+        if not isinstance(name, str) or not normalize_name(name):
             raise InputError(f"images {number}: no file_name")
-        images[str(entry.get("id"))] = (name, parse_size(entry))
+        images[_id(entry.get("id"))] = (normalize_name(name), parse_size(entry))
     people = PeopleByImage()
-    for number, entry in enumerate(_check_objects(document["annotations"], "annotations")):
-        image = images.get(str(entry.get("image_id")))
+    categories = _read_categories(document.get("categories"), people)
+    for entry in _check_objects(document["annotations"], "annotations"):
+        image = images.get(_id(entry.get("image_id")))
+        category = categories.get(_id(entry.get("category_id")), _Category())
         if image is None:
-            raise InputError(f"annotation {number}: no image has the id {entry.get('image_id')!r}")
-        if not entry.get("iscrowd"):
-            _add_person(people, entry, *image)
+            people.passed_over["annotations of no image"] += 1
+        elif not category.is_person:
+            people.passed_over["annotations of other things than people"] += 1
+        elif not entry.get("iscrowd"):
+            add_person(people, entry, image[0], image[1], category.order, category.problem)
+    # Tools write annotations without keypoints, such as boxes, with all joints missing.
+    empty = [name for name, persons in people.people.items() if not persons]
+    people.passed_over["images without a labelled joint"] += len(empty)
+    people.passed_over += Counter()  # drops the zero
+    for name in empty:
+        del people.people[name]
+    if people.broken and not people.people and (problem := _common_problem(categories)):
+        raise InputError(problem)
     return people
+
+
+@dataclass(frozen=True)
+class _Category:
+    """What an annotation's category says of its joints.
+
+    Attributes:
+        is_person: False for a category of other things, beside one of persons.
+        order: the order of the joints; None if the category does not tell.
+        problem: why the joints cannot be used; empty if they can.
+    """
+
+    is_person: bool = True
+    order: JointOrder | None = None
+    problem: str = ""
+
+
+_PERSON_WORDS = {"person", "persons", "people", "human", "humans", "pedestrian", "man", "woman"}
+
+
+def _read_categories(entries: object, people: PeopleByImage) -> dict[str, _Category]:
+    """Read which categories are persons, and the order of their joints."""
+    listed = entries if isinstance(entries, list) else []
+    named = [entry for entry in listed if isinstance(entry, dict)]
+    words = [set(re.findall("[a-z]+", str(entry.get("name")).lower())) for entry in named]
+    has_persons = any(_PERSON_WORDS & each for each in words)
+    categories = {}
+    for entry, each in zip(named, words, strict=True):
+        is_person = bool(_PERSON_WORDS & each) or not has_persons
+        category = _Category(is_person=False)
+        if is_person:
+            category = _read_category(entry, people)
+        categories[_id(entry.get("id"))] = category
+    return categories
+
+
+def _read_category(entry: dict[str, Any], people: PeopleByImage) -> _Category:
+    names = entry.get("keypoints")
+    if not isinstance(names, list) or not names:
+        return _Category()
+    names = list(map(str, names))
+    order = named_order(names)
+    if order is not None:
+        return _Category(order=order)
+    listed = ", ".join(names[:6])[:100] + (", ..." if len(names) > 6 else "")
+    # Joints that are only numbered tell nothing: COCO's own order is what nearly all tools keep.
+    if len(names) == COCO_JOINTS and not any(re.search("[a-z]{3}", name.lower()) for name in names):
+        people.notes.append(f"joints named {listed}: COCO's order is assumed")
+        return _Category(order=COCO_ORDER)
+    return _Category(
+        problem=f"the category {str(entry.get('name'))[:40]!r} has the joints {listed}: too few "
+        "of them are a person's"
+    )
+
+
+def _common_problem(categories: dict[str, _Category]) -> str:
+    return next((category.problem for category in categories.values() if category.problem), "")
+
+
+def _id(value: object) -> str:
+    """Return an id as text, the same for 1, 1.0 and "1", as tables and tools rewrite it."""
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
 
 def read_results(entries: list[Any]) -> PeopleByImage:
@@ -66,23 +152,38 @@ def read_results(entries: list[Any]) -> PeopleByImage:
     people = PeopleByImage()
     for number, entry in enumerate(_check_objects(entries, "results")):
         name = entry.get("file_name", entry.get("image_id"))
+        if isinstance(name, float) and name.is_integer():
+            name = int(name)
         if type(name) is int and 0 <= name < 10**ID_DIGITS:
-            name = f"{name:0{ID_DIGITS}}"
-        if not isinstance(name, str) or not name:
+            name = name_of_number(name)
+        if not isinstance(name, str) or not normalize_name(name):
             raise InputError(f"result {number}: neither image_id nor file_name names the image")
-        _add_person(people, entry, name)
+        add_person(people, entry, normalize_name(name))
     return people
 
 
-def read_predictions(entries: list[Any], name: str) -> PeopleByImage:
-    """Read the people of one image, as openpifpaf's `--json-output` writes them.
+def read_predictions(
+    entries: list[Any],
+    name: str,
+    size: Size | None = None,
+    order: JointOrder | None = None,
+) -> PeopleByImage:
+    """Read the people of one image, as openpifpaf, mmpose and Ultralytics write them.
+
+    Args:
+        entries: the people.
+        name: the image's name.
+        size: (height, width) of the image, pixels; None if the file does not say.
+        order: the order of the joints; None to tell it by their number.
 
     Raises:
         InputError: an entry is not an object.
     """
-    people = PeopleByImage({name: []})
+    people = PeopleByImage()
     for entry in _check_objects(entries, "people"):
-        _add_person(people, entry, name)
+        add_person(people, entry, name, size, order)
+    if not people.passed_over:  # the tool looked, and found nobody
+        people.people.setdefault(name, [])
     return people
 
 
@@ -96,20 +197,41 @@ def _check_objects(entries: object, key: str) -> list[dict[str, Any]]:
     return entries
 
 
-def _add_person(
-    people: PeopleByImage, entry: dict[str, Any], name: str, size: Size | None = None
+def add_person(
+    people: PeopleByImage,
+    entry: dict[str, Any],
+    name: str,
+    size: Size | None = None,
+    order: JointOrder | None = None,
+    problem: str = "",
 ) -> None:
-    """Add an entry's person to the image `name`, or mark the image as broken."""
+    """Add an entry's person to an image, or mark the image as broken.
+
+    Entries without keypoints are counted and passed over. A person whose joints are all missing
+    is nobody.
+
+    Args:
+        people: receives the person.
+        entry: the person's entry in the file.
+        name: the image's name.
+        size: (height, width) of the image, pixels; None if the file does not say.
+        order: the order of the joints; None to tell it by their number.
+        problem: why keypoints of this kind cannot be used; empty if they can.
+    """
+    if keypoints_of(entry) is None:
+        people.passed_over["entries without keypoints"] += 1
+        return
     try:
-        if "keypoints" not in entry:
-            raise InputError(f"expected keypoints, found {describe(entry)}")
-        pose, confidence = from_coco(parse_joints(entry["keypoints"], (COCO_JOINTS,)))
+        if problem:
+            raise InputError(problem)
+        pose, confidence = parse_person(entry, order, size)
     except InputError as error:
         people.broken.setdefault(name, str(error))
         return
-    people.people.setdefault(name, [])
     if confidence.any():
         people.add(FoundPose(name, pose, confidence, size))
+    else:
+        people.people.setdefault(name, [])  # the tool looked, and found nobody
 
 
 def to_annotations(poses: Sequence[FoundPose]) -> dict[str, Any]:

@@ -1,6 +1,9 @@
 """Shared by the JSON pose formats: reading untrusted files within limits, and their people."""
 
 import json
+import math
+import re
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,13 +13,13 @@ import numpy.typing as npt
 
 from dptn_cli.errors import InputError, user_errors
 from dptn_cli.io.storage import storage_of
+from dptn_cli.keypoints import person_json
 from dptn_cli.types import FoundPose, Size
 
 MAX_BYTES = 256 << 20  # COCO's largest keypoint file has 239 MB
 MAX_CONTAINERS = 4_000_000  # `[]` is 2 bytes in the file, but 56 in memory
 MAX_PEOPLE = 1000  # in one image
 MAX_SIDE_PX = 100_000
-MAX_COORDINATE_PX = 1e6
 MIN_CONFIDENCE = 0.001  # a lower one would be rounded to the 0 that means "missing"
 
 
@@ -28,10 +31,14 @@ class PeopleByImage:
         people: the people in each image, by image name; an empty list if nobody was found in
             it. Names are as in the file, and may lack the image's suffix.
         broken: why an image's people cannot be used, by image name.
+        passed_over: number of entries that are no pose, by what they are, in the plural.
+        notes: what was assumed, one line each.
     """
 
     people: dict[str, list[FoundPose]] = field(default_factory=dict)
     broken: dict[str, str] = field(default_factory=dict)
+    passed_over: Counter[str] = field(default_factory=Counter)
+    notes: list[str] = field(default_factory=list)
 
     def add(self, person: FoundPose) -> None:
         """Add a person; an image with more than `MAX_PEOPLE` becomes a broken one."""
@@ -45,6 +52,9 @@ class PeopleByImage:
 def load_json(path: Path) -> Any:
     """Read a JSON file of limited size.
 
+    Returns:
+        The document; for JSON Lines, the list of the lines' documents.
+
     Raises:
         InputError: the file cannot be read, is too large, or is not JSON.
     """
@@ -55,7 +65,7 @@ def load_json(path: Path) -> Any:
     if data.count(b"[") + data.count(b"{") > MAX_CONTAINERS:
         raise InputError(f"{path}: more than {MAX_CONTAINERS:,} lists and objects; split it")
     try:
-        return json.loads(data.decode("utf-8-sig"))
+        return _parse(_decode(data))
     except RecursionError as error:
         raise InputError(f"{path}: nested more deeply than any pose file") from error
     except ValueError as error:
@@ -64,8 +74,23 @@ def load_json(path: Path) -> Any:
         raise InputError(f"{path}: too large for this machine's memory") from error
 
 
+def _decode(data: bytes) -> str:
+    """Decode JSON text: UTF-8, or UTF-16 with a byte order mark, as Windows tools write it."""
+    is_utf16 = data[:2] in (b"\xff\xfe", b"\xfe\xff")
+    return data.decode("utf-16" if is_utf16 else "utf-8-sig")
+
+
+def _parse(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        if not error.msg.startswith("Extra data"):
+            raise
+    return [json.loads(line) for line in text.splitlines() if line.strip()]
+
+
 def parse_numbers(values: object) -> npt.NDArray[np.float64]:
-    """Convert a list from a JSON file to an array of possible pixel coordinates.
+    """Convert a list from a file to an array of possible pixel coordinates.
 
     Returns:
         (N,) float64.
@@ -74,51 +99,43 @@ def parse_numbers(values: object) -> npt.NDArray[np.float64]:
         InputError: `values` is not a list, holds anything but numbers, or holds a number that
             is not finite or beyond `MAX_COORDINATE_PX`.
     """
-    if not isinstance(values, list):
-        raise InputError("the keypoints are not a list")
-    if any(type(value) not in (int, float) for value in values):  # bool is an int to isinstance
-        raise InputError("the keypoints are not all numbers")
-    try:
-        numbers = np.array(values, dtype=np.float64)
-    except OverflowError as error:
-        raise InputError("a keypoint is too large to be a pixel") from error
-    if not np.isfinite(numbers).all() or np.abs(numbers).max(initial=0) > MAX_COORDINATE_PX:
-        raise InputError("a keypoint is not finite, or too large to be a pixel")
+    numbers = person_json.parse_numbers(values)
+    person_json.check_coordinates(numbers)
     return numbers
 
 
-def parse_joints(values: object, joint_counts: tuple[int, ...]) -> npt.NDArray[np.float64]:
-    """Convert a flat list x, y, v, x, y, v, ... to an array.
-
-    Args:
-        values: the list, as it stands in the file.
-        joint_counts: numbers of joints that the list may have.
-
-    Returns:
-        (J, 3) as (x, y, v); J is one of `joint_counts`.
-
-    Raises:
-        InputError: the list has another length, does not hold numbers, or holds coordinates as
-            fractions of the image.
-    """
-    numbers = parse_numbers(values)
-    if len(numbers) not in [3 * count for count in joint_counts]:
-        lengths = " or ".join(f"{3 * count} numbers ({count} joints)" for count in joint_counts)
-        raise InputError(f"expected {lengths}, found {len(numbers)}")
-    joints_xyv = numbers.reshape(-1, 3)
-    present_xy = joints_xyv[joints_xyv[:, 2] > 0, :2]
-    if len(present_xy) > 2 and np.abs(present_xy).max() <= 1:
-        raise InputError("the keypoints are fractions of the image; convert them to pixels")
-    return joints_xyv
+# What tools call the sides of the canvas that keypoints are pixels of, without separators.
+_SIDE = re.compile(r"(canvas|image|img|frame|original|video|picture|)(width|height|w|h)")
+_NESTED_SIZES = ("canvas", "size", "image_size", "resolution", "image")
 
 
 def parse_size(entry: dict[str, Any]) -> Size | None:
-    """Return an entry's (height, width), or None if they are missing or implausible."""
-    height, width = entry.get("height"), entry.get("width")
-    if type(height) is not int or type(width) is not int:
-        return None
-    plausible = all(0 < side <= MAX_SIDE_PX for side in (height, width))
-    return (height, width) if plausible else None
+    """Return the (height, width) that an image's entry states, or None if there is none.
+
+    The sides are known under the names of all tools (`width`, `canvas_width`, `imageWidth`, ...),
+    and may be numbers or text. Implausible sides count as none.
+    """
+    sides: dict[tuple[str, str], float] = {}
+    for key, value in entry.items():
+        match = _SIDE.fullmatch(re.sub(r"[^a-z]", "", key.lower()))
+        if match and (length := _parse_side(value)):
+            sides[match[1], match[2][0]] = length
+    for prefix in dict.fromkeys(prefix for prefix, _ in sides):
+        if (prefix, "h") in sides and (prefix, "w") in sides:
+            return round(sides[prefix, "h"]), round(sides[prefix, "w"])
+    nested = (entry.get(key) for key in _NESTED_SIZES)
+    return next((size for n in nested if isinstance(n, dict) and (size := parse_size(n))), None)
+
+
+def _parse_side(value: object) -> float:
+    """Return a side in pixels; 0 if it is none."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return 0
+    try:
+        side = float(value)
+    except (ValueError, OverflowError):
+        return 0
+    return side if math.isfinite(side) and 0.5 < side <= MAX_SIDE_PX else 0
 
 
 def describe(value: object) -> str:

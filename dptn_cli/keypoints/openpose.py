@@ -10,44 +10,47 @@ from typing import Any
 import numpy as np
 
 from dptn_cli.errors import InputError
-from dptn_cli.keypoints.joints import mark_missing
-from dptn_cli.keypoints.json_file import MIN_CONFIDENCE, PeopleByImage, describe, parse_joints
-from dptn_cli.types import JOINTS, FoundPose
+from dptn_cli.keypoints.joints import BODY_25_ORDER, OPENPOSE_ORDER, mark_missing
+from dptn_cli.keypoints.json_file import MIN_CONFIDENCE, PeopleByImage, describe, parse_size
+from dptn_cli.keypoints.person_json import parse_joints
+from dptn_cli.types import FoundPose
 
 KEY = "pose_keypoints_2d"
+OLD_KEY = "pose_keypoints"  # of versions 1.0 and 1.1
 VERSION = 1.3  # of OpenPose's file format
-BODY_25_JOINTS = 25
-# BODY_25 inserts the mid hip at 8, which shifts the joints after it, and appends the feet.
-_FROM_BODY_25 = [*range(8), *range(9, 19)]
+ORDERS = (OPENPOSE_ORDER, BODY_25_ORDER)
 
 
 def read_people(document: dict[str, Any], name: str) -> PeopleByImage:
     """Read the people of one image.
 
     Args:
-        document: the content of OpenPose's file.
+        document: the content of OpenPose's file, or of one that follows it (`people` with
+            `pose_keypoints_2d`; AlphaPose's `bodies` with `joints`).
         name: the image's name.
 
     Raises:
         InputError: `people` is not a list.
     """
-    entries = document["people"]
+    entries = document["people"] if "people" in document else document["bodies"]
     if not isinstance(entries, list):
         raise InputError(f"people: expected a list, found {describe(entries)}")
+    size = parse_size(document)
     people = PeopleByImage({name: []})
     for number, entry in enumerate(entries):
         try:
-            if not isinstance(entry, dict) or KEY not in entry:
+            if not isinstance(entry, dict) or not {KEY, OLD_KEY, "joints"} & entry.keys():
                 raise InputError(f"expected an object with {KEY}, found {describe(entry)}")
-            joints_xyc = parse_joints(entry[KEY], (JOINTS, BODY_25_JOINTS))
+            values = next(entry[key] for key in (KEY, OLD_KEY, "joints") if key in entry)
+            if not values:  # hands or a face alone
+                people.passed_over["people without a body"] += 1
+                continue
+            pose, confidence = parse_joints(values, ORDERS, size)
         except InputError as error:
             people.broken.setdefault(name, f"people {number}: {error}")
             break
-        if len(joints_xyc) == BODY_25_JOINTS:
-            joints_xyc = joints_xyc[_FROM_BODY_25]
-        pose, confidence = mark_missing(joints_xyc[:, 1::-1], np.clip(joints_xyc[:, 2], 0, 1))
         if confidence.any():
-            people.add(FoundPose(name, pose, confidence))
+            people.add(FoundPose(name, pose, confidence, size))
     return people
 
 

@@ -1,7 +1,9 @@
 """Read poses from files and folders in any supported format, recognized by content."""
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -9,19 +11,21 @@ import numpy as np
 from dptn_cli.errors import InputError, user_errors
 from dptn_cli.io.paths import without_image_suffix
 from dptn_cli.io.storage import storage_of
-from dptn_cli.keypoints import coco, openpose
 from dptn_cli.keypoints.annotation_csv import HEADER, Annotations, is_header
-from dptn_cli.keypoints.json_file import PeopleByImage, describe, load_json
+from dptn_cli.keypoints.dialects import NotAPoseFile, read_document
+from dptn_cli.keypoints.image_names import NameIndex, normalize_name
+from dptn_cli.keypoints.json_file import PeopleByImage, load_json
 from dptn_cli.types import JOINTS, MISSING, FoundPose
 
 FORMATS = (
-    f"an annotation CSV ({HEADER}), COCO keypoint JSON (images and annotations, or a list of "
-    "results), openpifpaf's predictions, or OpenPose JSON (people)"
+    f"an annotation CSV ({HEADER}), or JSON of COCO (images and annotations, or a list of "
+    "results), openpifpaf, OpenPose (people), mmpose, Ultralytics, AlphaPose or MediaPipe"
 )
 SAME_WITHIN_PX = 1.0  # formats round coordinates differently
 SUFFIXES = (".csv", ".json")
 # What tools append to an image's name, the longest first: only one of them is removed.
-NAME_ENDINGS = (".predictions.json", "_keypoints.json", ".json")
+VIDEO_ENDING = ".openpifpaf.json"
+NAME_ENDINGS = (".predictions.json", VIDEO_ENDING, "_keypoints.json", ".json", ".jsonl")
 NOBODY = np.full((JOINTS, 2), MISSING)
 NOBODY.flags.writeable = False  # one array is shared by all images without people
 
@@ -44,42 +48,85 @@ class _Entry:
 class PoseFiles:
     """The poses in pose files and in folders of pose files, by image name.
 
-    A JSON file about a single image (openpifpaf's, OpenPose's) is named after it, with or
-    without the image's suffix. Without it, the file applies to an image of any suffix.
+    A JSON file about a single image (openpifpaf's, OpenPose's, mmpose's, ...) is named after it,
+    with or without the image's suffix. Without it, the file applies to an image of any suffix.
 
     Args:
-        *paths: annotation CSVs, COCO, openpifpaf or OpenPose JSON files, and folders of them.
-            In a folder, every `.json` is read, and every `.csv` that is an annotation CSV.
+        *paths: annotation CSVs, JSON files of any format, and folders of them. In a folder, every
+            `.json` is read, and every `.csv` that is an annotation CSV. Other JSON files are
+            passed over there.
+
+    Attributes:
+        notes: what was passed over or assumed, one line each.
 
     Raises:
-        InputError: a file cannot be read or is in no known format, a folder has no pose files,
+        InputError: a file cannot be read or is in no known format, a file or folder has no poses,
             or two files give different keypoints for the same image.
     """
 
     def __init__(self, *paths: Path) -> None:
         self._json: dict[str, _Entry] = {}
+        self._roots: dict[Path, Path] = {}
+        self.notes: list[str] = []
         csv_paths: list[Path] = []
         problems: list[str] = []
         for path in paths:
-            has_pose_file = False
-            for file, name in _files_of(path):
-                try:
-                    if _is_json(file):
-                        self._add(file, _read_json(file, name))
-                    elif file is path or _is_annotation_csv(file):
-                        csv_paths.append(file)
-                    else:
-                        continue  # some other CSV in the folder, such as a pair list
-                except InputError as error:
-                    problems.append(str(error))
-                has_pose_file = True
-            if not has_pose_file:
-                problems.append(f"no poses in {path}: no file in this folder is a pose file")
+            try:
+                csv_paths += self._read(path, problems)
+            except InputError as error:
+                problems.append(str(error))
         if len(problems) > 1:
             raise InputError(f"{len(problems):,} pose files cannot be used:", tuple(problems))
         if problems:
             raise InputError(problems[0])
         self._csv = Annotations(*csv_paths)
+        self._csv_spellings = {
+            plain: name for name in self._csv if (plain := normalize_name(name)) != name
+        }
+        self._used: set[Path] = set()
+        self._claims = _Claims()
+
+    def _read(self, root: Path, problems: list[str]) -> list[Path]:
+        """Read the JSON files that a path names, and return its annotation CSVs.
+
+        Args:
+            root: a file or a folder.
+            problems: receives what is wrong with a folder's files.
+
+        Raises:
+            InputError: the file cannot be used, or the folder has no pose file.
+        """
+        csv_paths: list[Path] = []
+        passed_over: Counter[str] = Counter()
+        others: dict[str, str] = {}
+        has_pose_file = False
+        for file, name in _files_of(root):
+            self._roots[file] = root
+            try:
+                if _is_json(file):
+                    people = _read_json(file, name)
+                    self._add(file, people)
+                    passed_over += people.passed_over
+                    self.notes += [f"{file}: {note}" for note in people.notes]
+                    has_pose_file |= bool(people.people or people.broken)
+                elif file is root or _is_annotation_csv(file):
+                    csv_paths.append(file)
+                    has_pose_file = True
+            except NotAPoseFile as error:
+                if file is root:
+                    raise InputError(f"{file}: {error}; expected {FORMATS}") from error
+                others[file.name] = f"{file}: {error}; expected {FORMATS}"
+            except InputError as error:
+                problems.append(str(error))
+                has_pose_file = True
+        if not has_pose_file:
+            problems += others.values()
+            if passed_over:
+                raise InputError(f"{root}: no keypoints in it, only {_counts(passed_over)}")
+            if not others:
+                raise InputError(f"no poses in {root}: no file in this folder is a pose file")
+        self.notes += _describe_passed_over(root, passed_over, list(others))
+        return csv_paths
 
     def _add(self, path: Path, people: PeopleByImage) -> None:
         for name in dict.fromkeys((*people.people, *people.broken)):
@@ -89,35 +136,138 @@ class PoseFiles:
                 first, second = _largest(name, known), _largest(name, entry)
                 _check_same(name, first, known.path, second, path)
 
-    def names(self) -> Iterator[str]:
-        """Yield the names of all images, each as its file has it: perhaps without a suffix."""
-        yield from self._csv
-        yield from (name for name in self._json if name not in self._csv)
+    @cached_property
+    def _index(self) -> NameIndex:
+        return NameIndex(self.names())
 
-    def find(self, name: str) -> FoundPose | None:
+    def names(self) -> Iterator[str]:
+        """Yield the names of all images, relative and perhaps without a suffix."""
+        spellings = {name: plain for plain, name in self._csv_spellings.items()}
+        for name in self._csv:
+            yield spellings.get(name, name)
+        yield from (name for name in self._json if not self._has_csv(name))
+
+    def find(
+        self, name: str, is_other_image: Callable[[str], bool] = lambda name: False
+    ) -> FoundPose | None:
         """Return the pose of an image; if it shows several people, the largest one's.
 
+        An entry of this name counts. If there is none, an entry whose name differs in folders or
+        suffix counts, or one that is the image's number, if it is the only one like it.
+
         Args:
-            name: the image's name, relative, with forward slashes.
+            name: the image's name, relative.
+            is_other_image: returns whether an entry's name is itself an image of the job, so that
+                the entry cannot mean this image.
 
         Returns:
             The pose. None if no file mentions the image; a pose with all joints missing if a
             file says that nobody was found in it.
 
         Raises:
-            InputError: the image's keypoints are broken, or two files disagree about them.
+            InputError: the image's keypoints are broken, two files disagree about them, or an
+                entry of another name may mean several images.
         """
-        poses: list[tuple[FoundPose, Path]] = []
-        if name in self._csv:
-            pose = self._csv[name]
-            confidence = (pose != MISSING).all(axis=1).astype(np.float64)
-            poses.append((FoundPose(name, pose, confidence), self._csv.path_of(name)))
-        for key in dict.fromkeys((name, without_image_suffix(name))):
-            if entry := self._json.get(key):
-                poses.append((_largest(name, entry), entry.path))
+        key = normalize_name(name)
+        entry = self.entry_for(name, is_other_image)
+        if entry is None:
+            return None
+        if entry == key:
+            self._claims.claim_by_name(key, self._path_of(key))
+        elif not self._claims.claim(entry, key, self._path_of(entry)):
+            return None
+        poses = self._find_exact(name, entry)
         for first, second in zip(poses, poses[1:], strict=False):
             _check_same(name, *first, *second)
-        return poses[0][0] if poses else None
+        self._used.update(self._roots[path] for _, path in poses)
+        return poses[0][0]
+
+    def entry_for(
+        self, name: str, is_other_image: Callable[[str], bool] = lambda name: False
+    ) -> str | None:
+        """Return the name of the entry that `find` takes for an image; None if there is none."""
+        key = normalize_name(name)
+        if self._has_csv(key) or key in self._json or without_image_suffix(key) in self._json:
+            return key
+        candidates = [entry for entry in self._index.find(key) if not is_other_image(entry)]
+        return candidates[0] if len(candidates) == 1 else None
+
+    def _find_exact(self, name: str, key: str) -> list[tuple[FoundPose, Path]]:
+        """Return the poses of an entry, each with its file; `name` is the image they are for."""
+        poses: list[tuple[FoundPose, Path]] = []
+        if self._has_csv(key):
+            spelling = key if key in self._csv else self._csv_spellings[key]
+            pose = self._csv[spelling]
+            confidence = (pose != MISSING).all(axis=1).astype(np.float64)
+            poses.append((FoundPose(name, pose, confidence), self._csv.path_of(spelling)))
+        for known in dict.fromkeys((key, without_image_suffix(key))):
+            if entry := self._json.get(known):
+                poses.append((_largest(name, entry), entry.path))
+        return poses
+
+    def _has_csv(self, key: str) -> bool:
+        return key in self._csv or key in self._csv_spellings
+
+    def _path_of(self, key: str) -> Path:
+        entry = self._json.get(key) or self._json.get(without_image_suffix(key))
+        return entry.path if entry else self._csv.path_of(self._csv_spellings.get(key, key))
+
+    def unused(self) -> Iterator[tuple[Path, str]]:
+        """Yield each path of which `find` has used nothing, with the name of one of its entries."""
+        for root in dict.fromkeys(self._roots.values()):
+            if root not in self._used:
+                names = (name for name in self.names() if self._roots[self._path_of(name)] == root)
+                yield root, next(names, "")
+
+
+class _Claims:
+    """Which images the entries of other names were taken for: each for one image only."""
+
+    def __init__(self) -> None:
+        self._named: set[str] = set()
+        self._guessed: dict[str, str] = {}
+
+    def claim_by_name(self, key: str, path: Path) -> None:
+        """Note that an entry was asked for by its own name.
+
+        Raises:
+            InputError: it was taken for another image before.
+        """
+        self._named.add(key)
+        if key in self._guessed:
+            raise _ambiguous(path, key, key, self._guessed[key])
+
+    def claim(self, key: str, name: str, path: Path) -> bool:
+        """Take an entry for an image of another name; return False if it has its own image.
+
+        Raises:
+            InputError: it was taken for another image before.
+        """
+        if key in self._named:
+            return False
+        first = self._guessed.setdefault(key, name)
+        if first != name:
+            raise _ambiguous(path, key, first, name)
+        return True
+
+
+def _ambiguous(path: Path, key: str, *names: str) -> InputError:
+    return InputError(
+        f"{path}: the keypoints of {key} may be those of {names[0]} or of {names[1]}; give the "
+        "images the names that they have in the list"
+    )
+
+
+def _describe_passed_over(root: Path, passed_over: Counter[str], others: list[str]) -> list[str]:
+    notes = [f"{root}: passed over {_counts(passed_over)}"] if passed_over else []
+    if others:
+        examples = ", ".join(others[:3]) + (", ..." if len(others) > 3 else "")
+        notes.append(f"{root}: passed over JSON files without poses ({len(others):,}: {examples})")
+    return notes
+
+
+def _counts(passed_over: Counter[str]) -> str:
+    return ", ".join(f"{entries} ({count:,})" for entries, count in passed_over.items())
 
 
 def _largest(name: str, entry: _Entry) -> FoundPose:
@@ -170,8 +320,10 @@ def _image_name(file_name: str) -> str:
     """`a.jpg.predictions.json` -> `a.jpg`; a name without a known ending stays as it is."""
     for ending in NAME_ENDINGS:
         if file_name.lower().endswith(ending) and len(file_name) > len(ending):
-            return file_name[: -len(ending)]
-    return file_name
+            name = normalize_name(file_name[: -len(ending)])
+            # `walk.mp4.openpifpaf.json` is about the frames of `walk`.
+            return name.rpartition(".")[0] or name if ending == VIDEO_ENDING else name
+    return normalize_name(file_name)
 
 
 def _is_json(path: Path) -> bool:
@@ -192,17 +344,8 @@ def _read_json(path: Path, name: str) -> PeopleByImage:
     """Read a JSON pose file of any format; `name` is the image that the file's name suggests."""
     document = load_json(path)
     try:
-        if isinstance(document, dict):
-            if "people" in document:
-                return openpose.read_people(document, name)
-            if {"images", "annotations"} <= document.keys():
-                return coco.read_annotations(document)
-        elif isinstance(document, list):
-            objects = [entry for entry in document if isinstance(entry, dict)]
-            if any("image_id" in entry or "file_name" in entry for entry in objects):
-                return coco.read_results(document)
-            if not document or (isinstance(document[0], dict) and "keypoints" in document[0]):
-                return coco.read_predictions(document, name)
+        return read_document(document, name)
+    except NotAPoseFile:
+        raise
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
-    raise InputError(f"{path}: not a pose file: found {describe(document)}; expected {FORMATS}")

@@ -15,15 +15,19 @@ import numpy as np
 from dptn_cli.errors import InputError
 from dptn_cli.io.hash_sets import DuplicateFinder, HashSet, hash64
 from dptn_cli.io.image_folders import ImageFile
+from dptn_cli.io.images import read_image_size
 from dptn_cli.io.paths import check_name_length
 from dptn_cli.io.results_folder import is_contact_sheet
-from dptn_cli.types import FoundPose
+from dptn_cli.io.storage import storage_of
+from dptn_cli.keypoints.stated_size import is_resized
+from dptn_cli.types import FoundPose, Size
 
 Row: TypeAlias = tuple[ImageFile, ImageFile, str]
 """Source, target, and the name of the result."""
 
 CHUNK = 1 << 11  # rows
 MAX_PROBLEMS = 100_000  # before the pass stops
+MAX_SIZES_CHECKED = 256  # images that are opened to compare their size with their pose file's
 MAX_NAMES_SHOWN = 5  # of images with several people
 
 
@@ -34,24 +38,32 @@ class PairChecks:
     Attributes:
         pose_of: returns the pose of an image, or None if no file has one.
         exists: returns whether an image exists.
+        unused: returns the pose files that the user named and that were used for no image, each
+            with the name of an image in it.
         planned: number of pairs.
         missing_sources: names of source images that do not exist.
         missing_pose: images without a pose, on which one can be detected.
         multi_person_count: number of images with more than one person.
         multi_person_names: names of the first few of them, with their numbers of people.
+        notes: what else the user should know, one line each.
     """
 
     pose_of: Callable[[ImageFile], FoundPose | None]
     exists: Callable[[ImageFile], bool]
+    unused: Callable[[], Iterable[tuple[Path, str]]] = tuple
     planned: int = 0
     missing_sources: list[str] = field(default_factory=list)
     missing_pose: list[ImageFile] = field(default_factory=list)
     multi_person_count: int = 0
     multi_person_names: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
     _images: HashSet = field(default_factory=HashSet)
     _sources: HashSet = field(default_factory=HashSet)
     _existing_sources: int = 0
     _first_missing: Path | None = None
+    _first_image: str = ""
+    _sizes_checked: int = 0
+    _resized: str = ""
     _problems: list[str] = field(default_factory=list)
 
     def check(self, rows: Callable[[], Iterator[Row]]) -> None:
@@ -77,6 +89,11 @@ class PairChecks:
                     self._problems.append("the rest of the list was not checked")
                     break
             duplicates = outputs.duplicates(MAX_PROBLEMS)
+        self._problems += (
+            f"{path}: its keypoints belong to no image of this job; it has those of {name}, and "
+            f"the job has {self._first_image}"
+            for path, name in self.unused()
+        )
         if duplicates:
             self._problems += _describe_clashes(rows(), duplicates)
         self._raise_problems()
@@ -94,8 +111,11 @@ class PairChecks:
                 )
 
     def _check_pose(self, image: ImageFile) -> None:
+        self._first_image = self._first_image or image.name
         try:
             pose = self.pose_of(image)
+            if pose is not None:
+                self._check_size(image, pose.image_size)
             if pose is not None and pose.people > 1:
                 self.multi_person_count += 1
                 if self.multi_person_count <= MAX_NAMES_SHOWN:
@@ -109,6 +129,25 @@ class PairChecks:
                 )
         except InputError as error:
             self._problems.append(str(error))
+
+    def _check_size(self, image: ImageFile, stated: Size | None) -> None:
+        """Note if an image was resized after its keypoints were made; look at the first few."""
+        if stated is None or self._sizes_checked == MAX_SIZES_CHECKED:
+            return
+        self._sizes_checked += 1
+        try:
+            if storage_of(image.folder).is_remote or not self.exists(image):
+                return
+            size = read_image_size(image.path)
+        except InputError:
+            return  # its item will fail with the reason
+        if not self._resized and size != stated and is_resized(stated, size):
+            self._resized = (
+                "images of another size than their pose file states get their keypoints scaled: "
+                f"{image.name} has {size[1]}x{size[0]} pixels, and {stated[1]}x{stated[0]} in the "
+                "pose file"
+            )
+            self.notes.append(self._resized)
 
     def _check_source(self, image: ImageFile) -> None:
         try:

@@ -15,7 +15,7 @@ from dptn_cli.io.resize import crop_to_network
 from dptn_cli.io.results_folder import CONTACT_SHEETS_FOLDER
 from dptn_cli.io.storage import storage_of
 from dptn_cli.keypoints import crop_for
-from dptn_cli.transfer.framing import FramedPose, frame_item_target, frame_source
+from dptn_cli.transfer.framing import FramedPose, frame_item_source, frame_item_target
 from dptn_cli.types import Crop, ImageU8, Item, Job
 from dptn_cli.visualize.contact_sheet import contact_sheet
 from dptn_cli.visualize.skeleton import draw_pose
@@ -104,7 +104,7 @@ class _Cells:
         spec = self._job.model.spec
         try:
             size = read_image_size(item.source_path)
-            source = frame_source(item.source_pose, size, spec, self._job.fit)
+            source = frame_item_source(item, size, self._job)
             target = frame_item_target(item, source, self._job)
             source_u8 = self._read_cached(item.source_path, source.crop)
         except (InputError, OSError):  # the source is gone since the result was generated

@@ -12,6 +12,7 @@ from dptn_cli.keypoints import (
     crop_for,
     joints_in_image,
     person_crop,
+    pose_on_image,
     retarget,
     to_network,
     with_missing,
@@ -104,6 +105,23 @@ def _frame(pose: Pose, size: Size, crop: Crop | None, spec: ImageSpec) -> Framed
     return FramedPose(crop, on_disk, to_network(on_disk, spec.image_size, spec.network_size))
 
 
+def frame_item_source(item: Item, size: Size | None, job: Job) -> FramedPose:
+    """Fit the person of an item's source image to the job's model.
+
+    Args:
+        item: the item.
+        size: (height, width) of the source image, pixels; None if it is not known.
+        job: the job that the item belongs to.
+
+    Raises:
+        InputError: no joint is inside the image, too few joints are known to crop by, or the
+            pose file is for an image of another size.
+    """
+    spec = job.model.spec
+    pose = pose_on_image(item.source_pose, item.source_size, size) if size else item.source_pose
+    return frame_source(pose, size or spec.image_size, spec, job.fit)
+
+
 def frame_item_target(item: Item, source: FramedPose, job: Job) -> FramedPose:
     """Place an item's target pose in the network's image, as its job says.
 
@@ -111,8 +129,11 @@ def frame_item_target(item: Item, source: FramedPose, job: Job) -> FramedPose:
         InputError: no joint is inside the image, or the pose cannot be fitted.
         StoreError: the target image is in a store that could not be reached.
     """
-    size = None if job.retarget is Retarget.SCALE else _target_size(item)
-    return frame_target(item.target_pose, size, source, job.model.spec, job.fit, job.retarget)
+    pose, size = item.target_pose, None
+    if job.retarget is not Retarget.SCALE:
+        size = _target_size(item)
+        pose = pose_on_image(pose, item.target_size, size) if size else pose
+    return frame_target(pose, size, source, job.model.spec, job.fit, job.retarget)
 
 
 def _target_size(item: Item) -> Size | None:

@@ -1,6 +1,6 @@
 """From options to a checked job. Everything is checked before anything starts."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import islice, product
@@ -79,14 +79,18 @@ class _Listing:
     Attributes:
         rows: iterates over the pairs from the start at each call.
         pose_of: returns the pose of an image, or None if no file has one.
+        lookup: the pose files.
         image_index: which images exist.
         target_folders: the folders of the targets.
+        notes: what the user should know of the pose files and folders, one line each.
     """
 
     rows: Callable[[], Iterator[Row]]
     pose_of: Callable[[ImageFile], FoundPose | None]
+    lookup: PoseLookup
     image_index: ImageIndex
     target_folders: tuple[Path, ...]
+    notes: tuple[str, ...] = ()
 
 
 def make_job(request: TransferRequest, model: Model) -> Job:
@@ -105,7 +109,9 @@ def make_job(request: TransferRequest, model: Model) -> Job:
     """
     check_output_folder(request.out)
     listing = _listing_of_pairs(request) if request.pairs else _listing_of_folders(request)
-    checks = PairChecks(listing.pose_of, listing.image_index.has)
+    # The first few items may well need only some of the pose files.
+    unused = listing.lookup.unused if request.limit is None else tuple
+    checks = PairChecks(listing.pose_of, listing.image_index.has, unused)
     checks.check(listing.rows)
     locations = (request.out, *request.sources, *listing.target_folders)
     return Job(
@@ -122,7 +128,22 @@ def make_job(request: TransferRequest, model: Model) -> Job:
         fit=request.fit,
         retarget=request.retarget or (Retarget.NONE if request.pairs else Retarget.SCALE),
         remote=any(storage_of(location).is_remote for location in locations),
+        notes=(
+            *listing.lookup.notes,
+            *listing.notes,
+            *_missing_keypoints_notes(request, checks.missing_pose),
+            *checks.notes,
+        ),
     )
+
+
+def _missing_keypoints_notes(
+    request: TransferRequest, missing: Sequence[ImageFile]
+) -> Iterator[str]:
+    """Say that the pose files lack images, which somebody who named files does not expect."""
+    if request.keypoints and missing:
+        files = ", ".join(map(str, request.keypoints))
+        yield f"{files}: no keypoints for {len(missing):,} images, such as {missing[0].name}"
 
 
 def with_poses(job: Job, poses: Mapping[Path, FoundPose | Failure]) -> Job:
@@ -153,7 +174,12 @@ def _with_poses(item: Item, poses: Mapping[Path, FoundPose | Failure]) -> Item:
     if item.source_pose_pending:
         pose = poses.get(item.source_path)
         if isinstance(pose, FoundPose):
-            item = replace(item, source_pose=pose.pose, source_pose_pending=False)
+            item = replace(
+                item,
+                source_pose=pose.pose,
+                source_size=pose.image_size,
+                source_pose_pending=False,
+            )
         elif pose is not None:
             reasons.append(f"{item.source}: {pose.reason}")
     if item.target_pose_pending and item.target_path is not None:
@@ -209,6 +235,7 @@ def _items(listing: _Listing, shard: int | None) -> Iterator[Item]:
             source_pose=(source_pose or NO_POSE).pose,
             target_pose=(target_pose or NO_POSE).pose,
             target_size=(target_pose or NO_POSE).image_size,
+            source_size=(source_pose or NO_POSE).image_size,
             source_pose_pending=source_pose is None,
             target_pose_pending=target_pose is None,
         )
@@ -221,7 +248,8 @@ def _listing_of_pairs(request: TransferRequest) -> _Listing:
     if not _is_dir(folder):
         raise InputError(f"{folder}: no such folder of images")
     list_folder = pair_list.parent.resolve()
-    lookup = PoseLookup(PoseFiles(*request.keypoints), [folder, list_folder])
+    image_index = ImageIndex()
+    lookup = PoseLookup(PoseFiles(*request.keypoints), [folder, list_folder], image_index)
 
     @lru_cache(maxsize=CACHED_NAMES)
     def image_file(name: str) -> ImageFile:
@@ -232,7 +260,9 @@ def _listing_of_pairs(request: TransferRequest) -> _Listing:
             output = _output_name(*pair, request.result_format)
             yield image_file(pair.source), image_file(pair.target), output
 
-    return _Listing(rows, lambda image: lookup.find(image, list_folder), ImageIndex(), (folder,))
+    return _Listing(
+        rows, lambda image: lookup.find(image, list_folder), lookup, image_index, (folder,)
+    )
 
 
 def _listing_of_folders(request: TransferRequest) -> _Listing:
@@ -243,7 +273,8 @@ def _listing_of_folders(request: TransferRequest) -> _Listing:
     if not targets:
         raise InputError(f"no poses in {', '.join(map(str, request.poses))}")
     folders = [image.folder for image in (*sources, *targets)]
-    lookup = PoseLookup(PoseFiles(*request.keypoints), folders)
+    image_index = ImageIndex()
+    lookup = PoseLookup(PoseFiles(*request.keypoints), folders, image_index)
 
     def rows() -> Iterator[Row]:
         for source, target in islice(product(sources, targets), request.limit):
@@ -251,7 +282,9 @@ def _listing_of_folders(request: TransferRequest) -> _Listing:
             yield source, target, output
 
     target_folders = tuple(dict.fromkeys(target.folder for target in targets))
-    return _Listing(rows, lookup.find, ImageIndex(), target_folders)
+    target_files = {id(t.pose_files): t.pose_files for t in targets if isinstance(t, PoseTarget)}
+    notes = tuple(note for pose_files in target_files.values() for note in pose_files.notes)
+    return _Listing(rows, lookup.find, lookup, image_index, target_folders, notes)
 
 
 def _find_targets(path: Path, out: Path) -> Iterator[ImageFile]:
@@ -279,6 +312,8 @@ def _targets_in_pose_files(
     pose_files = PoseFiles(path)
     yield from (PoseTarget(image.folder, image.name, pose_files) for image in images)
     names = {image.name for image in images}
+    entries = {pose_files.entry_for(name, names.__contains__) for name in names}
+    names |= {name for name in entries if name is not None}
     names |= {without_image_suffix(name) for name in names}
     for name in pose_files.names():
         if name not in names:

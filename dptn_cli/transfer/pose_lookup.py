@@ -1,11 +1,11 @@
 """Where the pose of an image is looked up: in the user's pose files, then beside the image."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from dptn_cli.errors import user_errors
-from dptn_cli.io.image_folders import ImageFile
+from dptn_cli.errors import InputError, user_errors
+from dptn_cli.io.image_folders import ImageFile, ImageIndex
 from dptn_cli.io.results_folder import KEYPOINTS_NAME
 from dptn_cli.io.storage import storage_of
 from dptn_cli.keypoints import PoseFiles
@@ -18,13 +18,19 @@ class PoseLookup:
     Args:
         pose_files: the files that the user named. They win over those beside the images.
         folders: folders whose `keypoints.csv` counts for the images in them.
+        image_index: which images exist.
+
+    Attributes:
+        notes: what was passed over in the files or assumed, one line each.
 
     Raises:
         InputError: a `keypoints.csv` cannot be read.
     """
 
-    def __init__(self, pose_files: PoseFiles, folders: Iterable[Path]) -> None:
-        self._pose_files = pose_files
+    def __init__(
+        self, pose_files: PoseFiles, folders: Iterable[Path], image_index: ImageIndex
+    ) -> None:
+        self._pose_files, self._image_index = pose_files, image_index
         self._by_folder: dict[Path, PoseFiles] = {}
         for folder in dict.fromkeys(folders):
             path = folder / KEYPOINTS_NAME
@@ -32,6 +38,8 @@ class PoseLookup:
                 exists = storage_of(path).is_file(path)
             if exists:
                 self._by_folder[folder] = PoseFiles(path)
+        files = (pose_files, *self._by_folder.values())
+        self.notes = tuple(note for each in files for note in each.notes)
 
     def find(self, image: ImageFile, *more_folders: Path) -> FoundPose | None:
         """Return the pose of an image, or None if no file has one.
@@ -45,11 +53,22 @@ class PoseLookup:
         """
         if isinstance(image, PoseTarget) and (pose := image.pose_files.find(image.name)):
             return pose
+
+        def is_other_image(name: str) -> bool:
+            try:
+                return self._image_index.has(ImageFile(image.folder, name))
+            except InputError:  # a name that leaves the folder is no image of it
+                return False
+
         in_folders = (self._by_folder.get(folder) for folder in (image.folder, *more_folders))
         for pose_files in (self._pose_files, *in_folders):
-            if pose_files is not None and (pose := pose_files.find(image.name)):
+            if pose_files is not None and (pose := pose_files.find(image.name, is_other_image)):
                 return pose
         return None
+
+    def unused(self) -> Iterator[tuple[Path, str]]:
+        """Yield what the user named and `find` has not used, with one name in it each."""
+        return self._pose_files.unused()
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from dptn_cli.errors import InputError
 from dptn_cli.io.images import decode_image, decode_size
 from dptn_cli.io.resize import crop_to_network
 from dptn_cli.io.storage import storage_of
-from dptn_cli.transfer.framing import FramedPose, frame_item_target, frame_source
+from dptn_cli.transfer.framing import FramedPose, frame_item_source, frame_item_target
 from dptn_cli.transfer.tasks import Task, failed, reason_of
 from dptn_cli.transfer.writer import ResultWriter, is_jpeg
 from dptn_cli.types import Batch, ImageU8, Item, Job, Outcome, Size
@@ -183,8 +183,7 @@ def plan_tasks(
     Raises:
         InputError: the source pose cannot be used.
     """
-    spec = job.model.spec
-    source = frame_source(group[0].source_pose, size or spec.image_size, spec, job.fit)
+    source = frame_item_source(group[0], size, job)
     # What all the images of a source depend on; each adds its target pose and its quality.
     common = content.copy()
     common.update(job.model.sha256.encode() + source.on_network.tobytes())

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
-from support import dptn
+from support import dptn, write_annotations
 
 from dptn_cli.enums import PoseFormat
 from dptn_cli.keypoints import Annotations, person_crop, write_poses
@@ -100,7 +100,7 @@ def test_odd_images_fail_by_themselves_and_harm_no_other(tmp_path: Path) -> None
         poses[f"{name}.png"] = moved(KNOWN["p0001_0.png"], scale, 0, 0).clip(-1, None)
     Image.open(FIGURES / "images" / "p0001_0.png").save(photos / "good.png")
     poses["good.png"] = KNOWN["p0001_0.png"]
-    keypoints = write(tmp_path / "keypoints.json", poses, (20_000, 20_000))
+    keypoints = write_annotations(tmp_path / "keypoints.csv", poses)
     target = write(tmp_path / "target.json", {"there.png": KNOWN["p0001_2.png"]}, SIZE)
     for fit in ("auto", "pad", "stretch"):
         out = tmp_path / fit

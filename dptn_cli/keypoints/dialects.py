@@ -1,0 +1,121 @@
+"""Which tool wrote a JSON pose file, told by its content, and the people in it."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from dptn_cli.errors import InputError
+from dptn_cli.keypoints import coco, openpose
+from dptn_cli.keypoints.image_names import normalize_name
+from dptn_cli.keypoints.joints import JointOrder, named_order
+from dptn_cli.keypoints.json_file import PeopleByImage, describe, parse_size
+from dptn_cli.keypoints.person_json import keypoints_of
+
+_OPENPOSE_KEYS = ("people", "bodies")  # OpenPose and its followers; AlphaPose's `cmu` format
+_FRAME_KEYS = ("predictions", "instances")  # openpifpaf's and mmpose's videos
+_FRAME_NUMBERS = ("frame", "frame_id", "frame_number")
+_FRAME_DIGITS = 6
+
+
+class NotAPoseFile(InputError):
+    """A JSON file is in no known format of poses."""
+
+
+def read_document(document: Any, name: str) -> PeopleByImage:
+    """Read a JSON pose file of any format.
+
+    Args:
+        document: the file's content.
+        name: the image that the file's name suggests, for formats of one image. The frames of
+            a video are named after it: `walk_000000`, `walk_000001`, ...
+
+    Raises:
+        NotAPoseFile: the format is not known.
+        InputError: the format is known, but the file cannot be read.
+    """
+    if isinstance(document, dict):
+        people = _read_object(document, name)
+    elif isinstance(document, list):
+        people = _read_list(document, name)
+    else:
+        people = None
+    if people is None:
+        raise NotAPoseFile(f"not a pose file: found {describe(document)}")
+    return people
+
+
+def _read_object(document: dict[str, Any], name: str) -> PeopleByImage | None:
+    if {"images", "annotations"} <= document.keys():
+        return coco.read_annotations(document)
+    if _is_frame(document):
+        return _read_frames([document], name)
+    if isinstance(document.get("instance_info"), list):  # mmpose
+        return _read_frames(document["instance_info"], name, _mmpose_order(document))
+    if keypoints_of(document) is not None:
+        return _read_list([document], name)
+    return None
+
+
+def _read_list(document: list[Any], name: str) -> PeopleByImage | None:
+    objects = [entry for entry in document if isinstance(entry, dict)]
+    if any(_is_frame(entry) for entry in objects):
+        return _read_frames(document, name)
+    if any("image_id" in entry or "file_name" in entry for entry in objects):
+        return coco.read_results(document)
+    if not document or any(keypoints_of(entry) is not None for entry in objects):
+        return coco.read_predictions(document, name)
+    if any({"box", "bbox"} & entry.keys() for entry in objects):  # a detector without keypoints
+        return coco.read_predictions(document, name)
+    first = document[0]
+    if isinstance(first, dict) and {"x", "y"} <= first.keys():  # the landmarks of one person
+        return coco.read_predictions([{"keypoints": document}], name)
+    if isinstance(first, list) and first and isinstance(first[0], dict | list):
+        return coco.read_predictions([{"keypoints": person} for person in document], name)
+    return None
+
+
+def _is_frame(entry: dict[str, Any]) -> bool:
+    return any(key in entry for key in _OPENPOSE_KEYS) or any(
+        isinstance(entry.get(key), list) for key in _FRAME_KEYS
+    )
+
+
+def _read_frames(entries: list[Any], name: str, order: JointOrder | None = None) -> PeopleByImage:
+    """Read a list with the people of one image each; one alone is the image `name` itself."""
+    merged = PeopleByImage()
+    for entry, frame_name in _named_frames(entries, name):
+        if any(key in entry for key in _OPENPOSE_KEYS):
+            people = openpose.read_people(entry, frame_name)
+        else:
+            persons = next(entry[key] for key in _FRAME_KEYS if key in entry)
+            people = coco.read_predictions(persons, frame_name, parse_size(entry), order)
+        merged.people.update(people.people)
+        merged.broken.update(people.broken)
+        merged.passed_over.update(people.passed_over)
+    return merged
+
+
+def _named_frames(entries: list[Any], name: str) -> Iterator[tuple[dict[str, Any], str]]:
+    for index, entry in enumerate(entries):
+        if not isinstance(entry, dict) or not _is_frame(entry):
+            raise InputError(f"frame {index}: expected people, found {describe(entry)}")
+        own_name = entry.get("file_name", entry.get("image_name"))
+        if isinstance(own_name, str) and normalize_name(own_name):
+            yield entry, normalize_name(own_name)
+        elif len(entries) == 1:
+            yield entry, name
+        else:
+            numbers = [entry[key] for key in _FRAME_NUMBERS if type(entry.get(key)) is int]
+            number = numbers[0] if numbers else index
+            yield entry, f"{name}_{number:0{_FRAME_DIGITS}}"
+
+
+def _mmpose_order(document: dict[str, Any]) -> JointOrder | None:
+    """Return the order that mmpose's `meta_info` tells by `keypoint_id2name`."""
+    meta = document.get("meta_info")
+    names = meta.get("keypoint_id2name") if isinstance(meta, dict) else None
+    if not isinstance(names, dict):
+        return None
+    order = named_order([str(value) for value in names.values()])
+    if order is None:
+        raise InputError("its joints are not a person's, according to keypoint_id2name")
+    return order

@@ -1,0 +1,252 @@
+"""One person's joints in a JSON pose file, in all the shapes that tools write them.
+
+- a flat list: x, y, v, x, y, v, ... (COCO, OpenPose); or x, y, x, y, ...
+- a list of lists: [[x, y], ...] or [[x, y, v], ...], the confidences perhaps beside it (mmpose)
+- columns: {"x": [...], "y": [...], "visible": [...]} (Ultralytics)
+- a list of objects: [{"x": ..., "y": ..., "visibility": ...}, ...] (MediaPipe)
+- an object with a point for each name: {"left_shoulder": [x, y, v], ...}
+
+v is a confidence or COCO's flag, and 0 says that the joint is missing. So does `null` or NaN in
+place of a coordinate. Without a v, so does the point (0, 0) or a negative one.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from dptn_cli.errors import InputError
+from dptn_cli.keypoints.joints import (
+    BLAZEPOSE_ORDER,
+    COCO_ORDER,
+    HALPE_26_ORDER,
+    HALPE_136_ORDER,
+    WHOLE_BODY_ORDER,
+    Confidence,
+    JointOrder,
+    named_order,
+)
+from dptn_cli.types import Pose, Size
+
+MAX_COORDINATE_PX = 1e6
+MAX_FRACTION = 2.0  # a joint beyond the image may have a fraction above 1
+MIN_CANVAS_PX = 3  # a smaller one says only that coordinates are fractions
+
+KEYPOINTS_KEYS = ("keypoints", "landmarks", "pose_landmarks")
+SCORES_KEYS = ("keypoint_scores", "keypoints_scores", "keypoints_score", "scores")
+_VISIBILITY_KEYS = ("visible", "visibility", "v", "confidence", "score", "c")
+_NAME_KEYS = ("name", "label", "part", "joint")
+# Lists of joints without names, by their length. COCO's 17 come first in all but MediaPipe's.
+ORDERS = (COCO_ORDER, HALPE_26_ORDER, BLAZEPOSE_ORDER, WHOLE_BODY_ORDER, HALPE_136_ORDER)
+
+Joints = npt.NDArray[np.float64]
+"""(J, 3) as (x, y, v), in the order of the file."""
+
+
+def keypoints_of(entry: Mapping[str, Any]) -> object:
+    """Return what an entry has for keypoints, or None if it has none."""
+    values = next((entry[key] for key in KEYPOINTS_KEYS if entry.get(key)), None)
+    if isinstance(values, list) and len(values) == 1 and isinstance(values[0], list | dict):
+        return values[0] or None  # a batch of one
+    return values or None
+
+
+def parse_person(
+    entry: Mapping[str, Any], order: JointOrder | None, canvas: Size | None
+) -> tuple[Pose, Confidence]:
+    """Read the joints of a person's entry.
+
+    Args:
+        entry: the person; `keypoints_of` is not None.
+        order: the order of the joints; None to tell it by names in the entry, or by their number.
+        canvas: (height, width) of the image, pixels; None if the file does not say.
+
+    Returns:
+        The pose (18, 2) as (y, x) in pixels, and the confidences (18,).
+
+    Raises:
+        InputError: the joints are not numbers or have an unknown number, or are fractions of an
+            image of unknown size.
+    """
+    scores = next((entry[key] for key in SCORES_KEYS if isinstance(entry.get(key), list)), None)
+    return parse_joints(keypoints_of(entry), (order,) if order else ORDERS, canvas, scores)
+
+
+def parse_joints(
+    values: object,
+    orders: Sequence[JointOrder],
+    canvas: Size | None = None,
+    scores: object = None,
+) -> tuple[Pose, Confidence]:
+    """Read joints of any shape; see `parse_person`.
+
+    Args:
+        values: the joints, as they stand in the file.
+        orders: the orders that they may have, each of another length.
+        canvas: (height, width) of the image, pixels; None if the file does not say.
+        scores: the confidences, if they stand apart from the joints.
+    """
+    names, rows = _named_rows(values)
+    if names:
+        order = named_order(names)
+        if order is None:
+            raise InputError(f"the joints are named {_shorten(names)}: too few of them are known")
+        joints_xyv = _from_rows(rows, scores)
+    else:
+        joints_xyv = _from_rows(rows, scores) if rows else _from_flat(values, orders, scores)
+        order = _order_of_length(len(joints_xyv), orders)
+    return order.to_pose(_to_pixels(joints_xyv, canvas))
+
+
+def _order_of_length(length: int, orders: Sequence[JointOrder]) -> JointOrder:
+    for order in orders:
+        if order.length == length:
+            return order
+    raise InputError(f"expected {_lengths(orders)} joints, found {length}")
+
+
+def _lengths(orders: Sequence[JointOrder]) -> str:
+    lengths = sorted(order.length for order in orders)
+    return " or ".join(filter(None, (", ".join(map(str, lengths[:-1])), str(lengths[-1]))))
+
+
+def _named_rows(values: object) -> tuple[list[str], list[list[object]]]:
+    """Return the names of the joints, if they have any, and a row of numbers for each joint."""
+    if isinstance(values, dict):
+        if isinstance(values.get("x"), list) and isinstance(values.get("y"), list):
+            return [], _from_columns(values)
+        points = list(values.values())
+        if points and all(isinstance(point, list | dict) for point in points):
+            return list(map(str, values)), [_row_of(point) for point in points]
+        raise InputError("the keypoints are an object without joints")
+    if not isinstance(values, list):
+        raise InputError("the keypoints are not a list")
+    if values and all(isinstance(point, list) for point in values):
+        return [], values
+    if values and all(isinstance(point, dict) for point in values):
+        rows = [_row_of(point) for point in values]
+        names = [next((p[key] for key in _NAME_KEYS if key in p), "") for p in values]
+        return (list(map(str, names)) if all(names) else []), rows
+    return [], []
+
+
+def _from_columns(values: Mapping[str, Any]) -> list[list[object]]:
+    columns = [values["x"], values["y"]]
+    visible = next((values[key] for key in _VISIBILITY_KEYS if values.get(key)), None)
+    if isinstance(visible, list):
+        columns.append(visible)
+    if len({len(column) for column in columns}) != 1:
+        raise InputError("the keypoints have lists of different lengths for x, y and visibility")
+    return [list(row) for row in zip(*columns, strict=True)]
+
+
+def _row_of(point: object) -> list[object]:
+    if isinstance(point, dict):
+        if "x" not in point or "y" not in point:
+            raise InputError("a joint has no x and y")
+        visible = [point[key] for key in _VISIBILITY_KEYS if key in point][:1]
+        return [point["x"], point["y"], *visible]
+    return list(point) if isinstance(point, list) else []
+
+
+def _from_rows(rows: Sequence[Sequence[object]], scores: object) -> Joints:
+    widths = {len(row) for row in rows}
+    if len(widths) != 1 or not widths <= {2, 3, 4}:
+        raise InputError("the joints are not [x, y] or [x, y, confidence] each")
+    numbers = np.array([[_number(value) for value in row] for row in rows])
+    if isinstance(scores, list):
+        return _with_scores(numbers[:, :2], scores)
+    if numbers.shape[1] == 2:
+        return _without_scores(numbers)
+    return _clean(numbers[:, [0, 1, -1]])
+
+
+def _from_flat(values: object, orders: Sequence[JointOrder], scores: object) -> Joints:
+    numbers = parse_numbers(values)
+    lengths = [order.length for order in orders]
+    if isinstance(scores, list) and len(numbers) == 2 * len(scores):
+        return _with_scores(numbers.reshape(-1, 2), scores)
+    if len(numbers) in [3 * length for length in lengths]:
+        return _clean(numbers.reshape(-1, 3))
+    if len(numbers) in [2 * length for length in lengths]:
+        return _without_scores(numbers.reshape(-1, 2))
+    raise InputError(
+        f"expected 3 numbers for each of {_lengths(orders)} joints, found {len(numbers)} numbers"
+    )
+
+
+def _with_scores(points_xy: npt.NDArray[np.float64], scores: Sequence[object]) -> Joints:
+    confidences = [_number(score[0] if isinstance(score, list) else score) for score in scores]
+    if len(confidences) != len(points_xy):
+        raise InputError(f"{len(points_xy)} joints, but {len(confidences)} confidences")
+    return _clean(np.column_stack([points_xy, confidences]))
+
+
+def _without_scores(points_xy: npt.NDArray[np.float64]) -> Joints:
+    is_missing = (points_xy == 0).all(axis=1) | (points_xy < 0).all(axis=1)
+    return _clean(np.column_stack([points_xy, np.where(is_missing, 0.0, 1.0)]))
+
+
+def _clean(joints_xyv: Joints) -> Joints:
+    """Mark joints without coordinates as missing, and refuse what can be no pixel."""
+    joints_xyv = joints_xyv.copy()
+    is_missing = np.isnan(joints_xyv[:, :2]).any(axis=1) | (joints_xyv[:, 2] <= 0)
+    joints_xyv[is_missing] = 0
+    if np.isnan(joints_xyv[:, 2]).any():
+        raise InputError("a joint has coordinates, but no number for its confidence")
+    check_coordinates(joints_xyv)
+    return joints_xyv
+
+
+def _to_pixels(joints_xyv: Joints, canvas: Size | None) -> Joints:
+    present = joints_xyv[:, 2] > 0
+    if present.sum() < 3 or np.abs(joints_xyv[present, :2]).max() > MAX_FRACTION:
+        return joints_xyv
+    if canvas is None or min(canvas) < MIN_CANVAS_PX:
+        raise InputError(
+            "the keypoints are fractions of an image whose size the file does not state; "
+            "convert them to pixels"
+        )
+    height, width = canvas
+    return joints_xyv * (width, height, 1)
+
+
+def _number(value: object) -> float:
+    if value is None:
+        return math.nan
+    if type(value) is not int and type(value) is not float:  # bool is an int to isinstance
+        raise InputError("the keypoints are not all numbers")
+    try:
+        return float(value)
+    except OverflowError as error:
+        raise InputError("a keypoint is too large to be a pixel") from error
+
+
+def parse_numbers(values: object) -> npt.NDArray[np.float64]:
+    """Convert a list from a JSON file to an array.
+
+    Returns:
+        (N,) float64; NaN where the file has `null` or NaN.
+
+    Raises:
+        InputError: `values` is not a list, or holds anything but numbers.
+    """
+    if not isinstance(values, list):
+        raise InputError("the keypoints are not a list")
+    return np.array([_number(value) for value in values], np.float64)
+
+
+def check_coordinates(numbers: npt.NDArray[np.float64]) -> None:
+    """Make sure that numbers can be pixel coordinates.
+
+    Raises:
+        InputError: a number is not finite, or beyond `MAX_COORDINATE_PX`.
+    """
+    if not np.isfinite(numbers).all() or np.abs(numbers).max(initial=0) > MAX_COORDINATE_PX:
+        raise InputError("a keypoint is not finite, or too large to be a pixel")
+
+
+def _shorten(names: Sequence[str]) -> str:
+    return ", ".join(names[:6])[:100] + (", ..." if len(names) > 6 else "")

@@ -1,0 +1,68 @@
+"""Keypoints whose file states another image size than the image has."""
+
+import numpy as np
+
+from dptn_cli.errors import InputError
+from dptn_cli.keypoints.joints import HIPS, NECK
+from dptn_cli.keypoints.network_grid import with_missing
+from dptn_cli.types import MISSING, Pose, Size
+
+DECIMALS = 3
+ROUNDING_PX = 1.0  # that resizing a whole image may add to a side or take from it
+
+
+def pose_on_image(pose: Pose, stated_size: Size | None, image_size: Size) -> Pose:
+    """Return a pose in pixels of the image, scaled if the image was resized after annotation.
+
+    A file that states the size of the unturned image (of a camera held upright) is understood if
+    its keypoints are upright, as annotators see them.
+
+    Args:
+        pose: (18, 2) as (y, x), pixels of an image of `stated_size`; missing: -1.
+        stated_size: (height, width) according to the pose file; None if it does not say.
+        image_size: (height, width) of the image, pixels.
+
+    Returns:
+        (18, 2) as (y, x), pixels of the image.
+
+    Raises:
+        InputError: scaling cannot explain the difference.
+    """
+    if stated_size is None or stated_size == image_size:
+        return pose
+    if is_resized(stated_size, image_size):
+        missing = (pose == MISSING).any(axis=1)
+        scaled = (pose + 0.5) * (np.array(image_size) / np.array(stated_size)) - 0.5
+        return with_missing(np.round(scaled, DECIMALS), missing)
+    if stated_size[::-1] == image_size and _is_upright(pose, image_size):
+        return pose
+    raise InputError(
+        f"the pose file is for an image of {_describe(stated_size)} pixels, but the image has "
+        f"{_describe(image_size)}; give the keypoints of this image"
+    )
+
+
+def is_resized(stated_size: Size, image_size: Size) -> bool:
+    """Return whether one factor turns one size into the other, up to the rounding of a side."""
+    return _has_factor(stated_size, image_size) or _has_factor(image_size, stated_size)
+
+
+def _has_factor(old: Size, new: Size) -> bool:
+    low = max((side - ROUNDING_PX) / old_side for old_side, side in zip(old, new, strict=True))
+    high = min((side + ROUNDING_PX) / old_side for old_side, side in zip(old, new, strict=True))
+    return low <= high
+
+
+def _is_upright(pose: Pose, image_size: Size) -> bool:
+    """Return whether a pose lies in the image, with the hips below the neck."""
+    present = (pose != MISSING).all(axis=1)
+    inside = ((pose[present] >= 0) & (pose[present] < np.array(image_size))).all()
+    if not inside or not present[NECK] or not present[HIPS].any():
+        return False
+    hips = pose[HIPS][present[HIPS]].mean(axis=0)
+    down, aside = hips - pose[NECK]
+    return bool(down > abs(aside))
+
+
+def _describe(size: Size) -> str:
+    return f"{size[1]}x{size[0]}"

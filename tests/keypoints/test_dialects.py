@@ -1,0 +1,260 @@
+"""The JSON of other tools: each gives the pose that it was written from."""
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dptn_cli.errors import InputError
+from dptn_cli.keypoints import COCO_NAMES, JOINT_NAMES, PoseFiles, from_coco
+from dptn_cli.keypoints.joints import joint_of_name, named_order
+from dptn_cli.types import Pose
+
+WIDTH, HEIGHT = 200, 300
+JOINTS = np.random.default_rng(5).uniform(20, 190, (17, 2)).round(2)
+JOINTS_XYV = np.column_stack([JOINTS, np.ones(17)])
+JOINTS_XYV[9] = 0  # the left wrist is missing
+POSE = from_coco(JOINTS_XYV)[0]
+FLAT = JOINTS_XYV.ravel().tolist()
+SCORES = JOINTS_XYV[:, 2].tolist()
+POINTS = JOINTS_XYV[:, :2].tolist()
+OPENPOSE = np.column_stack([POSE[:, ::-1], (POSE != -1).all(axis=1)])
+OPENPOSE[OPENPOSE[:, 2] == 0] = 0
+OPENPOSE_FLAT = OPENPOSE.ravel().tolist()
+SIZE_XY = np.array([WIDTH, HEIGHT])
+
+
+def fractions(joints_xyv: npt.NDArray[np.float64]) -> list[float]:
+    return (joints_xyv / (WIDTH, HEIGHT, 1)).ravel().tolist()
+
+
+def blazepose() -> list[dict[str, float]]:
+    names = {0: "nose", 2: "left eye", 5: "right eye", 7: "left ear", 8: "right ear",
+             11: "left shoulder", 12: "right shoulder", 13: "left elbow", 14: "right elbow",
+             15: "left wrist", 16: "right wrist", 23: "left hip", 24: "right hip",
+             25: "left knee", 26: "right knee", 27: "left ankle", 28: "right ankle"}  # fmt: skip
+    landmarks = []
+    for i in range(33):
+        x, y, v = JOINTS_XYV[COCO_NAMES.index(names[i])] if i in names else (1.0, 1.0, 1.0)
+        landmarks.append({"x": x / WIDTH, "y": y / HEIGHT, "z": 0.1, "visibility": v})
+    return landmarks
+
+
+def read(path: Path, document: object, name: str = "a") -> Pose:
+    path.write_text(document if isinstance(document, str) else json.dumps(document))
+    found = PoseFiles(path).find(name)
+    assert found is not None
+    return found.pose
+
+
+CANVAS = {"canvas_width": WIDTH, "canvas_height": HEIGHT}
+DOCUMENTS: dict[str, Callable[[], object]] = {
+    "mmpose's inferencer": lambda: [
+        {"keypoints": POINTS, "keypoint_scores": SCORES, "bbox": [[1, 2, 3, 4]]}
+    ],
+    "mmpose with meta_info": lambda: {
+        "meta_info": {"keypoint_id2name": {str(i): n for i, n in enumerate(COCO_NAMES)}},
+        "instance_info": [
+            {"frame_id": 1, "instances": [{"keypoints": POINTS, "keypoint_scores": SCORES}]}
+        ],
+    },
+    "Ultralytics": lambda: [
+        {"name": "handbag", "class": 26, "box": {"x1": 1, "y1": 1, "x2": 2, "y2": 2}},
+        {"name": "person", "class": 0, "box": {},
+         "keypoints": {"x": JOINTS_XYV[:, 0].tolist(), "y": JOINTS_XYV[:, 1].tolist(),
+                       "visible": SCORES}},
+    ],
+    "AlphaPose": lambda: [{"image_id": "a.jpg", "category_id": 1, "keypoints": FLAT, "score": 2.9}],
+    "AlphaPose, 26 joints": lambda: [
+        {"image_id": "a.jpg",
+         "keypoints": [*FLAT, 1, 1, 1, *OPENPOSE_FLAT[3:6], *([1, 1, 1] * 7)]}
+    ],
+    "AlphaPose, cmu": lambda: {"version": "AlphaPose v0.3", "bodies": [{"joints": OPENPOSE_FLAT}]},
+    "OpenPose 1.0": lambda: {
+        "version": 1.0, "people": [{"pose_keypoints": OPENPOSE_FLAT, "face_keypoints": []}]
+    },
+    "ComfyUI": lambda: [{"people": [{"pose_keypoints_2d": OPENPOSE_FLAT,
+                                     "face_keypoints_2d": None}], **CANVAS}],
+    "fractions of a canvas": lambda: {
+        "people": [{"pose_keypoints_2d": fractions(OPENPOSE)}], **CANVAS
+    },
+    "hands beside a body": lambda: {
+        "people": [{"pose_keypoints_2d": [], "hand_left_keypoints_2d": [1, 2, 1]},
+                   {"pose_keypoints_2d": OPENPOSE_FLAT}]
+    },
+    "MediaPipe": lambda: {"pose_landmarks": blazepose(), "imageWidth": WIDTH,
+                          "imageHeight": HEIGHT, "instances": [{"keypoints": blazepose()}]},
+    "named joints": lambda: [
+        {"keypoints": {n.replace(" ", "_"): row for n, row in zip(COCO_NAMES, JOINTS_XYV.tolist(),
+                                                                  strict=True)}}
+    ],
+    "joints with names": lambda: [
+        {"keypoints": [{"name": n, "x": x, "y": y, "v": v}
+                       for n, (x, y, v) in reversed(list(zip(COCO_NAMES, JOINTS_XYV.tolist(),
+                                                             strict=True)))]}
+    ],
+    "null coordinates": lambda: [
+        {"keypoints": [[None, None] if not v else [x, y] for x, y, v in JOINTS_XYV.tolist()]}
+    ],
+    "results as JSON lines": lambda: "\n".join(
+        json.dumps({"image_id": name, "keypoints": FLAT}) for name in ("b.jpg", "a.jpg")
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("tool", DOCUMENTS)
+def test_each_tool_gives_the_pose(tmp_path: Path, tool: str) -> None:
+    pose = read(tmp_path / "a.json", DOCUMENTS[tool]())
+    assert np.array_equal(pose == -1, POSE == -1)
+    np.testing.assert_allclose(pose, POSE, atol=0.02)
+
+
+def test_nan_coordinates_of_an_invisible_joint_are_missing(tmp_path: Path) -> None:
+    values = [float("nan") if v == 0 else v for v in FLAT]
+    values[9 * 3 + 2] = 0
+    assert np.array_equal(read(tmp_path / "a.json", [{"keypoints": values}]) == -1, POSE == -1)
+
+
+@pytest.mark.parametrize(
+    ("form", "key"), [("openpifpaf", "predictions"), ("ComfyUI", "people"), ("mmpose", "instances")]
+)
+def test_each_frame_of_a_video_is_a_pose(tmp_path: Path, form: str, key: str) -> None:
+    joints = {"people": {"pose_keypoints_2d": OPENPOSE_FLAT}}.get(key, {"keypoints": FLAT})
+    frames = [{"frame": i, key: [joints] if i != 1 else []} for i in (0, 1, 7)]
+    text = json.dumps(frames)
+    if form == "openpifpaf":
+        text = "\n".join(map(json.dumps, frames))
+    path = tmp_path / "walk.mp4.openpifpaf.json"
+    path.write_text(text)
+    files = PoseFiles(path)
+    assert list(files.names()) == ["walk_000000", "walk_000001", "walk_000007"]
+    for name, is_empty in zip(files.names(), (False, True, False), strict=True):
+        found = files.find(f"{name}.png")
+        assert found is not None
+        assert (found.pose == -1).all() == is_empty
+
+
+@pytest.mark.parametrize(
+    "sides",
+    [{"width": WIDTH, "height": HEIGHT}, {"width": 200.0, "height": "300"},
+     {"canvas_width": "200.0", "canvas_height": 300}, {"imageWidth": 200, "imageHeight": 300},
+     {"img_w": 200, "img_h": 300}, {"canvas": {"width": 200, "height": 300}}],
+)  # fmt: skip
+def test_a_canvas_under_any_name(tmp_path: Path, sides: dict[str, Any]) -> None:
+    path = tmp_path / "a.json"
+    path.write_text(json.dumps({"people": [{"pose_keypoints_2d": OPENPOSE_FLAT}], **sides}))
+    found = PoseFiles(path).find("a")
+    assert found is not None
+    assert found.image_size == (HEIGHT, WIDTH)
+
+
+def annotations(names: Sequence[str], joints_xyv: npt.NDArray[np.float64]) -> dict[str, Any]:
+    person = {"image_id": 1, "category_id": 4, "keypoints": joints_xyv.ravel().tolist()}
+    return {
+        "images": [{"id": 1, "file_name": "a.jpg"}],
+        "annotations": [person],
+        "categories": [{"id": 4, "name": "person", "keypoints": list(names)}],
+    }
+
+
+SPELL: list[Callable[[str], str]] = [
+    str,
+    str.title,
+    str.upper,
+    lambda name: name.replace(" ", "_"),
+    lambda name: name.replace(" ", "-"),
+    lambda name: "_".join(reversed(name.split())),
+    lambda name: "".join(word.title() for word in name.split()),
+    lambda name: name.replace("left ", "L").replace("right ", "R"),
+    lambda name: name.replace("left ", "l_").replace("right ", "r_"),
+]
+
+
+@given(order=st.permutations(range(17)), spell=st.sampled_from(SPELL), extra=st.integers(0, 3))
+def test_joints_are_taken_by_name_in_any_order_and_spelling(
+    tmp_path_factory: pytest.TempPathFactory,
+    order: list[int],
+    spell: Callable[[str], str],
+    extra: int,
+) -> None:
+    names = [spell(COCO_NAMES[i]) for i in order] + [f"toe {i}" for i in range(extra)]
+    joints = np.concatenate([JOINTS_XYV[order], np.full((extra, 3), 7.0)])
+    path = tmp_path_factory.mktemp("coco") / "k.json"
+    assert np.array_equal(read(path, annotations(names, joints), "a.jpg"), POSE)
+
+
+@given(spell=st.sampled_from(SPELL), joint=st.sampled_from(JOINT_NAMES))
+def test_left_and_right_are_told_by_name(spell: Callable[[str], str], joint: str) -> None:
+    assert joint_of_name(spell(joint)) == joint
+
+
+def test_a_neck_of_its_own_is_used(tmp_path: Path) -> None:
+    names = [*COCO_NAMES, "neck"]
+    joints = np.concatenate([JOINTS_XYV, [[33.0, 44.0, 2.0]]])
+    pose = read(tmp_path / "k.json", annotations(names, joints), "a.jpg")
+    assert pose[1].tolist() == [44, 33]
+
+
+def test_numbered_joints_are_in_cocos_order_and_that_is_said(tmp_path: Path) -> None:
+    path = tmp_path / "k.json"
+    names = [str(i) for i in range(17)]
+    assert np.array_equal(read(path, annotations(names, JOINTS_XYV), "a.jpg"), POSE)
+    (note,) = PoseFiles(path).notes
+    assert "COCO's order is assumed" in note
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        [f"{side} {part}" for side in ("left", "right") for part in ("sleeve", "cuff", "hem")],
+        ["L_Eye", "R_Eye", "Nose", "Neck", "Root of tail", "L_Shoulder", "L_Elbow", "L_F_Paw",
+         "R_Shoulder", "R_Elbow", "R_F_Paw", "L_Hip", "L_Knee", "L_B_Paw", "R_Hip", "R_Knee",
+         "R_B_Paw"],
+    ],
+)  # fmt: skip
+def test_another_skeleton_is_refused_by_its_names(tmp_path: Path, names: list[str]) -> None:
+    assert named_order(names) is None
+    path = tmp_path / "k.json"
+    path.write_text(json.dumps(annotations(names, np.full((len(names), 3), 20.0))))
+    with pytest.raises(InputError, match="has the joints .*: too few of them are a person's"):
+        PoseFiles(path)
+
+
+def test_what_is_no_pose_is_passed_over_and_counted(tmp_path: Path) -> None:
+    document = annotations(COCO_NAMES, JOINTS_XYV)
+    document["images"][0]["id"] = 1.0
+    document["annotations"] += [
+        {"image_id": 1, "category_id": 4, "bbox": [1, 2, 3, 4]},
+        {"image_id": 1, "category_id": 4, "keypoints": []},
+        {"image_id": 1, "category_id": 4, "keypoints": None},
+        {"image_id": 1, "category_id": 9, "keypoints": [1, 2, 2] * 5},
+        {"image_id": 77, "category_id": 4, "keypoints": FLAT},
+    ]
+    document["categories"].append({"id": 9, "name": "handbag"})
+    (tmp_path / "k.json").write_text(json.dumps(document))
+    (tmp_path / "other.json").write_text('{"name": "package"}')
+    files = PoseFiles(tmp_path)
+    found = files.find("a.jpg")
+    assert found is not None
+    assert found.people == 1
+    assert np.array_equal(found.pose, POSE)
+    notes = "\n".join(files.notes)
+    assert "entries without keypoints (3)" in notes
+    assert "annotations of other things than people (1)" in notes
+    assert "annotations of no image (1)" in notes
+    assert "JSON files without poses (1: other.json)" in notes
+
+
+def test_a_file_of_boxes_alone_is_refused_and_says_so(tmp_path: Path) -> None:
+    path = tmp_path / "k.json"
+    document = annotations(COCO_NAMES, JOINTS_XYV)
+    document["annotations"] = [{"image_id": 1, "category_id": 4, "bbox": [1, 2, 3, 4]}]
+    path.write_text(json.dumps(document))
+    with pytest.raises(InputError, match=r"no keypoints in it, only entries without keypoints \(1"):
+        PoseFiles(path)
