@@ -27,7 +27,12 @@ from dptn_cli.inference.model_file import read_model
 from dptn_cli.io.paths import parse_location
 from dptn_cli.io.results_folder import CONTACT_SHEETS_FOLDER
 from dptn_cli.signals import StopRequest
-from dptn_cli.transfer.contact_sheets import items_with_results, page_count, write_contact_sheets
+from dptn_cli.transfer.contact_sheets import (
+    check_pages,
+    items_with_results,
+    page_count,
+    write_contact_sheets,
+)
 from dptn_cli.transfer.manifest import done_lookup, existing_results
 from dptn_cli.transfer.pipeline import preview
 from dptn_cli.transfer.plan import TransferRequest, make_job, with_poses
@@ -223,6 +228,8 @@ def transfer(
     )
     reporter = TransferReporter(quiet=quiet, as_json=as_json, verbose=verbose)
     job = make_job(request, read_model(model or default_model()))
+    if grid:
+        check_pages(job.out)
     if job.missing_pose:
         job = _detect_poses(job, detector, reporter, detect=not dry_run)
     reporter.print_warnings(job)

@@ -7,7 +7,13 @@ from itertools import chain
 from pathlib import Path
 
 from dptn_cli.detect.detector import Detector
-from dptn_cli.detect.log import DetectionLog, DetectionOutcome, log_path, read_found
+from dptn_cli.detect.log import (
+    DetectionLog,
+    DetectionOutcome,
+    is_free,
+    log_path,
+    read_found,
+)
 from dptn_cli.detect.people import PersonChoice
 from dptn_cli.enums import PoseFormat, Status
 from dptn_cli.errors import InputError
@@ -61,12 +67,25 @@ def plan_job(request: DetectionRequest) -> list[ImageFile]:
     )
     if request.preview and request.preview.exists() and not request.preview.is_dir():
         raise InputError(f"{request.preview}: cannot hold previews, because it is a file")
-    if request.out.exists() and not log_path(request.out).exists() and not request.overwrite:
-        raise InputError(
-            f"{request.out} exists, but `dptn detect-poses` did not write it (there is no "
-            f"{log_path(request.out).name} beside it): choose another output, or add --overwrite"
-        )
+    check_output(request)
     return images
+
+
+def check_output(request: DetectionRequest) -> None:
+    """Make sure that a job overwrites no pose file of others, unless the user said so.
+
+    Raises:
+        InputError: something else wrote the pose file, or the log beside it. A log of others is
+            never overwritten.
+    """
+    if is_free(request.out) or request.overwrite:
+        return
+    log = log_path(request.out)
+    reason = "" if log.exists() else f" (there is no {log.name} beside it)"
+    raise InputError(
+        f"{request.out} exists, but `dptn detect-poses` did not write it{reason}: "
+        "choose another output, or add --overwrite"
+    )
 
 
 def list_images(
@@ -201,18 +220,19 @@ def run_job(
         InputError: the log or the pose file cannot be written.
     """
     by_name = {image.name: image for image in images}
+    written = read_found(request.out).keys() if request.pose_format.per_image else ()
     with DetectionLog(request.out, detector.sha256, overwrite=request.overwrite) as log:
         skipped, remaining = split_finished(request, images, detector.sha256)
         outdated = {image.name for image in remaining}  # until their new poses are found
         for outcome in chain(skipped, detect_images(remaining, detector)):
+            if outcome.found_pose is None and outcome.name in written:
+                drop_pose_file(request.out, outcome.name, request.pose_format)
             if outcome.status != Status.SKIPPED:
                 log.append(outcome)
             if outcome.found_pose:
                 outdated.discard(outcome.name)
                 if request.preview:
                     _draw_preview(request.preview, by_name[outcome.name], outcome, warn)
-            elif request.pose_format.per_image:
-                drop_pose_file(request.out, outcome.name, request.pose_format)
             yield outcome
             if should_stop():
                 break

@@ -14,9 +14,11 @@ from typing import Any
 import numpy as np
 
 from dptn_cli.enums import Status
-from dptn_cli.errors import user_errors
+from dptn_cli.errors import InputError, user_errors
 from dptn_cli.io.files import make_folder
 from dptn_cli.io.jsonl import drop_torn_line, lock
+from dptn_cli.io.own_files import is_log
+from dptn_cli.keypoints.annotation_csv import HEADER
 from dptn_cli.types import JOINTS, FoundPose
 
 SUFFIX = ".record.jsonl"
@@ -58,6 +60,49 @@ def log_path(out: Path) -> Path:
     return named.parent / (named.name + SUFFIX)
 
 
+def is_free(out: Path) -> bool:
+    """Return whether a pose file can be written without asking: there is none, or it is ours.
+
+    It is ours if it has a log, and still looks like a pose file.
+
+    Raises:
+        InputError: the log beside it is from another tool, or a file cannot be read.
+    """
+    has_log = check_log(out)
+    with user_errors(out):
+        if not out.exists():
+            return True
+        return has_log and (out.is_dir() or _looks_like_poses(out))
+
+
+def _looks_like_poses(path: Path) -> bool:
+    with path.open("rb") as file:
+        start = file.read(len(HEADER))
+    return start == HEADER.encode() or start[:1] in (b"", b"[", b"{")
+
+
+def check_log(out: Path) -> bool:
+    """Make sure that the log of an output is from an earlier run, if there is one.
+
+    Returns:
+        Whether there is a log.
+
+    Raises:
+        InputError: another tool wrote the file, or it cannot be read.
+    """
+    path = log_path(out)
+    with user_errors(path):
+        try:
+            is_own = is_log(path, "picture", "status")
+        except FileNotFoundError:
+            return False
+    if not is_own:
+        raise InputError(
+            f"{path} is there, but is not from dptn detect-poses: choose another output"
+        )
+    return True
+
+
 class DetectionLog:
     """The log of one output, locked while a run writes it.
 
@@ -67,10 +112,12 @@ class DetectionLog:
         overwrite: discard the lines of earlier runs.
 
     Raises:
-        InputError: another run has locked the log, or it cannot be read or written.
+        InputError: another run has locked the log, another tool wrote it, or it cannot be read or
+            written.
     """
 
     def __init__(self, out: Path, checkpoint_sha256: str, *, overwrite: bool = False) -> None:
+        check_log(out)
         self.path, self._checkpoint_sha256 = log_path(out), checkpoint_sha256
         make_folder(self.path.parent)
         with user_errors(self.path):

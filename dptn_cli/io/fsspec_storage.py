@@ -24,7 +24,7 @@ import numpy as np
 from dptn_cli.errors import InputError
 from dptn_cli.io.hash_sets import HashSet, hash64
 from dptn_cli.io.paths import checked_name
-from dptn_cli.io.results_folder import TEMPORARY_PREFIX
+from dptn_cli.io.results_folder import TEMPORARY_PREFIX, TEMPORARY_SUFFIX, is_temporary
 from dptn_cli.io.storage import FolderIndex, StoreError, check_links
 
 T = TypeVar("T")
@@ -169,7 +169,7 @@ class FsspecStorage:
                 return
             folder = name.rpartition("/")[0]
             files.makedirs(folder, exist_ok=True)
-            temporary = f"{folder}/{TEMPORARY_PREFIX}{uuid4().hex}"
+            temporary = f"{folder}/{TEMPORARY_PREFIX}{uuid4().hex}{TEMPORARY_SUFFIX}"
             try:
                 write(files, temporary)
                 files.mv(temporary, name)
@@ -188,7 +188,7 @@ class FsspecStorage:
         if _protocol(folder) in OBJECT_STORES:
             return
         for name in list(self.list_files(folder)):
-            if name.rpartition("/")[2].startswith(TEMPORARY_PREFIX):
+            if is_temporary(name.rpartition("/")[2]):
                 self.remove(folder / name)
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import IO, BinaryIO, ClassVar, Protocol, TypeVar
 
 from dptn_cli.errors import InputError, user_errors
-from dptn_cli.io.results_folder import TEMPORARY_PREFIX
+from dptn_cli.io.results_folder import TEMPORARY_PREFIX, TEMPORARY_SUFFIX, is_temporary
 
 T = TypeVar("T")
 
@@ -226,7 +226,7 @@ class LocalStorage:
 
     def write_atomic(self, path: Path, write: Callable[[BinaryIO], object]) -> None:
         """See `Storage.write_atomic`."""
-        handle, temporary = tempfile.mkstemp(prefix=TEMPORARY_PREFIX, dir=path.parent)
+        handle, temporary = tempfile.mkstemp(TEMPORARY_SUFFIX, TEMPORARY_PREFIX, path.parent)
         try:
             with os.fdopen(handle, "wb") as file:
                 write(file)
@@ -248,7 +248,7 @@ class LocalStorage:
         """See `Storage.remove_temporary_files`."""
         for parent, _, names in os.walk(folder):
             for name in names:
-                if name.startswith(TEMPORARY_PREFIX):
+                if is_temporary(name):
                     (Path(parent) / name).unlink(missing_ok=True)
 
 

@@ -59,6 +59,7 @@ class PairChecks:
     notes: list[str] = field(default_factory=list)
     _images: HashSet = field(default_factory=HashSet)
     _sources: HashSet = field(default_factory=HashSet)
+    _folders: set[Path] = field(default_factory=set)
     _existing_sources: int = 0
     _first_missing: Path | None = None
     _first_image: str = ""
@@ -82,6 +83,7 @@ class PairChecks:
                 outputs.add(np.array([hash64(row[2]) for row in chunk], np.uint64))
                 self._check_outputs(chunk)
                 for image in _new_images(self._images, (i for row in chunk for i in row[:2])):
+                    self._folders.add(image.folder)
                     self._check_pose(image)
                 for image in _new_images(self._sources, (row[0] for row in chunk)):
                     self._check_source(image)
@@ -96,6 +98,32 @@ class PairChecks:
         )
         if duplicates:
             self._problems += _describe_clashes(rows(), duplicates)
+        self._raise_problems()
+
+    def check_inputs_kept(self, rows: Iterable[Row], out: Path) -> None:
+        """Make sure that no result would overwrite an image of the job, after `check`.
+
+        Args:
+            rows: all rows, with the names of the results in the results folder.
+            out: the results folder.
+
+        Raises:
+            InputError: one error with every problem found.
+        """
+        out = out.resolve()
+        names_in = [name_in for name_in in (_overlap(f, out) for f in self._folders) if name_in]
+        if not names_in:
+            return
+        for _, _, output in rows:
+            images = (name_in(output) for name_in in names_in)
+            self._problems += [
+                f"{output} would overwrite the image {image.path}: name another results folder, "
+                "or give the result another name in the column `out`"
+                for image in images
+                if image and hash64(image.key) in self._images and self.exists(image)
+            ]
+            if len(self._problems) >= MAX_PROBLEMS:
+                break
         self._raise_problems()
 
     def _check_outputs(self, chunk: list[Row]) -> None:
@@ -184,6 +212,27 @@ def _new_images(known: HashSet, images: Iterable[ImageFile]) -> list[ImageFile]:
     distinct = list(dict.fromkeys(by_id.values()))
     is_new = known.add(np.array([hash64(image.key) for image in distinct], np.uint64))
     return [distinct[i] for i in np.flatnonzero(is_new)]
+
+
+def _overlap(folder: Path, out: Path) -> Callable[[str], ImageFile | None] | None:
+    """Return what tells which image of a folder a result would be; None if none can be one.
+
+    Args:
+        folder: resolved path of a folder of images.
+        out: resolved path of the results folder.
+    """
+    below = storage_of(folder).relative_name(folder, out)
+    if below is not None:
+        start = "" if below == "." else f"{below}/"
+        return lambda output: ImageFile(folder, start + output)
+    above = storage_of(out).relative_name(out, folder)
+    if above is not None:
+        return lambda output: (
+            ImageFile(folder, output.removeprefix(f"{above}/"))
+            if output.startswith(f"{above}/")
+            else None
+        )
+    return None
 
 
 def _describe_clashes(rows: Iterator[Row], duplicates: set[int]) -> list[str]:

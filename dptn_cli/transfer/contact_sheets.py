@@ -4,25 +4,30 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
 from itertools import islice
 from pathlib import Path
+from typing import BinaryIO
 
+import numpy as np
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from dptn_cli.enums import Fit, Retarget
 from dptn_cli.errors import InputError, user_errors
-from dptn_cli.io.files import join_inside, make_folder
-from dptn_cli.io.images import read_image, read_image_size, write_image
+from dptn_cli.io.files import join_inside, make_folder, write_file
+from dptn_cli.io.images import PNG_LEVEL, read_image, read_image_size
 from dptn_cli.io.resize import crop_to_network
 from dptn_cli.io.results_folder import CONTACT_SHEETS_FOLDER
-from dptn_cli.io.storage import storage_of
+from dptn_cli.io.storage import StoreError, storage_of
 from dptn_cli.keypoints import crop_for
 from dptn_cli.transfer.framing import FramedPose, frame_item_source, frame_item_target
 from dptn_cli.types import Crop, ImageU8, Item, Job
-from dptn_cli.visualize.contact_sheet import contact_sheet
+from dptn_cli.visualize.contact_sheet import CAPTION_HEIGHT, cell_width, contact_sheet
 from dptn_cli.visualize.skeleton import draw_pose
 
 ITEMS_PER_PAGE = 32
 ITEMS_PER_ROW = 4
 COLUMNS = ("source", "pose", "result", "target")
+SOFTWARE_KEY, SOFTWARE = "Software", "dptn"
+"""Marks a page as ours, in a text chunk of the PNG."""
 
 
 def page_count(items: int) -> int:
@@ -38,6 +43,60 @@ def items_with_results(job: Job, exists: Callable[[str], bool]) -> Iterator[Item
         exists: returns whether an output is done; see `manifest.existing_results`.
     """
     return (item for item in job.items() if exists(item.output))
+
+
+def check_pages(out: Path) -> None:
+    """Make sure that contact sheets overwrite and remove no image of others.
+
+    Args:
+        out: the results folder; it need not exist.
+
+    Raises:
+        InputError: an image named like a page is not a contact sheet, or cannot be read.
+    """
+    folder = out / CONTACT_SHEETS_FOLDER
+    with user_errors(folder):
+        pages = sorted(filter(_page_number, storage_of(folder).list_files(folder)))
+    for name in pages:
+        if not _is_page(folder / name):
+            raise InputError(
+                f"{folder / name} is there, but is not from dptn transfer --grid: "
+                "name another results folder, or leave out --grid"
+            )
+
+
+def _page_number(name: str) -> int:
+    """Return the number of a page by its name in the folder `grids`; 0 if it is no page."""
+    number = name.removeprefix("page-").removesuffix(".png")
+    # Exactly our names: anything else in the folder is somebody's own.
+    return int(number) if name == f"page-{number}.png" and number.isdecimal() else 0
+
+
+def _is_page(path: Path) -> bool:
+    try:
+        return storage_of(path).parse_header(path, _is_contact_sheet)
+    except StoreError as error:
+        raise InputError(f"{path}: {error.strerror}") from error
+    except Exception:  # Decoders raise nearly anything at broken files.
+        return False
+
+
+def _is_contact_sheet(file: BinaryIO) -> bool:
+    """Return whether an image is marked as ours or, from an older version, has our captions."""
+    with Image.open(file, formats=("PNG",)) as image:
+        if SOFTWARE_KEY in image.info:
+            return bool(image.info[SOFTWARE_KEY] == SOFTWARE)
+        top = np.asarray(image.convert("RGB").crop((0, 0, image.width, CAPTION_HEIGHT)))
+    for items in range(1, ITEMS_PER_ROW + 1):
+        width = cell_width(top.shape[1], len(COLUMNS) * items, items)
+        if width and np.array_equal(top, _draw_captions(items, width)):
+            return True
+    return False
+
+
+def _draw_captions(items: int, cell_width: int) -> ImageU8:
+    captions = COLUMNS * items
+    return contact_sheet([], captions, (1, cell_width), [[""] * items])[:CAPTION_HEIGHT]
 
 
 def write_contact_sheets(job: Job, items: Iterable[Item]) -> Iterator[Path]:
@@ -64,18 +123,23 @@ def write_contact_sheets(job: Job, items: Iterable[Item]) -> Iterator[Path]:
         number += 1
         path = folder / f"page-{number:05}.png"
         rows, names = [cells.of(item) for item in page], [item.output for item in page]
-        write_image(path, _draw_page(rows, names, job))
+        _write_page(path, _draw_page(rows, names, job))
         yield path
     _remove_pages_after(folder, number)
+
+
+def _write_page(path: Path, page_u8: ImageU8) -> None:
+    mark = PngInfo()
+    mark.add_text(SOFTWARE_KEY, SOFTWARE)
+    image = Image.fromarray(page_u8)
+    write_file(path, lambda file: image.save(file, "PNG", compress_level=PNG_LEVEL, pnginfo=mark))
 
 
 def _remove_pages_after(folder: Path, last: int) -> None:
     storage = storage_of(folder)
     with user_errors(folder):
         for name in list(storage.list_files(folder)):
-            number = name.removeprefix("page-").removesuffix(".png")
-            # Exactly our names: anything else in the folder is somebody's own.
-            if name == f"page-{number}.png" and number.isdecimal() and int(number) > last:
+            if _page_number(name) > last:
                 storage.remove(folder / name)
 
 

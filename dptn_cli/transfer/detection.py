@@ -9,7 +9,7 @@ from pathlib import Path
 from dptn_cli.detect import DEFAULT_CHECKPOINT, Detector, find_checkpoint
 from dptn_cli.detect.checkpoint import file_sha256
 from dptn_cli.detect.job import DetectionRequest, run_job, split_finished
-from dptn_cli.detect.log import DetectionOutcome, log_path, read_failures
+from dptn_cli.detect.log import DetectionOutcome, is_free, log_path, read_failures
 from dptn_cli.detect.openpifpaf_package import install_commands, is_installed
 from dptn_cli.errors import InputError, MissingDependency
 from dptn_cli.io.image_folders import ImageFile
@@ -108,7 +108,7 @@ class _Detection:
         self._paths = {Path(os.path.relpath(path, folder)).as_posix(): path for path in images}
         self._files = [ImageFile(folder, name) for name in self._paths]
         self._request = DetectionRequest(images=(), out=out / KEYPOINTS_NAME)
-        if self._request.out.exists() and not log_path(self._request.out).exists():
+        if not is_free(self._request.out):
             raise InputError(
                 f"{self._request.out} was not written by dptn transfer: choose another "
                 "results folder"

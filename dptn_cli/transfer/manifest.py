@@ -19,6 +19,7 @@ from dptn_cli.enums import Status
 from dptn_cli.errors import InputError, user_errors
 from dptn_cli.io.hash_sets import HashMap
 from dptn_cli.io.jsonl import drop_torn_line, lock
+from dptn_cli.io.own_files import check_results_folder
 from dptn_cli.io.results_folder import MANIFEST_NAME
 from dptn_cli.io.storage import storage_of
 from dptn_cli.transfer.manifest_sync import ManifestSync, known_lines
@@ -33,10 +34,12 @@ class Manifest:
         model_sha256: digest of the model, written into every line.
 
     Raises:
-        InputError: another run holds the folder, or the manifest cannot be read or written.
+        InputError: another run holds the folder, the manifest cannot be read or written, or the
+            folder has a manifest or a `run.json` of another tool.
     """
 
     def __init__(self, folder: Path, model_sha256: str) -> None:
+        check_results_folder(folder)
         self.folder, self._model_sha256 = folder, model_sha256
         path = folder / MANIFEST_NAME
         storage = storage_of(folder)

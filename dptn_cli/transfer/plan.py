@@ -13,6 +13,7 @@ from dptn_cli.enums import Fit, ImageFormat, Retarget
 from dptn_cli.errors import InputError, user_errors
 from dptn_cli.io.image_folders import ImageFile, ImageIndex, find_images
 from dptn_cli.io.images import PUBLISHED_JPEG_QUALITY
+from dptn_cli.io.own_files import check_results_folder
 from dptn_cli.io.pair_list import read_pairs
 from dptn_cli.io.paths import IMAGE_SUFFIXES, checked_name, without_image_suffix
 from dptn_cli.io.storage import storage_of
@@ -108,11 +109,13 @@ def make_job(request: TransferRequest, model: Model) -> Job:
         InputError: one error with every problem found.
     """
     check_output_folder(request.out)
+    check_results_folder(request.out)
     listing = _listing_of_pairs(request) if request.pairs else _listing_of_folders(request)
     # The first few items may well need only some of the pose files.
     unused = listing.lookup.unused if request.limit is None else tuple
     checks = PairChecks(listing.pose_of, listing.image_index.has, unused)
     checks.check(listing.rows)
+    checks.check_inputs_kept(_sharded(listing.rows(), request.shard), request.out)
     locations = (request.out, *request.sources, *listing.target_folders)
     return Job(
         model=model,
@@ -220,14 +223,14 @@ def check_output_file(path: Path) -> None:
 def _items(listing: _Listing, shard: int | None) -> Iterator[Item]:
     pose_of = lru_cache(maxsize=4096)(listing.pose_of)
     path_of = lru_cache(maxsize=4096)(attrgetter("path"))
-    for number, (source, target, output) in enumerate(listing.rows()):
+    for source, target, output in _sharded(listing.rows(), shard):
         source_pose, target_pose = pose_of(source), pose_of(target)
         try:
             target_path = path_of(target) if listing.image_index.has(target) else None
         except InputError:
             target_path = None
         yield Item(
-            output=f"{number // shard:05}/{output}" if shard else output,
+            output=output,
             source=source.name,
             target=target.name,
             source_path=path_of(source),
@@ -239,6 +242,16 @@ def _items(listing: _Listing, shard: int | None) -> Iterator[Item]:
             source_pose_pending=source_pose is None,
             target_pose_pending=target_pose is None,
         )
+
+
+def _sharded(rows: Iterator[Row], shard: int | None) -> Iterator[Row]:
+    """Put the results of rows into numbered subfolders."""
+    if not shard:
+        return rows
+    return (
+        (source, target, f"{number // shard:05}/{output}")
+        for number, (source, target, output) in enumerate(rows)
+    )
 
 
 def _listing_of_pairs(request: TransferRequest) -> _Listing:

@@ -65,6 +65,18 @@ def contact_sheet(
     return np.asarray(sheet)
 
 
+def cell_width(sheet_width: int, columns: int, groups: int) -> int:
+    """Return the width of the cells in a sheet of some width; 0 if no width of cells gives it.
+
+    Args:
+        sheet_width: pixels.
+        columns: number of columns.
+        groups: number of groups that the columns are divided into.
+    """
+    cells = sheet_width - GAP - (groups - 1) * GROUP_GAP - columns * GAP
+    return max(0, cells // columns) if cells % columns == 0 else 0
+
+
 def _write(draw: ImageDraw.ImageDraw, text: str, x: int, y: int) -> None:
     """Write text centred on (x, y), with letters that the font lacks replaced."""
     text = "".join(char if char == "…" else _to_ascii(char) for char in text)

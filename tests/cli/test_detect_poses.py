@@ -180,6 +180,18 @@ def test_no_file_stays_of_an_image_that_shows_nobody_now(photos: Path, pose_form
     assert [name[:2] for name in names] in (["a_", "b_"], ["a.", "b."])
 
 
+@pytest.mark.parametrize("pose_format", ["openpose", "openpifpaf"])
+def test_a_file_of_the_users_own_stays(photos: Path, pose_format: str) -> None:
+    poses = photos.parent / "poses"
+    Image.new("RGB", (88, 128), "white").save(photos / "nobody.png")
+    arguments = (photos, "-o", poses, "--format", pose_format)
+    assert detect(*arguments).exit_code == 1
+    end = "_keypoints.json" if pose_format == "openpose" else ".png.predictions.json"
+    (poses / f"nobody{end}").write_text("drawn by hand")
+    assert detect(*arguments).exit_code == 1
+    assert (poses / f"nobody{end}").read_text() == "drawn by hand"
+
+
 def test_a_run_over_other_images_adds_to_the_file(photos: Path) -> None:
     out = photos.parent / "keypoints.csv"
     detect(photos)

@@ -124,7 +124,7 @@ def test_contact_sheets(bucket: Bucket, folder: Folder) -> None:
     assert result.exit_code == 0, result.stderr
     page = "grids/page-00001.png"
     assert bucket.files()[page] == (folder.out / page).read_bytes()
-    bucket.write("out/grids/page-00002.png", b"of an earlier, longer list")
+    bucket.write("out/grids/page-00002.png", bucket.files()[page])  # of an earlier, longer list
     assert bucket.transfer("--grid", "-q").exit_code == 0
     assert "grids/page-00002.png" not in bucket.files()
 

@@ -112,7 +112,7 @@ def test_object_stores_are_put_to_by_the_name_itself(
 
 def test_what_a_killed_run_was_writing_is_removed(disk: Path, tmp_path: Path) -> None:
     (tmp_path / "sub").mkdir()
-    (tmp_path / "sub" / ".dptn-0af3").touch()
+    (tmp_path / "sub" / ".dptn-k3_x9ab2.part").touch()
     (tmp_path / "sub" / "mine.png").touch()
     storage_of(disk).remove_temporary_files(disk)
     assert list(storage_of(disk).list_files(disk)) == ["sub/mine.png"]

@@ -150,11 +150,11 @@ def test_steps_logged_after_the_last_checkpoint_are_removed(figures: Path, tmp_p
     torch.save(state | {"step": 4}, run / "checkpoint-last.pth")
     with (run / "metrics.jsonl").open("a") as file:
         file.write('{"step": 7, "loss/gen')
-    (run / ".dptn-torn").write_text("half a checkpoint")
+    (run / ".dptn-k3_x9ab2.part").write_text("half a checkpoint")
     train(figures, run, config, logging)
     steps = [line["step"] for line in metrics(run) if "loss/generator" in line]
     assert steps == [1, 2, 3, 4, 5, 6]
-    assert not (run / ".dptn-torn").exists()
+    assert not (run / ".dptn-k3_x9ab2.part").exists()
 
 
 def test_a_run_folder_of_other_settings(figures: Path, tmp_path: Path) -> None:

@@ -121,7 +121,7 @@ def test_results_that_exist_are_known_from_the_manifest_alone(tmp_path: Path) ->
 
 def test_what_a_killed_run_was_writing_is_removed(tmp_path: Path) -> None:
     (tmp_path / "sub").mkdir()
-    (tmp_path / "sub" / ".dptn-x1y2").write_bytes(b"half")
+    (tmp_path / "sub" / ".dptn-k3_x9ab2.part").write_bytes(b"half")
     (tmp_path / "sub" / "mine.png").write_bytes(b"whole")
     with Manifest(tmp_path, "m"):
         assert os.listdir(tmp_path / "sub") == ["mine.png"]

@@ -1,0 +1,115 @@
+"""Which files in a results folder are dptn's own, told by their content.
+
+Other tools call their files `manifest.jsonl` and `run.json` too. A name is no leave to write: a
+file that dptn did not write is never changed, and no images are left out because of it.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from dptn_cli.enums import Status
+from dptn_cli.errors import InputError, user_errors
+from dptn_cli.io.results_folder import MANIFEST_NAME, RUN_NAME
+from dptn_cli.io.storage import storage_of
+
+LOG_BYTES = 1 << 20  # of a log's beginning that are read
+RUN_BYTES = 64 << 20  # of a `run.json`; it names every folder of target images
+RUN_STATES = ("running", "finished", "interrupted")
+
+
+def is_manifest(path: Path) -> bool:
+    """Return whether a file is a manifest of `dptn transfer`: see `is_log`.
+
+    Raises:
+        OSError: the file is missing, or cannot be read.
+    """
+    return is_log(path, "output", "source")
+
+
+def is_log(path: Path, first_key: str, second_key: str) -> bool:
+    """Return whether a file is a log of dptn's: one of its first lines is an outcome.
+
+    An empty file counts, and so does the beginning of a first line: a run was killed there.
+
+    Args:
+        path: the file.
+        first_key: the key that its lines begin with; it holds a name.
+        second_key: the next key; it holds a text.
+
+    Raises:
+        OSError: the file is missing, or cannot be read.
+    """
+    *lines, torn = storage_of(path).read_bytes(path, LOG_BYTES).split(b"\n")
+    if lines:
+        return any(_is_outcome(_parse(line), first_key) for line in lines)
+    entry = _parse(torn)
+    if entry is not None:
+        return _is_outcome(entry, first_key)
+    # Inside a JSON string quotes are escaped, so that this is the end of the first value.
+    name, _, rest = torn.partition(b'", "')
+    return _begin_alike(name, f'{{"{first_key}": "'.encode()) and _begin_alike(
+        rest, f'{second_key}": "'.encode()
+    )
+
+
+def is_run_json(path: Path) -> bool:
+    """Return whether a file is a `run.json` of `dptn transfer`. An empty file counts.
+
+    Raises:
+        OSError: the file is missing, or cannot be read.
+    """
+    content = storage_of(path).read_bytes(path, RUN_BYTES)
+    document = _parse(content)
+    return not content or (
+        isinstance(document, dict)
+        and document.get("state") in RUN_STATES
+        and isinstance(document.get("counts"), dict)
+        and isinstance(document.get("model"), dict)
+    )
+
+
+def check_results_folder(folder: Path) -> None:
+    """Make sure that a run overwrites nothing of others in its results folder.
+
+    Args:
+        folder: the results folder; it need not exist.
+
+    Raises:
+        InputError: its manifest or `run.json` is not from `dptn transfer`, leads out of the
+            folder through a link, or cannot be read.
+    """
+    storage = storage_of(folder)
+    for name, is_own in ((MANIFEST_NAME, is_manifest), (RUN_NAME, is_run_json)):
+        path = folder / name
+        with user_errors(path):
+            storage.join_inside(folder.resolve(), name)
+            try:
+                own = is_own(path)
+            except FileNotFoundError:
+                continue
+        if not own:
+            raise InputError(
+                f"{path} is there, but is not from dptn transfer: name another results folder"
+            )
+
+
+def _parse(line: bytes) -> Any:
+    """Parse JSON; None if it is invalid."""
+    try:
+        return json.loads(line.decode("utf-8", "surrogateescape"))
+    except (ValueError, RecursionError):
+        return None
+
+
+def _is_outcome(entry: Any, first_key: str) -> bool:
+    return (
+        isinstance(entry, dict)
+        and isinstance(entry.get(first_key), str)
+        and isinstance(entry.get("fingerprint"), str)
+        and entry.get("status") in tuple(Status)
+    )
+
+
+def _begin_alike(first: bytes, second: bytes) -> bool:
+    return first.startswith(second) or second.startswith(first)

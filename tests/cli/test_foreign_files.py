@@ -1,0 +1,165 @@
+"""Files of others where a command would write: one line, and every byte stays."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import fsspec
+import pytest
+from PIL import Image
+from support import Folder, dptn, draw_image
+
+from dptn_cli import InputError, PoseTransfer
+
+CVAT = b'{"version":"1.1"}\n{"type":"images"}\n{"name":"anna","extension":".png"}'
+NOTES = b'{"what": "notes of another tool"}'
+
+
+def content_of(folder: Path) -> dict[str, bytes]:
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
+
+
+@pytest.fixture(params=["manifest.jsonl", "run.json"])
+def foreign(request: pytest.FixtureRequest) -> tuple[str, bytes]:
+    return request.param, CVAT if request.param == "manifest.jsonl" else NOTES
+
+
+@pytest.mark.parametrize(
+    "more", [(), ("--overwrite",), ("--dry-run",), ("--grid",), ("--devices", "0,1")]
+)
+def test_a_results_folder_of_another_tool(
+    folder: Folder, foreign: tuple[str, bytes], more: tuple[str, ...]
+) -> None:
+    name, content = foreign
+    folder.out.mkdir()
+    (folder.out / name).write_bytes(content)
+    result = folder.transfer(*more)
+    assert result.exit_code == 2
+    (line,) = result.stderr.splitlines()
+    assert f"{name} is there, but is not from dptn transfer: name another results folder" in line
+    assert content_of(folder.out) == {name: content}
+
+
+def test_from_python(folder: Folder, foreign: tuple[str, bytes]) -> None:
+    name, content = foreign
+    folder.out.mkdir()
+    (folder.out / name).write_bytes(content)
+    with pytest.raises(InputError, match="is not from dptn transfer"):
+        PoseTransfer(folder.model, "cpu").transfer(folder.pairs, out=folder.out, overwrite=True)
+    assert content_of(folder.out) == {name: content}
+
+
+@pytest.fixture(params=["memory", "file"])
+def url(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[str]:
+    monkeypatch.setenv("DPTN_CACHE", str(tmp_path / "cache"))
+    if request.param == "file":
+        yield f"file://{tmp_path}/bucket"
+        return
+    url = f"memory://{uuid4().hex}"
+    yield url
+    fsspec.filesystem("memory").rm(url, recursive=True)
+
+
+@pytest.mark.parametrize("more", [(), ("--overwrite",), ("--dry-run",)])
+def test_behind_urls(
+    folder: Folder, foreign: tuple[str, bytes], url: str, more: tuple[str, ...]
+) -> None:
+    name, content = foreign
+    store = fsspec.filesystem(url.partition(":")[0])
+    store.makedirs(url, exist_ok=True)
+    store.pipe_file(f"{url}/{name}", content)
+    result = folder.transfer("-o", url, *more)
+    assert result.exit_code == 2
+    assert f"{name} is there, but is not from dptn transfer" in result.stderr
+    assert [file.rpartition("/")[2] for file in store.find(url)] == [name]
+    assert store.cat_file(f"{url}/{name}") == content
+
+
+def test_an_empty_manifest_is_that_of_a_run_killed_at_its_start(folder: Folder) -> None:
+    folder.out.mkdir()
+    (folder.out / "manifest.jsonl").touch()
+    assert folder.transfer().exit_code == 0
+    assert len(folder.manifest()) == 12
+    assert folder.transfer("--overwrite").exit_code == 0
+
+
+class TestContactSheets:
+    @pytest.mark.parametrize("own_results", [False, True])
+    @pytest.mark.parametrize("name", ["page-00001.png", "page-00009.png", "page-1.png"])
+    def test_a_page_of_others_stays(self, folder: Folder, name: str, own_results: bool) -> None:
+        if own_results:
+            assert folder.transfer().exit_code == 0
+        page = folder.out / "grids" / name
+        page.parent.mkdir(parents=True)
+        draw_image(1).save(page)
+        before = content_of(folder.out)
+        result = folder.transfer("--grid")
+        assert result.exit_code == 2
+        (line,) = result.stderr.splitlines()
+        assert f"grids/{name} is there, but is not from dptn transfer --grid" in line
+        assert content_of(folder.out) == before
+        assert folder.transfer().exit_code == 0
+        assert page.read_bytes() == before[f"grids/{name}"]
+
+    def test_pages_of_older_versions_are_drawn_again(self, folder: Folder) -> None:
+        assert folder.transfer("--grid").exit_code == 0
+        page = folder.out / "grids" / "page-00001.png"
+        marked = page.read_bytes()
+        for limit in (1, 2, 3, 4, 12):
+            assert folder.transfer("--grid", "--limit", limit).exit_code == 0
+            with Image.open(page) as image:
+                image.copy().save(page, compress_level=4)  # without the mark
+            assert b"Software" not in page.read_bytes()
+            assert folder.transfer("--grid", "--limit", limit).exit_code == 0
+        assert page.read_bytes() == marked
+
+
+def test_results_overwrite_no_image_of_the_job(folder: Folder) -> None:
+    folder.pairs.write_text("from,to,out\n0.png,1.png,2.png\n0.png,2.png,new.png\n1.png,2.png,0\n")
+    before = content_of(folder.path)
+    for out in (folder.path, folder.path / "." / "x" / ".."):
+        result = folder.transfer("-o", out)
+        assert result.exit_code == 2
+        assert "2.png would overwrite the image" in result.stderr
+        assert "0.png would overwrite the image" in result.stderr
+        assert "new.png" not in result.stderr
+    assert content_of(folder.path) == before
+    folder.pairs.write_text(f"from,to,out\n0.png,1.png,{folder.path.name}/1.png\n")
+    result = folder.transfer("-o", folder.path.parent)
+    assert result.exit_code == 2
+    assert "photos/1.png would overwrite the image" in result.stderr
+    folder.pairs.write_text("from,to,out\n0.png,1.png,0.png\n")
+    assert folder.transfer("-o", folder.path, "--shard", 1).exit_code == 0
+    assert {name: data for name, data in content_of(folder.path).items() if name in before} == (
+        before | {"pairs.csv": folder.pairs.read_bytes()}
+    )
+
+
+class TestDetectPoses:
+    """No test here reaches the network: the run stops before."""
+
+    @pytest.mark.parametrize("more", [(), ("--overwrite",), ("--dry-run",)])
+    @pytest.mark.parametrize("name", ["k.csv", "k.json"])
+    def test_a_record_of_others(self, folder: Folder, name: str, more: tuple[str, ...]) -> None:
+        out = folder.path.parent / "poses" / name
+        out.parent.mkdir()
+        record = out.with_name(f"{name}.record.jsonl")
+        record.write_bytes(CVAT)
+        result = dptn("detect-poses", folder.path, "-o", out, *more)
+        assert result.exit_code == 2
+        assert f"{record} is there, but is not from dptn detect-poses" in result.stderr
+        assert content_of(out.parent) == {record.name: CVAT}
+
+    def test_a_pose_file_that_was_replaced(self, folder: Folder) -> None:
+        out = folder.path.parent / "k.csv"
+        line = {"picture": "0.png", "status": "failed", "people": 0, "fingerprint": "x"}
+        out.with_name("k.csv.record.jsonl").write_text(json.dumps(line) + "\n")
+        out.write_text("id;x;y\n")
+        result = dptn("detect-poses", folder.path, "-o", out)
+        assert result.exit_code == 2
+        assert "k.csv exists, but `dptn detect-poses` did not write it: choose" in result.stderr
+        assert out.read_text() == "id;x;y\n"
