@@ -6,7 +6,7 @@ a hidden joint and 2 a visible one; in results and predictions, v is a confidenc
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,22 +44,23 @@ def read_annotations(document: dict[str, Any]) -> PeopleByImage:
     """Read an annotation file: `images` with file names, `annotations` with keypoints.
 
     The joints are in the order that `categories[].keypoints` names. Crowds are skipped. Counted
-    and passed over are annotations without keypoints, of images that the file does not list, and
-    of other categories than persons.
+    and passed over are annotations without keypoints, of images that the file does not list or
+    name, and of other categories than persons.
 
     Raises:
-        InputError: `images` or `annotations` is not a list of objects, an image has no name, or
-            no annotation can be used because its joints are not a person's.
+        InputError: `images` or `annotations` is not a list, or no annotation can be used because
+            its joints are not a person's.
     """
-    images: dict[str, tuple[str, Size | None]] = {}
-    for number, entry in enumerate(_check_objects(document["images"], "images")):
-        name = entry.get("file_name")
-        if not isinstance(name, str) or not normalize_name(name):
-            raise InputError(f"images {number}: no file_name")
-        images[_id(entry.get("id"))] = (normalize_name(name), parse_size(entry))
     people = PeopleByImage()
+    images: dict[str, tuple[str, Size | None]] = {}
+    for entry in _objects(document["images"], "images", people):
+        name = entry.get("file_name")
+        if isinstance(name, str) and normalize_name(name):
+            images[_id(entry.get("id"))] = (normalize_name(name), parse_size(entry))
+        else:
+            people.passed_over["images without a file_name"] += 1
     categories = _read_categories(document.get("categories"), people)
-    for entry in _check_objects(document["annotations"], "annotations"):
+    for entry in _objects(document["annotations"], "annotations", people):
         image = images.get(_id(entry.get("image_id")))
         category = categories.get(_id(entry.get("category_id")), _Category())
         if image is None:
@@ -145,20 +146,18 @@ def read_results(entries: list[Any]) -> PeopleByImage:
     """Read a result file: a list of people, each with its `image_id` or `file_name`.
 
     A whole number as `image_id` is one of COCO's own images; a string is the image's name.
-
-    Raises:
-        InputError: an entry is not an object, or names no image.
     """
     people = PeopleByImage()
-    for number, entry in enumerate(_check_objects(entries, "results")):
+    for entry in _objects(entries, "results", people):
         name = entry.get("file_name", entry.get("image_id"))
         if isinstance(name, float) and name.is_integer():
             name = int(name)
         if type(name) is int and 0 <= name < 10**ID_DIGITS:
             name = name_of_number(name)
-        if not isinstance(name, str) or not normalize_name(name):
-            raise InputError(f"result {number}: neither image_id nor file_name names the image")
-        add_person(people, entry, normalize_name(name))
+        if isinstance(name, str) and normalize_name(name):
+            add_person(people, entry, normalize_name(name))
+        else:
+            people.passed_over["results that name no image"] += 1
     return people
 
 
@@ -175,26 +174,24 @@ def read_predictions(
         name: the image's name.
         size: (height, width) of the image, pixels; None if the file does not say.
         order: the order of the joints; None to tell it by their number.
-
-    Raises:
-        InputError: an entry is not an object.
     """
     people = PeopleByImage()
-    for entry in _check_objects(entries, "people"):
+    for entry in _objects(entries, "people", people):
         add_person(people, entry, name, size, order)
     if not people.passed_over:  # the tool looked, and found nobody
         people.people.setdefault(name, [])
     return people
 
 
-def _check_objects(entries: object, key: str) -> list[dict[str, Any]]:
-    """Return `entries` if it is a list of JSON objects; `key` names it in the error."""
+def _objects(entries: object, key: str, people: PeopleByImage) -> Iterator[dict[str, Any]]:
+    """Yield the JSON objects in a list, and count the rest; `key` names the list in the error."""
     if not isinstance(entries, list):
         raise InputError(f"{key}: expected a list, found {describe(entries)}")
-    for number, entry in enumerate(entries):
-        if not isinstance(entry, dict):
-            raise InputError(f"{key} {number}: expected an object, found {describe(entry)}")
-    return entries
+    for entry in entries:
+        if isinstance(entry, dict):
+            yield entry
+        else:
+            people.passed_over["entries that are no objects"] += 1
 
 
 def add_person(

@@ -86,12 +86,19 @@ def _read_frames(entries: list[Any], name: str, order: JointOrder | None = None)
         if any(key in entry for key in _OPENPOSE_KEYS):
             people = openpose.read_people(entry, frame_name)
         else:
-            persons = next(entry[key] for key in _FRAME_KEYS if key in entry)
+            persons = _flatten(next(entry[key] for key in _FRAME_KEYS if key in entry))
             people = coco.read_predictions(persons, frame_name, parse_size(entry), order)
         merged.people.update(people.people)
         merged.broken.update(people.broken)
         merged.passed_over.update(people.passed_over)
     return merged
+
+
+def _flatten(persons: list[Any]) -> list[Any]:
+    """Return the people of a batch of images, [[person, ...]], as mmpose has it, in one list."""
+    if all(isinstance(person, list) for person in persons):
+        return [person for batch in persons for person in batch]
+    return persons
 
 
 def _named_frames(entries: list[Any], name: str) -> Iterator[tuple[dict[str, Any], str]]:

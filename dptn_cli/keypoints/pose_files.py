@@ -136,6 +136,17 @@ class PoseFiles:
                 first, second = _largest(name, known), _largest(name, entry)
                 _check_same(name, first, known.path, second, path)
 
+    def guesses(self) -> list[str]:
+        """Say which entries `find` took for images of other names, one line for all of them."""
+        guessed = self._claims.guessed
+        if not guessed:
+            return []
+        key, name = next(iter(guessed.items()))
+        return [
+            f"{self._path_of(key)}: images that have other names there ({len(guessed):,}) get its "
+            f"keypoints; for example, {name} gets those of {key}"
+        ]
+
     @cached_property
     def _index(self) -> NameIndex:
         return NameIndex(self.names())
@@ -221,11 +232,15 @@ class PoseFiles:
 
 
 class _Claims:
-    """Which images the entries of other names were taken for: each for one image only."""
+    """Which images the entries of other names were taken for: each for one image only.
+
+    Attributes:
+        guessed: by entry, the image of another name that it was taken for.
+    """
 
     def __init__(self) -> None:
         self._named: set[str] = set()
-        self._guessed: dict[str, str] = {}
+        self.guessed: dict[str, str] = {}
 
     def claim_by_name(self, key: str, path: Path) -> None:
         """Note that an entry was asked for by its own name.
@@ -234,8 +249,8 @@ class _Claims:
             InputError: it was taken for another image before.
         """
         self._named.add(key)
-        if key in self._guessed:
-            raise _ambiguous(path, key, key, self._guessed[key])
+        if key in self.guessed:
+            raise _ambiguous(path, key, key, self.guessed[key])
 
     def claim(self, key: str, name: str, path: Path) -> bool:
         """Take an entry for an image of another name; return False if it has its own image.
@@ -245,7 +260,7 @@ class _Claims:
         """
         if key in self._named:
             return False
-        first = self._guessed.setdefault(key, name)
+        first = self.guessed.setdefault(key, name)
         if first != name:
             raise _ambiguous(path, key, first, name)
         return True

@@ -31,15 +31,24 @@ def pose_on_image(pose: Pose, stated_size: Size | None, image_size: Size) -> Pos
     if stated_size is None or stated_size == image_size:
         return pose
     if is_resized(stated_size, image_size):
-        missing = (pose == MISSING).any(axis=1)
-        scaled = (pose + 0.5) * (np.array(image_size) / np.array(stated_size)) - 0.5
-        return with_missing(np.round(scaled, DECIMALS), missing)
-    if stated_size[::-1] == image_size and _is_upright(pose, image_size):
-        return pose
+        return _scale(pose, stated_size, image_size)
+    turned_size = stated_size[::-1]
+    if is_resized(turned_size, image_size):
+        scaled = _scale(pose, turned_size, image_size)
+        if _is_upright(scaled, image_size):
+            return scaled
     raise InputError(
         f"the pose file is for an image of {_describe(stated_size)} pixels, but the image has "
         f"{_describe(image_size)}; give the keypoints of this image"
     )
+
+
+def _scale(pose: Pose, old_size: Size, new_size: Size) -> Pose:
+    if old_size == new_size:
+        return pose
+    missing = (pose == MISSING).any(axis=1)
+    scaled = (pose + 0.5) * (np.array(new_size) / np.array(old_size)) - 0.5
+    return with_missing(np.round(scaled, DECIMALS), missing)
 
 
 def is_resized(stated_size: Size, image_size: Size) -> bool:

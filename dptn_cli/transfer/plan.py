@@ -132,7 +132,7 @@ def make_job(request: TransferRequest, model: Model) -> Job:
         retarget=request.retarget or (Retarget.NONE if request.pairs else Retarget.SCALE),
         remote=any(storage_of(location).is_remote for location in locations),
         notes=(
-            *listing.lookup.notes,
+            *listing.lookup.notes(),
             *listing.notes,
             *_missing_keypoints_notes(request, checks.missing_pose),
             *checks.notes,

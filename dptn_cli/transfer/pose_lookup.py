@@ -20,9 +20,6 @@ class PoseLookup:
         folders: folders whose `keypoints.csv` counts for the images in them.
         image_index: which images exist.
 
-    Attributes:
-        notes: what was passed over in the files or assumed, one line each.
-
     Raises:
         InputError: a `keypoints.csv` cannot be read.
     """
@@ -38,8 +35,6 @@ class PoseLookup:
                 exists = storage_of(path).is_file(path)
             if exists:
                 self._by_folder[folder] = PoseFiles(path)
-        files = (pose_files, *self._by_folder.values())
-        self.notes = tuple(note for each in files for note in each.notes)
 
     def find(self, image: ImageFile, *more_folders: Path) -> FoundPose | None:
         """Return the pose of an image, or None if no file has one.
@@ -65,6 +60,11 @@ class PoseLookup:
             if pose_files is not None and (pose := pose_files.find(image.name, is_other_image)):
                 return pose
         return None
+
+    def notes(self) -> list[str]:
+        """Say what was passed over in the files or assumed so far, one line each."""
+        files = (self._pose_files, *self._by_folder.values())
+        return [note for each in files for note in (*each.notes, *each.guesses())]
 
     def unused(self) -> Iterator[tuple[Path, str]]:
         """Yield what the user named and `find` has not used, with one name in it each."""

@@ -58,6 +58,9 @@ DOCUMENTS: dict[str, Callable[[], object]] = {
     "mmpose's inferencer": lambda: [
         {"keypoints": POINTS, "keypoint_scores": SCORES, "bbox": [[1, 2, 3, 4]]}
     ],
+    "mmpose's result": lambda: {
+        "predictions": [[{"keypoints": POINTS, "keypoint_scores": SCORES}]], "visualization": []
+    },
     "mmpose with meta_info": lambda: {
         "meta_info": {"keypoint_id2name": {str(i): n for i, n in enumerate(COCO_NAMES)}},
         "instance_info": [
@@ -235,7 +238,9 @@ def test_what_is_no_pose_is_passed_over_and_counted(tmp_path: Path) -> None:
         {"image_id": 1, "category_id": 4, "keypoints": None},
         {"image_id": 1, "category_id": 9, "keypoints": [1, 2, 2] * 5},
         {"image_id": 77, "category_id": 4, "keypoints": FLAT},
+        None,
     ]
+    document["images"].append({"id": 5})
     document["categories"].append({"id": 9, "name": "handbag"})
     (tmp_path / "k.json").write_text(json.dumps(document))
     (tmp_path / "other.json").write_text('{"name": "package"}')
@@ -248,6 +253,8 @@ def test_what_is_no_pose_is_passed_over_and_counted(tmp_path: Path) -> None:
     assert "entries without keypoints (3)" in notes
     assert "annotations of other things than people (1)" in notes
     assert "annotations of no image (1)" in notes
+    assert "images without a file_name (1)" in notes
+    assert "entries that are no objects (1)" in notes
     assert "JSON files without poses (1: other.json)" in notes
 
 

@@ -56,6 +56,8 @@ def test_the_size_of_the_unturned_image_is_understood_if_the_person_is_upright()
     size = (400, 300)
     pose = standing(size)
     assert pose_on_image(pose, size[::-1], size) is pose
+    half = pose_on_image(pose, size[::-1], (200, 150))
+    np.testing.assert_allclose(half[1:] + 0.5, (pose[1:] + 0.5) / 2, atol=0.001)
     lying = standing(size[::-1])[:, ::-1]
     with pytest.raises(InputError, match="400x300 pixels, but the image has 300x400"):
         pose_on_image(lying[:, ::-1][:, ::-1], size[::-1], size)
