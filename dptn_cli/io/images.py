@@ -1,12 +1,13 @@
 """Decoding images from any source to upright 8-bit RGB, and encoding results."""
 
 import io
+import struct
 import warnings
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, TiffImagePlugin, UnidentifiedImageError
 
 from dptn_cli.enums import ImageFormat
 from dptn_cli.errors import InputError, user_errors
@@ -20,6 +21,15 @@ MAX_PIXELS = 100_000_000
 # Neither EPS, whose decoder runs another program, nor formats that hardly any image has.
 DECODERS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "PPM")
 _EXIF_ORIENTATION = 0x0112
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 _SIDEWAYS = (5, 6, 7, 8)  # orientations that swap height and width
 
 Image.MAX_IMAGE_PIXELS = MAX_PIXELS
@@ -47,7 +57,7 @@ def decode_image(data: bytes) -> Image.Image:
         with Image.open(io.BytesIO(data), formats=DECODERS) as image:
             if image.width * image.height > MAX_PIXELS:
                 raise Image.DecompressionBombError  # Pillow itself does so from twice as many on
-            return _to_rgb(ImageOps.exif_transpose(image))
+            return _to_rgb(_upright(image))
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise InputError(f"more than {MAX_PIXELS:,} pixels") from error
     except UnidentifiedImageError as error:
@@ -56,6 +66,21 @@ def decode_image(data: bytes) -> Image.Image:
         raise InputError("too large for this machine's memory") from error
     except Exception as error:  # Decoders raise nearly anything at broken files.
         raise InputError(f"cannot be decoded: {error or type(error).__name__}") from error
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    image.load()  # turns a TIFF, and reads what stands behind the pixels of a PNG
+    turn = _TURNS.get(_orientation(image))
+    return image if turn is None else image.transpose(turn)
+
+
+def _orientation(image: Image.Image) -> int:
+    """Return how an image is still to be turned, 1 to 8 as in EXIF; 1 is upright."""
+    try:
+        orientation = image.getexif().get(_EXIF_ORIENTATION, 1)
+    except (SyntaxError, ValueError, TypeError, KeyError, struct.error):
+        return 1  # broken EXIF data says nothing about the pixels
+    return orientation if orientation in _TURNS else 1
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
@@ -123,8 +148,12 @@ def decode_size(data: bytes) -> Size:
 
 def _upright_size(file: BinaryIO) -> Size:
     with Image.open(file, formats=DECODERS) as image:
-        is_sideways = image.getexif().get(_EXIF_ORIENTATION, 1) in _SIDEWAYS
-        return (image.width, image.height) if is_sideways else (image.height, image.width)
+        width, height = image.size
+        if isinstance(image, TiffImagePlugin.TiffImageFile):
+            # By its tags: Pillow has swapped the sides of the image itself for some orientations.
+            width = image.tag_v2[TiffImagePlugin.IMAGEWIDTH]
+            height = image.tag_v2[TiffImagePlugin.IMAGELENGTH]
+        return (width, height) if _orientation(image) in _SIDEWAYS else (height, width)
 
 
 def encode_image(

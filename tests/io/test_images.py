@@ -2,14 +2,17 @@ import io
 import subprocess
 import sys
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from dptn_cli.enums import ImageFormat
 from dptn_cli.errors import InputError
@@ -68,22 +71,105 @@ def test_every_mode_becomes_rgb(data: bytes, colour: tuple[int, int, int], toler
     assert np.abs(image - colour).max() <= tolerance
 
 
-def test_exif_rotation_is_applied() -> None:
-    image = solid("RGB", "white", (6, 4))
-    image.putpixel((0, 0), (0, 0, 0))
+TURNS: dict[int, Callable[[npt.NDArray[Any]], npt.NDArray[Any]]] = {
+    1: lambda a: a,
+    2: lambda a: a[:, ::-1],
+    3: lambda a: a[::-1, ::-1],
+    4: lambda a: a[::-1],
+    5: lambda a: a.swapaxes(0, 1),
+    6: lambda a: a[::-1].swapaxes(0, 1),
+    7: lambda a: a[::-1, ::-1].swapaxes(0, 1),
+    8: lambda a: a[:, ::-1].swapaxes(0, 1),
+}  # what the EXIF standard says of the first row and column
+
+
+def assert_upright(data: bytes, stored: Image.Image, orientation: int, tolerance: int = 0) -> None:
+    """The header's size is the decoded one, and the pixels are turned once."""
+    expected = TURNS[orientation](np.asarray(stored.convert("RGB")).astype(int))
+    image = np.asarray(decode_image(data)).astype(int)
+    assert image.shape == expected.shape == (*images.decode_size(data), 3)
+    assert np.abs(image - expected).max() <= tolerance
+
+
+def quadrants(size: tuple[int, int], mode: str = "RGB") -> Image.Image:
+    """An image of four plain parts, so that every turn is seen, even in a JPEG."""
+    parts = Image.new("RGB", (2, 2))
+    for xy, colour in {(0, 0): RED, (1, 0): (20, 200, 60), (0, 1): (0, 0, 90)}.items():
+        parts.putpixel(xy, colour)
+    large = parts.resize(size, Image.Resampling.NEAREST)
+    return large.quantize(4) if mode == "P" else large.convert(mode)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize(
+    ("file_format", "options", "tolerance"),
+    [
+        ("JPEG", {"quality": 100, "subsampling": 0}, 4),
+        ("PNG", {}, 0),
+        ("WEBP", {"lossless": True}, 0),
+        ("TIFF", {}, 0),
+        ("TIFF", {"compression": "tiff_lzw"}, 0),
+    ],
+)
+def test_images_are_turned_once(
+    file_format: str, options: dict[str, Any], tolerance: int, orientation: int
+) -> None:
     exif = Image.Exif()
-    exif[0x0112] = 6  # turn clockwise to see it upright
-    upright = decode_image(encoded(image, exif=exif))
-    assert upright.size == (4, 6)
-    assert upright.getpixel((3, 0)) == (0, 0, 0)
+    exif[0x0112] = orientation
+    stored = quadrants((48, 32))
+    data = encoded(stored, file_format, exif=exif, **options)
+    assert_upright(data, stored, orientation, tolerance)
 
 
-def test_size_from_the_header_is_the_upright_one(tmp_path_factory: pytest.TempPathFactory) -> None:
-    path = tmp_path_factory.mktemp("exif") / "a.jpg"
+@given(
+    st.sampled_from(["PNG", "TIFF"]),
+    st.sampled_from(["1", "L", "P", "RGB", "RGBA", "I;16"]),
+    st.integers(1, 8),
+    st.tuples(st.integers(1, 9), st.integers(1, 9)),
+)
+def test_the_size_in_the_header_is_the_decoded_one(
+    file_format: str, mode: str, orientation: int, size: tuple[int, int]
+) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    if mode == "I;16":
+        levels = np.arange(size[0] * size[1], dtype=np.uint16).reshape(size[::-1]) << 8
+        stored = Image.fromarray((levels >> 8).astype(np.uint8))
+        data = encoded(Image.fromarray(levels), file_format, exif=exif)
+    else:
+        stored = quadrants(size, mode)
+        data = encoded(stored, file_format, exif=exif)
+    assert_upright(data, stored, orientation)
+
+
+@pytest.mark.parametrize("file_format", ["JPEG", "PNG", "TIFF", "WEBP"])
+def test_an_orientation_in_xmp_counts(file_format: str) -> None:
+    xmp = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><a tiff:Orientation="6"/></x:xmpmeta>'
+    stored, options = quadrants((48, 32)), dict[str, Any]()
+    if file_format == "PNG":
+        options["pnginfo"] = PngInfo()
+        options["pnginfo"].add_itxt("XML:com.adobe.xmp", xmp.decode())
+    elif file_format == "TIFF":
+        options["tiffinfo"] = {700: xmp}
+    else:
+        options |= {"xmp": xmp, "quality": 100, "lossless": True, "subsampling": 0}
+    assert_upright(encoded(stored, file_format, **options), stored, 6, tolerance=4)
+
+
+@pytest.mark.parametrize("exif", [b"Exif\0\0nonsense", b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12"])
+@pytest.mark.parametrize("file_format", ["JPEG", "PNG", "WEBP"])
+def test_broken_exif_leaves_the_pixels(file_format: str, exif: bytes) -> None:
+    stored = solid("RGB", (90, 90, 90), (48, 32))
+    assert_upright(encoded(stored, file_format, exif=exif), stored, 1, tolerance=2)
+
+
+def test_size_in_the_header_of_a_file(tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
-    path.write_bytes(encoded(solid("RGB", RED), "JPEG", exif=exif))
-    assert images.read_image_size(path) == (6, 4)
+    for name in ("a.jpg", "a.tif"):
+        solid("RGB", RED).save(tmp_path / name, exif=exif)
+        assert images.read_image_size(tmp_path / name) == (6, 4)
+        assert images.read_image(tmp_path / name).shape == (6, 4, 3)
 
 
 @pytest.mark.parametrize(
