@@ -12,6 +12,7 @@ from PIL import Image, TiffImagePlugin, UnidentifiedImageError
 from dptn_cli.enums import ImageFormat
 from dptn_cli.errors import InputError, user_errors
 from dptn_cli.io.files import write_file
+from dptn_cli.io.pixels import load_rgb
 from dptn_cli.io.storage import StoreError, storage_of
 from dptn_cli.types import ImageU8, Size
 
@@ -42,8 +43,7 @@ Image.init()  # register the decoders now, not in the first thread that meets a 
 def decode_image(data: bytes) -> Image.Image:
     """Decode an image of any mode to upright 8-bit RGB.
 
-    EXIF rotation is applied, transparency is blended with white, and 16 bits a channel are
-    reduced to 8.
+    EXIF rotation is applied. See `pixels.load_rgb` for colours, transparency and other samples.
 
     Args:
         data: content of an image file.
@@ -57,7 +57,7 @@ def decode_image(data: bytes) -> Image.Image:
         with Image.open(io.BytesIO(data), formats=DECODERS) as image:
             if image.width * image.height > MAX_PIXELS:
                 raise Image.DecompressionBombError  # Pillow itself does so from twice as many on
-            return _to_rgb(_upright(image))
+            return _load_upright(image)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise InputError(f"more than {MAX_PIXELS:,} pixels") from error
     except UnidentifiedImageError as error:
@@ -68,10 +68,11 @@ def decode_image(data: bytes) -> Image.Image:
         raise InputError(f"cannot be decoded: {error or type(error).__name__}") from error
 
 
-def _upright(image: Image.Image) -> Image.Image:
-    image.load()  # turns a TIFF, and reads what stands behind the pixels of a PNG
+def _load_upright(image: Image.Image) -> Image.Image:
+    # Loading turns a TIFF, and reads what stands behind the pixels of a PNG.
+    rgb = load_rgb(image)
     turn = _TURNS.get(_orientation(image))
-    return image if turn is None else image.transpose(turn)
+    return rgb if turn is None else rgb.transpose(turn)
 
 
 def _orientation(image: Image.Image) -> int:
@@ -81,22 +82,6 @@ def _orientation(image: Image.Image) -> int:
     except (SyntaxError, ValueError, TypeError, KeyError, struct.error):
         return 1  # broken EXIF data says nothing about the pixels
     return orientation if orientation in _TURNS else 1
-
-
-def _to_rgb(image: Image.Image) -> Image.Image:
-    if image.mode.startswith("I;16"):
-        levels = np.asarray(image).astype(np.uint16) >> 8
-        return Image.fromarray(levels.astype(np.uint8)).convert("RGB")
-    if image.mode == "I":  # 16-bit values, held in 32 bits
-        levels = np.clip(np.asarray(image), 0, 65535) >> 8
-        return Image.fromarray(levels.astype(np.uint8)).convert("RGB")
-    if image.mode == "F":
-        return Image.fromarray(np.clip(np.asarray(image), 0, 255).astype(np.uint8)).convert("RGB")
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        white = Image.new("RGBA", image.size, "white")
-        return Image.alpha_composite(white, image).convert("RGB")
-    return image.convert("RGB")
 
 
 def read_image(path: Path) -> ImageU8:
