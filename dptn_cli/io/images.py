@@ -12,6 +12,7 @@ from PIL import Image, TiffImagePlugin, UnidentifiedImageError
 from dptn_cli.enums import ImageFormat
 from dptn_cli.errors import InputError, user_errors
 from dptn_cli.io.files import write_file
+from dptn_cli.io.image_kinds import describe_unreadable
 from dptn_cli.io.pixels import load_rgb
 from dptn_cli.io.storage import StoreError, storage_of
 from dptn_cli.types import ImageU8, Size
@@ -61,7 +62,9 @@ def decode_image(data: bytes) -> Image.Image:
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise InputError(f"more than {MAX_PIXELS:,} pixels") from error
     except UnidentifiedImageError as error:
-        raise InputError("not an image, or of an unknown format") from error
+        raise InputError(describe_unreadable(data)) from error
+    except InputError:
+        raise
     except MemoryError as error:
         raise InputError("too large for this machine's memory") from error
     except Exception as error:  # Decoders raise nearly anything at broken files.
