@@ -9,6 +9,8 @@ from dptn_cli.io.paths import without_image_suffix
 
 ID_DIGITS = 12  # COCO's image 139 is named 000000000139.jpg
 
+# What a name has that is not spelled in the one way. Most names have none of it.
+_UNUSUAL = re.compile(r"[\\:\x80-\U0010ffff]|//|^[\s/]|[\s/]$|(?:^|/)\.\.?(?:/|$)")
 _DRIVE = re.compile(r"[A-Za-z]:(?=/)")
 
 
@@ -24,6 +26,8 @@ def normalize_name(name: str) -> str:
     Returns:
         A relative name with forward slashes; empty if the name has no parts.
     """
+    if not _UNUSUAL.search(name):
+        return name
     if not name.isascii():
         name = unicodedata.normalize("NFC", name)
     plain = _DRIVE.sub("", name.strip().replace("\\", "/"), count=1)
