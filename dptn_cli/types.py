@@ -282,7 +282,7 @@ class Job:
         fit: how images of other sizes are brought to the model's size.
         retarget: whether target poses are scaled to the source person.
         remote: whether images or results are behind a URL, so that each access waits.
-        notes: messages for the user about the plan, one line each.
+        notes: what the user should know before the job starts, one line each.
     """
 
     model: Model

@@ -140,7 +140,7 @@ def detect_poses(
         limit=limit,
         overwrite=overwrite,
     )
-    files = plan_job(request)
+    files = plan_job(request, lambda note: echo(note, quiet=quiet or as_json))
     path = find_checkpoint(checkpoint).require(
         download_weights=download_weights,
         announce=lambda message: echo(message, quiet=quiet or as_json),

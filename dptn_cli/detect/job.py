@@ -17,8 +17,9 @@ from dptn_cli.detect.log import (
 from dptn_cli.detect.people import PersonChoice
 from dptn_cli.enums import PoseFormat, Status
 from dptn_cli.errors import InputError
-from dptn_cli.io.image_folders import ImageFile, find_images
+from dptn_cli.io.image_folders import ImageFile, find_images, no_images
 from dptn_cli.io.images import read_image, write_image
+from dptn_cli.io.left_out import LeftOut
 from dptn_cli.io.paths import without_image_suffix
 from dptn_cli.keypoints import drop_pose_file, write_poses
 from dptn_cli.keypoints.annotation_csv import can_hold
@@ -52,8 +53,14 @@ class DetectionRequest:
     overwrite: bool = False
 
 
-def plan_job(request: DetectionRequest) -> list[ImageFile]:
+def plan_job(
+    request: DetectionRequest, notify: Callable[[str], object] = lambda _: None
+) -> list[ImageFile]:
     """List the images of a job, and check it as far as possible without opening them.
+
+    Args:
+        request: the job.
+        notify: receives what the user should know, one line each.
 
     Raises:
         InputError: there are no images, the pose file cannot hold their names, the folder for
@@ -64,6 +71,7 @@ def plan_job(request: DetectionRequest) -> list[ImageFile]:
         pose_format=request.pose_format,
         exclude=request.preview,
         limit=request.limit,
+        notify=notify,
     )
     if request.preview and request.preview.exists() and not request.preview.is_dir():
         raise InputError(f"{request.preview}: cannot hold previews, because it is a file")
@@ -94,6 +102,7 @@ def list_images(
     pose_format: PoseFormat | None = None,
     exclude: Path | None = None,
     limit: int | None = None,
+    notify: Callable[[str], object] = lambda _: None,
 ) -> list[ImageFile]:
     """List images, each once, and check that their names can tell their poses apart.
 
@@ -102,15 +111,19 @@ def list_images(
         pose_format: the format that must be able to hold the names; None: no file is written.
         exclude: a folder whose images are left out.
         limit: list only the first images, at most this many; None: all.
+        notify: receives what is passed over, one line for each reason.
 
     Raises:
         InputError: there are no images, two of them would share one entry of the pose file, or
             the format cannot hold a name.
     """
     paths = tuple(paths)
-    images = list(dict.fromkeys(list(find_images(paths, exclude=exclude))[:limit]))
+    left_out = LeftOut()
+    images = list(dict.fromkeys(list(find_images(paths, exclude, left_out))[:limit]))
     if not images:
-        raise InputError(f"no images in {', '.join(map(str, paths))}")
+        raise no_images(paths, left_out.notes())
+    for note in left_out.notes():
+        notify(note)
     problems = _name_clashes(images, pose_format)
     problems += [
         f"{image.name!r}: an annotation CSV cannot hold this name; rename the image"

@@ -1,18 +1,19 @@
 """Pair each generated image with its true image, by the manifest or by the published names."""
 
 import json
-import os
 import re
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from dptn_cli.enums import Status
-from dptn_cli.errors import InputError
+from dptn_cli.errors import InputError, user_errors
 from dptn_cli.evaluate.types import ImagePair, Problem
+from dptn_cli.io.image_kinds import FileKind, file_kind
 from dptn_cli.io.paths import IMAGE_SUFFIXES, checked_name
-from dptn_cli.io.results_folder import TEMPORARY_PREFIX, is_contact_sheet
+from dptn_cli.io.results_folder import is_contact_sheet
+from dptn_cli.io.storage import storage_of
 from dptn_cli.transfer.manifest import read_manifest
 
 RUN_FILE = "run.json"
@@ -52,19 +53,15 @@ def list_images(folder: Path) -> list[str]:
     """
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder")
-    images = sorted(name for name in _walk(folder) if not is_contact_sheet(name))
+    with user_errors(folder):
+        images = sorted(
+            name
+            for name in storage_of(folder).list_files(folder)
+            if file_kind(folder, name) is FileKind.IMAGE and not is_contact_sheet(name)
+        )
     if not images:
         raise InputError(f"{folder}: no image in this folder")
     return images
-
-
-def _walk(folder: Path) -> Iterator[str]:
-    for parent, _, names in os.walk(folder):
-        for name in names:
-            if Path(name).suffix.lower() in IMAGE_SUFFIXES and not name.startswith(
-                TEMPORARY_PREFIX
-            ):
-                yield Path(parent, name).relative_to(folder).as_posix()
 
 
 def read_run_file(results: Path) -> dict[str, Any]:

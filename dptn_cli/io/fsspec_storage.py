@@ -23,9 +23,9 @@ import numpy as np
 
 from dptn_cli.errors import InputError
 from dptn_cli.io.hash_sets import HashSet, hash64
-from dptn_cli.io.paths import checked_name
+from dptn_cli.io.paths import checked_name, is_hidden
 from dptn_cli.io.results_folder import TEMPORARY_PREFIX, TEMPORARY_SUFFIX, is_temporary
-from dptn_cli.io.storage import FolderIndex, StoreError, check_links
+from dptn_cli.io.storage import LOCAL, FolderIndex, StoreError, check_links
 
 T = TypeVar("T")
 
@@ -85,28 +85,46 @@ class FsspecStorage:
         return self._type_of(path) == "directory"
 
     def _type_of(self, path: Path) -> str | None:
+        if _protocol(path) in LOCAL_PROTOCOLS:  # fsspec does not follow links
+            name = store_name(path)
+            return "file" if os.path.isfile(name) else "directory" if os.path.isdir(name) else None
         try:
             with _store_errors(path):
                 return str(_file_system(path).info(store_name(path))["type"])
         except FileNotFoundError:
             return None
 
-    def list_files(self, folder: Path) -> Iterator[str]:
+    def list_files(
+        self,
+        folder: Path,
+        *,
+        hidden: bool = False,
+        on_unreadable: Callable[[str, OSError], object] = lambda name, error: None,
+    ) -> Iterator[str]:
         """See `Storage.list_files`. One folder's listing is in memory at a time."""
+        if _protocol(folder) in LOCAL_PROTOCOLS:
+            return LOCAL.list_files(
+                Path(store_name(folder)), hidden=hidden, on_unreadable=on_unreadable
+            )
+        return self._list_remote_files(folder, hidden=hidden)
+
+    def _list_remote_files(self, folder: Path, *, hidden: bool) -> Iterator[str]:
         file_system, top = _file_system(folder), store_name(folder)
         try:
             with _store_errors(folder):
-                for parent, _, files in file_system.walk(top, on_error="raise", detail=True):
+                for parent, folders, files in file_system.walk(top, on_error="raise", detail=True):
                     start = parent.rstrip("/")[len(top) :].lstrip("/")
-                    names = [name for name in files if name]
+                    names = [name for name in files if name and (hidden or not is_hidden(name))]
                     files.clear()
+                    for name in [] if hidden else list(filter(is_hidden, folders)):
+                        del folders[name]  # so that it is not walked
                     file_system.invalidate_cache(parent)
                     yield from (f"{start}/{name}" if start else name for name in names)
         except FileNotFoundError:
             return
 
-    def index(self, folder: Path, *, follow_links: bool = True) -> FolderIndex:
-        """See `Storage.index`. Links are followed wherever there are any."""
+    def index(self, folder: Path) -> FolderIndex:
+        """See `Storage.index`."""
         return _RemoteIndex(self, folder)
 
     def expand(self, path: Path) -> list[Path]:
@@ -124,14 +142,6 @@ class FsspecStorage:
 
     def join(self, folder: Path, name: str) -> Path:
         """See `Storage.join`. A name may be the URL of another store, so it is always checked."""
-        return self.join_inside(folder, name)
-
-    def join_inside(self, folder: Path, name: str) -> Path:
-        """See `Storage.join_inside`.
-
-        Object stores have no links, and on a server (`sftp://`) refusing them is up to the server.
-        Links in a `file://` folder are checked.
-        """
         try:
             path = folder / checked_name(name)
             is_inside = store_name(path) == f"{store_name(folder)}/{name}"
@@ -139,6 +149,15 @@ class FsspecStorage:
             is_inside = False
         if not is_inside:
             raise InputError(f"{name!r} leaves its folder: only names inside it are allowed")
+        return path
+
+    def join_inside(self, folder: Path, name: str) -> Path:
+        """See `Storage.join_inside`.
+
+        Object stores have no links, and on a server (`sftp://`) refusing them is up to the server.
+        Links in a `file://` folder are checked.
+        """
+        path = self.join(folder, name)
         if _protocol(folder) in LOCAL_PROTOCOLS:
             check_links(store_name(path), name, os.path.realpath(store_name(folder)))
         return path
@@ -187,7 +206,10 @@ class FsspecStorage:
         """See `Storage.remove_temporary_files`."""
         if _protocol(folder) in OBJECT_STORES:
             return
-        for name in list(self.list_files(folder)):
+        if _protocol(folder) in LOCAL_PROTOCOLS:
+            LOCAL.remove_temporary_files(Path(store_name(folder)))
+            return
+        for name in list(self.list_files(folder, hidden=True)):
             if is_temporary(name.rpartition("/")[2]):
                 self.remove(folder / name)
 
@@ -206,7 +228,7 @@ class _RemoteIndex:
         self._listing: HashSet | None = None
 
     def has(self, name: str) -> bool:
-        path = self._storage.join_inside(self._folder, name)
+        path = self._storage.join(self._folder, name)
         # Listing a `file://` folder would not follow its links, and asking costs little there.
         if _protocol(self._folder) in LOCAL_PROTOCOLS:
             return self._storage.is_file(path)
@@ -215,7 +237,7 @@ class _RemoteIndex:
                 if len(self._answers) < SINGLE_QUERIES:
                     self._answers[name] = self._storage.is_file(path)
                 else:
-                    self._listing = _hash_names(self._storage.list_files(self._folder))
+                    self._listing = _hash_names(self._storage.list_files(self._folder, hidden=True))
             return self._answers[name] if self._listing is None else hash64(name) in self._listing
 
 

@@ -1,12 +1,15 @@
 """Images by folder and name, and finding them in what the user names."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from dptn_cli.errors import InputError, user_errors
-from dptn_cli.io.paths import IMAGE_SUFFIXES
-from dptn_cli.io.results_folder import MANIFEST_NAME
+from dptn_cli.io.image_kinds import FileKind, file_kind
+from dptn_cli.io.left_out import LeftOut
+from dptn_cli.io.own_files import results_among
+from dptn_cli.io.paths import IMAGE_SUFFIXES, is_hidden
 from dptn_cli.io.storage import FolderIndex, storage_of
 
 
@@ -32,7 +35,7 @@ class ImageFile:
 
     @property
     def path(self) -> Path:
-        """The image's path. `ImageIndex.has` makes sure that it does not leave the folder."""
+        """The image's path. Links are followed, as the user made them."""
         return storage_of(self.folder).join(self.folder, self.name)
 
 
@@ -46,8 +49,7 @@ class ImageIndex:
         """Return whether an image exists.
 
         Raises:
-            InputError: its name or a link leads out of its folder, or the storage does not
-                answer.
+            InputError: its name leads out of its folder, or the storage does not answer.
         """
         folder = image.folder
         if folder not in self._folders:
@@ -56,13 +58,16 @@ class ImageIndex:
             return self._folders[folder].has(image.name)
 
 
-def find_images(paths: Iterable[Path], exclude: Path | None = None) -> Iterator[ImageFile]:
+def find_images(
+    paths: Iterable[Path], exclude: Path | None = None, left_out: LeftOut | None = None
+) -> Iterator[ImageFile]:
     """Find the images among files and, recursively, in folders.
 
     Args:
         paths: files, folders, and patterns (`*`, `**`, `?`, `[…]`) that the shell left alone.
-        exclude: a results folder whose images do not count. Other results folders below a folder,
-            which are known by their manifest, never count.
+        exclude: the folder that the run writes to, whose images do not count. Other results
+            folders below a folder, which are known by their manifest, never count.
+        left_out: receives what is passed over.
 
     Yields:
         The images, in the order of `paths`, and by name within a folder.
@@ -72,49 +77,102 @@ def find_images(paths: Iterable[Path], exclude: Path | None = None) -> Iterator[
             matches nothing.
     """
     excluded = exclude.resolve() if exclude else None
-    for path in _expand(paths):
+    left_out = LeftOut() if left_out is None else left_out
+    for path in _expand(paths, left_out):
         storage = storage_of(path)
         with user_errors(path):
             is_dir = storage.is_dir(path)
             if not is_dir and not storage.is_file(path):
                 raise InputError(f"{path}: no such file or folder")
         if is_dir:
-            yield from _images_in(path.resolve(), excluded)
+            yield from _Search(path, excluded, left_out).images()
         else:
             yield ImageFile(path.parent.resolve(), path.name)
 
 
-def _expand(paths: Iterable[Path]) -> Iterator[Path]:
+def no_images(paths: Iterable[Path], notes: Iterable[str], what: str = "images") -> InputError:
+    """Return the error for a search that found nothing.
+
+    Args:
+        paths: what was searched.
+        notes: what was passed over, one line each.
+        what: what was searched for.
+    """
+    reason = "; ".join(notes)
+    names = ", ".join(map(str, paths))
+    return InputError(f"no {what} in {names}" + (f": {reason}" if reason else ""))
+
+
+def _expand(paths: Iterable[Path], left_out: LeftOut) -> Iterator[Path]:
     """Replace patterns by the images and folders that they match."""
     for path in paths:
         matches = storage_of(path).expand(path)
         if not matches:
             raise InputError(f"{path}: nothing matches this pattern")
         for match in matches:
-            if match is path or _is_image_name(match.name) or match.is_dir():
+            if match is path:
+                yield match
+            elif any(is_hidden(part) for part in set(match.parts) - set(path.parts)):
+                continue
+            elif match.is_dir() or _is_image(match.parent, match.name, left_out):
                 yield match
 
 
-def _images_in(folder: Path, excluded: Path | None) -> Iterator[ImageFile]:
-    """Find the images in a folder, but for those in results folders.
+@dataclass(frozen=True)
+class _Search:
+    """A search through one folder.
 
-    Args:
-        folder: resolved path.
-        excluded: resolved path of a results folder that has no manifest yet, or None.
+    Attributes:
+        path: the folder as the user names it.
+        excluded: resolved path of the folder that the run writes to, or None.
+        left_out: receives what is passed over.
     """
-    with user_errors(folder):
-        names = [PurePosixPath(name) for name in storage_of(folder).list_files(folder)]
-    results = {name.parent for name in names if name.name == MANIFEST_NAME} - {PurePosixPath()}
-    if excluded is not None:
-        if storage_of(excluded).relative_name(excluded, folder) is not None:
-            return  # the folder is, or is in, the results folder
-        inner = storage_of(folder).relative_name(folder, excluded)
-        if inner is not None:
-            results.add(PurePosixPath(inner))
-    for name in sorted(names):
-        if _is_image_name(name.name) and not results.intersection(name.parents):
-            yield ImageFile(folder, name.as_posix())
+
+    path: Path
+    excluded: Path | None
+    left_out: LeftOut
+
+    def images(self) -> Iterator[ImageFile]:
+        """Yield the images, by name."""
+        folder = self.path.resolve()
+        storage = storage_of(folder)
+        with user_errors(folder):
+            listing = storage.list_files(folder, on_unreadable=self.left_out.add_unreadable)
+            names = sorted(map(PurePosixPath, listing))
+            results = self._results_among(names)
+        for name in names:
+            tops = [top for top in name.parents if top in results] if results else []
+            if not tops:
+                if _is_image(folder, name.as_posix(), self.left_out):
+                    yield ImageFile(folder, name.as_posix())
+            elif name.suffix.lower() in IMAGE_SUFFIXES:
+                counter, shown = results[tops[0]]
+                counter[shown] += 1
+
+    def _results_among(
+        self, names: list[PurePosixPath]
+    ) -> dict[PurePosixPath, tuple[Counter[Path], Path]]:
+        """Return the results folders in the folder, each with where its images are counted."""
+        results = {
+            top: (self.left_out.results, self.path / top.as_posix())
+            for top in results_among(self.path, names)
+        }
+        if self.excluded is not None:
+            folder = self.path.resolve()
+            inner = storage_of(folder).relative_name(folder, self.excluded)
+            if inner is not None:
+                results[PurePosixPath(inner)] = (self.left_out.written, self.path / inner)
+        return results
 
 
-def _is_image_name(name: str) -> bool:
-    return PurePosixPath(name).suffix.lower() in IMAGE_SUFFIXES
+def _is_image(folder: Path, name: str, left_out: LeftOut) -> bool:
+    try:
+        kind = file_kind(folder, name)
+    except OSError as error:
+        left_out.add_unreadable(name, error)
+        return False
+    if kind is FileKind.HEIC:
+        left_out.heic += 1
+    elif kind is FileKind.UNREAD:
+        left_out.unread.append(name)
+    return kind is FileKind.IMAGE

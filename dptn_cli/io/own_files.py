@@ -5,7 +5,8 @@ file that dptn did not write is never changed, and no images are left out becaus
 """
 
 import json
-from pathlib import Path
+from collections.abc import Iterable
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from dptn_cli.enums import Status
@@ -67,6 +68,41 @@ def is_run_json(path: Path) -> bool:
         and isinstance(document.get("counts"), dict)
         and isinstance(document.get("model"), dict)
     )
+
+
+def results_among(folder: Path, names: Iterable[PurePosixPath]) -> set[PurePosixPath]:
+    """Return the results folders below a folder, by their manifests. It is not one itself.
+
+    Args:
+        folder: the folder.
+        names: the files in it and below it.
+
+    Raises:
+        OSError: a manifest cannot be read.
+    """
+    return {
+        name.parent
+        for name in names
+        if name.name == MANIFEST_NAME
+        and len(name.parts) > 1
+        and is_manifest(folder / name.as_posix())
+    }
+
+
+def files_outside_results(folder: Path) -> list[PurePosixPath]:
+    """Return the files in a folder and below it, sorted, without results of `dptn transfer`.
+
+    Raises:
+        OSError: a folder or a file cannot be read.
+    """
+    names = sorted(map(PurePosixPath, storage_of(folder).list_files(folder)))
+    results = results_among(folder, names)
+    return [
+        name
+        for name in names
+        if not results.intersection(name.parents)
+        and not (name.name == RUN_NAME and is_run_json(folder / name.as_posix()))
+    ]
 
 
 def check_results_folder(folder: Path) -> None:

@@ -12,9 +12,19 @@ from typing import Any
 
 from dptn_cli.errors import InputError, MissingDependency
 
-IMAGE_SUFFIXES = frozenset(
-    {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".ppm"}
-)
+HEIC_SUFFIXES = frozenset({".heic", ".heif", ".hif"})
+IMAGE_SUFFIXES = HEIC_SUFFIXES | {
+    ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".webp", ".bmp", ".tif", ".tiff", ".gif",
+    ".ppm", ".pgm", ".pbm", ".pnm", ".avif",
+}  # fmt: skip
+# What operating systems, archives and storage boxes leave in folders of images, in lower case.
+_SYSTEM_NAMES = frozenset(
+    {
+        "__macosx", "thumbs.db", "ehthumbs.db", "desktop.ini", "$recycle.bin", "lost+found",
+        "system volume information", "#recycle", "#snapshot", "@eadir", "@recycle", "@tmp",
+        "@__thumb",
+    }
+)  # fmt: skip
 MAX_PART_BYTES = 255  # of one file's or folder's name, in the usual file systems
 MAX_NAME_BYTES = 2048  # half of Linux's limit for a path, to leave room for the folder
 
@@ -83,6 +93,15 @@ def checked_name(name: str) -> str:
     cleaned = "/".join(parts)
     check_name_length(cleaned)
     return cleaned
+
+
+def is_hidden(name: str) -> bool:
+    """Return whether a file or folder is not for the user's eyes, by its own name.
+
+    Such files are passed over in every folder that is searched. A file or folder that the user
+    names is used all the same.
+    """
+    return name.startswith(".") or name.lower() in _SYSTEM_NAMES
 
 
 def check_name_length(name: str) -> None:

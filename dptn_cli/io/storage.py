@@ -7,12 +7,16 @@ belongs to `LocalStorage`, a `UPath` to `FsspecStorage`.
 import glob
 import io
 import os
+import stat
 import tempfile
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from heapq import heappop, heappush
 from pathlib import Path
 from typing import IO, BinaryIO, ClassVar, Protocol, TypeVar
 
 from dptn_cli.errors import InputError, user_errors
+from dptn_cli.io.paths import is_hidden
 from dptn_cli.io.results_folder import TEMPORARY_PREFIX, TEMPORARY_SUFFIX, is_temporary
 
 T = TypeVar("T")
@@ -69,20 +73,31 @@ class Storage(Protocol):
         """Return whether a folder is there; in an object store, whether it holds a file."""
         ...
 
-    def list_files(self, folder: Path) -> Iterator[str]:
+    def list_files(
+        self,
+        folder: Path,
+        *,
+        hidden: bool = False,
+        on_unreadable: Callable[[str, OSError], object] = lambda name, error: None,
+    ) -> Iterator[str]:
         """Yield the names of all files in a folder and below it, with forward slashes.
 
-        The order is arbitrary. A folder that does not exist holds no files.
+        The order is arbitrary. A folder that does not exist holds no files. Links to files and
+        folders are followed, because the user put them there; no folder is listed twice.
+
+        Args:
+            folder: a folder that the user named, so that its own name may be a hidden one.
+            hidden: whether to list hidden files and folders as well: see `paths.is_hidden`.
+            on_unreadable: is called with the name of each link that leads nowhere and of each
+                folder that cannot be read, and the reason.
         """
         ...
 
-    def index(self, folder: Path, *, follow_links: bool = True) -> FolderIndex:
-        """Return an object that tells which files a folder has.
+    def index(self, folder: Path) -> FolderIndex:
+        """Return an object that tells which files a folder has. Links are followed.
 
         Args:
             folder: a resolved path.
-            follow_links: whether to check links, and refuse names that lead out of the folder
-                through one.
         """
         ...
 
@@ -95,11 +110,11 @@ class Storage(Protocol):
         ...
 
     def join(self, folder: Path, name: str) -> Path:
-        """Return the path of a checked name in a folder, without following links."""
+        """Return the path of a checked name in a folder, to read from: links are not checked."""
         ...
 
     def join_inside(self, folder: Path, name: str) -> Path:
-        """Return the path of a name in a folder, after making sure that no link leads out of it.
+        """Return the path of a name in a folder to write to: no link leads out of it.
 
         Args:
             folder: a resolved path.
@@ -172,18 +187,20 @@ class LocalStorage:
         """See `Storage.is_dir`."""
         return path.is_dir()
 
-    def list_files(self, folder: Path) -> Iterator[str]:
-        """See `Storage.list_files`. Links to files count; links to folders are not followed."""
-        for parent, _, names in os.walk(folder):
-            relative = Path(parent).relative_to(folder).as_posix()
-            start = "" if relative == "." else f"{relative}/"
-            for name in names:
-                if os.path.isfile(os.path.join(parent, name)):
-                    yield start + name
+    def list_files(
+        self,
+        folder: Path,
+        *,
+        hidden: bool = False,
+        on_unreadable: Callable[[str, OSError], object] = lambda name, error: None,
+    ) -> Iterator[str]:
+        """See `Storage.list_files`."""
+        walk = _Walk(hidden, on_unreadable, folders=[(os.fspath(folder), "")])
+        return walk.files()
 
-    def index(self, folder: Path, *, follow_links: bool = True) -> FolderIndex:
+    def index(self, folder: Path) -> FolderIndex:
         """See `Storage.index`."""
-        return _LocalIndex(self.join_inside if follow_links else self.join, folder)
+        return _LocalIndex(folder)
 
     def expand(self, path: Path) -> list[Path]:
         """See `Storage.expand`. Patterns are `*`, `**`, `?` and `[…]`."""
@@ -255,11 +272,67 @@ class LocalStorage:
 class _LocalIndex:
     """Asks the disk about each name, which is fast."""
 
-    def __init__(self, join: Callable[[Path, str], Path], folder: Path) -> None:
-        self._join, self._folder = join, folder
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
 
     def has(self, name: str) -> bool:
-        return os.path.isfile(self._join(self._folder, name))
+        return os.path.isfile(self._folder / name)
+
+
+@dataclass
+class _Walk:
+    """A walk through a folder, where links may lead anywhere, and in circles.
+
+    Attributes:
+        hidden: whether hidden files and folders count.
+        on_unreadable: see `Storage.list_files`.
+        folders: folders still to list, each with the beginning of the names in it.
+        links: links to folders. They come last, in order, so that files that are also reached
+            without a link have the same name in every walk.
+    """
+
+    hidden: bool
+    on_unreadable: Callable[[str, OSError], object]
+    folders: list[tuple[str, str]]
+    links: list[tuple[str, str]] = field(default_factory=list)
+    _seen: set[tuple[int, int]] = field(default_factory=set)
+
+    def files(self) -> Iterator[str]:
+        while self.folders or self.links:
+            path, start = self.folders.pop() if self.folders else heappop(self.links)
+            try:
+                status = os.stat(path)
+                if (status.st_dev, status.st_ino) in self._seen:
+                    continue
+                self._seen.add((status.st_dev, status.st_ino))
+                with os.scandir(path) as entries:
+                    yield from self._files_among(entries, start)
+            except OSError as error:
+                if start:
+                    self.on_unreadable(start.rstrip("/"), error)
+                elif not isinstance(error, FileNotFoundError):
+                    raise
+
+    def _files_among(self, entries: Iterator[os.DirEntry[str]], start: str) -> Iterator[str]:
+        for entry in entries:
+            name = start + entry.name
+            if not self.hidden and is_hidden(entry.name):
+                continue
+            if entry.is_dir(follow_symlinks=False):
+                self.folders.append((entry.path, f"{name}/"))
+            elif not entry.is_symlink():
+                if entry.is_file():
+                    yield name
+            else:
+                try:
+                    mode = os.stat(entry.path).st_mode
+                except OSError as error:  # it leads nowhere, or in circles
+                    self.on_unreadable(name, error)
+                    continue
+                if stat.S_ISDIR(mode):
+                    heappush(self.links, (entry.path, f"{name}/"))
+                elif stat.S_ISREG(mode):
+                    yield name
 
 
 def check_links(path: str, name: str, folder: str) -> None:

@@ -4,11 +4,12 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import numpy as np
 
 from dptn_cli.errors import InputError, user_errors
+from dptn_cli.io.own_files import files_outside_results
 from dptn_cli.io.paths import without_image_suffix
 from dptn_cli.io.storage import storage_of
 from dptn_cli.keypoints.annotation_csv import HEADER, Annotations, is_header
@@ -327,8 +328,8 @@ def _files_of(path: Path) -> Iterator[tuple[Path, str]]:
 
 def _names_in(folder: Path) -> list[str]:
     """Return the files in a folder and below it that may be pose files, sorted."""
-    names = map(PurePosixPath, storage_of(folder).list_files(folder))
-    return [name.as_posix() for name in sorted(names) if name.suffix.lower() in SUFFIXES]
+    names = files_outside_results(folder)
+    return [name.as_posix() for name in names if name.suffix.lower() in SUFFIXES]
 
 
 def _image_name(file_name: str) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import BinaryIO, TypeAlias
 
 from dptn_cli.errors import InputError, user_errors
-from dptn_cli.io.files import join_inside, write_file
+from dptn_cli.io.files import write_file
 from dptn_cli.io.images import read_image_size
 from dptn_cli.io.paths import checked_name
 from dptn_cli.io.results_folder import TEMPORARY_PREFIX
@@ -135,7 +135,7 @@ def _find_usable(
                 raise InputError("no keypoints")
             if not (poses[name] >= 0).any():
                 raise InputError("all 18 joints are missing")
-            sizes[name] = read_image_size(join_inside(folder, name))
+            sizes[name] = read_image_size(folder / name)
         except InputError as error:
             problems.append(f"{name}: {error}")
     if not sizes:

@@ -158,7 +158,7 @@ def existing_results(folder: Path) -> Callable[[str], bool]:
     """
     with user_errors(folder / MANIFEST_NAME):
         fingerprints = _last_fingerprints(read_manifest(folder))
-    index = storage_of(folder).index(folder.resolve(), follow_links=False)
+    index = storage_of(folder).index(folder.resolve())
     return lambda output: bool(fingerprints.get(_hash_text(output))) and index.has(output)
 
 
@@ -179,7 +179,7 @@ def _entries(lines: Iterator[bytes]) -> Iterator[dict[str, Any]]:
 
 
 def _done_lookup(folder: Path, fingerprints: HashMap) -> Callable[[str, str], bool]:
-    index = storage_of(folder).index(folder.resolve(), follow_links=False)
+    index = storage_of(folder).index(folder.resolve())
     return lambda output, fingerprint: (
         fingerprints.get(_hash_text(output)) == _hash_text(fingerprint) and index.has(output)
     )

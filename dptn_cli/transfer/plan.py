@@ -11,11 +11,13 @@ import numpy as np
 
 from dptn_cli.enums import Fit, ImageFormat, Retarget
 from dptn_cli.errors import InputError, user_errors
-from dptn_cli.io.image_folders import ImageFile, ImageIndex, find_images
+from dptn_cli.io.image_folders import ImageFile, ImageIndex, find_images, no_images
+from dptn_cli.io.image_kinds import FileKind, file_kind
 from dptn_cli.io.images import PUBLISHED_JPEG_QUALITY
-from dptn_cli.io.own_files import check_results_folder
+from dptn_cli.io.left_out import LeftOut
+from dptn_cli.io.own_files import check_results_folder, files_outside_results
 from dptn_cli.io.pair_list import read_pairs
-from dptn_cli.io.paths import IMAGE_SUFFIXES, checked_name, without_image_suffix
+from dptn_cli.io.paths import checked_name, without_image_suffix
 from dptn_cli.io.storage import storage_of
 from dptn_cli.keypoints import PoseFiles
 from dptn_cli.transfer.checks import MAX_NAMES_SHOWN, PairChecks, Row, name_with_people
@@ -279,12 +281,22 @@ def _listing_of_pairs(request: TransferRequest) -> _Listing:
 
 
 def _listing_of_folders(request: TransferRequest) -> _Listing:
-    sources = list(find_images(request.sources, exclude=request.out))
+    notes: dict[str, None] = {}  # each once, if a folder is searched for both
+    sources: list[ImageFile] = []
+    for path in request.sources:
+        left_out = LeftOut()
+        sources += find_images([path], request.out, left_out)
+        notes |= dict.fromkeys(left_out.notes())
     if not sources:
-        raise InputError(f"no images in {', '.join(map(str, request.sources))}")
-    targets = [target for path in request.poses for target in _find_targets(path, request.out)]
+        raise no_images(request.sources, notes)
+    targets: list[ImageFile] = []
+    for path in request.poses:
+        left_out = LeftOut()
+        targets += _find_targets(path, request.out, left_out)
+        notes |= dict.fromkeys(left_out.notes())
     if not targets:
-        raise InputError(f"no poses in {', '.join(map(str, request.poses))}")
+        raise no_images(request.poses, notes, "poses")
+    _check_results_apart(sources, request)
     folders = [image.folder for image in (*sources, *targets)]
     image_index = ImageIndex()
     lookup = PoseLookup(PoseFiles(*request.keypoints), folders, image_index)
@@ -296,22 +308,41 @@ def _listing_of_folders(request: TransferRequest) -> _Listing:
 
     target_folders = tuple(dict.fromkeys(target.folder for target in targets))
     target_files = {id(t.pose_files): t.pose_files for t in targets if isinstance(t, PoseTarget)}
-    notes = tuple(note for pose_files in target_files.values() for note in pose_files.notes)
-    return _Listing(rows, lookup.find, lookup, image_index, target_folders, notes)
+    for pose_files in target_files.values():
+        notes |= dict.fromkeys(pose_files.notes)
+    return _Listing(rows, lookup.find, lookup, image_index, target_folders, tuple(notes))
 
 
-def _find_targets(path: Path, out: Path) -> Iterator[ImageFile]:
+def _check_results_apart(sources: list[ImageFile], request: TransferRequest) -> None:
+    """Refuse results in a folder of sources, where the next run would take them for sources.
+
+    That happens if the folder is below the results folder and has a folder of its own name.
+    """
+    out = request.out.resolve()
+    for folder in () if request.shard else dict.fromkeys(source.folder for source in sources):
+        below = storage_of(out).relative_name(out, folder)
+        for source in sources if below not in (None, ".") else ():
+            if source.name.startswith(f"{below}/"):
+                raise InputError(
+                    f"the results of {source.name} would be written into {folder}, a folder of "
+                    "sources: name another results folder"
+                )
+
+
+def _find_targets(path: Path, out: Path, left_out: LeftOut) -> Iterator[ImageFile]:
     """Find the targets that one value of --poses stands for.
 
     It is an image or a pattern, a pose file, or a folder with images, pose files or both.
     """
     is_dir = _is_dir(path)
     with user_errors(path):
-        is_pose_file = storage_of(path).is_file(path) and path.suffix.lower() not in IMAGE_SUFFIXES
+        is_pose_file = (
+            storage_of(path).is_file(path) and file_kind(path.parent, path.name) is FileKind.OTHER
+        )
     if is_pose_file:
         yield from _targets_in_pose_files(path, path.resolve().parent, images=[])
         return
-    images = list(find_images([path], exclude=out))
+    images = list(find_images([path], out, left_out))
     if not is_dir or (images and not _has_json(path)):
         yield from images
         return
@@ -340,7 +371,7 @@ def _is_dir(path: Path) -> bool:
 
 def _has_json(folder: Path) -> bool:
     with user_errors(folder):
-        return any(name.endswith(".json") for name in storage_of(folder).list_files(folder))
+        return any(name.suffix == ".json" for name in files_outside_results(folder))
 
 
 def _output_name(source: str, target: str, output: str | None, fmt: ImageFormat) -> str:

@@ -132,6 +132,18 @@ def test_previews_show_the_skeleton(photos: Path) -> None:
     assert 0.01 < (drawn != bare).any(axis=2).mean() < 0.4
 
 
+def test_what_is_left_out_is_said(photos: Path) -> None:
+    for name in ("x.heic", "._a.png", "Thumbs.db"):
+        (photos / name).write_bytes(b"?" * 40)
+    note = "1 HEIC image left out: pip install 'dptn-cli[heic]'"
+    result = detect(photos, "--dry-run")
+    assert (result.exit_code, result.stderr) == (0, f"{note}\n")
+    assert detect(photos, "--dry-run", "--quiet").stderr == ""
+    result = detect(photos, "--preview", photos, "--dry-run")
+    assert result.exit_code == 2
+    assert "4 images left out: this run writes to" in result.stderr
+
+
 def test_a_dry_run_writes_nothing(photos: Path) -> None:
     result = detect(photos, "--dry-run", "--limit", "2")
     assert result.exit_code == 0

@@ -163,3 +163,27 @@ class TestDetectPoses:
         assert result.exit_code == 2
         assert "k.csv exists, but `dptn detect-poses` did not write it: choose" in result.stderr
         assert out.read_text() == "id;x;y\n"
+
+
+def test_what_is_left_out_of_a_folder_is_said(folder: Folder) -> None:
+    earlier = folder.path / "earlier"
+    assert folder.transfer("-o", earlier).exit_code == 0
+    (folder.path / "poster.psd").touch()
+    arguments = ("transfer", folder.path, "--poses", folder.path, "--model", folder.model,
+                 "-o", folder.out, "--dry-run")  # fmt: skip
+    result = dptn(*arguments)
+    assert result.exit_code == 0, result.stderr
+    assert result.stderr.splitlines() == [
+        f"12 images left out: results of dptn transfer in {earlier}",
+        "1 file left out, of a kind that is not read: poster.psd",
+    ]
+    assert dptn(*arguments, "--quiet").stderr == ""
+    assert json.loads(dptn(*arguments, "--json").stdout)["counts"]["planned"] == 16
+
+
+def test_results_below_the_folder_of_images_and_poses_are_resumed(folder: Folder) -> None:
+    for out in (folder.path / "results", folder.path / "deep" / "results"):
+        arguments = ("transfer", folder.path, "--poses", folder.path, "--model", folder.model,
+                     "-o", out, "--json")  # fmt: skip
+        counts = [json.loads(dptn(*arguments).stdout)["counts"] for _ in range(2)]
+        assert [(count["done"], count["skipped"]) for count in counts] == [(16, 0), (0, 16)]

@@ -91,6 +91,7 @@ def test_links_behind_file_urls(tmp_path: Path) -> None:
     assert store_name(join_inside(folder, "in.png")) == f"{tmp_path}/photos/in.png"
     with pytest.raises(InputError, match="leads out"):
         join_inside(folder, "out.png")
+    assert storage_of(folder).index(folder).has("out.png"), "it can be read"
 
 
 def test_what_lies_in_a_folder() -> None:

@@ -297,13 +297,52 @@ def test_some_missing_images_are_told_and_left_to_their_items(photos: Path) -> N
     assert list(job.items())[1].target_path is None, "a target needs its pose alone"
 
 
-def test_links_that_lead_out(photos: Path, tmp_path: Path) -> None:
-    draw_image(9).save(tmp_path / "secret.png")
-    (photos / "link.png").symlink_to(tmp_path / "secret.png")
-    with (photos / "keypoints.csv").open("a") as file:
-        file.write(f"link.png: {[1] * 18}: {[1] * 18}\n")
-    with pytest.raises(InputError, match=r"'link.png' leads out of .*photos through a link"):
-        job_for(photos, ("link.png", "a.png"))
+def test_links_that_the_user_made_are_followed(photos: Path, tmp_path: Path) -> None:
+    """Caches of data sets are folders of links; a list's names still stay in their folder."""
+    (tmp_path / "store").mkdir()
+    (photos / "a.png").rename(tmp_path / "store" / "blob0")
+    (photos / "a.png").symlink_to(tmp_path / "store" / "blob0")
+    (photos / "sub").rename(tmp_path / "elsewhere")
+    (photos / "sub").symlink_to(tmp_path / "elsewhere")
+    job = job_for(photos, ("a.png", "b.png"), ("sub/c.png", "a.png"))
+    assert job.missing_sources == ()
+    assert [item.source_path.read_bytes()[:4] for item in job.items()] == [b"\x89PNG"] * 2
+    folders = TransferRequest(out=tmp_path / "out", sources=(photos,), poses=(photos,))
+    assert make_job(folders, MODEL).planned == 9
+    with pytest.raises(InputError, match="leaves its folder"):
+        job_for(photos, ("../store/blob0", "b.png"))
+
+
+def test_what_is_left_out_is_noted_once(photos: Path) -> None:
+    for name in ("x.HEIC", "y.heif", "a.psd", "clip.mov"):
+        (photos / name).write_bytes(b"?" * 40)
+    (photos / "gone.png").symlink_to(photos / "nowhere.png")
+    request = TransferRequest(out=photos.parent / "out", sources=(photos,), poses=(photos,))
+    assert make_job(request, MODEL).notes == (
+        "2 HEIC images left out: pip install 'dptn-cli[heic]'",
+        "2 files left out, of kinds that are not read: a.psd, clip.mov",
+        "1 left out, not readable: gone.png (broken link)",
+    )
+    assert job_for(photos, ("a.png", "b.png")).notes == ()
+
+
+class TestResultsBesideImages:
+    def test_results_in_the_folder_of_images(self, photos: Path) -> None:
+        request = TransferRequest(out=photos, sources=(photos,), poses=(photos / "a.png",))
+        with pytest.raises(InputError, match="no images in .*: 3 images left out: this run writes"):
+            make_job(request, MODEL)
+
+    def test_results_above_the_images(self, photos: Path) -> None:
+        request = TransferRequest(out=photos, sources=(photos / "sub",), poses=(photos / "sub",))
+        assert outputs(make_job(request, MODEL)) == ["c_2_c_vis.png"]
+
+    def test_results_that_would_be_sources_next_time(self, photos: Path) -> None:
+        (photos / "sub" / "sub").mkdir()
+        (photos / "sub" / "c.png").rename(photos / "sub" / "sub" / "c.png")
+        write_annotations(photos / "sub" / "keypoints.csv", {"sub/c.png": draw_pose(2)})
+        request = TransferRequest(out=photos, sources=(photos / "sub",), poses=(photos / "sub",))
+        with pytest.raises(InputError, match=r"results of sub/c.png would be written into .*sub,"):
+            make_job(request, MODEL)
 
 
 def test_a_results_folder_that_is_a_file(photos: Path, tmp_path: Path) -> None:

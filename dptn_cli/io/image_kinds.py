@@ -1,0 +1,83 @@
+"""What a file in a folder is: an image, something like an image that is not read, or neither.
+
+Most files are told by their suffix. Those with another suffix, or none, are told by their first
+bytes, except behind URLs, where each look would be a request.
+"""
+
+import re
+from enum import Enum, auto
+from importlib.util import find_spec
+from pathlib import Path, PurePosixPath
+
+from dptn_cli.io.paths import HEIC_SUFFIXES, IMAGE_SUFFIXES
+from dptn_cli.io.storage import storage_of
+
+_UNREAD_SUFFIXES = frozenset(
+    {
+        # raw files of cameras
+        ".3fr", ".arw", ".cr2", ".cr3", ".dng", ".erf", ".iiq", ".kdc", ".mrw", ".nef", ".nrw",
+        ".orf", ".pef", ".raf", ".raw", ".rw2", ".rwl", ".sr2", ".srf", ".srw", ".x3f",
+        # drawings and documents
+        ".ai", ".djvu", ".emf", ".eps", ".kra", ".pdf", ".ps", ".psb", ".psd", ".svg", ".svgz",
+        ".wmf", ".xcf",
+        # rare images
+        ".cur", ".dcm", ".dds", ".exr", ".hdr", ".icns", ".ico", ".j2k", ".jp2", ".jpf", ".jpx",
+        ".jxl", ".jxr", ".pcx", ".tga",
+        # video
+        ".3gp", ".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".webm",
+        ".wmv",
+    }
+)  # fmt: skip
+# Data, and copies of half an image. The other files are few enough to look into.
+_OTHER_SUFFIXES = frozenset(
+    {
+        ".bak", ".crdownload", ".csv", ".download", ".html", ".json", ".jsonl", ".log", ".md",
+        ".npy", ".npz", ".onnx", ".part", ".partial", ".pkl", ".pth", ".py", ".tmp", ".tsv",
+        ".txt", ".xml", ".xmp", ".yaml", ".yml", ".zip",
+    }
+)  # fmt: skip
+_START_BYTES = 32
+_HEIC = re.compile(rb".{4}ftyp(?:hei[cxms]|hev[cxms]|mif1|msf1)", re.DOTALL)
+_IMAGE = re.compile(
+    rb"\xff\xd8\xff|\x89PNG\r\n\x1a\n|GIF8[79]a|RIFF.{4}WEBP|II\*\0|MM\0\*|P[1-6]\s+[#\d]"
+    rb"|BM.{4}\0{4}|.{4}ftypavi[fs]",
+    re.DOTALL,
+)
+
+
+class FileKind(Enum):
+    """What a file is, as far as its name and first bytes tell."""
+
+    IMAGE = auto()
+    HEIC = auto()
+    """An image that a package reads which is not installed."""
+    UNREAD = auto()
+    """An image or a video of a kind that is never read."""
+    OTHER = auto()
+
+
+def file_kind(folder: Path, name: str) -> FileKind:
+    """Return what a file is.
+
+    Args:
+        folder: a folder.
+        name: the file's name in it, with forward slashes.
+
+    Raises:
+        OSError: the file must be looked into, and cannot be read.
+    """
+    suffix = PurePosixPath(name).suffix.lower()
+    if suffix in IMAGE_SUFFIXES - HEIC_SUFFIXES:
+        return FileKind.IMAGE
+    if suffix in _UNREAD_SUFFIXES:
+        return FileKind.UNREAD
+    is_heic = suffix in HEIC_SUFFIXES
+    storage = storage_of(folder)
+    if not storage.is_remote and suffix not in _OTHER_SUFFIXES and not name.endswith("~"):
+        start = storage.read_bytes(storage.join(folder, name), _START_BYTES)
+        if _IMAGE.match(start):
+            return FileKind.IMAGE
+        is_heic = is_heic or _HEIC.match(start) is not None
+    if is_heic:
+        return FileKind.IMAGE if find_spec("pillow_heif") else FileKind.HEIC
+    return FileKind.OTHER
