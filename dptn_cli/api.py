@@ -5,7 +5,8 @@
 Everything here runs the same code as the commands. Errors are those of `dptn_cli.errors`.
 """
 
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -29,14 +30,14 @@ from dptn_cli.enums import (
 from dptn_cli.errors import InputError
 from dptn_cli.inference.model_file import read_model
 from dptn_cli.inference.session import Session
-from dptn_cli.io.images import PUBLISHED_JPEG_QUALITY, read_image
+from dptn_cli.io.images import PUBLISHED_JPEG_QUALITY, read_crop, read_image_size
 from dptn_cli.io.paths import parse_location
 from dptn_cli.io.resize import crop_to_network, resize_to_disk
 from dptn_cli.keypoints import PoseFiles
 from dptn_cli.transfer.framing import frame_source, frame_target
 from dptn_cli.transfer.plan import TransferRequest, make_job, with_poses
 from dptn_cli.transfer.run import RunOptions
-from dptn_cli.types import JOINTS, MISSING, Batch, ImageU8, Job, Model, Outcome, Pose, Size
+from dptn_cli.types import JOINTS, MISSING, Batch, Crop, ImageU8, Job, Model, Outcome, Pose, Size
 
 if TYPE_CHECKING:
     from dptn_cli.detect.log import DetectionOutcome
@@ -131,14 +132,13 @@ class PoseTransfer:
             ModelError: the inference failed.
         """
         spec = self.model.spec
-        source_u8 = _to_array(image)
-        height, width = source_u8.shape[:2]
-        source = frame_source(_to_pose(source_pose), (height, width), spec, Fit(fit))
+        size, crop_to = _open_image(image)
+        source = frame_source(_to_pose(source_pose), size, spec, Fit(fit))
         targets = [
             frame_target(_to_pose(pose), target_size, source, spec, Fit(fit), Retarget(retarget))
             for pose in target_poses
         ]
-        cropped = crop_to_network(Image.fromarray(source_u8), source.crop, spec.network_size)
+        cropped = crop_to(source.crop, spec.network_size)
         images: list[Image.Image] = []
         for start in range(0, len(targets), BATCH_SIZE):
             poses = np.stack([target.on_network for target in targets[start : start + BATCH_SIZE]])
@@ -357,9 +357,19 @@ def _location(location: Location) -> Path:
     return parse_location(location) if isinstance(location, str) else location
 
 
-def _to_array(image: Location | Image.Image | ImageU8) -> ImageU8:
+def _open_image(
+    image: Location | Image.Image | ImageU8,
+) -> tuple[Size, Callable[[Crop | None, Size], ImageU8]]:
+    """Return an image's (height, width), and what crops it to a (height, width), in pixels."""
     if isinstance(image, str | Path):
-        return read_image(_location(image))
+        path = _location(image)
+        return read_image_size(path), partial(read_crop, path)
+    image_u8 = _to_array(image)
+    height, width = image_u8.shape[:2]
+    return (height, width), partial(crop_to_network, Image.fromarray(image_u8))
+
+
+def _to_array(image: Image.Image | ImageU8) -> ImageU8:
     if isinstance(image, Image.Image):
         return np.asarray(image.convert("RGB"))
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:

@@ -29,7 +29,7 @@ from dptn_cli.detect.people import (
     choose_person,
 )
 from dptn_cli.errors import InputError
-from dptn_cli.io.images import decode_image
+from dptn_cli.io.images import decode_reduced
 from dptn_cli.types import Size
 
 # Long edge in cells of the network's grid. In smaller images several joints share a cell.
@@ -146,14 +146,14 @@ class Detector:
         """Read, resize and pad an image; a detection with the reason if it cannot be read."""
         name, path = named_file
         try:
-            image = decode_image(path.read_bytes())
+            image, size = decode_reduced(path.read_bytes(), max_long_edge)
         except OSError as error:
             return Detection(name, reason=error.strerror or str(error))
         except InputError as error:
             return Detection(name, reason=str(error))
         resized = _resize_long_edge(image, self._min_long_edge, max_long_edge)
-        scale_xy = np.array(resized.size) / np.array(image.size)
-        return _PreparedImage(name, path, _pad(resized), (image.height, image.width), scale_xy)
+        scale_xy = np.array(resized.size) / np.array(size[::-1])
+        return _PreparedImage(name, path, _pad(resized), size, scale_xy)
 
     def _detect_batch(self, batch: Sequence[_PreparedImage]) -> Iterator[Detection]:
         """Detect people in a batch; if that fails, in one image at a time."""

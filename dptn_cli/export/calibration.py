@@ -7,8 +7,7 @@ import numpy as np
 
 from dptn_cli.errors import InputError
 from dptn_cli.export.int8 import Calibration
-from dptn_cli.io.images import decode_image, read_image_size
-from dptn_cli.io.resize import crop_to_network
+from dptn_cli.io.images import decode_crop, read_image_size
 from dptn_cli.transfer.framing import frame_item_source, frame_item_target
 from dptn_cli.transfer.plan import TransferRequest, make_job
 from dptn_cli.types import Batch, ImageSpec, Item, Job, Model
@@ -62,10 +61,9 @@ def _read(item: Item, job: Job) -> Batch:
         size = read_image_size(item.source_path)
         source = frame_item_source(item, size, job)
         target = frame_item_target(item, source, job)
-        image = decode_image(item.source_path.read_bytes())
+        cropped = decode_crop(item.source_path.read_bytes(), source.crop, spec.network_size)
     except InputError as error:
         raise InputError(f"{item.source} -> {item.target}: {error}") from error
-    cropped = crop_to_network(image, source.crop, spec.network_size)
     return Batch(
         cropped[np.newaxis],
         source.on_network[np.newaxis],

@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from dptn_cli.enums import ImageFormat
-from dptn_cli.io.images import PUBLISHED_JPEG_QUALITY, decode_image, encode_image
-from dptn_cli.io.resize import resize_to_disk, resize_to_network
+from dptn_cli.io.images import PUBLISHED_JPEG_QUALITY, decode_crop, encode_image
+from dptn_cli.io.resize import resize_to_disk
 from dptn_cli.types import JOINTS, Batch, ImageSpec
 
 RunBatch: TypeAlias = Callable[[Batch], npt.NDArray[np.uint8]]
@@ -78,7 +78,7 @@ def decoding_rate(paths: Sequence[Path], spec: ImageSpec, seconds: float) -> flo
 
     def decode() -> int:
         for path in paths:
-            resize_to_network(decode_image(path.read_bytes()), spec.network_size)
+            decode_crop(path.read_bytes(), None, spec.network_size)
         return len(paths)
 
     return images_per_second(decode, seconds)
@@ -86,9 +86,7 @@ def decoding_rate(paths: Sequence[Path], spec: ImageSpec, seconds: float) -> flo
 
 def encoding_rate(paths: Sequence[Path], spec: ImageSpec, seconds: float) -> float:
     """Return the images per second that one thread resizes for the disk and encodes as PNG."""
-    images = [
-        resize_to_network(decode_image(path.read_bytes()), spec.network_size) for path in paths
-    ]
+    images = [decode_crop(path.read_bytes(), None, spec.network_size) for path in paths]
 
     def encode() -> int:
         for image in images:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import BinaryIO, TypeVar
 
-from PIL import Image, TiffImagePlugin, UnidentifiedImageError
+from PIL import Image, JpegImagePlugin, TiffImagePlugin, UnidentifiedImageError
 
 from dptn_cli.errors import InputError
 from dptn_cli.io.png_chunks import without_large_texts
@@ -17,6 +17,8 @@ T = TypeVar("T")
 MAX_PIXELS = 100_000_000
 # Neither EPS, whose decoder runs another program, nor formats that hardly any image has.
 DECODERS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "PPM")
+START_BYTES = 256
+JPEG_START = b"\xff\xd8\xff"
 _SAMPLE_FORMATS = {1: "unsigned", 2: "signed", 3: "float"}
 _PHOTOMETRICS = {0: "gray", 1: "gray", 2: "RGB", 3: "palette", 5: "CMYK", 6: "YCbCr", 8: "LAB"}
 
@@ -72,10 +74,17 @@ def too_large(size: str) -> InputError:
 
 def _open(file: BinaryIO) -> Image.Image:
     file.seek(0)
-    if not file.read(1):
+    start = file.read(START_BYTES)
+    if not start:
         raise InputError("the file is empty")
     file.seek(0)
-    return Image.open(file, formats=DECODERS)
+    try:
+        return Image.open(file, formats=DECODERS)
+    except Image.DecompressionBombError:
+        if not start.startswith(JPEG_START):
+            raise
+    file.seek(0)
+    return JpegImagePlugin.JpegImageFile(file)  # `large_jpegs` has limits of its own
 
 
 @contextmanager

@@ -1,7 +1,10 @@
 """Decoding images from any source to upright 8-bit RGB, and encoding results."""
 
 import io
+import math
 import struct
+import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +14,11 @@ from dptn_cli.enums import ImageFormat
 from dptn_cli.errors import InputError, user_errors
 from dptn_cli.io.files import write_file
 from dptn_cli.io.image_files import check_pixels, use_image
+from dptn_cli.io.large_jpegs import is_large_jpeg, reduce
 from dptn_cli.io.pixels import load_rgb
+from dptn_cli.io.resize import crop_to_network
 from dptn_cli.io.storage import StoreError, storage_of
-from dptn_cli.types import ImageU8, Size
+from dptn_cli.types import Crop, ImageU8, Size
 
 PUBLISHED_JPEG_QUALITY = 75
 PNG_LEVEL = 4  # takes half the time of zlib's default 6, for files 3 % larger
@@ -28,6 +33,9 @@ _TURNS = {
     8: Image.Transpose.ROTATE_90,
 }
 _SIDEWAYS = (5, 6, 7, 8)  # orientations that swap height and width
+_FROM_BELOW, _FROM_RIGHT = (3, 4, 7, 8), (2, 3, 6, 7)  # that begin with the last row or column
+# Large JPEGs are decoded one at a time, whatever the number of threads: each takes much memory.
+_ONE_LARGE_JPEG = threading.Lock()
 
 
 def decode_image(data: bytes) -> Image.Image:
@@ -47,6 +55,84 @@ def decode_image(data: bytes) -> Image.Image:
 def _load_whole(image: Image.Image) -> Image.Image:
     check_pixels(image)
     return _load_upright(image)
+
+
+def decode_crop(data: bytes, crop: Crop | None, size: Size) -> ImageU8:
+    """Decode an image, crop it and resize the crop.
+
+    A JPEG of more than 100,000,000 pixels, which `decode_image` refuses, is decoded at a half to
+    an eighth of its size, as its crop allows.
+
+    Args:
+        data: content of an image file.
+        crop: the crop, pixels of the upright image at its full size, which may reach beyond the
+            image; None for the whole image.
+        size: (height, width) of the result, pixels.
+
+    Returns:
+        (H, W, 3) uint8 RGB.
+
+    Raises:
+        InputError: the data is not an image, is truncated, or has too many pixels.
+    """
+
+    def load(image: Image.Image) -> ImageU8:
+        if not is_large_jpeg(image):
+            return crop_to_network(_load_whole(image), crop, size)
+        full_size, orientation = _upright_size(image), _orientation(image)
+        part = crop or Crop(0, 0, *full_size)
+        scale = min(part.height / size[0], part.width / size[1])
+        rgb, reduction = _load_reduced(image, data, scale)
+        return crop_to_network(rgb, _reduce_crop(part, full_size, reduction, orientation), size)
+
+    return use_image(io.BytesIO(data), load)
+
+
+def decode_reduced(data: bytes, long_edge: int) -> tuple[Image.Image, Size]:
+    """Decode an image that is to be resized.
+
+    Args:
+        data: content of an image file.
+        long_edge: length that the longer side will be resized to, pixels.
+
+    Returns:
+        The image, as `decode_image` returns it, and its (height, width) in pixels at its full
+        size. Only a JPEG of more than 100,000,000 pixels is decoded at a part of it.
+
+    Raises:
+        InputError: the data is not an image, is truncated, or has too many pixels.
+    """
+
+    def load(image: Image.Image) -> tuple[Image.Image, Size]:
+        if is_large_jpeg(image):
+            size = _upright_size(image)
+            return _load_reduced(image, data, max(size) / long_edge)[0], size
+        rgb = _load_whole(image)
+        return rgb, (rgb.height, rgb.width)
+
+    return use_image(io.BytesIO(data), load)
+
+
+def _load_reduced(image: Image.Image, data: bytes, scale: float) -> tuple[Image.Image, int]:
+    """Return an upright large JPEG, and by how much its sides are divided."""
+    reduction = reduce(image, data, scale)
+    with _ONE_LARGE_JPEG:
+        return _load_upright(image), reduction
+
+
+def _reduce_crop(crop: Crop, size: Size, reduction: int, orientation: int) -> Crop:
+    """Return a crop in the pixels of the reduced image.
+
+    The last row and column of a reduced image may stand for less than a whole pixel. They come
+    first if the image was turned.
+    """
+    missing_y, missing_x = (math.ceil(side / reduction) - side / reduction for side in size)
+    return Crop(
+        crop.top / reduction + (missing_y if orientation in _FROM_BELOW else 0),
+        crop.left / reduction + (missing_x if orientation in _FROM_RIGHT else 0),
+        crop.height / reduction,
+        crop.width / reduction,
+    )
 
 
 def _load_upright(image: Image.Image) -> Image.Image:
@@ -74,10 +160,31 @@ def read_image(path: Path) -> ImageU8:
     Raises:
         InputError: the file cannot be read or is not an image; the message names it.
     """
+    return _read(path, lambda data: np.asarray(decode_image(data)))
+
+
+def read_crop(path: Path, crop: Crop | None, size: Size) -> ImageU8:
+    """Read an image file and decode a crop of it, as `decode_crop` does.
+
+    Args:
+        path: the image file.
+        crop: the crop, pixels of the upright image; None for the whole image.
+        size: (height, width) of the result, pixels.
+
+    Returns:
+        (H, W, 3) uint8 RGB.
+
+    Raises:
+        InputError: the file cannot be read or is not an image; the message names it.
+    """
+    return _read(path, lambda data: decode_crop(data, crop, size))
+
+
+def _read(path: Path, decode: Callable[[bytes], ImageU8]) -> ImageU8:
     with user_errors(path):
         data = storage_of(path).read_bytes(path)
     try:
-        return np.asarray(decode_image(data))
+        return decode(data)
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
 

@@ -13,8 +13,7 @@ from PIL.PngImagePlugin import PngInfo
 from dptn_cli.enums import Fit, Retarget
 from dptn_cli.errors import InputError, user_errors
 from dptn_cli.io.files import join_inside, make_folder, write_file
-from dptn_cli.io.images import PNG_LEVEL, read_image, read_image_size
-from dptn_cli.io.resize import crop_to_network
+from dptn_cli.io.images import PNG_LEVEL, read_crop, read_image, read_image_size
 from dptn_cli.io.results_folder import CONTACT_SHEETS_FOLDER
 from dptn_cli.io.storage import StoreError, storage_of
 from dptn_cli.keypoints import crop_for
@@ -195,5 +194,4 @@ class _Cells:
             return None
 
     def _read(self, path: Path, crop: Crop | None) -> ImageU8:
-        image = Image.fromarray(read_image(path))
-        return crop_to_network(image, crop, self._job.model.spec.image_size)
+        return read_crop(path, crop, self._job.model.spec.image_size)

@@ -12,8 +12,7 @@ import numpy.typing as npt
 
 from dptn_cli.enums import Status
 from dptn_cli.errors import InputError
-from dptn_cli.io.images import decode_image, decode_size
-from dptn_cli.io.resize import crop_to_network
+from dptn_cli.io.images import decode_crop, decode_size
 from dptn_cli.io.storage import storage_of
 from dptn_cli.transfer.framing import FramedPose, frame_item_source, frame_item_target
 from dptn_cli.transfer.tasks import Task, failed, reason_of
@@ -94,8 +93,7 @@ class Reader:
         tasks = skip_done(tasks, self._is_done, chunk.ended)
         if not tasks:
             return
-        network_size = self._job.model.spec.network_size
-        image_u8 = crop_to_network(decode_image(data), source.crop, network_size)
+        image_u8 = decode_crop(data, source.crop, self._job.model.spec.network_size)
         chunk.source_index += [len(chunk.sources)] * len(tasks)
         chunk.sources.append(image_u8)
         chunk.source_poses.append(source.on_network)
@@ -143,7 +141,7 @@ class DryReader:
 
     def _find_decoding_problem(self, path: Path) -> str:
         try:
-            decode_image(self._data(path))
+            decode_crop(self._data(path), None, self._job.model.spec.network_size)
         except InputError as error:
             return str(error)
         return ""

@@ -213,6 +213,21 @@ def test_exif_orientation_is_applied(tmp_path: Path) -> None:
     assert detection.found_pose.image_size == (256, 176)
 
 
+def test_a_photo_of_more_than_100_megapixels(tmp_path: Path) -> None:
+    """Its keypoints are pixels of the whole image, though it is decoded at a part of its size."""
+    image, pose = draw_figure(3, (256, 176))
+    by, left = 48, 1600
+    photo = Image.new("L", (9000, 12_288), 255)
+    photo.paste(image.convert("L").resize((176 * by, 256 * by), Image.Resampling.BOX), (0, 0))
+    photo = photo.transform(photo.size, Image.Transform.AFFINE, (1, 0, -left, 0, 1, 0))
+    photo.save(tmp_path / "photo.jpg")
+    (detection,) = Detector(SHIPPED).detect([("photo.jpg", tmp_path / "photo.jpg")])
+    expected = np.where(pose == -1, -1, (pose + 0.5) * by - 0.5 + (0, left))
+    assert joint_errors(detection, expected).mean() < 4 * by
+    assert detection.found_pose is not None
+    assert detection.found_pose.image_size == (12_288, 9000)
+
+
 def test_odd_images_do_not_affect_others(tmp_path: Path) -> None:
     huge = Image.new("1", (10_001, 10_000))
     images = {

@@ -16,12 +16,12 @@ from support import TINY_SPEC, draw_image, draw_pose, write_annotations, write_p
 
 from dptn_cli.enums import Status
 from dptn_cli.errors import ModelError
-from dptn_cli.io.images import decode_image
+from dptn_cli.io.images import decode_crop
 from dptn_cli.io.resize import resize_to_network
 from dptn_cli.transfer.pipeline import preview, run
 from dptn_cli.transfer.plan import TransferRequest, make_job
 from dptn_cli.transfer.settings import Settings, StageSeconds
-from dptn_cli.types import Batch, Job, Model, Outcome
+from dptn_cli.types import Batch, Crop, ImageU8, Job, Model, Outcome, Size
 
 MODEL = Model(Path("m.onnx"), "0" * 64, TINY_SPEC, "fp32", {})
 NAMES = [f"{i}.png" for i in range(5)]
@@ -223,11 +223,11 @@ def test_preview_makes_nothing(job: Job) -> None:
 def test_preview_decodes_each_source_once(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
     decoded: list[bytes] = []
 
-    def decode(data: bytes) -> Image.Image:
+    def decode(data: bytes, crop: Crop | None, size: Size) -> ImageU8:
         decoded.append(data)
-        return decode_image(data)
+        return decode_crop(data, crop, size)
 
-    monkeypatch.setattr("dptn_cli.transfer.reader.decode_image", decode)
+    monkeypatch.setattr("dptn_cli.transfer.reader.decode_crop", decode)
     long_job = replace(job, items=lambda: chain.from_iterable(job.items() for _ in range(20)))
     assert len(list(preview(long_job, lambda *_: False))) == 20 * 25
     assert len(decoded) == len(set(decoded)) == len(NAMES)
