@@ -16,7 +16,13 @@ from dptn_cli.evaluate.folders import evaluate_folders
 from dptn_cli.evaluate.plan import EvalRequest, Plan
 from dptn_cli.evaluate.progress import EvalProgress
 from dptn_cli.evaluate.types import Comparison, EvalOptions, NotComputed, Problem, Report
-from dptn_cli.report.formats import document, latex, markdown, write_report
+from dptn_cli.report.formats import (
+    check_report_folder,
+    document,
+    latex,
+    markdown,
+    write_report,
+)
 from dptn_cli.transfer.plan import check_output_folder
 
 MAX_PROBLEMS = 5
@@ -127,6 +133,7 @@ def evaluate(
     ]
     reporter = _Reporter(quiet=quiet or as_json)
     check_output_folder(out)
+    check_report_folder(out)
     comparison = evaluate_folders(
         requests, EvalOptions(batch_size, workers, download_weights), progress=reporter
     )

@@ -12,6 +12,7 @@ from pathlib import Path, PurePosixPath
 from dptn_cli.io.paths import HEIC_SUFFIXES, IMAGE_SUFFIXES
 from dptn_cli.io.storage import storage_of
 
+_READ_SUFFIXES = IMAGE_SUFFIXES - HEIC_SUFFIXES
 _UNREAD_SUFFIXES = frozenset(
     {
         # raw files of cameras
@@ -67,7 +68,7 @@ def file_kind(folder: Path, name: str) -> FileKind:
         OSError: the file must be looked into, and cannot be read.
     """
     suffix = PurePosixPath(name).suffix.lower()
-    if suffix in IMAGE_SUFFIXES - HEIC_SUFFIXES:
+    if suffix in _READ_SUFFIXES:
         return FileKind.IMAGE
     if suffix in _UNREAD_SUFFIXES:
         return FileKind.UNREAD

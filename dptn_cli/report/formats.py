@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import math
+import re
 from collections.abc import Iterator, Sequence
 from operator import attrgetter
 from pathlib import Path
@@ -12,14 +13,23 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from dptn_cli.enums import Protocol
+from dptn_cli.errors import InputError, user_errors
 from dptn_cli.evaluate.types import Comparison, Interval, PairTable, Report
 from dptn_cli.io.files import write_file
+from dptn_cli.io.storage import storage_of
 from dptn_cli.metrics.protocols import BY_ID
 from dptn_cli.metrics.published import published_score
 from dptn_cli.report.html import page
 from dptn_cli.report.tables import runs_table
 
 JSON_NAME, CSV_NAME, HTML_NAME = "report.json", "pairs.csv", "report.html"
+_START_BYTES = 4096
+# How the files of every version begin.
+_MARKS = {
+    JSON_NAME: re.compile(rb'\s*\{\s*"(?:run": "|runs": \[)'),
+    CSV_NAME: re.compile(rb"(?:run,)?generated,truth(?:,|\s|$)"),
+    HTML_NAME: re.compile(rb"<!doctype html>.*: dptn evaluate</title>", re.DOTALL),
+}
 _TEX = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
 
 
@@ -31,12 +41,33 @@ def write_report(folder: Path, comparison: Comparison) -> None:
         comparison: one or more runs.
 
     Raises:
-        InputError: a file cannot be written.
+        InputError: a file cannot be written, or would overwrite a file of others.
     """
+    check_report_folder(folder)
     content = json.dumps(document(comparison), indent=2, allow_nan=False) + "\n"
     write_file(folder / JSON_NAME, lambda file: file.write(_encoded(content)))
     write_file(folder / CSV_NAME, lambda file: _write_pairs(file, comparison.reports))
     write_file(folder / HTML_NAME, lambda file: file.write(_encoded(page(comparison))))
+
+
+def check_report_folder(folder: Path) -> None:
+    """Make sure that a report overwrites no file of others, such as a pair list `pairs.csv`.
+
+    Raises:
+        InputError: a file with the name of one of the report's is not from `dptn evaluate`, or
+            cannot be read.
+    """
+    for name, mark in _MARKS.items():
+        path = folder / name
+        with user_errors(path):
+            try:
+                start = storage_of(path).read_bytes(path, _START_BYTES)
+            except FileNotFoundError:
+                continue
+        if start and not mark.match(start):
+            raise InputError(
+                f"{path} is there, but is not from dptn evaluate: name another report folder"
+            )
 
 
 def document(comparison: Comparison) -> dict[str, Any]:

@@ -13,6 +13,7 @@ grids/step-00001000.png  a contact sheet of images that the generator draws for 
 import json
 import os
 from collections.abc import Callable, Mapping
+from math import isinf
 from pathlib import Path
 from typing import IO, Any, BinaryIO
 
@@ -20,7 +21,7 @@ import torch
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
-from dptn_cli.errors import user_errors
+from dptn_cli.errors import InputError, user_errors
 from dptn_cli.io.files import make_folder, write_atomic
 from dptn_cli.io.images import write_image
 from dptn_cli.io.jsonl import lock
@@ -31,6 +32,7 @@ from dptn_cli.types import ImageSpec, ImageU8
 
 LAST = "checkpoint-last.pth"
 METRICS = "metrics.jsonl"
+MAX_LINE_LENGTH = 1 << 20
 
 
 class RunFolder:
@@ -41,7 +43,8 @@ class RunFolder:
         writes: False to read only, as all processes but one do if there are several.
 
     Raises:
-        InputError: the folder cannot be created or written to, or another run has locked it.
+        InputError: the folder cannot be created or written to, another run has locked it, or it
+            has metrics of another tool.
     """
 
     def __init__(self, path: Path, *, writes: bool = True) -> None:
@@ -50,6 +53,7 @@ class RunFolder:
         self._log: IO[str] | None = None
         self._scalars: SummaryWriter | None = None
         if writes:
+            _check_metrics(path / METRICS)
             make_folder(path)
             with user_errors(path):
                 self._lock = (path / ".lock").open("a")
@@ -147,6 +151,21 @@ class RunFolder:
         write_image(self.path / "grids" / f"step-{step:08d}.png", grid_u8)
         if self._scalars is not None:
             self._scalars.add_image("grid", grid_u8, step, dataformats="HWC")
+
+
+def _check_metrics(path: Path) -> None:
+    """Make sure that a file of metrics is ours, because lines are removed from it.
+
+    Raises:
+        InputError: it has whole lines, and the first of them has no step.
+    """
+    with user_errors(path):
+        if not path.is_file():
+            return
+        with path.open(encoding="utf-8", errors="replace") as file:
+            line = file.readline(MAX_LINE_LENGTH)
+    if line.strip() and isinf(_step(line)) and (line.endswith("\n") or not line.startswith("{")):
+        raise InputError(f"{path} is there, but is not from dptn train: name another run folder")
 
 
 def _step(line: str) -> float:

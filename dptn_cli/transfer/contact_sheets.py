@@ -51,9 +51,10 @@ def check_pages(out: Path) -> None:
         out: the results folder; it need not exist.
 
     Raises:
-        InputError: an image named like a page is not a contact sheet, or cannot be read.
+        InputError: an image named like a page is not a contact sheet, or cannot be read; or the
+            folder of the pages leads out of the results folder through a link.
     """
-    folder = out / CONTACT_SHEETS_FOLDER
+    folder = join_inside(out.resolve(), CONTACT_SHEETS_FOLDER)
     with user_errors(folder):
         pages = sorted(filter(_page_number, storage_of(folder).list_files(folder)))
     for name in pages:

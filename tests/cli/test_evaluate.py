@@ -202,3 +202,12 @@ def test_help_imports_nothing_heavy() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_pair_list_in_the_folder_for_the_report_stays(scene: Scene) -> None:
+    scene.report.mkdir()
+    (scene.report / "pairs.csv").write_text("from,to\na.png,b.png\n")
+    result = scene.evaluate()
+    assert result.exit_code == 2
+    assert "pairs.csv is there, but is not from dptn evaluate" in result.stderr
+    assert [path.name for path in scene.report.iterdir()] == ["pairs.csv"]

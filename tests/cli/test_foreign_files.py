@@ -105,6 +105,15 @@ class TestContactSheets:
         assert folder.transfer().exit_code == 0
         assert page.read_bytes() == before[f"grids/{name}"]
 
+    def test_pages_are_not_written_through_a_link(self, folder: Folder, tmp_path: Path) -> None:
+        (tmp_path / "elsewhere").mkdir()
+        folder.out.mkdir()
+        (folder.out / "grids").symlink_to(tmp_path / "elsewhere")
+        result = folder.transfer("--grid")
+        assert result.exit_code == 2
+        assert "'grids' leads out of" in result.stderr
+        assert list((tmp_path / "elsewhere").iterdir()) == []
+
     def test_pages_of_older_versions_are_drawn_again(self, folder: Folder) -> None:
         assert folder.transfer("--grid").exit_code == 0
         page = folder.out / "grids" / "page-00001.png"

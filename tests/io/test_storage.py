@@ -11,6 +11,8 @@ import fsspec
 import pytest
 from fsspec.implementations.local import LocalFileSystem
 from fsspec.implementations.memory import MemoryFileSystem
+from hypothesis import given
+from hypothesis import strategies as st
 from support import draw_image
 
 from dptn_cli.io import fsspec_storage
@@ -211,3 +213,28 @@ class TestIndex:
     def test_an_empty_folder(self, bucket: Path) -> None:
         index = storage_of(bucket).index(bucket)
         assert not any(index.has(f"{i}.png") for i in range(2 * SINGLE_QUERIES))
+
+
+def test_each_folder_is_listed_once_however_links_lead(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    folders = ("", "a", "a/b", "c", "c/d/e")
+
+    @given(st.lists(st.tuples(st.sampled_from(folders), st.sampled_from(folders)), max_size=6))
+    def linked(links: list[tuple[str, str]]) -> None:
+        top = tmp_path_factory.mktemp("links")
+        for name in folders:
+            (top / name).mkdir(parents=True, exist_ok=True)
+            (top / name / "x.txt").touch()
+        for number, (place, target) in enumerate(links):
+            (top / place / f"link{number}").symlink_to(top / target)
+        expected = sorted(f"{name}/x.txt".lstrip("/") for name in folders)
+        assert sorted(storage_of(top).list_files(top)) == expected, "by the names without links"
+        for place in folders[1:]:
+            reached = sorted(
+                os.path.realpath(top / place / name)
+                for name in storage_of(top).list_files(top / place)
+            )
+            assert reached == sorted(set(reached)), "no file twice"
+
+    linked()

@@ -10,12 +10,19 @@ import numpy as np
 import pytest
 
 from dptn_cli.enums import Dataset
+from dptn_cli.errors import InputError
 from dptn_cli.evaluate.bootstrap import bootstrap, mean_of
 from dptn_cli.evaluate.types import Comparison, ImagePair, NotComputed, PairTable, Problem, Report
 from dptn_cli.metrics.protocols import BY_ID
 from dptn_cli.metrics.published import published_score, published_table
 from dptn_cli.report.figures import histogram
-from dptn_cli.report.formats import document, latex, markdown, write_report
+from dptn_cli.report.formats import (
+    check_report_folder,
+    document,
+    latex,
+    markdown,
+    write_report,
+)
 from dptn_cli.report.html import page
 from dptn_cli.report.tables import Cell, score_table
 
@@ -142,3 +149,31 @@ def test_values_that_are_not_finite_are_left_out_of_the_interval() -> None:
     assert interval.keys() == {"x"}
     assert interval["x"].mean == 2
     assert 1 < interval["x"].low < 2 < interval["x"].high < 3
+
+
+@pytest.mark.parametrize("runs", [1, 2])
+def test_a_report_replaces_a_report(tmp_path: Path, runs: int) -> None:
+    comparison = Comparison(tuple(report(f"run{i}", psnr=18.0) for i in range(runs)), ())
+    write_report(tmp_path, comparison)
+    first = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    write_report(tmp_path, comparison)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == first
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("pairs.csv", "from,to\na.png,b.png\n"),
+        ("pairs.csv", "generated,other\n"),
+        ("report.json", '{"results": []}'),
+        ("report.html", "<!doctype html><title>mine</title>"),
+    ],
+)
+def test_files_of_others_stay(tmp_path: Path, name: str, content: str) -> None:
+    (tmp_path / name).write_text(content)
+    expected = f"{name} is there, but is not from dptn evaluate"
+    with pytest.raises(InputError, match=expected):
+        check_report_folder(tmp_path)
+    with pytest.raises(InputError, match=expected):
+        write_report(tmp_path, Comparison((report(psnr=18.0),), ()))
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [(name, content)]

@@ -157,6 +157,18 @@ def test_steps_logged_after_the_last_checkpoint_are_removed(figures: Path, tmp_p
     assert not (run / ".dptn-k3_x9ab2.part").exists()
 
 
+def test_metrics_of_another_tool_stay(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.jsonl"
+    for content in ('{"epoch": 1, "loss": 0.5}\n{"epoch": 2}', "loss 0.5", "[]\n"):
+        path.write_text(content)
+        with pytest.raises(InputError, match=r"\.jsonl is there, but is not from dptn train"):
+            RunFolder(tmp_path)
+        assert [(p.name, p.read_text()) for p in tmp_path.iterdir()] == [(path.name, content)]
+    path.write_text('{"step": 1, "lo')  # a run was killed
+    with RunFolder(tmp_path):
+        pass
+
+
 def test_a_run_folder_of_other_settings(figures: Path, tmp_path: Path) -> None:
     train(figures, tmp_path / "run", replace(L1_ONLY, epochs=1))
     before = (tmp_path / "run" / "checkpoint-last.pth").read_bytes()
