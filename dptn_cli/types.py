@@ -293,12 +293,12 @@ class Job:
     missing_sources: tuple[str, ...] = ()
     multi_person_count: int = 0
     multi_person_names: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     target_folders: tuple[Path, ...] = ()
     missing_pose: Mapping[Path, str] = field(default_factory=dict)
     fit: Fit = Fit.AUTO
     retarget: Retarget = Retarget.NONE
     remote: bool = False
-    notes: tuple[str, ...] = ()
 
     def without_items(self) -> "Job":
         """Return a copy for worker processes: absolute paths, and no iterator of items."""

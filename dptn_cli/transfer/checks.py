@@ -20,6 +20,7 @@ from dptn_cli.io.paths import check_name_length
 from dptn_cli.io.results_folder import is_contact_sheet
 from dptn_cli.io.storage import storage_of
 from dptn_cli.keypoints.stated_size import is_resized
+from dptn_cli.transfer.result_names import is_shortened
 from dptn_cli.types import FoundPose, Size
 
 Row: TypeAlias = tuple[ImageFile, ImageFile, str]
@@ -46,6 +47,7 @@ class PairChecks:
         multi_person_count: number of images with more than one person.
         multi_person_names: names of the first few of them, with their numbers of people.
         notes: what else the user should know, one line each.
+        shortened_count: number of results whose published name is too long for a file.
     """
 
     pose_of: Callable[[ImageFile], FoundPose | None]
@@ -57,6 +59,7 @@ class PairChecks:
     multi_person_count: int = 0
     multi_person_names: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    shortened_count: int = 0
     _images: HashSet = field(default_factory=HashSet)
     _sources: HashSet = field(default_factory=HashSet)
     _folders: set[Path] = field(default_factory=set)
@@ -99,6 +102,12 @@ class PairChecks:
         if duplicates:
             self._problems += _describe_clashes(rows(), duplicates)
         self._raise_problems()
+        if self.shortened_count:
+            self.notes.append(
+                f"{self.shortened_count:,} of {self.planned:,} results have shortened names, "
+                "because the published ones are too long for a file; manifest.jsonl has their "
+                "sources and targets"
+            )
 
     def check_inputs_kept(self, rows: Iterable[Row], out: Path) -> None:
         """Make sure that no result would overwrite an image of the job, after `check`.
@@ -127,11 +136,15 @@ class PairChecks:
         self._raise_problems()
 
     def _check_outputs(self, chunk: list[Row]) -> None:
-        for _, _, output in chunk:
+        for source, target, output in chunk:
+            self.shortened_count += is_shortened(source.name, target.name, output)
             try:
                 check_name_length(output)
             except InputError as error:
-                self._problems.append(f"a result's name {error}")
+                self._problems.append(
+                    f"a result's name {error}; shorten it in the column `out`, or the folders of "
+                    "its source"
+                )
             if output[0] in "gG" and is_contact_sheet(output):
                 self._problems.append(
                     f"{output} is the name of a contact sheet (`--grid`); "

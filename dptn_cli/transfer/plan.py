@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import islice, product
 from operator import attrgetter
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import numpy as np
 
@@ -22,10 +22,9 @@ from dptn_cli.io.storage import storage_of
 from dptn_cli.keypoints import PoseFiles
 from dptn_cli.transfer.checks import MAX_NAMES_SHOWN, PairChecks, Row, name_with_people
 from dptn_cli.transfer.pose_lookup import PoseLookup, PoseTarget
+from dptn_cli.transfer.result_names import CACHED_NAMES, result_name
 from dptn_cli.types import JOINTS, MISSING, Failure, FoundPose, Item, Job, Model
 
-RESULT_SUFFIXES = (".png", ".jpg", ".jpeg")
-CACHED_NAMES = 1 << 16  # names of images that are kept until another row repeats them
 NO_POSE = FoundPose("", np.full((JOINTS, 2), MISSING), np.zeros(JOINTS))
 
 
@@ -272,7 +271,7 @@ def _listing_of_pairs(request: TransferRequest) -> _Listing:
 
     def rows() -> Iterator[Row]:
         for pair in islice(read_pairs(pair_list), request.limit):
-            output = _output_name(*pair, request.result_format)
+            output = result_name(*pair, request.result_format)
             yield image_file(pair.source), image_file(pair.target), output
 
     return _Listing(
@@ -303,7 +302,7 @@ def _listing_of_folders(request: TransferRequest) -> _Listing:
 
     def rows() -> Iterator[Row]:
         for source, target in islice(product(sources, targets), request.limit):
-            output = _output_name(source.name, target.name, None, request.result_format)
+            output = result_name(source.name, target.name, None, request.result_format)
             yield source, target, output
 
     target_folders = tuple(dict.fromkeys(target.folder for target in targets))
@@ -372,22 +371,3 @@ def _is_dir(path: Path) -> bool:
 def _has_json(folder: Path) -> bool:
     with user_errors(folder):
         return any(name.suffix == ".json" for name in files_outside_results(folder))
-
-
-def _output_name(source: str, target: str, output: str | None, fmt: ImageFormat) -> str:
-    """Return the name of a result: as listed, or the published naming in the source's folder."""
-    if output:
-        has_suffix = PurePosixPath(output).suffix.lower() in RESULT_SUFFIXES
-        return output if has_suffix else f"{output}.{fmt}"
-    return f"{_folder_and_stem(source)}_2_{_stem(target)}_vis.{fmt}"
-
-
-@lru_cache(maxsize=CACHED_NAMES)
-def _folder_and_stem(name: str) -> str:
-    path = PurePosixPath(name)
-    return (path.parent / path.stem).as_posix()
-
-
-@lru_cache(maxsize=CACHED_NAMES)
-def _stem(name: str) -> str:
-    return PurePosixPath(name).stem
