@@ -4,13 +4,13 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 
 from dptn_cli.errors import InputError, user_errors
 from dptn_cli.io.own_files import files_outside_results
-from dptn_cli.io.paths import without_image_suffix
+from dptn_cli.io.paths import IMAGE_SUFFIXES, without_image_suffix
 from dptn_cli.io.storage import storage_of
 from dptn_cli.keypoints.annotation_csv import HEADER, Annotations, is_header
 from dptn_cli.keypoints.dialects import NotAPoseFile, read_document
@@ -201,7 +201,9 @@ class PoseFiles:
         key = normalize_name(name)
         if self._has_csv(key) or key in self._json or without_image_suffix(key) in self._json:
             return key
-        candidates = [entry for entry in self._index.find(key) if not is_other_image(entry)]
+        candidates = [
+            entry for entry in self._index.find(key) if not _is_taken(entry, key, is_other_image)
+        ]
         return candidates[0] if len(candidates) == 1 else None
 
     def _find_exact(self, name: str, key: str) -> list[tuple[FoundPose, Path]]:
@@ -230,6 +232,20 @@ class PoseFiles:
             if root not in self._used:
                 names = (name for name in self.names() if self._roots[self._path_of(name)] == root)
                 yield root, next(names, "")
+
+
+def _is_taken(entry: str, key: str, is_other_image: Callable[[str], bool]) -> bool:
+    """Return whether an entry has an image of its own, so that it cannot mean the image `key`.
+
+    An image that has the entry's folders counts, whatever its suffix: it is more like it.
+    """
+    if is_other_image(entry):
+        return True
+    plain = without_image_suffix(entry)
+    if plain == without_image_suffix(key):
+        return False
+    suffixes = IMAGE_SUFFIXES | {PurePosixPath(key).suffix}
+    return any(is_other_image(plain + suffix) for suffix in suffixes)
 
 
 class _Claims:

@@ -89,6 +89,7 @@ class RunJson:
                 "target": model.runtime,
                 "licence": model.metadata.get("licence", ""),
             },
+            "notes": list(self.job.notes),
             "target_folders": [str(folder) for folder in self.job.target_folders],
             "provider": self.provider,
             "batch_size": self.batch_size,

@@ -99,6 +99,15 @@ def test_an_entry_that_is_an_image_itself_means_no_other(tmp_path: Path) -> None
     assert position(files, "b/anna.png", "a/anna.png", "b/anna.png") is None
 
 
+@pytest.mark.parametrize("entry", ["anna.jpg", "anna", "anna.webp"])
+def test_the_image_of_the_same_folders_has_the_entry(tmp_path: Path, entry: str) -> None:
+    """Whichever of them is asked for first."""
+    images = ("a/anna.PNG", "anna.PNG")
+    files = pose_files(tmp_path / "k.json", entry)
+    assert position(files, "a/anna.PNG", *images) is None
+    assert position(files, "anna.PNG", *images) == 0
+
+
 def test_an_entry_is_never_used_for_two_images(tmp_path: Path) -> None:
     files = pose_files(tmp_path / "k.json", "images/anna.png", "bob.png")
     assert position(files, "a/anna.png") == 0
