@@ -51,6 +51,7 @@ HOMES = {
     "skimage": {"metrics"},
     "ray": {"distributed"},
     "upath": {"io"},
+    "pillow_heif": {"io"},
 }
 HEAVY = (
     "torch",
@@ -65,6 +66,7 @@ HEAVY = (
     "ray",
     "fsspec",
     "upath",
+    "pillow_heif",
 )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import BinaryIO, TypeVar
 
-from PIL import Image, JpegImagePlugin, TiffImagePlugin, UnidentifiedImageError
+from PIL import Image, JpegImagePlugin, TiffImagePlugin, UnidentifiedImageError, features
 
 from dptn_cli.errors import InputError
 from dptn_cli.io.png_chunks import without_large_texts
@@ -16,9 +16,12 @@ T = TypeVar("T")
 
 MAX_PIXELS = 100_000_000
 # Neither EPS, whose decoder runs another program, nor formats that hardly any image has.
-DECODERS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "PPM")
-START_BYTES = 256
+DECODERS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "PPM", "AVIF")
+START_BYTES = 256  # tell the format
 JPEG_START = b"\xff\xd8\xff"
+AVIF_BRANDS = {b"avif", b"avis"}
+HEIC_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"}
+HEIC_BRANDS |= {b"mif1", b"mif2", b"msf1"}  # of AVIF as well, which has a brand of its own besides
 _SAMPLE_FORMATS = {1: "unsigned", 2: "signed", 3: "float"}
 _PHOTOMETRICS = {0: "gray", 1: "gray", 2: "RGB", 3: "palette", 5: "CMYK", 6: "YCbCr", 8: "LAB"}
 
@@ -27,6 +30,7 @@ Image.MAX_IMAGE_PIXELS = MAX_PIXELS
 # is set once for the process: changing it for a while would change it for every thread.
 warnings.filterwarnings("ignore", module=r"PIL\.")
 Image.init()  # register the decoders now, not in the first thread that meets a WebP
+_REGISTERED = tuple(name for name in DECODERS if name in Image.OPEN)  # AVIF came with Pillow 11.3
 
 
 def use_image(file: BinaryIO, use: Callable[[Image.Image], T]) -> T:
@@ -78,13 +82,38 @@ def _open(file: BinaryIO) -> Image.Image:
     if not start:
         raise InputError("the file is empty")
     file.seek(0)
+    if _is_heic(start):
+        _register_heic()
+        return Image.open(file, formats=("HEIF",))
     try:
-        return Image.open(file, formats=DECODERS)
+        return Image.open(file, formats=_REGISTERED)
     except Image.DecompressionBombError:
         if not start.startswith(JPEG_START):
             raise
     file.seek(0)
     return JpegImagePlugin.JpegImageFile(file)  # `large_jpegs` has limits of its own
+
+
+def _brands(start: bytes) -> set[bytes]:
+    """Return the brands of a file in the container of AVIF, HEIC and MP4; none of another."""
+    if start[4:8] != b"ftyp":
+        return set()
+    end = min(int.from_bytes(start[:4]), len(start))
+    return {start[8:12], *(start[i : i + 4] for i in range(16, end, 4))}
+
+
+def _is_heic(start: bytes) -> bool:
+    brands = _brands(start)
+    return bool(brands & HEIC_BRANDS) and not brands & AVIF_BRANDS
+
+
+def _register_heic() -> None:
+    """Make Pillow read HEIC, with its limit of pixels and that of libheif."""
+    try:
+        from pillow_heif import register_heif_opener
+    except ImportError as error:
+        raise InputError("a HEIC image; to read it: pip install 'dptn-cli[heic]'") from error
+    register_heif_opener()
 
 
 @contextmanager
@@ -113,6 +142,13 @@ def _describe_unreadable(data: bytes) -> str:
             return f"a TIFF that cannot be read: {_tiff_samples(data)}; save it as 8-bit RGB"
         except Exception:  # Pillow raises nearly anything at broken tags.
             return "a TIFF with broken tags"
+    if _is_heic(data[:START_BYTES]):
+        return "a HEIC image, and broken"
+    if _brands(data[:START_BYTES]) & AVIF_BRANDS:
+        broken = features.check("avif")
+        return "an AVIF image" + (
+            ", and broken" if broken else "; to read it: pip install -U pillow"
+        )
     return "not an image, or of an unknown format"
 
 

@@ -1,6 +1,7 @@
 """`dptn transfer` with source images that are unlike plain PNGs."""
 
 import io
+import sys
 import zlib
 from typing import Any
 
@@ -61,6 +62,15 @@ def test_an_image_that_cannot_be_shown_fails_with_a_reason(folder: Folder) -> No
     assert folder.transfer().exit_code == 1
     (line,) = folder.manifest()
     assert "mode F (floats) with samples from -1 to 1" in line["reason"]
+
+
+def test_a_heic_photo_without_the_package(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    (folder.path / "0.png").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic\0\0\0\x08mdat")
+    write_pairs(folder.pairs, [("0.png", "1.png"), ("1.png", "2.png")])
+    assert folder.transfer().exit_code == 1
+    heic = {line["output"]: line.get("reason", "") for line in folder.manifest()}[FIRST]
+    assert heic == "a HEIC image; to read it: pip install 'dptn-cli[heic]'"
 
 
 def test_a_photo_of_more_than_100_megapixels(folder: Folder) -> None:
