@@ -109,12 +109,17 @@ def _expand(paths: Iterable[Path], left_out: LeftOut) -> Iterator[Path]:
         matches = storage_of(path).expand(path)
         if not matches:
             raise InputError(f"{path}: nothing matches this pattern")
+        if matches == [path]:
+            yield path
+            continue
         for match in matches:
-            if match is path:
-                yield match
-            elif any(is_hidden(part) for part in set(match.parts) - set(path.parts)):
+            if any(is_hidden(part) for part in set(match.parts) - set(path.parts)):
                 continue
-            elif match.is_dir() or _is_image(match.parent, match.name, left_out):
+            if not match.exists():
+                left_out.add_unreadable(match.name, FileNotFoundError())
+            elif match.is_dir() or (
+                match.is_file() and _is_image(match.parent, match.name, left_out)
+            ):
                 yield match
 
 
@@ -161,7 +166,8 @@ class _Search:
             folder = self.path.resolve()
             inner = storage_of(folder).relative_name(folder, self.excluded)
             if inner is not None:
-                results[PurePosixPath(inner)] = (self.left_out.written, self.path / inner)
+                written = (self.left_out.written, self.path / inner)
+                results.setdefault(PurePosixPath(inner), written)
         return results
 
 

@@ -210,3 +210,5 @@ class TestLinks:
         found, (note,) = search(tmp_path)
         assert found == ["a.png"]
         assert note.startswith("2 left out, not readable: b.png (broken link), c (")
+        found, (note,) = search(tmp_path / "?.png")
+        assert (found, note) == (["a.png"], "1 left out, not readable: b.png (broken link)")

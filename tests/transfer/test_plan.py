@@ -340,6 +340,17 @@ def test_what_is_left_out_is_noted_once(photos: Path) -> None:
     assert job_for(photos, ("a.png", "b.png")).notes == ()
 
 
+def test_hidden_files_are_no_pose_files(photos: Path, tmp_path: Path) -> None:
+    poses = tmp_path / "poses"
+    (poses / "__MACOSX").mkdir(parents=True)
+    people = {"people": [{"pose_keypoints_2d": [float(5 + i % 20) for i in range(54)]}]}
+    (poses / "walk_keypoints.json").write_text(json.dumps(people))
+    for name in ("._walk_keypoints.json", "__MACOSX/._walk_keypoints.json", ".keypoints.csv"):
+        (poses / name).write_bytes(b"\0\5\x16\7")
+    request = TransferRequest(out=tmp_path / "out", sources=(photos / "a.png",), poses=(poses,))
+    assert outputs(make_job(request, MODEL)) == ["a_2_walk_vis.png"]
+
+
 class TestResultsBesideImages:
     def test_results_in_the_folder_of_images(self, photos: Path) -> None:
         request = TransferRequest(out=photos, sources=(photos,), poses=(photos / "a.png",))
