@@ -88,8 +88,10 @@ def checked_name(name: str) -> str:
     parts = PurePosixPath(plain).parts
     if not parts or any(ord(char) < 32 for char in plain):
         raise InputError(f"{name!r} is not a file name")
-    if plain.startswith("/") or ".." in parts or PureWindowsPath(plain).drive:
+    if ".." in parts:
         raise InputError(f"{name!r} leaves its folder: only names inside it are allowed")
+    if plain.startswith("/") or _has_drive(plain):
+        raise InputError(f"{name!r} is absolute: only names inside its folder are allowed")
     cleaned = "/".join(parts)
     check_name_length(cleaned)
     return cleaned
@@ -102,6 +104,12 @@ def is_hidden(name: str) -> bool:
     names is used all the same.
     """
     return name.startswith(".") or name.lower() in _SYSTEM_NAMES
+
+
+def _has_drive(name: str) -> bool:
+    """Return whether a name has a drive. Outside Windows, `a:b.jpg` is the name of a file."""
+    path = PureWindowsPath(name)
+    return bool(path.drive) and (os.name == "nt" or path.is_absolute())
 
 
 def check_name_length(name: str) -> None:

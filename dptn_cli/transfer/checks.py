@@ -5,6 +5,7 @@ eight bytes in memory. No check is left out, however long the list is.
 """
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -23,8 +24,8 @@ from dptn_cli.keypoints.stated_size import is_resized
 from dptn_cli.transfer.result_names import is_shortened
 from dptn_cli.types import FoundPose, Size
 
-Row: TypeAlias = tuple[ImageFile, ImageFile, str]
-"""Source, target, and the name of the result."""
+Row: TypeAlias = tuple[ImageFile, ImageFile, str, int]
+"""Source, target, the name of the result, and the line in the pair list, or 0."""
 
 CHUNK = 1 << 11  # rows
 MAX_PROBLEMS = 100_000  # before the pass stops
@@ -41,6 +42,7 @@ class PairChecks:
         exists: returns whether an image exists.
         unused: returns the pose files that the user named and that were used for no image, each
             with the name of an image in it.
+        pair_list: the pair list; None if there is none.
         planned: number of pairs.
         missing_sources: names of source images that do not exist.
         missing_pose: images without a pose, on which one can be detected.
@@ -53,6 +55,7 @@ class PairChecks:
     pose_of: Callable[[ImageFile], FoundPose | None]
     exists: Callable[[ImageFile], bool]
     unused: Callable[[], Iterable[tuple[Path, str]]] = tuple
+    pair_list: Path | None = None
     planned: int = 0
     missing_sources: list[str] = field(default_factory=list)
     missing_pose: list[ImageFile] = field(default_factory=list)
@@ -81,13 +84,13 @@ class PairChecks:
         """
         with DuplicateFinder() as outputs:
             iterator = rows()
-            while chunk := list(islice(iterator, CHUNK)):
+            while chunk := self._next_chunk(iterator):
                 self.planned += len(chunk)
                 outputs.add(np.array([hash64(row[2]) for row in chunk], np.uint64))
                 self._check_outputs(chunk)
                 for image in _new_images(self._images, (i for row in chunk for i in row[:2])):
                     self._folders.add(image.folder)
-                    self._check_pose(image)
+                    self._check_pose(image, chunk)
                 for image in _new_images(self._sources, (row[0] for row in chunk)):
                     self._check_source(image)
                 if len(self._problems) >= MAX_PROBLEMS:
@@ -100,7 +103,7 @@ class PairChecks:
             for path, name in self.unused()
         )
         if duplicates:
-            self._problems += _describe_clashes(rows(), duplicates)
+            self._problems += _describe_clashes(rows(), duplicates, self.pair_list)
         self._raise_problems()
         if self.shortened_count:
             self.notes.append(
@@ -123,7 +126,7 @@ class PairChecks:
         names_in = [name_in for name_in in (_overlap(f, out) for f in self._folders) if name_in]
         if not names_in:
             return
-        for _, _, output in rows:
+        for _, _, output, _ in rows:
             images = (name_in(output) for name_in in names_in)
             self._problems += [
                 f"{output} would overwrite the image {image.path}: name another results folder, "
@@ -135,23 +138,33 @@ class PairChecks:
                 break
         self._raise_problems()
 
+    def _next_chunk(self, rows: Iterator[Row]) -> list[Row]:
+        """Take the next rows. What cannot be read of the list is a problem like the others."""
+        chunk: list[Row] = []
+        try:
+            chunk.extend(islice(rows, CHUNK))
+        except InputError as error:  # the rows before it are in the chunk
+            self._problems += error.problems or (str(error),)
+        return chunk
+
     def _check_outputs(self, chunk: list[Row]) -> None:
-        for source, target, output in chunk:
+        for source, target, output, line in chunk:
             self.shortened_count += is_shortened(source.name, target.name, output)
             try:
                 check_name_length(output)
             except InputError as error:
                 self._problems.append(
-                    f"a result's name {error}; shorten it in the column `out`, or the folders of "
-                    "its source"
+                    f"{_place(self.pair_list, line)}a result's name {error}; give it a shorter "
+                    "one in the column `out`"
                 )
             if output[0] in "gG" and is_contact_sheet(output):
                 self._problems.append(
-                    f"{output} is the name of a contact sheet (`--grid`); "
+                    f"{_place(self.pair_list, line)}{output} is the name of a contact sheet "
+                    "(`--grid`); "
                     "give the result another name in the column `out`"
                 )
 
-    def _check_pose(self, image: ImageFile) -> None:
+    def _check_pose(self, image: ImageFile, chunk: list[Row]) -> None:
         self._first_image = self._first_image or image.name
         try:
             pose = self.pose_of(image)
@@ -166,7 +179,7 @@ class PairChecks:
             elif pose is None:
                 self._problems.append(
                     f"no keypoints for {image.name}, and no image {image.folder / image.name} "
-                    "to detect them on"
+                    f"to detect them on{_first_line(image, chunk)}"
                 )
         except InputError as error:
             self._problems.append(str(error))
@@ -248,27 +261,52 @@ def _overlap(folder: Path, out: Path) -> Callable[[str], ImageFile | None] | Non
     return None
 
 
-def _describe_clashes(rows: Iterator[Row], duplicates: set[int]) -> list[str]:
+def _place(pair_list: Path | None, line: int) -> str:
+    return f"{pair_list}, line {line}: " if line else ""
+
+
+def _first_line(image: ImageFile, chunk: list[Row]) -> str:
+    """Return which line of the pair list names an image first: ` (line 3)`; empty for folders."""
+    line = next((row[3] for row in chunk if image is row[0] or image is row[1]), 0)
+    return f" (line {line})" if line else ""
+
+
+def _describe_clashes(
+    rows: Iterator[Row], duplicates: set[int], pair_list: Path | None
+) -> list[str]:
     """Describe the pairs that would write the same result.
 
     Args:
         rows: all rows, from the start.
         duplicates: hashes of the results' names that occur more than once.
+        pair_list: the pair list; None if there is none.
     """
-    first_pairs: dict[str, str] = {}
+    first_rows: dict[str, Row] = {}
     clashes = []
-    for source, target, output in rows:
-        if hash64(output) not in duplicates:
-            continue
-        pair = f"{source.name} -> {target.name}"
-        if first_pairs.get(output) == pair:  # from two folders, or the same row twice
-            pair = f"{source.folder / source.name} -> {target.folder / target.name}"
-        if output in first_pairs:
-            clashes.append(
-                f"{first_pairs[output]} and {pair} would both write {output}; a pair list can "
-                "name results in a column `out`"
-            )
-        first_pairs.setdefault(output, pair)
-        if len(clashes) >= MAX_PROBLEMS:
-            break
+    with suppress(InputError):  # which the pass before has met
+        for row in rows:
+            if hash64(row[2]) not in duplicates:
+                continue
+            first = first_rows.setdefault(row[2], row)
+            if first is not row:
+                clashes.append(_describe_clash(first, row, pair_list))
+            if len(clashes) >= MAX_PROBLEMS:
+                break
     return clashes
+
+
+def _describe_clash(first: Row, second: Row, pair_list: Path | None) -> str:
+    pairs = [f"{source.name} -> {target.name}" for source, target, _, _ in (first, second)]
+    if second[3] and first[:3] == second[:3]:
+        return (
+            f"{_place(pair_list, second[3])}the same as line {first[3]}, {pairs[0]}; remove one of "
+            "the two"
+        )
+    if pairs[0] == pairs[1]:  # from two folders
+        source, target = second[:2]
+        pairs[1] = f"{source.folder / source.name} -> {target.folder / target.name}"
+    lines = f" (lines {first[3]} and {second[3]})" if second[3] else ""
+    return (
+        f"{pairs[0]} and {pairs[1]} would both write {second[2]}{lines}; a pair list can name "
+        "results in a column `out`"
+    )

@@ -1,6 +1,7 @@
 """From options to a checked job. Everything is checked before anything starts."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import islice, product
@@ -15,8 +16,9 @@ from dptn_cli.io.image_folders import ImageFile, ImageIndex, find_images, no_ima
 from dptn_cli.io.image_kinds import FileKind, file_kind
 from dptn_cli.io.images import PUBLISHED_JPEG_QUALITY
 from dptn_cli.io.left_out import LeftOut
+from dptn_cli.io.listed_names import ListedNames, normal_forms
 from dptn_cli.io.own_files import check_results_folder, files_outside_results
-from dptn_cli.io.pair_list import read_pairs
+from dptn_cli.io.pair_list import read_numbered_pairs
 from dptn_cli.io.paths import checked_name, without_image_suffix
 from dptn_cli.io.storage import storage_of
 from dptn_cli.keypoints import PoseFiles
@@ -85,6 +87,7 @@ class _Listing:
         image_index: which images exist.
         target_folders: the folders of the targets.
         notes: what the user should know of the pose files and folders, one line each.
+        pair_list: the pair list; None if there is none.
     """
 
     rows: Callable[[], Iterator[Row]]
@@ -93,6 +96,7 @@ class _Listing:
     image_index: ImageIndex
     target_folders: tuple[Path, ...]
     notes: tuple[str, ...] = ()
+    pair_list: Path | None = None
 
 
 def make_job(request: TransferRequest, model: Model) -> Job:
@@ -114,7 +118,9 @@ def make_job(request: TransferRequest, model: Model) -> Job:
     listing = _listing_of_pairs(request) if request.pairs else _listing_of_folders(request)
     # The first few items may well need only some of the pose files.
     unused = listing.lookup.unused if request.limit is None else tuple
-    checks = PairChecks(listing.pose_of, listing.image_index.has, unused)
+    checks = PairChecks(
+        listing.pose_of, listing.image_index.has, unused, pair_list=listing.pair_list
+    )
     checks.check(listing.rows)
     checks.check_inputs_kept(_sharded(listing.rows(), request.shard), request.out)
     locations = (request.out, *request.sources, *listing.target_folders)
@@ -224,7 +230,7 @@ def check_output_file(path: Path) -> None:
 def _items(listing: _Listing, shard: int | None) -> Iterator[Item]:
     pose_of = lru_cache(maxsize=4096)(listing.pose_of)
     path_of = lru_cache(maxsize=4096)(attrgetter("path"))
-    for source, target, output in _sharded(listing.rows(), shard):
+    for source, target, output, _ in _sharded(listing.rows(), shard):
         source_pose, target_pose = pose_of(source), pose_of(target)
         try:
             target_path = path_of(target) if listing.image_index.has(target) else None
@@ -250,8 +256,8 @@ def _sharded(rows: Iterator[Row], shard: int | None) -> Iterator[Row]:
     if not shard:
         return rows
     return (
-        (source, target, f"{number // shard:05}/{output}")
-        for number, (source, target, output) in enumerate(rows)
+        (source, target, f"{number // shard:05}/{output}", line)
+        for number, (source, target, output, line) in enumerate(rows)
     )
 
 
@@ -259,24 +265,41 @@ def _listing_of_pairs(request: TransferRequest) -> _Listing:
     pair_list = request.pairs
     assert pair_list is not None
     folder = (request.images or pair_list.parent).resolve()
+    names = ListedNames(request.images or pair_list.parent)
+    image_index = ImageIndex()
     if not _is_dir(folder):
         raise InputError(f"{folder}: no such folder of images")
     list_folder = pair_list.parent.resolve()
-    image_index = ImageIndex()
     lookup = PoseLookup(PoseFiles(*request.keypoints), [folder, list_folder], image_index)
 
     @lru_cache(maxsize=CACHED_NAMES)
     def image_file(name: str) -> ImageFile:
-        return ImageFile(folder, name)
+        return _in_existing_form(ImageFile(folder, name), image_index)
 
     def rows() -> Iterator[Row]:
-        for pair in islice(read_pairs(pair_list), request.limit):
+        for line, pair in read_numbered_pairs(pair_list, names.name_below, request.limit):
             output = result_name(*pair, request.result_format)
-            yield image_file(pair.source), image_file(pair.target), output
+            yield image_file(pair.source), image_file(pair.target), output, line
 
     return _Listing(
-        rows, lambda image: lookup.find(image, list_folder), lookup, image_index, (folder,)
+        rows,
+        lambda image: lookup.find(image, list_folder),
+        lookup,
+        image_index,
+        (folder,),
+        pair_list=pair_list,
     )
+
+
+def _in_existing_form(image: ImageFile, image_index: ImageIndex) -> ImageFile:
+    """Return the image in the Unicode normal form that exists, or as it is if none does."""
+    with suppress(InputError):  # found again, and told, by the checks
+        if image.name.isascii() or image_index.has(image):
+            return image
+        for name in normal_forms(image.name):
+            if image_index.has(form := replace(image, name=name)):
+                return form
+    return image
 
 
 def _listing_of_folders(request: TransferRequest) -> _Listing:
@@ -303,7 +326,7 @@ def _listing_of_folders(request: TransferRequest) -> _Listing:
     def rows() -> Iterator[Row]:
         for source, target in islice(product(sources, targets), request.limit):
             output = result_name(source.name, target.name, None, request.result_format)
-            yield source, target, output
+            yield source, target, output, 0
 
     target_folders = tuple(dict.fromkeys(target.folder for target in targets))
     target_files = {id(t.pose_files): t.pose_files for t in targets if isinstance(t, PoseTarget)}

@@ -1,3 +1,4 @@
+import csv
 from pathlib import Path
 
 import pytest
@@ -5,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dptn_cli.errors import InputError
-from dptn_cli.io.pair_list import read_pairs
+from dptn_cli.io.pair_list import read_numbered_pairs, read_pairs
+from dptn_cli.io.paths import checked_name
 from dptn_cli.types import Pair
 
 
@@ -23,10 +25,30 @@ def pair_list(tmp_path: Path, content: str | bytes) -> Path:
         ",from,to\n0,a.jpg,b.jpg\n",
         " to , from \n b.jpg , a.jpg \n\n",
         'from,to\n"a.jpg","b.jpg"',
+        "from;to\na.jpg;b.jpg\n",
+        "to\tfrom\nb.jpg\ta.jpg\n",
+        "from,to\ra.jpg,b.jpg\r",
+        "from,to\n./a.jpg,.//b.jpg\n",
+        "from,to\r\na.jpg,b.jpg\r\n".encode("utf-16"),
+        b"\xfe\xff" + "from\tto\na.jpg\tb.jpg".encode("utf-16-be"),
+        'from,to,note\na.jpg,b.jpg,5" wide\n',
     ],
-    ids=["plain", "BOM and CRLF", "index column", "spaces, order, blank line", "quoted"],
+    ids=[
+        "plain",
+        "BOM and CRLF",
+        "index column",
+        "spaces, order, blank line",
+        "quoted",
+        "semicolons",
+        "tabs",
+        "CR",
+        "redundant parts",
+        "UTF-16, little-endian",
+        "UTF-16, big-endian, tabs",
+        "a quote in another column",
+    ],
 )
-def test_published_and_untidy_lists(tmp_path: Path, content: str) -> None:
+def test_published_and_untidy_lists(tmp_path: Path, content: str | bytes) -> None:
     assert list(read_pairs(pair_list(tmp_path, content))) == [Pair("a.jpg", "b.jpg")]
 
 
@@ -44,15 +66,18 @@ def test_names_of_results(tmp_path: Path) -> None:
         ("from,to\n\n , \n", "the list is empty"),
         ("from,to\na,b\na\n", "line 3: no name in the column to"),
         ("from,to\n../a.jpg,b\n", "line 2: '../a.jpg' leaves its folder"),
-        ("from,to\na,/etc/passwd\n", "line 2: '/etc/passwd' leaves its folder"),
-        ("from,to\na,C:\\x.jpg\n", "leaves its folder"),
+        ("from,to\na,/etc/passwd\n", "line 2: '/etc/passwd' is absolute"),
+        ("from,to\na,C:\\x.jpg\n", "is absolute"),
         ("from,to\na,x\\..\\..\\b\n", "leaves its folder"),
         ("from,to,out\na,b,../c.png\n", "leaves its folder"),
         ("from,to\na,b\x00\n", "not a"),
-        (b"from,to\n\xff\xfe,b\n", "not a CSV in UTF-8"),
-        ("from,to\na,b\n".encode("utf-16"), "save it in that encoding"),
-        ("from;to\na;b\n", "with commas, not semicolons"),
-        ("from,to\n" + "a" * 200_000 + ",b\n", "not a CSV: field larger"),
+        (b"from,to\n\xff\xfe,b\n", "line 2: not in UTF-8 .byte 0xff in character 1"),
+        ("from,to\na,b\nJosé.jpg,b".encode("latin-1"), "line 3: not in UTF-8 .byte 0xe9 in char"),
+        ("from,to\na,b\n".encode("utf-16-le"), "not text in UTF-8"),
+        ("from,to\na,b\n".encode("utf-16")[:-1], "not text in UTF-16"),
+        ("from,to,out\na,b," + "c" * 300, "line 2: .* is too long for a file.*column `out`"),
+        ('"from,to\na,b\n', "a quote opens in cell 1 and does not close"),
+        ("from,to\n" + "a" * 200_000 + ",b\n", "line 2: longer than any line"),
     ],
 )
 def test_unusable_lists(tmp_path: Path, content: str | bytes, message: str) -> None:
@@ -75,8 +100,59 @@ def test_all_broken_lines_are_told_at_once(tmp_path: Path) -> None:
 
 def test_a_list_that_is_none_is_given_up(tmp_path: Path) -> None:
     path = pair_list(tmp_path, "from,to\n" + "a\n" * 5000 + "a,b\n")
-    with pytest.raises(InputError, match="1,000 lines cannot be read"):
+    with pytest.raises(InputError, match="1,000 or more lines cannot be read"):
         list(read_pairs(path))
+
+
+@pytest.mark.parametrize("line", ['"a.jpg,b.jpg', 'a.jpg,"b.jpg', 'a.jpg,b.jpg,"x'])
+def test_a_stray_quote_is_a_problem_of_its_own_line(tmp_path: Path, line: str) -> None:
+    path = pair_list(tmp_path, f"from,to,out\na,b,\n{line}\n" + "a,c,\n" * 3 + '"d","e",""\n')
+    pairs = read_pairs(path)
+    expected = [Pair("a", "b"), *[Pair("a", "c")] * 3, Pair("d", "e")]
+    assert [next(pairs) for _ in range(5)] == expected
+    with pytest.raises(InputError, match=r"line 3: a quote opens in cell \d and does not close"):
+        next(pairs)
+
+
+def test_problems_before_the_limit_are_told_and_those_after_it_are_not(tmp_path: Path) -> None:
+    path = pair_list(tmp_path, "from,to\na,b\na\nb,a\n../c,a\n")
+    assert [pair for _, pair in read_numbered_pairs(path, limit=1)] == [Pair("a", "b")]
+    with pytest.raises(InputError, match="line 3: no name in the column to"):
+        list(read_numbered_pairs(path, limit=2))
+
+
+def test_lines_are_numbered_as_in_an_editor(tmp_path: Path) -> None:
+    path = pair_list(tmp_path, "from,to\r\n\r\na,b\r\n \r\nb,a\r\n")
+    assert [line for line, _ in read_numbered_pairs(path)] == [3, 5]
+
+
+cells = st.text(st.characters(exclude_categories=("Cc", "Cs")), max_size=20)
+
+
+@given(st.lists(st.tuples(cells, cells), max_size=5), st.sampled_from(",;\t"))
+def test_a_written_list_is_read_back(
+    tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[str, str]], delimiter: str
+) -> None:
+    """However its cells are quoted: as far as the names may be used at all."""
+    path = tmp_path_factory.mktemp("pairs") / "pairs.csv"
+    with path.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file, delimiter=delimiter).writerows([("from", "to"), *rows])
+    expected = [
+        (checked(source), checked(target))
+        for source, target in rows
+        if source.strip() or target.strip()
+    ]
+    try:
+        assert list(read_pairs(path)) == [Pair(source, target) for source, target in expected]
+    except InputError:
+        assert not expected or not all(source and target for source, target in expected)
+
+
+def checked(name: str) -> str:
+    try:
+        return checked_name(name)
+    except InputError:
+        return ""
 
 
 @given(st.binary(max_size=300))

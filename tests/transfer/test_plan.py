@@ -3,8 +3,10 @@
 import json
 import os
 import tracemalloc
+import unicodedata
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -76,8 +78,9 @@ def test_shards_hold_so_many_items_of_the_list(photos: Path) -> None:
 
 
 def test_shards_do_not_hide_that_two_results_have_one_name(photos: Path) -> None:
-    with pytest.raises(InputError, match="would both write a_2_b_vis.png"):
-        job_for(photos, ("a.png", "b.png"), ("a.png", "b.png"), shard=1)
+    pairs = (("a.png", "b.png", "x.png"), ("b.png", "a.png", "x.png"))
+    with pytest.raises(InputError, match=r"would both write x.png \(lines 2 and 3\)"):
+        job_for(photos, *pairs, header="from,to,out", shard=1)
 
 
 def test_images_elsewhere_and_keypoints_by_name(photos: Path, tmp_path: Path) -> None:
@@ -212,7 +215,10 @@ def test_targets_are_brought_to_sources_for_folders_alone(photos: Path, tmp_path
     ("pairs", "message"),
     [
         ([("a.png", "nobody.png")], "no keypoints for nobody.png, and no image /"),
-        ([("a.png", "b.png"), ("a.png", "b.png")], "would both write a_2_b_vis.png"),
+        (
+            [("a.png", "b.png"), ("b.png", "a.png"), ("./a.png", "b.png")],
+            "pairs.csv, line 4: the same as line 2, a.png -> b.png; remove one of the two",
+        ),
         (
             [("x.png", "a.png"), ("y.png", "b.png")],
             "none of the 2 source images exists, for example /.*/x.png; --images",
@@ -251,7 +257,7 @@ def test_names_too_long_for_a_file(photos: Path, tmp_path: Path) -> None:
 
 
 def test_a_listed_name_that_is_too_long_is_refused_with_a_way_out(photos: Path) -> None:
-    for length in (252,):  # TODO
+    for length in (252, 300):  # with and without the suffix that is added
         with pytest.raises(InputError, match="is too long for a file.*column `out`"):
             job_for(photos, ("a.png", "b.png", "x" * length), header="from,to,out")
 
@@ -282,12 +288,52 @@ def test_all_problems_at_once(photos: Path) -> None:
     with (photos / "keypoints.csv").open("a") as file:
         file.write("broken.png: nonsense: []\n")
     pairs = [("a.png", "1.png"), ("a.png", "2.png"), ("b.png", "a.png"), ("b.png", "a.png"),
-             ("b.png", "broken.png")]  # fmt: skip
-    with pytest.raises(InputError, match="4 problems, nothing was started") as raised:
+             ("b.png", "broken.png"), ("../x.png", "a.png"), ("a.png", "")]  # fmt: skip
+    with pytest.raises(InputError, match="6 problems, nothing was started") as raised:
         job_for(photos, *pairs)
     text = "\n".join(raised.value.problems)
-    for part in ("keypoints for 1.png", "for 2.png", "both write b_2_a_vis.png", "(broken.png)"):
+    for part in (
+        "keypoints for 1.png", "for 2.png", "(line 3)", "line 5: the same as line 4",
+        "(broken.png)", "line 7: '../x.png' leaves", "line 8: no name",
+    ):  # fmt: skip
         assert part in text
+
+
+def test_absolute_names_below_the_folder_of_images(photos: Path, tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(photos)
+    rows = [
+        (str(photos / "a.png"), "b.png"),
+        (f"{tmp_path}//link/sub/c.png", f"file://{photos}/a.png"),
+    ]
+    expected = [("a.png", "b.png"), ("sub/c.png", "a.png")]
+    for images in (photos, tmp_path / "link"):
+        items = list(job_for(photos, *rows, images=images).items())
+        assert [(item.source, item.target) for item in items] == expected
+        assert [item.output for item in items] == ["a_2_b_vis.png", "sub/c_2_a_vis.png"]
+    for name in ("/data/a.png", f"{tmp_path}/a.png", "file:///data/a.png"):
+        with pytest.raises(InputError, match="line 2: .* is not in the folder of images .*photos;"):
+            job_for(photos, (name, "b.png"))
+
+
+@pytest.mark.parametrize("listed", ["NFC", "NFD"])
+@pytest.mark.parametrize("on_disk", ["NFC", "NFD"])
+@pytest.mark.parametrize("annotated", ["NFC", "NFD"])
+def test_names_in_another_normal_form(
+    photos: Path,
+    listed: Literal["NFC", "NFD"],
+    on_disk: Literal["NFC", "NFD"],
+    annotated: Literal["NFC", "NFD"],
+) -> None:
+    """As macOS and archives made on it have them."""
+    name = "sub/José é.png"
+    draw_image(5).save(photos / unicodedata.normalize(on_disk, name))
+    poses = {unicodedata.normalize(annotated, name): draw_pose(5), "a.png": draw_pose(0)}
+    write_annotations(photos / "keypoints.csv", poses)
+    job = job_for(photos, (unicodedata.normalize(listed, name), "a.png"))
+    (item,) = job.items()
+    assert item.source_path.is_file()
+    assert np.array_equal(item.source_pose, draw_pose(5))
+    assert not job.missing_sources
 
 
 def test_images_with_several_people_are_told(photos: Path) -> None:
