@@ -11,7 +11,7 @@ MAX_JPEG_PIXELS = 500_000_000
 # The decoder keeps the coefficients of these JPEGs, up to 6 bytes a pixel, until it has read all.
 MAX_MULTISCAN_PIXELS = 250_000_000
 _REDUCTIONS = (2, 4, 8)
-_MARKERS_WITHOUT_LENGTH = (0x01, *range(0xD0, 0xD9))
+_MARKERS_WITHOUT_LENGTH = (0x00, 0x01, *range(0xD0, 0xD9))
 _PROGRESSIVE = (0xC2, 0xC6, 0xCA, 0xCE)
 _FRAMES = tuple(marker for marker in range(0xC0, 0xD0) if marker not in (0xC4, 0xC8, 0xCC))
 _SCAN = 0xDA
@@ -54,10 +54,8 @@ def reduce(image: Image.Image, data: bytes, pixels_per_pixel: float) -> int:
 def _has_several_scans(data: bytes) -> bool:
     """Return whether a JPEG's pixels are complete only after several scans."""
     position, channels = 2, 0
-    while position + 10 <= len(data):
-        if data[position] != 0xFF:
-            position += 1  # Decoders skip what stands between segments.
-            continue
+    # Decoders skip what stands between segments.
+    while 0 <= (position := data.find(b"\xff", position)) <= len(data) - 10:
         marker = data[position + 1]
         if marker in _PROGRESSIVE:
             return True
