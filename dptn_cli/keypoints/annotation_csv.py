@@ -1,53 +1,75 @@
 """The published annotation CSV: one line per image, `name:[18 y]:[18 x]`, -1 where missing."""
 
+import csv
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
 
-from dptn_cli.errors import InputError, user_errors
-from dptn_cli.io.storage import open_text
+from dptn_cli.errors import InputError
+from dptn_cli.io.paths import without_image_suffix
+from dptn_cli.io.text_lines import check_encoding, numbered_lines
 from dptn_cli.keypoints.json_file import parse_numbers, round_number
 from dptn_cli.types import JOINTS, MISSING, Pose
 
 HEADER = "name:keypoints_y:keypoints_x"
-MAX_LINE_LENGTH = 100_000
+FORM = "name:[18 y]:[18 x]"
+DELIMITERS = ":,;\t"
+MAX_PROBLEMS = 1000  # before reading stops
+_PADDING = " :,;\t"  # what empty cells leave at the end of a line
+# A name and two lists without lists in them.
+_ANNOTATION = re.compile(r'(.+?)[:,;\t] *"?(\[[^\[\]]*\])"? *[:,;\t] *"?(\[[^\[\]]*\])"?[ :,;\t]*')
 
 
 class Annotations(Mapping[str, Pose]):
     """The poses of one or more annotation CSVs, by image name.
 
     A line's keypoints are parsed only when they are looked up, so a broken line affects only
-    its own image.
+    its own image. What spreadsheets and pandas make of the format is read too: quoted cells,
+    commas, semicolons or tabs between the cells, and empty cells at the end.
 
     Args:
         *paths: the CSVs.
 
     Raises:
-        InputError: a file cannot be read, its header is not the published one, or two lines
-            give different keypoints for the same image.
+        InputError: a file cannot be read or has another header, lines are without a name, or two
+            lines give different keypoints for the same image. All such lines are named.
     """
 
     def __init__(self, *paths: Path) -> None:
         self._lines: dict[str, tuple[Path, int, str]] = {}
+        problems: list[str] = []
         for path in paths:
-            self._read(path)
+            self._read(path, problems)
+        if len(problems) == 1:
+            raise InputError(problems[0])
+        if problems:
+            files = ", ".join(map(str, paths))
+            raise InputError(f"{files}: {len(problems):,} lines cannot be used:", tuple(problems))
 
-    def _read(self, path: Path) -> None:
-        for number, line in _numbered_lines(path):
-            name, _, keypoints = line.partition(":")
-            name = name.strip()
-            if not name or line.count(":") != 2:
-                raise InputError(f"{path}, line {number}: expected name:[18 y]:[18 x]")
-            known_path, known_number, known_keypoints = self._lines.setdefault(
-                name, (path, number, keypoints)
+    def _read(self, path: Path, problems: list[str]) -> None:
+        try:
+            for number, line, delimiter in _data_lines(path):
+                try:
+                    self._add(path, number, *_split(line, delimiter))
+                except InputError as error:
+                    problems.append(f"{path}, line {number}: {error}")
+                if len(problems) >= MAX_PROBLEMS:
+                    return
+        except InputError as error:  # the file cannot be read further
+            problems.append(str(error))
+
+    def _add(self, path: Path, number: int, name: str, keypoints: str) -> None:
+        known_path, known_number, known_keypoints = self._lines.setdefault(
+            name, (path, number, keypoints)
+        )
+        if known_keypoints.split() != keypoints.split():  # white space does not matter
+            raise InputError(
+                f"other keypoints for {name} than in {known_path}, line {known_number}; keep one "
+                "of the two"
             )
-            if known_keypoints.split() != keypoints.split():  # white space does not matter
-                raise InputError(
-                    f"{path}, line {number}: other keypoints for {name} than in "
-                    f"{known_path}, line {known_number}; keep one of the two"
-                )
 
     def __getitem__(self, name: str) -> Pose:
         """Return the pose of an image.
@@ -58,7 +80,10 @@ class Annotations(Mapping[str, Pose]):
         """
         path, number, keypoints = self._lines[name]
         try:
-            return parse_pose(*keypoints.split(":"))
+            lists = keypoints.split(":")
+            if len(lists) != 2:
+                raise InputError(f"expected {FORM}")
+            return parse_pose(*lists)
         except InputError as error:
             raise InputError(f"{path}, line {number} ({name}): {error}") from error
 
@@ -76,35 +101,88 @@ class Annotations(Mapping[str, Pose]):
         return len(self._lines)
 
 
-def _numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
-    """Yield each line after the header that is not blank, with its number in the file."""
-    try:
-        with user_errors(path), open_text(path, encoding="utf-8-sig") as file:
-            if not is_header(file.readline(MAX_LINE_LENGTH)):
-                raise InputError(f"{path}: not an annotation CSV: the first line must be {HEADER}")
-            number = 1
-            while line := file.readline(MAX_LINE_LENGTH):
-                number += 1
-                if len(line) == MAX_LINE_LENGTH:
-                    raise InputError(f"{path}, line {number}: longer than any annotation")
-                if line.strip():
-                    yield number, line.strip()
-    except UnicodeDecodeError as error:
-        raise InputError(
-            f"{path}: not text in UTF-8 ({error.reason}); save it in that encoding"
-        ) from error
+def _data_lines(path: Path) -> Iterator[tuple[int, str, str]]:
+    """Yield each line after the header that is not blank.
+
+    A file whose first line is an annotation has no header, and loses nothing by it.
+
+    Yields:
+        The line's number in the file, the line, and the delimiter of the file's cells.
+    """
+    lines = numbered_lines(path)
+    _, first = next(lines, (1, ""))
+    delimiter = _header_delimiter(first)
+    if delimiter is None:
+        if not _ANNOTATION.fullmatch(_unquote(first.strip(), ":")):
+            raise InputError(f"{path}: not an annotation CSV: the first line must be {HEADER}")
+        yield 1, first.strip(), ":"
+    for number, line in lines:
+        if line.strip():
+            yield number, line.strip(), delimiter or ":"
+
+
+def _split(line: str, delimiter: str) -> tuple[str, str]:
+    """Return the name and the keypoints of a line, the latter as `[18 y]:[18 x]` if it is sound.
+
+    A name may hold anything. It ends where the two lists begin that end the line.
+
+    Raises:
+        InputError: there is no name, or the line is not in UTF-8.
+    """
+    check_encoding(line)
+    line = _unquote(line, delimiter)
+    if match := _ANNOTATION.fullmatch(line):
+        name, *lists = match.groups()
+        keypoints = ":".join(map(_with_commas, lists))
+    else:
+        name, keypoints = _split_broken(line, delimiter)
+    if not (name := name.strip()):
+        raise InputError(f"expected {FORM}")
+    return name, keypoints
+
+
+def _split_broken(line: str, delimiter: str) -> tuple[str, str]:
+    """Return the likeliest name in a line whose keypoints are broken, and the rest."""
+    name, *rest = line.rsplit(":", 2) if delimiter == ":" else line.split(delimiter, 1)
+    if len(rest) == 2 and without_image_suffix(rest[0]) != rest[0]:  # `a:b.jpg:[1, 2`
+        name, rest = f"{name}:{rest[0]}", rest[1:]
+    return (name, ":".join(rest)) if rest else ("", "")
+
+
+def _unquote(line: str, delimiter: str) -> str:
+    """Remove the quotes of a line that begins with one, as spreadsheets write it."""
+    if not line.startswith('"'):
+        return line
+    cells = next(csv.reader([line], delimiter=delimiter))
+    return ":".join(cell for cell in cells if cell.strip(_PADDING))
+
+
+def _with_commas(json_list: str) -> str:
+    """Undo what a spreadsheet made of a list: `[1; 2]` -> `[1, 2]`."""
+    return json_list if "," in json_list else json_list.replace(";", ",")
 
 
 def is_header(line: str) -> bool:
     """Return whether a line is the header of an annotation CSV; spaces around cells are ignored."""
-    return [cell.strip() for cell in line.split(":")] == HEADER.split(":")
+    return _header_delimiter(line) is not None
+
+
+def _header_delimiter(line: str) -> str | None:
+    """Return what separates the cells of a header; None if the line is not the header."""
+    line = line.strip().rstrip(_PADDING)
+    for delimiter in DELIMITERS:
+        cells = [cell.strip().strip('"') for cell in line.split(delimiter)]
+        if cells == HEADER.split(":"):
+            return delimiter
+    return None
 
 
 def parse_pose(ys_json: str, xs_json: str) -> Pose:
     """Parse two JSON lists of 18 numbers, the joints' y and x coordinates.
 
     Returns:
-        (18, 2) as (y, x). A joint with either coordinate at -1 is missing, and is (-1, -1).
+        (18, 2) as (y, x). A joint with either coordinate at -1 is missing, and so is one with both
+        coordinates null or NaN. It is (-1, -1).
 
     Raises:
         InputError: a text is not a JSON list of 18 numbers that can be pixels.
@@ -117,6 +195,9 @@ def parse_pose(ys_json: str, xs_json: str) -> Pose:
         if not isinstance(values, list) or len(values) != JOINTS:
             count = len(values) if isinstance(values, list) else "no list"
             raise InputError(f"expected {JOINTS} numbers for each of y and x, found {count}")
+    for joint, coordinates in enumerate(zip(*lists, strict=True)):
+        if all(value is None or value != value for value in coordinates):  # null or NaN
+            lists[0][joint] = lists[1][joint] = MISSING
     pose = np.stack([parse_numbers(values) for values in lists], axis=1)
     pose[(pose == MISSING).any(axis=1)] = MISSING
     return pose
@@ -124,7 +205,8 @@ def parse_pose(ys_json: str, xs_json: str) -> Pose:
 
 def can_hold(name: str) -> bool:
     """Return whether an annotation CSV, which is UTF-8 text, can hold an image name."""
-    return not any(char == ":" or ord(char) < 32 or "\ud800" <= char <= "\udfff" for char in name)
+    is_text = not any(ord(char) < 32 or "\ud800" <= char <= "\udfff" for char in name)
+    return is_text and name == name.strip() and not name.startswith(('"', "\ufeff")) and bool(name)
 
 
 def format_pose(name: str, pose: Pose) -> str:

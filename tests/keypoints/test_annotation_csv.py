@@ -1,16 +1,18 @@
 """The published annotation CSV: what is read, what is refused."""
 
 import json
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from dptn_cli.errors import InputError
 from dptn_cli.keypoints import Annotations, format_pose, parse_pose
+from dptn_cli.keypoints.annotation_csv import can_hold, format_csv
 from dptn_cli.types import Pose
 
 HEADER = "name:keypoints_y:keypoints_x"
@@ -83,6 +85,99 @@ def test_broken_keypoints_affect_only_their_own_image(
     assert str(raised.value).startswith(f"{path}, line 2 (bad.jpg)")
 
 
+names = st.text(max_size=30) | st.text(st.sampled_from('a.:;,"[]1 \t{}'), max_size=30)
+
+
+@given(name=names, pose=poses)
+def test_every_name_that_a_csv_can_hold_is_read_back(
+    tmp_path_factory: pytest.TempPathFactory, name: str, pose: Pose
+) -> None:
+    assume(can_hold(name))
+    path = tmp_path_factory.mktemp("csv") / "a.csv"
+    path.write_bytes(format_csv([(name, pose), ("other.jpg", pose)]))
+    annotations = Annotations(path)
+    assert list(annotations) == list(dict.fromkeys([name, "other.jpg"]))
+    assert np.array_equal(annotations[name], pose)
+
+
+@pytest.mark.parametrize(
+    "name", ["a:b.jpg", "00:01:02.png", "C:\\x\\a.jpg", "a:[1]:[2].jpg", "a,b;c.jpg"]
+)
+def test_names_with_delimiters(tmp_path: Path, name: str) -> None:
+    assert can_hold(name)
+    path = annotation_file(tmp_path / "a.csv", f"{name}: {EIGHTEEN}: {EIGHTEEN[::-1]}")
+    annotations = Annotations(path)
+    assert annotations[name][0].tolist() == [0, 17]
+    broken = Annotations(annotation_file(tmp_path / "b.csv", f"{name}:[1, 2"))
+    with pytest.raises(InputError, match="line 2"):
+        broken[name]
+
+
+@pytest.mark.parametrize("name", ["", " a.jpg", "a.jpg ", "a\nb.jpg", '"a".jpg', "\udcff.jpg"])
+def test_names_that_no_csv_can_hold(name: str) -> None:
+    assert not can_hold(name)
+
+
+YS, XS = str(EIGHTEEN), str(EIGHTEEN[::-1])
+
+
+@pytest.mark.parametrize(
+    ("header", "line"),
+    [
+        (HEADER, f"a,1.jpg:{YS}:{XS}:"),
+        (HEADER + ",,,", f'"a,1.jpg:{YS}:{XS}",,,'),
+        (f'"{HEADER}"', f'"a,1.jpg:{YS}:{XS}"'),
+        (HEADER + ";;", f"a,1.jpg:{YS}:{XS};;"),
+        (HEADER, f"a,1.jpg:{YS}:{XS}".replace(", ", "; ")),
+        ("name,keypoints_y,keypoints_x", f'"a,1.jpg","{YS}","{XS}"'),
+        ("name;keypoints_y;keypoints_x", f"a,1.jpg;{YS};{XS}"),
+        ("name\tkeypoints_y\tkeypoints_x", f"a,1.jpg\t{YS}\t{XS}"),
+        (f"first.jpg: {YS}: {YS}", f"a,1.jpg:{YS}:{XS}"),
+    ],
+)
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_what_spreadsheets_make_of_a_csv(
+    tmp_path: Path, header: str, line: str, encoding: str
+) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text(f"{header}\r\n{line}\r\n", encoding=encoding, newline="")
+    annotations = Annotations(path)
+    assert list(annotations)[-1] == "a,1.jpg"
+    assert annotations["a,1.jpg"][:, 1].tolist() == EIGHTEEN[::-1]
+    assert len(annotations) == (2 if header.startswith("first") else 1)
+
+
+def test_joints_that_are_null_or_not_a_number_are_missing() -> None:
+    pose = parse_pose("[null, NaN, -1, " + "3, " * 14 + "3]", "[null, NaN, 4, " + "5, " * 14 + "5]")
+    assert (pose[:3] == -1).all()
+    assert pose[3].tolist() == [3, 5]
+    with pytest.raises(InputError, match="not all numbers"):
+        parse_pose("[null" + ", 3" * 17 + "]", "[1" + ", 3" * 17 + "]")
+
+
+def test_all_lines_without_a_name_are_told_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    lines = [HEADER, "x", f"a.jpg:{YS}:{XS}", ":", f"a.jpg:{XS}:{XS}", f"J\xe9.jpg:{YS}:{XS}"]
+    path.write_bytes("\n".join(lines).encode("latin-1"))
+    with pytest.raises(InputError, match="4 lines cannot be used") as raised:
+        Annotations(path)
+    causes = [problem.removeprefix(f"{path}, line ") for problem in raised.value.problems]
+    assert [cause[:24] for cause in causes] == [
+        "2: expected name:[18 y]:",
+        "4: expected name:[18 y]:",
+        "5: other keypoints for a",
+        "6: not in UTF-8 (byte 0x",
+    ]
+
+
+@pytest.mark.parametrize(
+    "line", [":" * 50_000, '"' * 50_001, "[:" * 40_000, ": " * 40_000 + "[", "a:[1]" * 15_000]
+)
+def test_hostile_lines_are_read_in_no_time(tmp_path: Path, line: str) -> None:
+    with suppress(InputError):
+        Annotations(annotation_file(tmp_path / "a.csv", *[line] * 3))
+
+
 @given(st.text(max_size=200), st.text(max_size=200))
 def test_no_text_breaks_the_parser(ys: str, xs: str) -> None:
     try:
@@ -111,10 +206,11 @@ def test_two_lines_for_one_image_must_agree(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("header", "line", "message"),
     [
-        ("name,y,x", "", "the first line must be name:keypoints_y:keypoints_x"),
+        ("", "", "the first line must be"),
+        ("name,y,x", "a.jpg,1,2", "the first line must be name:keypoints_y:keypoints_x"),
         (HEADER, "a.jpg", r"expected name:\[18 y\]"),
         (HEADER, ": [] : []", r"expected name"),
-        (HEADER, "a" * 200_000, "longer than any annotation"),
+        (HEADER, "a" * 200_000, "line 2: longer than any line"),
     ],
 )
 def test_a_file_that_is_not_an_annotation_csv_is_refused(
