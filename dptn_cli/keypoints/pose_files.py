@@ -184,8 +184,8 @@ class PoseFiles:
         entry = self.entry_for(name, is_other_image)
         if entry is None:
             return None
-        if entry == key:
-            self._claims.claim_by_name(key, self._path_of(key))
+        if entry in (name, key):
+            self._claims.claim_by_name(entry, self._path_of(entry))
         elif not self._claims.claim(entry, key, self._path_of(entry)):
             return None
         poses = self._find_exact(name, entry)
@@ -198,7 +198,11 @@ class PoseFiles:
         self, name: str, is_other_image: Callable[[str], bool] = lambda name: False
     ) -> str | None:
         """Return the name of the entry that `find` takes for an image; None if there is none."""
+        if name in self._csv:
+            return name
         key = normalize_name(name)
+        if key != name and is_other_image(key):  # in another Unicode normal form
+            return None
         if self._has_csv(key) or key in self._json or without_image_suffix(key) in self._json:
             return key
         candidates = [

@@ -293,8 +293,10 @@ def _listing_of_pairs(request: TransferRequest) -> _Listing:
 
 def _in_existing_form(image: ImageFile, image_index: ImageIndex) -> ImageFile:
     """Return the image in the Unicode normal form that exists, or as it is if none does."""
+    if image.name.isascii():
+        return image
     with suppress(InputError):  # found again, and told, by the checks
-        if image.name.isascii() or image_index.has(image):
+        if image_index.has(image):
             return image
         for name in normal_forms(image.name):
             if image_index.has(form := replace(image, name=name)):

@@ -336,6 +336,16 @@ def test_names_in_another_normal_form(
     assert not job.missing_sources
 
 
+def test_two_images_that_differ_in_the_normal_form_keep_their_own_poses(photos: Path) -> None:
+    names = [unicodedata.normalize("NFC", "é.png"), unicodedata.normalize("NFD", "é.png")]
+    for name in names:
+        draw_image(5).save(photos / name)
+    write_annotations(photos / "keypoints.csv", {names[0]: draw_pose(5), "a.png": draw_pose(0)})
+    job = job_for(photos, (names[0], "a.png"), (names[1], "a.png"))
+    assert [item.source for item in job.items()] == names
+    assert list(job.missing_pose.values()) == names[1:]
+
+
 def test_images_with_several_people_are_told(photos: Path) -> None:
     def person(size: int) -> dict[str, list[int]]:
         return {"keypoints": [size * (i % 5) for i in range(51)]}
