@@ -1,6 +1,7 @@
 """Pair lists: CSV files with the columns `from` and `to`, and optionally `out`."""
 
 import csv
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -13,6 +14,7 @@ from dptn_cli.io.paths import checked_name
 from dptn_cli.io.text_lines import check_encoding, numbered_lines
 from dptn_cli.types import Pair
 
+MAX_CELL_LINES = 64  # that a quoted cell may have
 MAX_PROBLEMS = 1000  # before reading stops
 CACHED_NAMES = 1 << 16  # lists name the same images again
 DELIMITERS = (",", ";", "\t")
@@ -35,8 +37,8 @@ def read_numbered_pairs(
     """Read a pair list row by row, without holding it in memory.
 
     The file may be UTF-8, or UTF-16 with a byte order mark. It may have semicolons or tabs for
-    commas, CRLF line ends, spaces around names, blank lines and other columns. Each line is one
-    row: no name has a line break.
+    commas, CRLF line ends, spaces around names, blank lines and other columns. A quoted cell of
+    another column may have line breaks; a name has none.
 
     Args:
         path: the list.
@@ -60,7 +62,8 @@ def read_numbered_pairs(
     parser = _RowParser(columns, lru_cache(maxsize=CACHED_NAMES)(image_name))
     count = 0
     problems: list[str] = []
-    for numbered_pair in islice(_parse_rows(path, lines, parser, problems), limit):
+    rows = _join_lines(lines, columns)
+    for numbered_pair in islice(_parse_rows(path, rows, parser, problems), limit):
         count += 1
         yield numbered_pair
     if len(problems) == 1:
@@ -91,13 +94,58 @@ def _parse_rows(
         problems.append(str(error))
 
 
+def _join_lines(lines: Iterator[tuple[int, str]], columns: "_Columns") -> Iterator[tuple[int, str]]:
+    """Join the lines of a row whose quoted cell has line breaks.
+
+    A stray quote would join rows too, up to the next one. So lines are joined only if they make a
+    whole row, in which no name has a line break; else the quote is a problem of its own line.
+    """
+    ahead: deque[tuple[int, str]] = deque()
+    while numbered_line := ahead.popleft() if ahead else next(lines, None):
+        number, line = numbered_line
+        if '"' in line and not _is_closed(line, columns.delimiter):
+            for used in range(1, MAX_CELL_LINES):
+                if len(ahead) < used and (following := next(lines, None)):
+                    ahead.append(following)
+                joined = "\n".join([line, *(text for _, text in islice(ahead, used))])
+                if _is_closed(joined, columns.delimiter) or len(ahead) < used:
+                    if _is_row(joined, columns):
+                        line = joined
+                        for _ in range(used):
+                            ahead.popleft()
+                    break
+        yield number, line
+
+
+def _is_closed(text: str, delimiter: str) -> bool:
+    """Return whether every quoted cell of a text has its closing quote."""
+    try:
+        _split(text, delimiter)
+    except InputError:
+        return False
+    return True
+
+
+def _is_row(text: str, columns: "_Columns") -> bool:
+    """Return whether a text is one whole row, and its names have no line breaks."""
+    try:
+        cells = next(csv.reader([text], delimiter=columns.delimiter, strict=True))
+    except csv.Error:
+        return False
+    names = (columns.source, columns.target, columns.output)
+    return len(cells) == columns.width and not any(
+        "\n" in cells[at] for at in names if at is not None
+    )
+
+
 class _Columns(NamedTuple):
-    """The position of each column; `output` is None if the list has no such column."""
+    """The position of each column, and how many there are; `output` is None if there is none."""
 
     source: int
     target: int
     output: int | None
     delimiter: str
+    width: int
 
 
 def _read_header(header: str) -> _Columns:
@@ -105,7 +153,8 @@ def _read_header(header: str) -> _Columns:
         names = [name.strip() for name in _split(header, delimiter)]
         if "from" in names and "to" in names:
             output = names.index("out") if "out" in names else None
-            return _Columns(names.index("from"), names.index("to"), output, delimiter)
+            source, target = names.index("from"), names.index("to")
+            return _Columns(source, target, output, delimiter, len(names))
     if "\0" in header:
         raise InputError("not text in UTF-8; save the list in that encoding")
     names = [name.strip() for name in _split(header, ",")]

@@ -11,7 +11,8 @@ import numpy as np
 from dptn_cli.errors import InputError
 from dptn_cli.io.paths import without_image_suffix
 from dptn_cli.io.text_lines import check_encoding, numbered_lines
-from dptn_cli.keypoints.json_file import parse_numbers, round_number
+from dptn_cli.keypoints.json_file import round_number
+from dptn_cli.keypoints.person_json import check_coordinates, parse_numbers
 from dptn_cli.types import JOINTS, MISSING, Pose
 
 HEADER = "name:keypoints_y:keypoints_x"
@@ -195,11 +196,9 @@ def parse_pose(ys_json: str, xs_json: str) -> Pose:
         if not isinstance(values, list) or len(values) != JOINTS:
             count = len(values) if isinstance(values, list) else "no list"
             raise InputError(f"expected {JOINTS} numbers for each of y and x, found {count}")
-    for joint, coordinates in enumerate(zip(*lists, strict=True)):
-        if all(value is None or value != value for value in coordinates):  # null or NaN
-            lists[0][joint] = lists[1][joint] = MISSING
     pose = np.stack([parse_numbers(values) for values in lists], axis=1)
-    pose[(pose == MISSING).any(axis=1)] = MISSING
+    pose[(np.isnan(pose) | (pose == MISSING)).any(axis=1)] = MISSING
+    check_coordinates(pose)
     return pose
 
 

@@ -8,12 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
 from dptn_cli.errors import InputError, user_errors
 from dptn_cli.io.storage import storage_of
-from dptn_cli.keypoints import person_json
 from dptn_cli.types import FoundPose, Size
 
 MAX_BYTES = 256 << 20  # COCO's largest keypoint file has 239 MB
@@ -87,21 +83,6 @@ def _parse(text: str) -> Any:
         if not error.msg.startswith("Extra data"):
             raise
     return [json.loads(line) for line in text.splitlines() if line.strip()]
-
-
-def parse_numbers(values: object) -> npt.NDArray[np.float64]:
-    """Convert a list from a file to an array of possible pixel coordinates.
-
-    Returns:
-        (N,) float64.
-
-    Raises:
-        InputError: `values` is not a list, holds anything but numbers, or holds a number that
-            is not finite or beyond `MAX_COORDINATE_PX`.
-    """
-    numbers = person_json.parse_numbers(values)
-    person_json.check_coordinates(numbers)
-    return numbers
 
 
 # What tools call the sides of the canvas that keypoints are pixels of, without separators.

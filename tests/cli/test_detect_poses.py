@@ -132,7 +132,8 @@ def test_previews_show_the_skeleton(photos: Path) -> None:
     assert 0.01 < (drawn != bare).any(axis=2).mean() < 0.4
 
 
-def test_what_is_left_out_is_said(photos: Path) -> None:
+def test_what_is_left_out_is_said(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)  # as if it were not installed
     for name in ("x.heic", "._a.png", "Thumbs.db"):
         (photos / name).write_bytes(b"?" * 40)
     note = "1 HEIC image left out: pip install 'dptn-cli[heic]'"

@@ -1,5 +1,6 @@
 """Finding images: files, folders, patterns."""
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -153,7 +154,10 @@ class TestKinds:
         Image.new("RGB", (4, 4)).save(tmp_path / "h.png.part", "PNG")
         assert search(tmp_path) == (["a.png"], ())
 
-    def test_kinds_that_are_not_read_are_counted(self, tmp_path: Path) -> None:
+    def test_kinds_that_are_not_read_are_counted(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setitem(sys.modules, "pillow_heif", None)  # as if it were not installed
         touch(tmp_path, "a.png", "IMG_1.HEIC", *(f"{i}.cr2" for i in range(7)))
         (tmp_path / "shared").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic")
         assert search(tmp_path) == (

@@ -164,3 +164,22 @@ def test_no_bytes_break_the_reader(tmp_path_factory: pytest.TempPathFactory, dat
             assert ".." not in pair.source.split("/")
     except InputError as error:
         assert str(path) in str(error)
+
+
+@pytest.mark.parametrize("lines_in_cell", [2, 5, 60])
+def test_a_caption_with_line_breaks_belongs_to_its_row(tmp_path: Path, lines_in_cell: int) -> None:
+    caption = "\n".join(f'say ""{i}"", loud' for i in range(lines_in_cell))
+    path = tmp_path / "pairs.csv"
+    path.write_text(f'from,caption,to\na.jpg,"{caption}",b.jpg\nc.jpg,short,d.jpg\n')
+    assert list(read_pairs(path)) == [Pair("a.jpg", "b.jpg"), Pair("c.jpg", "d.jpg")]
+
+
+def test_stray_quotes_swallow_no_rows(tmp_path: Path) -> None:
+    path = tmp_path / "pairs.csv"
+    path.write_text('from,to\n"a.jpg,b.jpg\nc.jpg,d.jpg\n"e.jpg,f.jpg\ng.jpg,h.jpg\n')
+    pairs = read_pairs(path)
+    assert [next(pairs), next(pairs)] == [Pair("c.jpg", "d.jpg"), Pair("g.jpg", "h.jpg")]
+    with pytest.raises(InputError) as raised:
+        next(pairs)
+    assert [f", line {line}: a quote opens" in problem for line, problem in
+            zip((2, 4), raised.value.problems, strict=True)] == [True, True]  # fmt: skip

@@ -66,7 +66,6 @@ def test_a_joint_with_one_missing_coordinate_is_missing() -> None:
         (json.dumps(["1"] * 18), "not all numbers"),
         (json.dumps([[1]] * 18), "not all numbers"),
         (json.dumps([True] * 18), "not all numbers"),
-        (json.dumps([float("nan")] * 18), "not finite"),
         (json.dumps([float("inf")] * 18), "not finite"),
         (json.dumps([1e7] * 18), "too large"),
         ("[" + ", ".join(["1" + "0" * 400] * 18) + "]", "too large"),
@@ -151,8 +150,8 @@ def test_joints_that_are_null_or_not_a_number_are_missing() -> None:
     pose = parse_pose("[null, NaN, -1, " + "3, " * 14 + "3]", "[null, NaN, 4, " + "5, " * 14 + "5]")
     assert (pose[:3] == -1).all()
     assert pose[3].tolist() == [3, 5]
-    with pytest.raises(InputError, match="not all numbers"):
-        parse_pose("[null" + ", 3" * 17 + "]", "[1" + ", 3" * 17 + "]")
+    half = parse_pose("[null" + ", 3" * 17 + "]", "[1" + ", 3" * 17 + "]")
+    assert half[0].tolist() == [-1, -1]
 
 
 def test_all_lines_without_a_name_are_told_at_once(tmp_path: Path) -> None:
