@@ -19,8 +19,11 @@ from dptn_cli.keypoints.joints import (
     COCO_JOINTS,
     COCO_NAMES,
     COCO_ORDER,
+    JOINT_NAMES,
     JointOrder,
+    joint_of_name,
     named_order,
+    names_in_order,
     to_coco,
 )
 from dptn_cli.keypoints.json_file import (
@@ -43,32 +46,29 @@ SKELETON = (
 def read_annotations(document: dict[str, Any]) -> PeopleByImage:
     """Read an annotation file: `images` with file names, `annotations` with keypoints.
 
-    The joints are in the order that `categories[].keypoints` names. Crowds are skipped. Counted
-    and passed over are annotations without keypoints, of images that the file does not list or
-    name, and of other categories than persons.
+    The joints are in the order that `categories[].keypoints` names. Counted and passed over are
+    crowds, and annotations without keypoints, of images that the file does not list or name, and
+    of other categories than persons.
 
     Raises:
-        InputError: `images` or `annotations` is not a list, or no annotation can be used because
-            its joints are not a person's.
+        InputError: `images` or `annotations` is not a list, two images have the same id, or no
+            annotation can be used because its joints are not a person's.
     """
     people = PeopleByImage()
-    images: dict[str, tuple[str, Size | None]] = {}
-    for entry in _objects(document["images"], "images", people):
-        name = entry.get("file_name")
-        if isinstance(name, str) and normalize_name(name):
-            images[_id(entry.get("id"))] = (normalize_name(name), parse_size(entry))
-        else:
-            people.passed_over["images without a file_name"] += 1
+    images = _read_images(document["images"], people)
     categories = _read_categories(document.get("categories"), people)
+    unknown_category = _only_order(categories)
     for entry in _objects(document["annotations"], "annotations", people):
-        image = images.get(_id(entry.get("image_id")))
-        category = categories.get(_id(entry.get("category_id")), _Category())
-        if image is None:
+        found = images.get(_id(entry.get("image_id")))
+        category = categories.get(_id(entry.get("category_id")), unknown_category)
+        if found is None:
             people.passed_over["annotations of no image"] += 1
         elif not category.is_person:
             people.passed_over["annotations of other things than people"] += 1
-        elif not entry.get("iscrowd"):
-            add_person(people, entry, image[0], image[1], category.order, category.problem)
+        elif _id(entry.get("iscrowd")) in ("1", "True"):
+            people.passed_over["crowds"] += 1
+        else:
+            add_person(people, entry, found[0], found[1], category.order, category.problem)
     # Tools write annotations without keypoints, such as boxes, with all joints missing.
     empty = [name for name, persons in people.people.items() if not persons]
     people.passed_over["images without a labelled joint"] += len(empty)
@@ -78,6 +78,22 @@ def read_annotations(document: dict[str, Any]) -> PeopleByImage:
     if people.broken and not people.people and (problem := _common_problem(categories)):
         raise InputError(problem)
     return people
+
+
+def _read_images(entries: object, people: PeopleByImage) -> dict[str, tuple[str, Size | None]]:
+    """Return name and size of each image, by its id."""
+    images: dict[str, tuple[str, Size | None]] = {}
+    for entry in _objects(entries, "images", people):
+        name = entry.get("file_name")
+        if not isinstance(name, str) or not normalize_name(name):
+            people.passed_over["images without a file_name"] += 1
+        elif entry.get("id") is None:
+            people.passed_over["images without an id"] += 1
+        else:
+            image = images.setdefault(_id(entry["id"]), (normalize_name(name), parse_size(entry)))
+            if image[0] != normalize_name(name):
+                raise InputError(f"the image id {entry['id']!r} is that of {image[0]} and {name}")
+    return images
 
 
 @dataclass(frozen=True)
@@ -106,21 +122,44 @@ def _read_categories(entries: object, people: PeopleByImage) -> dict[str, _Categ
     has_persons = any(_PERSON_WORDS & each for each in words)
     categories = {}
     for entry, each in zip(named, words, strict=True):
-        is_person = bool(_PERSON_WORDS & each) or not has_persons
+        has_joints = named_order(names_in_order(entry.get("keypoints"))) is not None
         category = _Category(is_person=False)
-        if is_person:
+        if has_joints or _PERSON_WORDS & each or not has_persons:
             category = _read_category(entry, people)
         categories[_id(entry.get("id"))] = category
-    return categories
+    if any(category.is_person and not category.problem for category in categories.values()):
+        # The joints of animals and things beside people are no problem.
+        categories = {
+            id_: _Category(is_person=False) if category.problem else category
+            for id_, category in categories.items()
+        }
+    only = _only_order(categories)
+    return {
+        id_: only if category == _Category() else category for id_, category in categories.items()
+    }
+
+
+def _only_order(categories: dict[str, _Category]) -> _Category:
+    """Return what holds for annotations whose category does not tell the order of their joints."""
+    orders = {category.order for category in categories.values() if category.order}
+    if len(orders) > 1:
+        return _Category(problem="its category does not tell which of several joint orders it has")
+    return _Category(order=orders.pop() if orders else None)
 
 
 def _read_category(entry: dict[str, Any], people: PeopleByImage) -> _Category:
-    names = entry.get("keypoints")
-    if not isinstance(names, list) or not names:
+    names = names_in_order(entry.get("keypoints"))
+    if not names:
         return _Category()
-    names = list(map(str, names))
     order = named_order(names)
     if order is not None:
+        unknown = [name for name in names if not joint_of_name(name)]
+        lacking = [j for j in COCO_NAMES if order.positions[JOINT_NAMES.index(j)] < 0]
+        if unknown and lacking:
+            people.notes.append(
+                f"no {', '.join(lacking)[:100]} among its joints; not understood: "
+                f"{', '.join(unknown)[:100]}"
+            )
         return _Category(order=order)
     listed = ", ".join(names[:6])[:100] + (", ..." if len(names) > 6 else "")
     # Joints that are only numbered tell nothing: COCO's own order is what nearly all tools keep.
@@ -138,8 +177,11 @@ def _common_problem(categories: dict[str, _Category]) -> str:
 
 
 def _id(value: object) -> str:
-    """Return an id as text, the same for 1, 1.0 and "1", as tables and tools rewrite it."""
-    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+    """Return an id as text, the same for 1, 1.0, "1" and "01", as tables and tools rewrite it."""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    text = str(value)
+    return text.lstrip("0") or "0" if text.isascii() and text.isdigit() else text
 
 
 def read_results(entries: list[Any]) -> PeopleByImage:

@@ -1,12 +1,12 @@
 """Which tool wrote a JSON pose file, told by its content, and the people in it."""
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, TypeGuard
 
 from dptn_cli.errors import InputError
 from dptn_cli.keypoints import coco, openpose
 from dptn_cli.keypoints.image_names import normalize_name
-from dptn_cli.keypoints.joints import JointOrder, named_order
+from dptn_cli.keypoints.joints import JointOrder, named_order, names_in_order
 from dptn_cli.keypoints.json_file import PeopleByImage, describe, parse_size
 from dptn_cli.keypoints.person_json import keypoints_of
 
@@ -49,10 +49,29 @@ def _read_object(document: dict[str, Any], name: str) -> PeopleByImage | None:
     if _is_frame(document):
         return _read_frames([document], name)
     if isinstance(document.get("instance_info"), list):  # mmpose
-        return _read_frames(document["instance_info"], name, _mmpose_order(document))
-    if keypoints_of(document) is not None:
-        return _read_list([document], name)
+        entries, order = document["instance_info"], _mmpose_order(document)
+        if any(isinstance(entry, dict) and _is_frame(entry) for entry in entries):
+            return _read_frames(entries, name, order)
+        return coco.read_predictions(entries, name, parse_size(document), order)
+    if (values := keypoints_of(document)) is not None:
+        if "image_id" in document or "file_name" in document:
+            return coco.read_results([document])
+        persons = (
+            [{"keypoints": person} for person in values] if _are_people(values) else [document]
+        )
+        return coco.read_predictions(persons, name, parse_size(document))
+    if document and all(isinstance(each, dict) and _is_frame(each) for each in document.values()):
+        # AlphaPose's `cmu` format: the images by name.
+        return _read_frames([{**each, "file_name": key} for key, each in document.items()], name)
     return None
+
+
+def _are_people(values: object) -> TypeGuard[list[Any]]:
+    """Return whether keypoints are those of several people: [[[x, y], ...], ...]."""
+    return isinstance(values, list) and all(
+        isinstance(person, list) and person and isinstance(person[0], list | dict)
+        for person in values
+    )
 
 
 def _read_list(document: list[Any], name: str) -> PeopleByImage | None:
@@ -88,7 +107,8 @@ def _read_frames(entries: list[Any], name: str, order: JointOrder | None = None)
         else:
             persons = _flatten(next(entry[key] for key in _FRAME_KEYS if key in entry))
             people = coco.read_predictions(persons, frame_name, parse_size(entry), order)
-        merged.people.update(people.people)
+        for each, persons in people.people.items():
+            merged.people.setdefault(each, []).extend(persons)
         merged.broken.update(people.broken)
         merged.passed_over.update(people.passed_over)
     return merged
@@ -122,7 +142,7 @@ def _mmpose_order(document: dict[str, Any]) -> JointOrder | None:
     names = meta.get("keypoint_id2name") if isinstance(meta, dict) else None
     if not isinstance(names, dict):
         return None
-    order = named_order([str(value) for value in names.values()])
+    order = named_order(names_in_order(names))
     if order is None:
         raise InputError("its joints are not a person's, according to keypoint_id2name")
     return order

@@ -148,6 +148,20 @@ def named_order(names: Sequence[str]) -> JointOrder | None:
     return _order_of(joints)
 
 
+def names_in_order(names: object) -> list[str]:
+    """Return the names of joints that a file lists.
+
+    Args:
+        names: a list, a text with commas, or an object whose keys are the joints' numbers.
+    """
+    if isinstance(names, dict):
+        numbered = sorted(names.items(), key=lambda item: (len(str(item[0])), str(item[0])))
+        return [str(name) for _, name in numbered]
+    if isinstance(names, str):
+        return [name.strip() for name in names.split(",")]
+    return list(map(str, names)) if isinstance(names, list) else []
+
+
 def from_coco(
     joints_xyv: npt.NDArray[np.floating], min_confidence: float = 0.0
 ) -> tuple[Pose, Confidence]:

@@ -33,6 +33,7 @@ def read_people(document: dict[str, Any], name: str) -> PeopleByImage:
         InputError: `people` is not a list.
     """
     entries = document["people"] if "people" in document else document["bodies"]
+    entries = [] if entries is None else entries
     if not isinstance(entries, list):
         raise InputError(f"people: expected a list, found {describe(entries)}")
     size = parse_size(document)

@@ -32,12 +32,14 @@ from dptn_cli.types import Pose, Size
 
 MAX_COORDINATE_PX = 1e6
 MAX_FRACTION = 2.0  # a joint beyond the image may have a fraction above 1
+FRACTIONS_SHARE = 0.8  # of the joints; detectors put single ones far outside
 MIN_CANVAS_PX = 3  # a smaller one says only that coordinates are fractions
 
 KEYPOINTS_KEYS = ("keypoints", "landmarks", "pose_landmarks")
 SCORES_KEYS = ("keypoint_scores", "keypoints_scores", "keypoints_score", "scores")
 _VISIBILITY_KEYS = ("visible", "visibility", "v", "confidence", "score", "c")
-_NAME_KEYS = ("name", "label", "part", "joint")
+_NAME_KEYS = ("name", "label", "part", "joint", "keypoint", "type", "body_part", "id")
+_NAMES_KEYS = ("keypoint_names", "keypoints_names", "joint_names")
 # Lists of joints without names, by their length. COCO's 17 come first in all but MediaPipe's.
 ORDERS = (COCO_ORDER, HALPE_26_ORDER, BLAZEPOSE_ORDER, WHOLE_BODY_ORDER, HALPE_136_ORDER)
 
@@ -71,6 +73,9 @@ def parse_person(
             image of unknown size.
     """
     scores = next((entry[key] for key in SCORES_KEYS if isinstance(entry.get(key), list)), None)
+    names = next((entry[key] for key in _NAMES_KEYS if isinstance(entry.get(key), list)), None)
+    if names:
+        order = _known_order(list(map(str, names)))
     return parse_joints(keypoints_of(entry), (order,) if order else ORDERS, canvas, scores)
 
 
@@ -90,14 +95,19 @@ def parse_joints(
     """
     names, rows = _named_rows(values)
     if names:
-        order = named_order(names)
-        if order is None:
-            raise InputError(f"the joints are named {_shorten(names)}: too few of them are known")
+        order = _known_order(names)
         joints_xyv = _from_rows(rows, scores)
     else:
         joints_xyv = _from_rows(rows, scores) if rows else _from_flat(values, orders, scores)
         order = _order_of_length(len(joints_xyv), orders)
     return order.to_pose(_to_pixels(joints_xyv, canvas))
+
+
+def _known_order(names: Sequence[str]) -> JointOrder:
+    order = named_order(names)
+    if order is None:
+        raise InputError(f"the joints are named {_shorten(names)}: too few of them are known")
+    return order
 
 
 def _order_of_length(length: int, orders: Sequence[JointOrder]) -> JointOrder:
@@ -127,8 +137,10 @@ def _named_rows(values: object) -> tuple[list[str], list[list[object]]]:
         return [], values
     if values and all(isinstance(point, dict) for point in values):
         rows = [_row_of(point) for point in values]
-        names = [next((p[key] for key in _NAME_KEYS if key in p), "") for p in values]
-        return (list(map(str, names)) if all(names) else []), rows
+        names = [
+            next((p[key] for key in _NAME_KEYS if isinstance(p.get(key), str)), "") for p in values
+        ]
+        return (names if any(names) else []), rows
     return [], []
 
 
@@ -160,6 +172,8 @@ def _from_rows(rows: Sequence[Sequence[object]], scores: object) -> Joints:
         return _with_scores(numbers[:, :2], scores)
     if numbers.shape[1] == 2:
         return _without_scores(numbers)
+    if ((numbers[:, 2] < 0) & (numbers[:, :2] >= 0).all(axis=1)).any() and numbers.shape[1] == 3:
+        raise InputError("the third number of a joint is below 0, so it is no confidence")
     return _clean(numbers[:, [0, 1, -1]])
 
 
@@ -201,9 +215,12 @@ def _clean(joints_xyv: Joints) -> Joints:
 
 
 def _to_pixels(joints_xyv: Joints, canvas: Size | None) -> Joints:
-    present = joints_xyv[:, 2] > 0
-    if present.sum() < 3 or np.abs(joints_xyv[present, :2]).max() > MAX_FRACTION:
+    present_xy = joints_xyv[joints_xyv[:, 2] > 0, :2]
+    is_fraction = (np.abs(present_xy) <= MAX_FRACTION).all(axis=1)
+    if len(present_xy) < 3 or is_fraction.mean() < FRACTIONS_SHARE:
         return joints_xyv
+    if (present_xy < -0.1).mean() > 1 - FRACTIONS_SHARE:
+        raise InputError("the keypoints are from -1 to 1; convert them to pixels")
     if canvas is None or min(canvas) < MIN_CANVAS_PX:
         raise InputError(
             "the keypoints are fractions of an image whose size the file does not state; "

@@ -23,8 +23,9 @@ FORMATS = (
     "results), openpifpaf, OpenPose (people), mmpose, Ultralytics, AlphaPose or MediaPipe"
 )
 SAME_WITHIN_PX = 1.0  # formats round coordinates differently
-SUFFIXES = (".csv", ".json")
+SUFFIXES = (".csv", ".json", ".jsonl")
 # What tools append to an image's name, the longest first: only one of them is removed.
+RECORD_ENDING = ".record.jsonl"  # of the logs of `dptn detect-poses`
 VIDEO_ENDING = ".openpifpaf.json"
 NAME_ENDINGS = (".predictions.json", VIDEO_ENDING, "_keypoints.json", ".json", ".jsonl")
 NOBODY = np.full((JOINTS, 2), MISSING)
@@ -188,6 +189,7 @@ class PoseFiles:
             self._claims.claim_by_name(entry, self._path_of(entry))
         elif not self._claims.claim(entry, key, self._path_of(entry)):
             return None
+        self._used.add(self._roots[self._path_of(entry)])  # even if it is broken
         poses = self._find_exact(name, entry)
         for first, second in zip(poses, poses[1:], strict=False):
             _check_same(name, *first, *second)
@@ -349,7 +351,11 @@ def _files_of(path: Path) -> Iterator[tuple[Path, str]]:
 def _names_in(folder: Path) -> list[str]:
     """Return the files in a folder and below it that may be pose files, sorted."""
     names = files_outside_results(folder)
-    return [name.as_posix() for name in names if name.suffix.lower() in SUFFIXES]
+    return [
+        name.as_posix()
+        for name in names
+        if name.suffix.lower() in SUFFIXES and not name.name.endswith(RECORD_ENDING)
+    ]
 
 
 def _image_name(file_name: str) -> str:

@@ -102,6 +102,32 @@ DOCUMENTS: dict[str, Callable[[], object]] = {
                        for n, (x, y, v) in reversed(list(zip(COCO_NAMES, JOINTS_XYV.tolist(),
                                                              strict=True)))]}
     ],
+    "named joints, one without a name": lambda: [
+        {"keypoints": [{"type": n, "x": x, "y": y, "score": v} if n != "left wrist" else
+                       {"x": 5, "y": 5, "score": 0.5}
+                       for n, (x, y, v) in reversed(list(zip(COCO_NAMES, JOINTS_XYV.tolist(),
+                                                             strict=True)))]}
+    ],
+    "names beside the joints": lambda: [
+        {"image_id": "a", "keypoints": FLAT[3:] + FLAT[:3],
+         "keypoint_names": [*COCO_NAMES[1:], COCO_NAMES[0]]}
+    ],
+    "MediaPipe of one image": lambda: {
+        "landmarks": blazepose(), "image_width": WIDTH, "image_height": HEIGHT
+    },
+    "MediaPipe of a batch, a toe far outside": lambda: {
+        "pose_landmarks": [[*blazepose()[:32], {"x": 0.5, "y": 2.1, "visibility": 0.01}]],
+        "width": WIDTH, "height": HEIGHT
+    },
+    "mmpose with meta_info and sorted keys": lambda: {
+        "meta_info": {"keypoint_id2name": dict(sorted(
+            (str(i), n) for i, n in enumerate(COCO_NAMES)))},
+        "instance_info": [{"keypoints": POINTS, "keypoint_scores": SCORES}],
+    },
+    "AlphaPose, cmu, all images in one": lambda: {
+        "a.jpg": {"version": "AlphaPose v0.3", "bodies": [{"joints": OPENPOSE_FLAT}]},
+        "b.jpg": {"version": "AlphaPose v0.3", "bodies": []},
+    },
     "null coordinates": lambda: [
         {"keypoints": [[None, None] if not v else [x, y] for x, y, v in JOINTS_XYV.tolist()]}
     ],
@@ -256,6 +282,75 @@ def test_what_is_no_pose_is_passed_over_and_counted(tmp_path: Path) -> None:
     assert "images without a file_name (1)" in notes
     assert "entries that are no objects (1)" in notes
     assert "JSON files without poses (1: other.json)" in notes
+
+
+@pytest.mark.parametrize("category_id", [0, None, 8])
+@pytest.mark.parametrize("shape", ["list", "object", "text"])
+def test_the_only_named_order_holds_for_annotations_of_unknown_categories(
+    tmp_path: Path, category_id: int | None, shape: str
+) -> None:
+    order = np.random.default_rng(1).permutation(17)
+    names = [COCO_NAMES[i] for i in order]
+    document = annotations(names, JOINTS_XYV[order])
+    document["annotations"][0]["category_id"] = category_id
+    document["categories"][0]["keypoints"] = {
+        "list": names, "object": {str(i): n for i, n in enumerate(names)}, "text": ", ".join(names)
+    }[shape]  # fmt: skip
+    document["categories"].append({"id": 8, "name": "person"})
+    assert np.array_equal(read(tmp_path / "k.json", document, "a.jpg"), POSE)
+
+
+def test_joints_of_other_things_are_no_problem_beside_people(tmp_path: Path) -> None:
+    document = annotations(COCO_NAMES, JOINTS_XYV)
+    document["categories"][0]["name"] = "player"
+    document["categories"].append({"id": 9, "name": "horse", "keypoints": ["l paw", "tail"]})
+    horse = {"image_id": 1, "category_id": 9, "keypoints": [9, 9, 2, 8, 8, 2]}
+    document["annotations"].append(horse)
+    assert np.array_equal(read(tmp_path / "k.json", document, "a.jpg"), POSE)
+
+
+def test_joints_whose_names_are_not_understood_are_said(tmp_path: Path) -> None:
+    names = ["left_hand" if name == "left wrist" else name for name in COCO_NAMES]
+    path = tmp_path / "k.json"
+    path.write_text(json.dumps(annotations(names, JOINTS_XYV)))
+    (note,) = PoseFiles(path).notes
+    assert "no left wrist among its joints; not understood: left_hand" in note
+
+
+def test_an_id_of_two_images_is_refused(tmp_path: Path) -> None:
+    document = annotations(COCO_NAMES, JOINTS_XYV)
+    document["images"].append({"id": 1, "file_name": "b.jpg"})
+    path = tmp_path / "k.json"
+    path.write_text(json.dumps(document))
+    with pytest.raises(InputError, match="the image id 1 is that of a.jpg and b.jpg"):
+        PoseFiles(path)
+
+
+def test_people_of_one_frame_in_several_entries_are_all_counted(tmp_path: Path) -> None:
+    small = (JOINTS_XYV * (0.5, 0.5, 1)).ravel().tolist()
+    lines = [{"file_name": "a.jpg", "predictions": [{"keypoints": k}]} for k in (FLAT, small)]
+    path = tmp_path / "k.jsonl"
+    path.write_text("\n".join(map(json.dumps, lines)))
+    found = PoseFiles(tmp_path).find("a.jpg")
+    assert found is not None
+    assert found.people == 2
+    assert np.array_equal(found.pose, POSE)
+
+
+@pytest.mark.parametrize(
+    ("joints", "message"),
+    [
+        ([[50.0, 60.0, -0.3]] * 33, "below 0, so it is no confidence"),
+        ([[-0.5, 0.5, 1.0], [0.5, -0.5, 1.0]] * 8 + [[-0.5, -0.5, 1.0]], "from -1 to 1"),
+    ],
+)
+def test_numbers_that_mean_something_else_are_refused(
+    tmp_path: Path, joints: list[list[float]], message: str
+) -> None:
+    path = tmp_path / "a.json"
+    path.write_text(json.dumps({"instances": [{"keypoints": joints}], "width": 90, "height": 90}))
+    with pytest.raises(InputError, match=message):
+        PoseFiles(path).find("a")
 
 
 def test_a_file_of_boxes_alone_is_refused_and_says_so(tmp_path: Path) -> None:
