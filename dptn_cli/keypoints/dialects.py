@@ -40,6 +40,7 @@ def read_document(document: Any, name: str) -> PeopleByImage:
         people = None
     if people is None:
         raise NotAPoseFile(f"not a pose file: found {describe(document)}")
+    people.pass_over_broken()
     return people
 
 
@@ -110,6 +111,7 @@ def _read_frames(entries: list[Any], name: str, order: JointOrder | None = None)
         for each, persons in people.people.items():
             merged.people.setdefault(each, []).extend(persons)
         merged.broken.update(people.broken)
+        merged.crowded.update(people.crowded)
         merged.passed_over.update(people.passed_over)
     return merged
 

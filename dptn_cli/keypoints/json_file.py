@@ -29,20 +29,30 @@ class PeopleByImage:
         broken: why an image's people cannot be used, by image name.
         passed_over: number of entries that are no pose, by what they are, in the plural.
         notes: what was assumed, one line each.
+        crowded: images with more people than are read.
     """
 
     people: dict[str, list[FoundPose]] = field(default_factory=dict)
     broken: dict[str, str] = field(default_factory=dict)
     passed_over: Counter[str] = field(default_factory=Counter)
     notes: list[str] = field(default_factory=list)
+    crowded: set[str] = field(default_factory=set)
 
     def add(self, person: FoundPose) -> None:
         """Add a person; an image with more than `MAX_PEOPLE` becomes a broken one."""
         people = self.people.setdefault(person.name, [])
         if len(people) == MAX_PEOPLE:
             self.broken.setdefault(person.name, f"more than {MAX_PEOPLE:,} people in an image")
+            self.crowded.add(person.name)
         else:
             people.append(person)
+
+    def pass_over_broken(self) -> None:
+        """Count the people who cannot be used in images that have others, and forget them."""
+        for name in list(self.broken):
+            if self.people.get(name) and name not in self.crowded:
+                del self.broken[name]
+                self.passed_over["images in which somebody's keypoints are broken"] += 1
 
 
 def load_json(path: Path) -> Any:

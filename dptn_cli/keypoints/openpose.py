@@ -49,7 +49,7 @@ def read_people(document: dict[str, Any], name: str) -> PeopleByImage:
             pose, confidence = parse_joints(values, ORDERS, size)
         except InputError as error:
             people.broken.setdefault(name, f"people {number}: {error}")
-            break
+            continue
         if confidence.any():
             people.add(FoundPose(name, pose, confidence, size))
     return people

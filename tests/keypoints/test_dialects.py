@@ -353,6 +353,22 @@ def test_numbers_that_mean_something_else_are_refused(
         PoseFiles(path).find("a")
 
 
+@pytest.mark.parametrize(
+    "document",
+    [
+        [{"keypoints": [1, 2, 3]}, {"keypoints": FLAT}],
+        {"people": [{"pose_keypoints_2d": [1, 2, 3]}, {"pose_keypoints_2d": OPENPOSE_FLAT}]},
+    ],
+)
+def test_somebody_with_broken_keypoints_is_passed_over_beside_others(
+    tmp_path: Path, document: object
+) -> None:
+    path = tmp_path / "a.json"
+    np.testing.assert_allclose(read(path, document), POSE, atol=0.02)
+    (note,) = PoseFiles(path).notes
+    assert "somebody's keypoints are broken (1)" in note
+
+
 def test_a_file_of_boxes_alone_is_refused_and_says_so(tmp_path: Path) -> None:
     path = tmp_path / "k.json"
     document = annotations(COCO_NAMES, JOINTS_XYV)
