@@ -173,3 +173,13 @@ def figures(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def fresh_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A published architecture of openpifpaf's with random weights: it finds nobody."""
     return save_network(fresh_network(), tmp_path_factory.mktemp("fresh") / "fresh.pkl")
+
+
+@pytest.fixture(autouse=True)
+def keep_subnormal_floats() -> None:
+    """Undo what an earlier test's session left behind.
+
+    onnxruntime flushes denormals in the thread that opens a session, for good. Hypothesis refuses
+    to draw floats in such a thread, so that tests would fail depending on their order.
+    """
+    torch.set_flush_denormal(False)
