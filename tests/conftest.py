@@ -12,7 +12,7 @@ import onnx.numpy_helper
 import pytest
 import torch
 from detectors import fresh_network, save_network
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, is_hypothesis_test, settings
 from seeded_weights import official_state_dict
 from support import DATA, ROOT, TINY_SPEC, Folder, Golden, dptn, make_folder, tiny_generator
 from training import draw_data
@@ -176,10 +176,11 @@ def fresh_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(autouse=True)
-def keep_subnormal_floats() -> None:
+def keep_subnormal_floats(request: pytest.FixtureRequest) -> None:
     """Undo what an earlier test's session left behind.
 
     onnxruntime flushes denormals in the thread that opens a session, for good. Hypothesis refuses
     to draw floats in such a thread, so that tests would fail depending on their order.
     """
-    torch.set_flush_denormal(False)
+    if is_hypothesis_test(request.function):
+        torch.set_flush_denormal(False)
