@@ -18,10 +18,9 @@ from dptn_cli.errors import InputError, user_errors
 from dptn_cli.io.files import make_folder
 from dptn_cli.io.jsonl import drop_torn_line, lock
 from dptn_cli.io.own_files import is_log
+from dptn_cli.io.results_folder import RECORD_SUFFIX
 from dptn_cli.keypoints.annotation_csv import HEADER
 from dptn_cli.types import JOINTS, FoundPose
-
-SUFFIX = ".record.jsonl"
 
 
 @dataclass(frozen=True)
@@ -57,7 +56,7 @@ def log_path(out: Path) -> Path:
     does not share the log of `k.csv`.
     """
     named = out if out.name.strip(".") else out.resolve()  # `.` and `..` have no name
-    return named.parent / (named.name + SUFFIX)
+    return named.parent / (named.name + RECORD_SUFFIX)
 
 
 def is_free(out: Path) -> bool:

@@ -5,6 +5,8 @@ import re
 MANIFEST_NAME = "manifest.jsonl"
 RUN_NAME = "run.json"
 KEYPOINTS_NAME = "keypoints.csv"
+RECORD_SUFFIX = ".record.jsonl"
+"""How the name of a detection log ends, after the name of its pose file."""
 CONTACT_SHEETS_FOLDER = "grids"
 TEMPORARY_PREFIX = ".dptn-"
 """How the names of files begin that are still being written."""

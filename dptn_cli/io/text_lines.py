@@ -11,6 +11,11 @@ MAX_LINE_LENGTH = 100_000  # characters, more than any line of a list or an anno
 _UTF_16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 
 
+def encoding_of(start: bytes) -> str:
+    """Return the encoding of a text by its first bytes: UTF-16 with a byte order mark, or UTF-8."""
+    return "utf-16" if start[:2] in _UTF_16_MARKS else "utf-8-sig"
+
+
 def numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
     """Read a text in UTF-8, or in UTF-16 with a byte order mark.
 
@@ -27,13 +32,10 @@ def numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
     """
     try:
         with user_errors(path), storage_of(path).open_bytes(path) as binary:
-            is_utf_16 = binary.read(2) in _UTF_16_MARKS
+            encoding = encoding_of(binary.read(2))
             binary.seek(0)
-            text = io.TextIOWrapper(
-                binary,
-                encoding="utf-16" if is_utf_16 else "utf-8-sig",
-                errors="strict" if is_utf_16 else "surrogateescape",
-            )
+            errors = "strict" if encoding == "utf-16" else "surrogateescape"
+            text = io.TextIOWrapper(binary, encoding=encoding, errors=errors)
             number = 0
             while line := text.readline(MAX_LINE_LENGTH):
                 number += 1

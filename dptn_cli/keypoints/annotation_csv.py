@@ -23,6 +23,9 @@ _PADDING = " :,;\t"  # what empty cells leave at the end of a line
 # A name and two lists without lists in them.
 _ANNOTATION = re.compile(r'(.+?)[:,;\t] *"?(\[[^\[\]]*\])"? *[:,;\t] *"?(\[[^\[\]]*\])"?[ :,;\t]*')
 
+# A class, a box, and two or three numbers for each joint.
+_YOLO = re.compile(r"\s*\d+(?:\s+[\d.eE+-]+){20,}\s*")
+
 
 class Annotations(Mapping[str, Pose]):
     """The poses of one or more annotation CSVs, by image name.
@@ -112,10 +115,12 @@ def _data_lines(path: Path) -> Iterator[tuple[int, str, str]]:
     """
     lines = numbered_lines(path)
     _, first = next(lines, (1, ""))
+    if not is_annotation_csv(first):
+        found = "YOLO-pose text, whose keypoints are fractions of an image of unknown size"
+        reason = f": found {found}" if _YOLO.fullmatch(first) else ""
+        raise InputError(f"{path}: not an annotation CSV: the first line must be {HEADER}{reason}")
     delimiter = _header_delimiter(first)
     if delimiter is None:
-        if not _ANNOTATION.fullmatch(_unquote(first.strip(), ":")):
-            raise InputError(f"{path}: not an annotation CSV: the first line must be {HEADER}")
         yield 1, first.strip(), ":"
     for number, line in lines:
         if line.strip():
@@ -163,9 +168,10 @@ def _with_commas(json_list: str) -> str:
     return json_list if "," in json_list else json_list.replace(";", ",")
 
 
-def is_header(line: str) -> bool:
-    """Return whether a line is the header of an annotation CSV; spaces around cells are ignored."""
-    return _header_delimiter(line) is not None
+def is_annotation_csv(first_line: str) -> bool:
+    """Return whether an annotation CSV begins with a line: its header, or an annotation."""
+    is_header = _header_delimiter(first_line) is not None
+    return is_header or _ANNOTATION.fullmatch(_unquote(first_line.strip(), ":")) is not None
 
 
 def _header_delimiter(line: str) -> str | None:
@@ -182,8 +188,8 @@ def parse_pose(ys_json: str, xs_json: str) -> Pose:
     """Parse two JSON lists of 18 numbers, the joints' y and x coordinates.
 
     Returns:
-        (18, 2) as (y, x). A joint with either coordinate at -1 is missing, and so is one with both
-        coordinates null or NaN. It is (-1, -1).
+        (18, 2) as (y, x). A joint with either coordinate at -1, null or NaN is missing, and is
+        (-1, -1).
 
     Raises:
         InputError: a text is not a JSON list of 18 numbers that can be pixels.

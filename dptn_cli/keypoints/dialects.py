@@ -102,7 +102,13 @@ def _is_frame(entry: dict[str, Any]) -> bool:
 def _read_frames(entries: list[Any], name: str, order: JointOrder | None = None) -> PeopleByImage:
     """Read a list with the people of one image each; one alone is the image `name` itself."""
     merged = PeopleByImage()
-    for entry, frame_name in _named_frames(entries, name):
+    named = list(_named_frames(entries, name))
+    numbered = [frame_name for _, frame_name in named if frame_name.startswith(f"{name}_")]
+    if numbered:
+        merged.notes.append(
+            f"its {len(numbered):,} frames are called {numbered[0]} to {numbered[-1]}"
+        )
+    for entry, frame_name in named:
         if any(key in entry for key in _OPENPOSE_KEYS):
             people = openpose.read_people(entry, frame_name)
         else:

@@ -10,6 +10,7 @@ from typing import Any
 
 from dptn_cli.errors import InputError, user_errors
 from dptn_cli.io.storage import storage_of
+from dptn_cli.io.text_lines import encoding_of
 from dptn_cli.types import FoundPose, Size
 
 MAX_BYTES = 256 << 20  # COCO's largest keypoint file has 239 MB
@@ -71,19 +72,13 @@ def load_json(path: Path) -> Any:
     if data.count(b"[") + data.count(b"{") > MAX_CONTAINERS:
         raise InputError(f"{path}: more than {MAX_CONTAINERS:,} lists and objects; split it")
     try:
-        return _parse(_decode(data))
+        return _parse(data.decode(encoding_of(data)))
     except RecursionError as error:
         raise InputError(f"{path}: nested more deeply than any pose file") from error
     except ValueError as error:
         raise InputError(f"{path}: not JSON: {str(error)[:200]}") from error
     except MemoryError as error:
         raise InputError(f"{path}: too large for this machine's memory") from error
-
-
-def _decode(data: bytes) -> str:
-    """Decode JSON text: UTF-8, or UTF-16 with a byte order mark, as Windows tools write it."""
-    is_utf16 = data[:2] in (b"\xff\xfe", b"\xfe\xff")
-    return data.decode("utf-16" if is_utf16 else "utf-8-sig")
 
 
 def _parse(text: str) -> Any:

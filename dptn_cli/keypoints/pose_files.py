@@ -11,8 +11,10 @@ import numpy as np
 from dptn_cli.errors import InputError, user_errors
 from dptn_cli.io.own_files import files_outside_results
 from dptn_cli.io.paths import IMAGE_SUFFIXES, without_image_suffix
+from dptn_cli.io.results_folder import RECORD_SUFFIX
 from dptn_cli.io.storage import storage_of
-from dptn_cli.keypoints.annotation_csv import HEADER, Annotations, is_header
+from dptn_cli.io.text_lines import encoding_of
+from dptn_cli.keypoints.annotation_csv import HEADER, Annotations, is_annotation_csv
 from dptn_cli.keypoints.dialects import NotAPoseFile, read_document
 from dptn_cli.keypoints.image_names import NameIndex, normalize_name
 from dptn_cli.keypoints.json_file import PeopleByImage, load_json
@@ -24,9 +26,9 @@ FORMATS = (
 )
 SAME_WITHIN_PX = 1.0  # formats round coordinates differently
 SUFFIXES = (".csv", ".json", ".jsonl")
-# What tools append to an image's name, the longest first: only one of them is removed.
-RECORD_ENDING = ".record.jsonl"  # of the logs of `dptn detect-poses`
+START_BYTES = 4096  # hold the first line of an annotation CSV
 VIDEO_ENDING = ".openpifpaf.json"
+# What tools append to an image's name, the longest first: only one of them is removed.
 NAME_ENDINGS = (".predictions.json", VIDEO_ENDING, "_keypoints.json", ".json", ".jsonl")
 NOBODY = np.full((JOINTS, 2), MISSING)
 NOBODY.flags.writeable = False  # one array is shared by all images without people
@@ -55,8 +57,8 @@ class PoseFiles:
 
     Args:
         *paths: annotation CSVs, JSON files of any format, and folders of them. In a folder, every
-            `.json` is read, and every `.csv` that is an annotation CSV. Other JSON files are
-            passed over there.
+            `.json` and `.jsonl` is read, and every `.csv` that is an annotation CSV. JSON files
+            without poses are passed over there.
 
     Attributes:
         notes: what was passed over or assumed, one line each.
@@ -291,8 +293,8 @@ class _Claims:
 
 def _ambiguous(path: Path, key: str, *names: str) -> InputError:
     return InputError(
-        f"{path}: the keypoints of {key} may be those of {names[0]} or of {names[1]}; give the "
-        "images the names that they have in the list"
+        f"{path}: the keypoints of {key} may be those of {names[0]} or of {names[1]}; rename them "
+        "in the file to the image that they belong to"
     )
 
 
@@ -354,7 +356,7 @@ def _names_in(folder: Path) -> list[str]:
     return [
         name.as_posix()
         for name in names
-        if name.suffix.lower() in SUFFIXES and not name.name.endswith(RECORD_ENDING)
+        if name.suffix.lower() in SUFFIXES and not name.name.endswith(RECORD_SUFFIX)
     ]
 
 
@@ -370,16 +372,17 @@ def _image_name(file_name: str) -> str:
 
 def _is_json(path: Path) -> bool:
     """Return whether a file starts like a JSON list or object."""
-    return _read_start(path).removeprefix(b"\xef\xbb\xbf").lstrip()[:1] in (b"[", b"{")
+    return _read_start(path).lstrip()[:1] in ("[", "{")
 
 
 def _is_annotation_csv(path: Path) -> bool:
-    return is_header(_read_start(path).decode("utf-8-sig", "replace").partition("\n")[0])
+    return is_annotation_csv((_read_start(path).splitlines() or [""])[0])
 
 
-def _read_start(path: Path) -> bytes:
+def _read_start(path: Path) -> str:
     with user_errors(path):
-        return storage_of(path).read_bytes(path, 1024)
+        start = storage_of(path).read_bytes(path, START_BYTES)
+    return start.decode(encoding_of(start), "replace")
 
 
 def _read_json(path: Path, name: str) -> PeopleByImage:

@@ -46,8 +46,6 @@ class PoseLookup:
         Raises:
             InputError: the image's entry in a pose file is broken.
         """
-        if isinstance(image, PoseTarget) and (pose := image.pose_files.find(image.name)):
-            return pose
 
         def is_other_image(name: str) -> bool:
             try:
@@ -55,8 +53,9 @@ class PoseLookup:
             except InputError:  # a name that leaves the folder is no image of it
                 return False
 
+        own = image.pose_files if isinstance(image, PoseTarget) else None
         in_folders = (self._by_folder.get(folder) for folder in (image.folder, *more_folders))
-        for pose_files in (self._pose_files, *in_folders):
+        for pose_files in (own, self._pose_files, *in_folders):
             if pose_files is not None and (pose := pose_files.find(image.name, is_other_image)):
                 return pose
         return None

@@ -118,6 +118,22 @@ def test_an_entry_that_names_an_image_of_the_poses_folder_is_no_second_target(
     assert list(folder.results()) == ["0_2_walk_vis.png"]
 
 
+def test_images_of_a_poses_folder_do_not_take_each_others_entries(
+    folder: Folder, tmp_path: Path
+) -> None:
+    """`sub/walk.png` comes first, and has no pose of its own."""
+    source = write_coco(tmp_path / "source.json", ["0.png"])
+    poses = tmp_path / "poses"
+    (poses / "sub").mkdir(parents=True)
+    for name in ("sub/walk.png", "walk.png"):
+        draw_image(1).save(poses / name)
+    write_coco(poses / "k.json", ["walk.png"])
+    made = dptn("transfer", folder.path / "0.png", "--poses", poses, "--keypoints", source,
+                "--model", folder.model, "-o", folder.out, "--dry-run")  # fmt: skip
+    assert "may be those of" not in made.stderr
+    assert "would both write 0_2_walk_vis.png" in made.stderr
+
+
 def test_keypoints_of_a_larger_copy_are_scaled_and_that_is_said(
     folder: Folder, tmp_path: Path
 ) -> None:

@@ -144,6 +144,16 @@ def test_each_tool_gives_the_pose(tmp_path: Path, tool: str) -> None:
     np.testing.assert_allclose(pose, POSE, atol=0.02)
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_json_in_any_encoding_that_marks_itself(tmp_path: Path, encoding: str) -> None:
+    path = tmp_path / "a.json"
+    path.write_text(json.dumps([{"keypoints": FLAT}]), encoding=encoding)
+    for named in (path, tmp_path):
+        found = PoseFiles(named).find("a")
+        assert found is not None
+        assert np.array_equal(found.pose, POSE)
+
+
 def test_nan_coordinates_of_an_invisible_joint_are_missing(tmp_path: Path) -> None:
     values = [float("nan") if v == 0 else v for v in FLAT]
     values[9 * 3 + 2] = 0
@@ -163,6 +173,7 @@ def test_each_frame_of_a_video_is_a_pose(tmp_path: Path, form: str, key: str) ->
     path.write_text(text)
     files = PoseFiles(path)
     assert list(files.names()) == ["walk_000000", "walk_000001", "walk_000007"]
+    assert files.notes == [f"{path}: its 3 frames are called walk_000000 to walk_000007"]
     for name, is_empty in zip(files.names(), (False, True, False), strict=True):
         found = files.find(f"{name}.png")
         assert found is not None

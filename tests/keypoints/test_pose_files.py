@@ -430,3 +430,21 @@ def test_a_csv_in_utf_16(tmp_path: Path) -> None:
     path.write_text("name:keypoints_y:keypoints_x\n", encoding="utf-16-le")
     with pytest.raises(InputError, match="the first line must be"):
         PoseFiles(path)
+
+
+@pytest.mark.parametrize("header", [True, False], ids=["header", "no header"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_a_folder_has_the_csvs_that_are_read_by_name(
+    tmp_path: Path, encoding: str, header: bool
+) -> None:
+    lines = ["name:keypoints_y:keypoints_x"] * header + [f"a.jpg:{[5] * 18}:{[7] * 18}"]
+    (tmp_path / "k.csv").write_text("\n".join(lines), encoding=encoding)
+    (tmp_path / "pairs.csv").write_text("from,to\na.jpg,b.jpg\n", encoding=encoding)
+    assert list(PoseFiles(tmp_path).names()) == ["a.jpg"]
+
+
+def test_yolo_text_is_refused_by_its_name(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    path.write_text("0 0.5 0.5 0.2 0.9 " + "0.51 0.25 2 " * 17 + "\n")
+    with pytest.raises(InputError, match="found YOLO-pose text, whose keypoints are fractions"):
+        PoseFiles(path)
