@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 
 from dptn_cli.enums import Status
-from dptn_cli.errors import InputError, user_errors
+from dptn_cli.errors import user_errors
 from dptn_cli.io.files import make_folder
 from dptn_cli.io.jsonl import drop_torn_line, lock
-from dptn_cli.io.own_files import is_log
+from dptn_cli.io.own_files import foreign_file, is_log
 from dptn_cli.io.results_folder import RECORD_SUFFIX
 from dptn_cli.keypoints.annotation_csv import HEADER
 from dptn_cli.types import JOINTS, FoundPose
@@ -96,9 +96,7 @@ def check_log(out: Path) -> bool:
         except FileNotFoundError:
             return False
     if not is_own:
-        raise InputError(
-            f"{path} is there, but is not from dptn detect-poses: choose another output"
-        )
+        raise foreign_file(path, "dptn detect-poses", "choose another output")
     return True
 
 

@@ -82,7 +82,7 @@ def _open(file: BinaryIO) -> Image.Image:
     if not start:
         raise InputError("the file is empty")
     file.seek(0)
-    if _is_heic(start):
+    if is_heic(start):
         _register_heic()
         return Image.open(file, formats=("HEIF",))
     try:
@@ -102,9 +102,15 @@ def _brands(start: bytes) -> set[bytes]:
     return {start[8:12], *(start[i : i + 4] for i in range(16, end, 4))}
 
 
-def _is_heic(start: bytes) -> bool:
+def is_heic(start: bytes) -> bool:
+    """Return whether a file is HEIC, by its first `START_BYTES` bytes."""
     brands = _brands(start)
     return bool(brands & HEIC_BRANDS) and not brands & AVIF_BRANDS
+
+
+def is_avif(start: bytes) -> bool:
+    """Return whether a file is AVIF, by its first `START_BYTES` bytes."""
+    return bool(_brands(start) & AVIF_BRANDS)
 
 
 def _register_heic() -> None:
@@ -142,9 +148,9 @@ def _describe_unreadable(data: bytes) -> str:
             return f"a TIFF that cannot be read: {_tiff_samples(data)}; save it as 8-bit RGB"
         except Exception:  # Pillow raises nearly anything at broken tags.
             return "a TIFF with broken tags"
-    if _is_heic(data[:START_BYTES]):
+    if is_heic(data[:START_BYTES]):
         return "a HEIC image, and broken"
-    if _brands(data[:START_BYTES]) & AVIF_BRANDS:
+    if is_avif(data[:START_BYTES]):
         broken = features.check("avif")
         return "an AVIF image" + (
             ", and broken" if broken else "; to read it: pip install -U pillow"

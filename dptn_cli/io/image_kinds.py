@@ -9,6 +9,7 @@ from enum import Enum, auto
 from importlib.util import find_spec
 from pathlib import Path, PurePosixPath
 
+from dptn_cli.io.image_files import START_BYTES, is_avif, is_heic
 from dptn_cli.io.paths import HEIC_SUFFIXES, IMAGE_SUFFIXES
 from dptn_cli.io.storage import storage_of
 
@@ -37,11 +38,9 @@ _OTHER_SUFFIXES = frozenset(
         ".txt", ".xml", ".xmp", ".yaml", ".yml", ".zip",
     }
 )  # fmt: skip
-_START_BYTES = 32
-_HEIC = re.compile(rb".{4}ftyp(?:hei[cxms]|hev[cxms]|mif1|msf1)", re.DOTALL)
 _IMAGE = re.compile(
     rb"\xff\xd8\xff|\x89PNG\r\n\x1a\n|GIF8[79]a|RIFF.{4}WEBP|II\*\0|MM\0\*|P[1-6]\s+[#\d]"
-    rb"|BM.{4}\0{4}|.{4}ftypavi[fs]",
+    rb"|BM.{4}\0{4}",
     re.DOTALL,
 )
 
@@ -72,13 +71,13 @@ def file_kind(folder: Path, name: str) -> FileKind:
         return FileKind.IMAGE
     if suffix in _UNREAD_SUFFIXES:
         return FileKind.UNREAD
-    is_heic = suffix in HEIC_SUFFIXES
+    may_be_heic = suffix in HEIC_SUFFIXES
     storage = storage_of(folder)
     if not storage.is_remote and suffix not in _OTHER_SUFFIXES and not name.endswith("~"):
-        start = storage.read_bytes(storage.join(folder, name), _START_BYTES)
-        if _IMAGE.match(start):
+        start = storage.read_bytes(storage.join(folder, name), START_BYTES)
+        if _IMAGE.match(start) or is_avif(start):
             return FileKind.IMAGE
-        is_heic = is_heic or _HEIC.match(start) is not None
-    if is_heic:
+        may_be_heic = may_be_heic or is_heic(start)
+    if may_be_heic:
         return FileKind.IMAGE if find_spec("pillow_heif") else FileKind.HEIC
     return FileKind.OTHER

@@ -1,10 +1,19 @@
 """Logs of JSON lines: files that grow by a line when something is done, and survive a kill."""
 
+import json
 import os
 from pathlib import Path
 from typing import IO, Any
 
 from dptn_cli.errors import InputError
+
+
+def parse_line(line: bytes) -> Any:
+    """Parse a line of a log, or what may be one; None if it is not JSON."""
+    try:
+        return json.loads(line.decode("utf-8", "surrogateescape"))
+    except (ValueError, RecursionError):
+        return None
 
 
 def drop_torn_line(path: Path) -> int:

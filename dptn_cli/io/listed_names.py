@@ -7,12 +7,11 @@ from collections.abc import Iterator
 from pathlib import Path, PureWindowsPath
 
 from dptn_cli.errors import InputError
-from dptn_cli.io.paths import checked_name, parse_location
+from dptn_cli.io.paths import checked_name, is_url, parse_location
 from dptn_cli.io.storage import storage_of
 
 # Absolute, in a home folder, with a drive, or a URL. Most names are none of these.
 _PERHAPS_ABSOLUTE = re.compile(r"\s*(?:[/\\~]|[A-Za-z][A-Za-z0-9+.-]*:)")
-_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 _FILE_URL = re.compile(r"file://(?:localhost)?(?=/)", re.IGNORECASE)
 
 
@@ -48,7 +47,7 @@ class ListedNames:
             from urllib.parse import unquote
 
             return self._from_absolute(unquote(_FILE_URL.sub("", name)))
-        if _URL.match(name):
+        if is_url(name):
             return self._from_url(name)
         name = self._expand_home(name)
         if os.path.isabs(name):

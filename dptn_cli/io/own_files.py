@@ -4,13 +4,13 @@ Other tools call their files `manifest.jsonl` and `run.json` too. A name is no l
 file that dptn did not write is never changed, and no images are left out because of it.
 """
 
-import json
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from dptn_cli.enums import Status
 from dptn_cli.errors import InputError, user_errors
+from dptn_cli.io.jsonl import parse_line
 from dptn_cli.io.results_folder import MANIFEST_NAME, RUN_NAME
 from dptn_cli.io.storage import storage_of
 
@@ -43,8 +43,8 @@ def is_log(path: Path, first_key: str, second_key: str) -> bool:
     """
     *lines, torn = storage_of(path).read_bytes(path, LOG_BYTES).split(b"\n")
     if lines:
-        return any(_is_outcome(_parse(line), first_key) for line in lines)
-    entry = _parse(torn)
+        return any(_is_outcome(parse_line(line), first_key) for line in lines)
+    entry = parse_line(torn)
     if entry is not None:
         return _is_outcome(entry, first_key)
     # Inside a JSON string quotes are escaped, so that this is the end of the first value.
@@ -61,7 +61,7 @@ def is_run_json(path: Path) -> bool:
         OSError: the file is missing, or cannot be read.
     """
     content = storage_of(path).read_bytes(path, RUN_BYTES)
-    document = _parse(content)
+    document = parse_line(content)
     return not content or (
         isinstance(document, dict)
         and document.get("state") in RUN_STATES
@@ -125,17 +125,18 @@ def check_results_folder(folder: Path) -> None:
             except FileNotFoundError:
                 continue
         if not own:
-            raise InputError(
-                f"{path} is there, but is not from dptn transfer: name another results folder"
-            )
+            raise foreign_file(path, "dptn transfer", "name another results folder")
 
 
-def _parse(line: bytes) -> Any:
-    """Parse JSON; None if it is invalid."""
-    try:
-        return json.loads(line.decode("utf-8", "surrogateescape"))
-    except (ValueError, RecursionError):
-        return None
+def foreign_file(path: Path, command: str, way_out: str) -> InputError:
+    """Return the error for a file of another tool that a command would overwrite.
+
+    Args:
+        path: the file.
+        command: the command that writes files of this name.
+        way_out: what the user can do.
+    """
+    return InputError(f"{path} is there, but is not from {command}: {way_out}")
 
 
 def _is_outcome(entry: Any, first_key: str) -> bool:

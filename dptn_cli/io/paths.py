@@ -45,7 +45,7 @@ def parse_location(text: str) -> Path:
     """
     if not text:  # pathlib would take it for the current folder
         raise InputError("a path is empty: is a variable in the command unset?")
-    if not _URL.match(text):
+    if not is_url(text):
         return Path(text)
     try:
         from upath import UPath
@@ -64,6 +64,11 @@ def parse_location(text: str) -> Path:
         raise InputError(f"{text}: {str(cause) or type(cause).__name__}") from error
     path: Path = location
     return path
+
+
+def is_url(text: str) -> bool:
+    """Return whether a location is a URL. `C:/` is not: a protocol has two letters or more."""
+    return _URL.match(text) is not None
 
 
 def checked_name(name: str) -> str:

@@ -5,7 +5,6 @@ belongs to `LocalStorage`, a `UPath` to `FsspecStorage`.
 """
 
 import glob
-import io
 import os
 import stat
 import tempfile
@@ -13,7 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
 from pathlib import Path
-from typing import IO, BinaryIO, ClassVar, Protocol, TypeVar
+from typing import BinaryIO, ClassVar, Protocol, TypeVar
 
 from dptn_cli.errors import InputError, user_errors
 from dptn_cli.io.paths import is_hidden
@@ -364,11 +363,6 @@ def storage_of(path: Path) -> Storage:
     from dptn_cli.io.fsspec_storage import FSSPEC
 
     return FSSPEC
-
-
-def open_text(path: Path, *, encoding: str, newline: str | None = None) -> IO[str]:
-    """Open a text file for reading, as `Storage.open_bytes` opens a binary one."""
-    return io.TextIOWrapper(storage_of(path).open_bytes(path), encoding=encoding, newline=newline)
 
 
 # Read once: the umask can only be read by setting it, which other threads would see.

@@ -13,9 +13,10 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from dptn_cli.enums import Protocol
-from dptn_cli.errors import InputError, user_errors
+from dptn_cli.errors import user_errors
 from dptn_cli.evaluate.types import Comparison, Interval, PairTable, Report
 from dptn_cli.io.files import write_file
+from dptn_cli.io.own_files import foreign_file
 from dptn_cli.io.storage import storage_of
 from dptn_cli.metrics.protocols import BY_ID
 from dptn_cli.metrics.published import published_score
@@ -65,9 +66,7 @@ def check_report_folder(folder: Path) -> None:
             except FileNotFoundError:
                 continue
         if start and not mark.match(start):
-            raise InputError(
-                f"{path} is there, but is not from dptn evaluate: name another report folder"
-            )
+            raise foreign_file(path, "dptn evaluate", "name another report folder")
 
 
 def document(comparison: Comparison) -> dict[str, Any]:

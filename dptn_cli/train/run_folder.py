@@ -21,10 +21,11 @@ import torch
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
-from dptn_cli.errors import InputError, user_errors
+from dptn_cli.errors import user_errors
 from dptn_cli.io.files import make_folder, write_atomic
 from dptn_cli.io.images import write_image
 from dptn_cli.io.jsonl import lock
+from dptn_cli.io.own_files import foreign_file
 from dptn_cli.io.storage import storage_of
 from dptn_cli.network.checkpoint import read_checkpoint, save_generator
 from dptn_cli.network.generator import Generator
@@ -165,7 +166,7 @@ def _check_metrics(path: Path) -> None:
         with path.open(encoding="utf-8", errors="replace") as file:
             line = file.readline(MAX_LINE_LENGTH)
     if line.strip() and isinf(_step(line)) and (line.endswith("\n") or not line.startswith("{")):
-        raise InputError(f"{path} is there, but is not from dptn train: name another run folder")
+        raise foreign_file(path, "dptn train", "name another run folder")
 
 
 def _step(line: str) -> float:

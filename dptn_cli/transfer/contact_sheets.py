@@ -14,6 +14,7 @@ from dptn_cli.enums import Fit, Retarget
 from dptn_cli.errors import InputError, user_errors
 from dptn_cli.io.files import join_inside, make_folder, write_file
 from dptn_cli.io.images import PNG_LEVEL, read_crop, read_image, read_image_size
+from dptn_cli.io.own_files import foreign_file
 from dptn_cli.io.results_folder import CONTACT_SHEETS_FOLDER
 from dptn_cli.io.storage import StoreError, storage_of
 from dptn_cli.keypoints import crop_for
@@ -59,9 +60,10 @@ def check_pages(out: Path) -> None:
         pages = sorted(filter(_page_number, storage_of(folder).list_files(folder)))
     for name in pages:
         if not _is_page(folder / name):
-            raise InputError(
-                f"{folder / name} is there, but is not from dptn transfer --grid: "
-                "name another results folder, or leave out --grid"
+            raise foreign_file(
+                folder / name,
+                "dptn transfer --grid",
+                "name another results folder, or leave out --grid",
             )
 
 

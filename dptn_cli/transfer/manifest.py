@@ -18,7 +18,7 @@ from typing import Any
 from dptn_cli.enums import Status
 from dptn_cli.errors import InputError, user_errors
 from dptn_cli.io.hash_sets import HashMap
-from dptn_cli.io.jsonl import drop_torn_line, lock
+from dptn_cli.io.jsonl import drop_torn_line, lock, parse_line
 from dptn_cli.io.own_files import check_results_folder
 from dptn_cli.io.results_folder import MANIFEST_NAME
 from dptn_cli.io.storage import storage_of
@@ -169,11 +169,7 @@ def _lines(path: Path) -> Iterator[bytes]:
 
 
 def _entries(lines: Iterator[bytes]) -> Iterator[dict[str, Any]]:
-    for line in lines:
-        try:
-            entry = json.loads(line.decode("utf-8", "surrogateescape"))
-        except (ValueError, RecursionError):
-            continue
+    for entry in map(parse_line, lines):
         if isinstance(entry, dict) and isinstance(entry.get("output"), str):
             yield entry
 

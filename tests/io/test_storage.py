@@ -20,7 +20,8 @@ from dptn_cli.io.files import write_atomic
 from dptn_cli.io.fsspec_storage import SINGLE_QUERIES
 from dptn_cli.io.images import read_image_size
 from dptn_cli.io.paths import parse_location
-from dptn_cli.io.storage import LOCAL, open_text, storage_of
+from dptn_cli.io.storage import LOCAL, storage_of
+from dptn_cli.io.text_lines import numbered_lines
 
 
 def put(path: Path, content: bytes) -> None:
@@ -68,8 +69,7 @@ def test_what_is_written_can_be_read(
     assert storage_of(folder).read_bytes(folder / "sub/a.txt", 300) == b"one\ntwo\n"
     with storage_of(folder).open_bytes(folder / "sub/b.txt") as file:
         assert file.read() == b"new"
-    with open_text(folder / "sub/a.txt", encoding="utf-8") as text:
-        assert list(text) == ["one\n", "two\n"]
+    assert list(numbered_lines(folder / "sub/a.txt")) == [(1, "one"), (2, "two")]
     assert {"sub/a.txt", "sub/b.txt"} <= set(storage_of(folder).list_files(folder))
     assert (
         storage_of(folder).is_file(folder / "sub/a.txt"),
