@@ -5,7 +5,6 @@ a hidden joint and 2 a visible one; in results and predictions, v is a confidenc
 """
 
 import re
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -33,7 +32,7 @@ from dptn_cli.keypoints.json_file import (
     parse_size,
     round_number,
 )
-from dptn_cli.keypoints.person_json import keypoints_of, parse_person
+from dptn_cli.keypoints.person_json import keypoints_of, list_names, parse_person
 from dptn_cli.types import FoundPose, Size
 
 # Limbs as pairs of joint numbers, counted from 1, in the order of COCO's own files.
@@ -56,8 +55,7 @@ def read_annotations(document: dict[str, Any]) -> PeopleByImage:
     """
     people = PeopleByImage()
     images = _read_images(document["images"], people)
-    categories = _read_categories(document.get("categories"), people)
-    unknown_category = _only_order(categories)
+    categories, unknown_category = _read_categories(document.get("categories"), people)
     for entry in _objects(document["annotations"], "annotations", people):
         found = images.get(_id(entry.get("image_id")))
         category = categories.get(_id(entry.get("category_id")), unknown_category)
@@ -70,13 +68,12 @@ def read_annotations(document: dict[str, Any]) -> PeopleByImage:
         else:
             add_person(people, entry, found[0], found[1], category.order, category.problem)
     # Tools write annotations without keypoints, such as boxes, with all joints missing.
-    empty = [name for name, persons in people.people.items() if not persons]
-    people.passed_over["images without a labelled joint"] += len(empty)
-    people.passed_over += Counter()  # drops the zero
-    for name in empty:
+    for name in [name for name, persons in people.people.items() if not persons]:
         del people.people[name]
-    if people.broken and not people.people and (problem := _common_problem(categories)):
-        raise InputError(problem)
+        people.passed_over["images without a labelled joint"] += 1
+    problems = [category.problem for category in categories.values() if category.problem]
+    if problems and people.broken and not people.people:
+        raise InputError(problems[0])
     return people
 
 
@@ -114,29 +111,41 @@ class _Category:
 _PERSON_WORDS = {"person", "persons", "people", "human", "humans", "pedestrian", "man", "woman"}
 
 
-def _read_categories(entries: object, people: PeopleByImage) -> dict[str, _Category]:
-    """Read which categories are persons, and the order of their joints."""
-    listed = entries if isinstance(entries, list) else []
-    named = [entry for entry in listed if isinstance(entry, dict)]
-    words = [set(re.findall("[a-z]+", str(entry.get("name")).lower())) for entry in named]
-    has_persons = any(_PERSON_WORDS & each for each in words)
+def _read_categories(
+    entries: object, people: PeopleByImage
+) -> tuple[dict[str, _Category], _Category]:
+    """Read which categories are persons, and the order of their joints.
+
+    Returns:
+        The categories by their ids, and what holds for an annotation of none of them.
+    """
+    named = (
+        [entry for entry in entries if isinstance(entry, dict)] if isinstance(entries, list) else []
+    )
+    has_persons = any(map(_is_called_person, named))
     categories = {}
-    for entry, each in zip(named, words, strict=True):
-        has_joints = named_order(names_in_order(entry.get("keypoints"))) is not None
+    for entry in named:
+        names = names_in_order(entry.get("keypoints"))
+        order = named_order(names)
         category = _Category(is_person=False)
-        if has_joints or _PERSON_WORDS & each or not has_persons:
-            category = _read_category(entry, people)
+        if order or _is_called_person(entry) or not has_persons:
+            category = _Category(order=order) if order else _without_order(entry, names, people)
+            people.notes += _lacking_joints(names, order)
         categories[_id(entry.get("id"))] = category
     if any(category.is_person and not category.problem for category in categories.values()):
         # The joints of animals and things beside people are no problem.
-        categories = {
-            id_: _Category(is_person=False) if category.problem else category
-            for id_, category in categories.items()
-        }
-    only = _only_order(categories)
-    return {
-        id_: only if category == _Category() else category for id_, category in categories.items()
-    }
+        for id_, category in categories.items():
+            if category.problem:
+                categories[id_] = _Category(is_person=False)
+    unknown = _only_order(categories)
+    for id_, category in categories.items():
+        if category == _Category():
+            categories[id_] = unknown
+    return categories, unknown
+
+
+def _is_called_person(entry: dict[str, Any]) -> bool:
+    return bool(_PERSON_WORDS & set(re.findall("[a-z]+", str(entry.get("name")).lower())))
 
 
 def _only_order(categories: dict[str, _Category]) -> _Category:
@@ -147,33 +156,32 @@ def _only_order(categories: dict[str, _Category]) -> _Category:
     return _Category(order=orders.pop() if orders else None)
 
 
-def _read_category(entry: dict[str, Any], people: PeopleByImage) -> _Category:
-    names = names_in_order(entry.get("keypoints"))
+def _without_order(entry: dict[str, Any], names: list[str], people: PeopleByImage) -> _Category:
+    """Return the category of an entry whose joints have no names, or not those of a person."""
     if not names:
         return _Category()
-    order = named_order(names)
-    if order is not None:
-        unknown = [name for name in names if not joint_of_name(name)]
-        lacking = [j for j in COCO_NAMES if order.positions[JOINT_NAMES.index(j)] < 0]
-        if unknown and lacking:
-            people.notes.append(
-                f"no {', '.join(lacking)[:100]} among its joints; not understood: "
-                f"{', '.join(unknown)[:100]}"
-            )
-        return _Category(order=order)
-    listed = ", ".join(names[:6])[:100] + (", ..." if len(names) > 6 else "")
     # Joints that are only numbered tell nothing: COCO's own order is what nearly all tools keep.
     if len(names) == COCO_JOINTS and not any(re.search("[a-z]{3}", name.lower()) for name in names):
-        people.notes.append(f"joints named {listed}: COCO's order is assumed")
+        people.notes.append(f"joints named {list_names(names)}: COCO's order is assumed")
         return _Category(order=COCO_ORDER)
     return _Category(
-        problem=f"the category {str(entry.get('name'))[:40]!r} has the joints {listed}: too few "
-        "of them are a person's"
+        problem=f"the category {str(entry.get('name'))[:40]!r} has the joints {list_names(names)}: "
+        "too few of them are a person's"
     )
 
 
-def _common_problem(categories: dict[str, _Category]) -> str:
-    return next((category.problem for category in categories.values() if category.problem), "")
+def _lacking_joints(names: list[str], order: JointOrder | None) -> list[str]:
+    """Say which joints an order lacks, if the file may have them under names of its own."""
+    if order is None:
+        return []
+    unknown = [name for name in names if not joint_of_name(name)]
+    lacking = [j for j in COCO_NAMES if order.positions[JOINT_NAMES.index(j)] < 0]
+    if not unknown or not lacking:
+        return []
+    return [
+        f"no {', '.join(lacking)[:100]} among its joints; not understood: "
+        f"{', '.join(unknown)[:100]}"
+    ]
 
 
 def _id(value: object) -> str:

@@ -1,7 +1,7 @@
 """Which tool wrote a JSON pose file, told by its content, and the people in it."""
 
 from collections.abc import Iterator
-from typing import Any, TypeGuard
+from typing import Any
 
 from dptn_cli.errors import InputError
 from dptn_cli.keypoints import coco, openpose
@@ -57,9 +57,7 @@ def _read_object(document: dict[str, Any], name: str) -> PeopleByImage | None:
     if (values := keypoints_of(document)) is not None:
         if "image_id" in document or "file_name" in document:
             return coco.read_results([document])
-        persons = (
-            [{"keypoints": person} for person in values] if _are_people(values) else [document]
-        )
+        persons = _people_of(values) or [document]
         return coco.read_predictions(persons, name, parse_size(document))
     if document and all(isinstance(each, dict) and _is_frame(each) for each in document.values()):
         # AlphaPose's `cmu` format: the images by name.
@@ -67,12 +65,14 @@ def _read_object(document: dict[str, Any], name: str) -> PeopleByImage | None:
     return None
 
 
-def _are_people(values: object) -> TypeGuard[list[Any]]:
-    """Return whether keypoints are those of several people: [[[x, y], ...], ...]."""
-    return isinstance(values, list) and all(
+def _people_of(values: object) -> list[dict[str, Any]]:
+    """Return an entry for each person if keypoints are those of several: [[[x, y], ...], ...]."""
+    if isinstance(values, list) and all(
         isinstance(person, list) and person and isinstance(person[0], list | dict)
         for person in values
-    )
+    ):
+        return [{"keypoints": person} for person in values]
+    return []
 
 
 def _read_list(document: list[Any], name: str) -> PeopleByImage | None:
@@ -85,11 +85,10 @@ def _read_list(document: list[Any], name: str) -> PeopleByImage | None:
         return coco.read_predictions(document, name)
     if any({"box", "bbox"} & entry.keys() for entry in objects):  # a detector without keypoints
         return coco.read_predictions(document, name)
-    first = document[0]
-    if isinstance(first, dict) and {"x", "y"} <= first.keys():  # the landmarks of one person
+    if objects and {"x", "y"} <= objects[0].keys():  # the landmarks of one person
         return coco.read_predictions([{"keypoints": document}], name)
-    if isinstance(first, list) and first and isinstance(first[0], dict | list):
-        return coco.read_predictions([{"keypoints": person} for person in document], name)
+    if persons := _people_of(document):
+        return coco.read_predictions(persons, name)
     return None
 
 
@@ -110,15 +109,10 @@ def _read_frames(entries: list[Any], name: str, order: JointOrder | None = None)
         )
     for entry, frame_name in named:
         if any(key in entry for key in _OPENPOSE_KEYS):
-            people = openpose.read_people(entry, frame_name)
+            merged.merge(openpose.read_people(entry, frame_name))
         else:
             persons = _flatten(next(entry[key] for key in _FRAME_KEYS if key in entry))
-            people = coco.read_predictions(persons, frame_name, parse_size(entry), order)
-        for each, persons in people.people.items():
-            merged.people.setdefault(each, []).extend(persons)
-        merged.broken.update(people.broken)
-        merged.crowded.update(people.crowded)
-        merged.passed_over.update(people.passed_over)
+            merged.merge(coco.read_predictions(persons, frame_name, parse_size(entry), order))
     return merged
 
 

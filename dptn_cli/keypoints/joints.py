@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TypeAlias
 
 import numpy as np
@@ -34,6 +35,9 @@ COCO_JOINTS = len(COCO_NAMES)
 NECK = JOINT_NAMES.index("neck")
 SHOULDERS = [JOINT_NAMES.index("right shoulder"), JOINT_NAMES.index("left shoulder")]
 HIPS = [JOINT_NAMES.index("right hip"), JOINT_NAMES.index("left hip")]
+# Entry i is where COCO's joint i stands in `JOINT_NAMES`. COCO has no neck.
+_FROM_COCO = [JOINT_NAMES.index(name) for name in COCO_NAMES]
+
 Confidence: TypeAlias = npt.NDArray[np.float64]
 """(18,) in 0..1; 0 where the joint is missing."""
 
@@ -50,6 +54,12 @@ class JointOrder:
 
     positions: tuple[int, ...]
     length: int
+
+    @cached_property
+    def _known(self) -> tuple[list[int], list[int]]:
+        """The joints that the list has, and their positions in it."""
+        known = [joint for joint, position in enumerate(self.positions) if position >= 0]
+        return known, [self.positions[joint] for joint in known]
 
     def to_pose(
         self, joints_xyv: npt.NDArray[np.floating], min_confidence: float = 0.0
@@ -69,8 +79,8 @@ class JointOrder:
         """
         pose = np.full((JOINTS, 2), MISSING)
         confidence = np.zeros(JOINTS)
-        known = [joint for joint, position in enumerate(self.positions) if position >= 0]
-        rows = joints_xyv[[self.positions[joint] for joint in known]]
+        known, positions = self._known
+        rows = joints_xyv[positions]
         pose[known] = rows[:, 1::-1]
         confidence[known] = np.clip(rows[:, 2], 0, 1)
         confidence[confidence < min_confidence] = 0
@@ -182,7 +192,7 @@ def to_coco(pose: Pose, confidence: Confidence) -> npt.NDArray[np.float64]:
     pose, confidence = mark_missing(pose, confidence)
     joints_xyv = np.column_stack([pose[:, ::-1], confidence])
     joints_xyv[confidence == 0] = 0
-    coco: npt.NDArray[np.float64] = joints_xyv[[JOINT_NAMES.index(name) for name in COCO_NAMES]]
+    coco: npt.NDArray[np.float64] = joints_xyv[_FROM_COCO]
     return coco
 
 

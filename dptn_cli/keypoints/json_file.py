@@ -48,6 +48,15 @@ class PeopleByImage:
         else:
             people.append(person)
 
+    def merge(self, others: "PeopleByImage") -> None:
+        """Add the people of another part of the same file."""
+        for name, persons in others.people.items():
+            self.people.setdefault(name, []).extend(persons)
+        self.broken.update(others.broken)
+        self.passed_over.update(others.passed_over)
+        self.notes += others.notes
+        self.crowded |= others.crowded
+
     def pass_over_broken(self) -> None:
         """Count the people who cannot be used in images that have others, and forget them."""
         for name in list(self.broken):

@@ -106,7 +106,7 @@ def parse_joints(
 def _known_order(names: Sequence[str]) -> JointOrder:
     order = named_order(names)
     if order is None:
-        raise InputError(f"the joints are named {_shorten(names)}: too few of them are known")
+        raise InputError(f"the joints are named {list_names(names)}: too few of them are known")
     return order
 
 
@@ -167,7 +167,7 @@ def _from_rows(rows: Sequence[Sequence[object]], scores: object) -> Joints:
     widths = {len(row) for row in rows}
     if len(widths) != 1 or not widths <= {2, 3, 4}:
         raise InputError("the joints are not [x, y] or [x, y, confidence] each")
-    numbers = np.array([[_number(value) for value in row] for row in rows])
+    numbers = parse_numbers([value for row in rows for value in row]).reshape(len(rows), -1)
     if isinstance(scores, list):
         return _with_scores(numbers[:, :2], scores)
     if numbers.shape[1] == 2:
@@ -192,7 +192,7 @@ def _from_flat(values: object, orders: Sequence[JointOrder], scores: object) -> 
 
 
 def _with_scores(points_xy: npt.NDArray[np.float64], scores: Sequence[object]) -> Joints:
-    confidences = [_number(score[0] if isinstance(score, list) else score) for score in scores]
+    confidences = parse_numbers([s[0] if isinstance(s, list) and s else s for s in scores])
     if len(confidences) != len(points_xy):
         raise InputError(f"{len(points_xy)} joints, but {len(confidences)} confidences")
     return _clean(np.column_stack([points_xy, confidences]))
@@ -230,17 +230,6 @@ def _to_pixels(joints_xyv: Joints, canvas: Size | None) -> Joints:
     return joints_xyv * (width, height, 1)
 
 
-def _number(value: object) -> float:
-    if value is None:
-        return math.nan
-    if type(value) is not int and type(value) is not float:  # bool is an int to isinstance
-        raise InputError("the keypoints are not all numbers")
-    try:
-        return float(value)
-    except OverflowError as error:
-        raise InputError("a keypoint is too large to be a pixel") from error
-
-
 def parse_numbers(values: object) -> npt.NDArray[np.float64]:
     """Convert a list from a JSON file to an array.
 
@@ -252,7 +241,13 @@ def parse_numbers(values: object) -> npt.NDArray[np.float64]:
     """
     if not isinstance(values, list):
         raise InputError("the keypoints are not a list")
-    return np.array([_number(value) for value in values], np.float64)
+    numbers = [math.nan if value is None else value for value in values]
+    if any(type(number) not in (int, float) for number in numbers):  # bool is an int to isinstance
+        raise InputError("the keypoints are not all numbers")
+    try:
+        return np.array(numbers, np.float64)
+    except OverflowError as error:
+        raise InputError("a keypoint is too large to be a pixel") from error
 
 
 def check_coordinates(numbers: npt.NDArray[np.float64]) -> None:
@@ -265,5 +260,6 @@ def check_coordinates(numbers: npt.NDArray[np.float64]) -> None:
         raise InputError("a keypoint is not finite, or too large to be a pixel")
 
 
-def _shorten(names: Sequence[str]) -> str:
+def list_names(names: Sequence[str]) -> str:
+    """Return the first few names of joints, for messages."""
     return ", ".join(names[:6])[:100] + (", ..." if len(names) > 6 else "")
