@@ -7,6 +7,7 @@ eight bytes in memory. No check is left out, however long the list is.
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cache
 from itertools import islice
 from pathlib import Path
 from typing import TypeAlias
@@ -40,6 +41,7 @@ class PairChecks:
     Attributes:
         pose_of: returns the pose of an image, or None if no file has one.
         exists: returns whether an image exists.
+        out: resolved path of the results folder.
         unused: returns the pose files that the user named and that were used for no image, each
             with the name of an image in it.
         pair_list: the pair list; None if there is none.
@@ -54,6 +56,7 @@ class PairChecks:
 
     pose_of: Callable[[ImageFile], FoundPose | None]
     exists: Callable[[ImageFile], bool]
+    out: Path
     unused: Callable[[], Iterable[tuple[Path, str]]] = tuple
     pair_list: Path | None = None
     planned: int = 0
@@ -65,13 +68,16 @@ class PairChecks:
     shortened_count: int = 0
     _images: HashSet = field(default_factory=HashSet)
     _sources: HashSet = field(default_factory=HashSet)
-    _folders: set[Path] = field(default_factory=set)
+    _inputs_in_out: HashSet = field(default_factory=HashSet)
+    _has_inputs_in_out: bool = False
     _existing_sources: int = 0
     _first_missing: Path | None = None
     _first_image: str = ""
     _sizes_checked: int = 0
-    _resized: str = ""
     _problems: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._places = cache(self._find_places)
 
     def check(self, rows: Callable[[], Iterator[Row]]) -> None:
         """Check every row.
@@ -88,8 +94,9 @@ class PairChecks:
                 self.planned += len(chunk)
                 outputs.add(np.array([hash64(row[2]) for row in chunk], np.uint64))
                 self._check_outputs(chunk)
-                for image in _new_images(self._images, (i for row in chunk for i in row[:2])):
-                    self._folders.add(image.folder)
+                images = _new_images(self._images, (i for row in chunk for i in row[:2]))
+                self._add_inputs_in_out(images)
+                for image in images:
                     self._check_pose(image, chunk)
                 for image in _new_images(self._sources, (row[0] for row in chunk)):
                     self._check_source(image)
@@ -112,31 +119,50 @@ class PairChecks:
                 "sources and targets"
             )
 
-    def check_inputs_kept(self, rows: Iterable[Row], out: Path) -> None:
+    def check_inputs_kept(self, rows: Callable[[], Iterator[Row]]) -> None:
         """Make sure that no result would overwrite an image of the job, after `check`.
 
         Args:
-            rows: all rows, with the names of the results in the results folder.
-            out: the results folder.
+            rows: iterates over the rows, with the names of the results in the results folder.
 
         Raises:
             InputError: one error with every problem found.
         """
-        out = out.resolve()
-        names_in = [name_in for name_in in (_overlap(f, out) for f in self._folders) if name_in]
-        if not names_in:
+        if not self._has_inputs_in_out:
             return
-        for _, _, output, _ in rows:
-            images = (name_in(output) for name_in in names_in)
-            self._problems += [
-                f"{output} would overwrite the image {image.path}: name another results folder, "
-                "or give the result another name in the column `out`"
-                for image in images
-                if image and hash64(image.key) in self._images and self.exists(image)
-            ]
+        for _, _, output, _ in rows():
+            image = ImageFile(self.out, output)
+            if hash64(output) in self._inputs_in_out and self.exists(image):
+                self._problems.append(
+                    f"{output} would overwrite the image {image.path}: name another results "
+                    "folder, or give the result another name in the column `out`"
+                )
             if len(self._problems) >= MAX_PROBLEMS:
                 break
         self._raise_problems()
+
+    def _add_inputs_in_out(self, images: Iterable[ImageFile]) -> None:
+        """Remember which images of the job lie in the results folder."""
+        names = [name for name in map(self._name_in_out, images) if name is not None]
+        if names:
+            self._has_inputs_in_out = True
+            self._inputs_in_out.add(np.unique(np.array(list(map(hash64, names)), np.uint64)))
+
+    def _name_in_out(self, image: ImageFile) -> str | None:
+        """Return the name of an image in the results folder; None if it lies elsewhere."""
+        below, above = self._places(image.folder)
+        if above is not None:  # the folder of images is the results folder, or is in it
+            return image.name if above == "." else f"{above}/{image.name}"
+        if below is not None and image.name.startswith(f"{below}/"):
+            return image.name.removeprefix(f"{below}/")
+        return None
+
+    def _find_places(self, folder: Path) -> tuple[str | None, str | None]:
+        """Return the name of the results folder in a folder, and that of the folder in it."""
+        return (
+            storage_of(folder).relative_name(folder, self.out),
+            storage_of(self.out).relative_name(self.out, folder),
+        )
 
     def _next_chunk(self, rows: Iterator[Row]) -> list[Row]:
         """Take the next rows. What cannot be read of the list is a problem like the others."""
@@ -160,8 +186,7 @@ class PairChecks:
             if output[0] in "gG" and is_contact_sheet(output):
                 self._problems.append(
                     f"{_place(self.pair_list, line)}{output} is the name of a contact sheet "
-                    "(`--grid`); "
-                    "give the result another name in the column `out`"
+                    "(`--grid`); give the result another name in the column `out`"
                 )
 
     def _check_pose(self, image: ImageFile, chunk: list[Row]) -> None:
@@ -195,13 +220,13 @@ class PairChecks:
             size = read_image_size(image.path)
         except InputError:
             return  # its item will fail with the reason
-        if not self._resized and size != stated and is_resized(stated, size):
-            self._resized = (
+        if size != stated and is_resized(stated, size):
+            self.notes.append(
                 "images of another size than their pose file states get their keypoints scaled: "
                 f"{image.name} has {size[1]}x{size[0]} pixels, and {stated[1]}x{stated[0]} in the "
                 "pose file"
             )
-            self.notes.append(self._resized)
+            self._sizes_checked = MAX_SIZES_CHECKED  # one example is enough
 
     def _check_source(self, image: ImageFile) -> None:
         try:
@@ -238,27 +263,6 @@ def _new_images(known: HashSet, images: Iterable[ImageFile]) -> list[ImageFile]:
     distinct = list(dict.fromkeys(by_id.values()))
     is_new = known.add(np.array([hash64(image.key) for image in distinct], np.uint64))
     return [distinct[i] for i in np.flatnonzero(is_new)]
-
-
-def _overlap(folder: Path, out: Path) -> Callable[[str], ImageFile | None] | None:
-    """Return what tells which image of a folder a result would be; None if none can be one.
-
-    Args:
-        folder: resolved path of a folder of images.
-        out: resolved path of the results folder.
-    """
-    below = storage_of(folder).relative_name(folder, out)
-    if below is not None:
-        start = "" if below == "." else f"{below}/"
-        return lambda output: ImageFile(folder, start + output)
-    above = storage_of(out).relative_name(out, folder)
-    if above is not None:
-        return lambda output: (
-            ImageFile(folder, output.removeprefix(f"{above}/"))
-            if output.startswith(f"{above}/")
-            else None
-        )
-    return None
 
 
 def _place(pair_list: Path | None, line: int) -> str:

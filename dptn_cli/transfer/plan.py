@@ -119,10 +119,14 @@ def make_job(request: TransferRequest, model: Model) -> Job:
     # The first few items may well need only some of the pose files.
     unused = listing.lookup.unused if request.limit is None else tuple
     checks = PairChecks(
-        listing.pose_of, listing.image_index.has, unused, pair_list=listing.pair_list
+        listing.pose_of,
+        listing.image_index.has,
+        request.out.resolve(),
+        unused,
+        pair_list=listing.pair_list,
     )
     checks.check(listing.rows)
-    checks.check_inputs_kept(_sharded(listing.rows(), request.shard), request.out)
+    checks.check_inputs_kept(lambda: _sharded(listing.rows(), request.shard))
     locations = (request.out, *request.sources, *listing.target_folders)
     return Job(
         model=model,
@@ -306,18 +310,25 @@ def _in_existing_form(image: ImageFile, image_index: ImageIndex) -> ImageFile:
 
 def _listing_of_folders(request: TransferRequest) -> _Listing:
     notes: dict[str, None] = {}  # each once, if a folder is searched for both
-    sources: list[ImageFile] = []
-    for path in request.sources:
-        left_out = LeftOut()
-        sources += find_images([path], request.out, left_out)
-        notes |= dict.fromkeys(left_out.notes())
+
+    def search(
+        paths: Sequence[Path], find: Callable[[Path, LeftOut], Iterator[ImageFile]]
+    ) -> list[ImageFile]:
+        images: list[ImageFile] = []
+        for path in paths:
+            left_out = LeftOut()
+            images += find(path, left_out)
+            notes.update(dict.fromkeys(left_out.notes()))
+        return images
+
+    sources = search(
+        request.sources, lambda path, left_out: find_images([path], request.out, left_out)
+    )
     if not sources:
         raise no_images(request.sources, notes)
-    targets: list[ImageFile] = []
-    for path in request.poses:
-        left_out = LeftOut()
-        targets += _find_targets(path, request.out, left_out)
-        notes |= dict.fromkeys(left_out.notes())
+    targets = search(
+        request.poses, lambda path, left_out: _find_targets(path, request.out, left_out)
+    )
     if not targets:
         raise no_images(request.poses, notes, "poses")
     _check_results_apart(sources, request)
