@@ -17,11 +17,11 @@ T = TypeVar("T")
 MAX_PIXELS = 100_000_000
 # Neither EPS, whose decoder runs another program, nor formats that hardly any image has.
 DECODERS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "PPM", "AVIF")
-START_BYTES = 256  # tell the format
+START_BYTES = 256  # enough to tell the format
 JPEG_START = b"\xff\xd8\xff"
 AVIF_BRANDS = {b"avif", b"avis"}
 HEIC_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"}
-HEIC_BRANDS |= {b"mif1", b"mif2", b"msf1"}  # of AVIF as well, which has a brand of its own besides
+HEIC_BRANDS |= {b"mif1", b"mif2", b"msf1"}  # AVIF has these too, beside its own
 _SAMPLE_FORMATS = {1: "unsigned", 2: "signed", 3: "float"}
 _PHOTOMETRICS = {0: "gray", 1: "gray", 2: "RGB", 3: "palette", 5: "CMYK", 6: "YCbCr", 8: "LAB"}
 
@@ -95,7 +95,7 @@ def _open(file: BinaryIO) -> Image.Image:
 
 
 def _brands(start: bytes) -> set[bytes]:
-    """Return the brands of a file in the container of AVIF, HEIC and MP4; none of another."""
+    """Return the brands of an AVIF, HEIC or MP4 file; other files have none."""
     if start[4:8] != b"ftyp":
         return set()
     end = min(int.from_bytes(start[:4]), len(start))
@@ -114,7 +114,7 @@ def is_avif(start: bytes) -> bool:
 
 
 def _register_heic() -> None:
-    """Make Pillow read HEIC, with its limit of pixels and that of libheif."""
+    """Make Pillow read HEIC, within the limits of Pillow and libheif."""
     try:
         from pillow_heif import register_heif_opener
     except ImportError as error:
@@ -142,19 +142,18 @@ def _decoding_errors(file: BinaryIO) -> Iterator[None]:
 
 
 def _describe_unreadable(data: bytes) -> str:
-    """Say what a file is that no decoder takes."""
+    """Describe a file that no decoder accepts."""
     if data.startswith(tuple(TiffImagePlugin.PREFIXES)):
         try:
             return f"a TIFF that cannot be read: {_tiff_samples(data)}; save it as 8-bit RGB"
         except Exception:  # Pillow raises nearly anything at broken tags.
             return "a TIFF with broken tags"
     if is_heic(data[:START_BYTES]):
-        return "a HEIC image, and broken"
+        return "a broken HEIC image"
     if is_avif(data[:START_BYTES]):
-        broken = features.check("avif")
-        return "an AVIF image" + (
-            ", and broken" if broken else "; to read it: pip install -U pillow"
-        )
+        if features.check("avif"):
+            return "a broken AVIF image"
+        return "an AVIF image; to read it: pip install -U pillow"
     return "not an image, or of an unknown format"
 
 

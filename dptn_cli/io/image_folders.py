@@ -35,7 +35,7 @@ class ImageFile:
 
     @property
     def path(self) -> Path:
-        """The image's path. Links are followed, as the user made them."""
+        """The image's path. Links are followed: it is the user's own folder."""
         return storage_of(self.folder).join(self.folder, self.name)
 
 

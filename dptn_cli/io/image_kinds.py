@@ -1,7 +1,7 @@
-"""What a file in a folder is: an image, something like an image that is not read, or neither.
+"""What kind of file is in a folder: a readable image, an unreadable one, or neither.
 
-Most files are told by their suffix. Those with another suffix, or none, are told by their first
-bytes, except behind URLs, where each look would be a request.
+Most files are recognised by their suffix. Files with any other suffix, or none, are recognised by
+their first bytes, except behind URLs, where each look would cost a request.
 """
 
 import re
@@ -30,7 +30,7 @@ _UNREAD_SUFFIXES = frozenset(
         ".wmv",
     }
 )  # fmt: skip
-# Data, and copies of half an image. The other files are few enough to look into.
+# Data, and partial downloads. The remaining files are few enough to look into.
 _OTHER_SUFFIXES = frozenset(
     {
         ".bak", ".crdownload", ".csv", ".download", ".html", ".json", ".jsonl", ".log", ".md",
@@ -50,9 +50,9 @@ class FileKind(Enum):
 
     IMAGE = auto()
     HEIC = auto()
-    """An image that a package reads which is not installed."""
+    """An image whose decoder is not installed."""
     UNREAD = auto()
-    """An image or a video of a kind that is never read."""
+    """An image or a video of a kind that dptn never reads."""
     OTHER = auto()
 
 

@@ -1,4 +1,4 @@
-"""JPEGs that are too large to be decoded whole: decoded at a half to an eighth of their size."""
+"""JPEGs that are too large to decode whole: decoded at a half to an eighth of it."""
 
 import struct
 
@@ -8,7 +8,7 @@ from dptn_cli.errors import InputError
 from dptn_cli.io.image_files import MAX_PIXELS
 
 MAX_JPEG_PIXELS = 500_000_000
-# The decoder keeps the coefficients of these JPEGs, up to 6 bytes a pixel, until it has read all.
+# For these JPEGs, the decoder holds all coefficients in memory, up to 6 bytes a pixel.
 MAX_MULTISCAN_PIXELS = 250_000_000
 _REDUCTIONS = (2, 4, 8)
 _MARKERS_WITHOUT_LENGTH = (0x00, 0x01, *range(0xD0, 0xD9))
@@ -24,7 +24,7 @@ def is_large_jpeg(image: Image.Image) -> bool:
 
 
 def reduce(image: Image.Image, data: bytes, pixels_per_pixel: float) -> int:
-    """Make an opened large JPEG load at a part of its size.
+    """Make an opened large JPEG decode at a reduced size.
 
     Args:
         image: the JPEG, not loaded yet.
@@ -32,11 +32,11 @@ def reduce(image: Image.Image, data: bytes, pixels_per_pixel: float) -> int:
         pixels_per_pixel: how many of its pixels, along one axis, become one pixel of the result.
 
     Returns:
-        By how much its sides are divided: 2, 4 or 8. This leaves twice the pixels that the
-        result needs, along each axis, where the image is large enough.
+        The factor by which its sides are divided: 2, 4 or 8. If the image is large enough, this
+        leaves twice the pixels that the result needs along each axis.
 
     Raises:
-        InputError: it is too large even so.
+        InputError: it is too large even for that.
     """
     pixels = image.width * image.height
     limit = MAX_MULTISCAN_PIXELS if _has_several_scans(data) else MAX_JPEG_PIXELS

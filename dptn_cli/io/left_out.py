@@ -1,4 +1,4 @@
-"""What a search for images passed over, for the user to know."""
+"""What a search for images left out, to tell the user."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ MAX_NAMES = 5
 
 @dataclass
 class LeftOut:
-    """What a search for images passed over.
+    """What a search for images left out.
 
     Attributes:
         results: number of images by the results folder of an earlier run.

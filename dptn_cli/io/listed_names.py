@@ -1,4 +1,4 @@
-"""Names of images as lists give them, perhaps absolute, and as they are in their folder."""
+"""From the names of images in a list, which may be absolute, to their names in the folder."""
 
 import os
 import re
@@ -16,7 +16,7 @@ _FILE_URL = re.compile(r"file://(?:localhost)?(?=/)", re.IGNORECASE)
 
 
 class ListedNames:
-    """Finds the names below a folder of images that a list's names stand for.
+    """Turns the names in a list into names below the folder of images.
 
     Args:
         folder: the folder, as the user gives it.
@@ -54,8 +54,7 @@ class ListedNames:
             return self._from_absolute(name)
         if name.startswith("\\") or PureWindowsPath(name).is_absolute():
             raise InputError(
-                f"{name} is an absolute name of Windows; name images relative to the folder of "
-                "images"
+                f"{name} is an absolute Windows path; name images relative to the folder of images"
             )
         return checked_name(name)
 

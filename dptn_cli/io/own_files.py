@@ -1,7 +1,7 @@
-"""Which files in a results folder are dptn's own, told by their content.
+"""Which files in a results folder are dptn's own, judged by their content.
 
-Other tools call their files `manifest.jsonl` and `run.json` too. A name is no leave to write: a
-file that dptn did not write is never changed, and no images are left out because of it.
+Other tools write files called `manifest.jsonl` and `run.json` too. dptn never changes a file that
+it did not write, and never leaves out images because of one.
 """
 
 from collections.abc import Iterable
@@ -14,8 +14,8 @@ from dptn_cli.io.jsonl import parse_line
 from dptn_cli.io.results_folder import MANIFEST_NAME, RUN_NAME
 from dptn_cli.io.storage import storage_of
 
-LOG_BYTES = 1 << 20  # of a log's beginning that are read
-RUN_BYTES = 64 << 20  # of a `run.json`; it names every folder of target images
+LOG_BYTES = 1 << 20  # how much of a log is read
+RUN_BYTES = 64 << 20  # limit for a `run.json`, which names every folder of target images
 RUN_STATES = ("running", "finished", "interrupted")
 
 
@@ -29,7 +29,7 @@ def is_manifest(path: Path) -> bool:
 
 
 def is_log(path: Path, first_key: str, second_key: str) -> bool:
-    """Return whether a file is a log of dptn's: one of its first lines is an outcome.
+    """Return whether dptn wrote a log: whether one of its first lines is an outcome.
 
     An empty file counts, and so does the beginning of a first line: a run was killed there.
 
@@ -71,7 +71,7 @@ def is_run_json(path: Path) -> bool:
 
 
 def results_among(folder: Path, names: Iterable[PurePosixPath]) -> set[PurePosixPath]:
-    """Return the results folders below a folder, by their manifests. It is not one itself.
+    """Find the results folders below a folder by their manifests; the folder itself is not one.
 
     Args:
         folder: the folder.
@@ -106,7 +106,7 @@ def files_outside_results(folder: Path) -> list[PurePosixPath]:
 
 
 def check_results_folder(folder: Path) -> None:
-    """Make sure that a run overwrites nothing of others in its results folder.
+    """Make sure that a run overwrites no file of another tool in its results folder.
 
     Args:
         folder: the results folder; it need not exist.
@@ -136,7 +136,7 @@ def foreign_file(path: Path, command: str, way_out: str) -> InputError:
         command: the command that writes files of this name.
         way_out: what the user can do.
     """
-    return InputError(f"{path} is there, but is not from {command}: {way_out}")
+    return InputError(f"{path} exists, but {command} did not write it: {way_out}")
 
 
 def _is_outcome(entry: Any, first_key: str) -> bool:

@@ -240,5 +240,5 @@ def _output_name(name: str) -> str | None:
         return checked_name(name) if name else None
     except InputError as error:
         raise InputError(
-            f"{error}; name the result otherwise in the column `out`, or leave the cell empty"
+            f"{error}; give the result another name in the column `out`, or leave the cell empty"
         ) from error

@@ -103,10 +103,9 @@ def checked_name(name: str) -> str:
 
 
 def is_hidden(name: str) -> bool:
-    """Return whether a file or folder is not for the user's eyes, by its own name.
+    """Return whether a file or folder is hidden, or left behind by a system, by its own name.
 
-    Such files are passed over in every folder that is searched. A file or folder that the user
-    names is used all the same.
+    Such files are ignored in every folder that is searched, but used if the user names them.
     """
     return name.startswith(".") or name.lower() in _SYSTEM_NAMES
 

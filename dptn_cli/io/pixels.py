@@ -1,4 +1,4 @@
-"""The pixels of an opened image, whatever its samples mean, as 8-bit RGB.
+"""From the samples of an opened image, whatever they mean, to 8-bit RGB.
 
 Pillow decodes the samples. Here they get their meaning: what is black and what is white, what an
 ICC profile says of the colors, and what is transparent.
@@ -20,7 +20,7 @@ Levels: TypeAlias = npt.NDArray[np.uint16]
 # Floats below this are from 0 to 1, where resizing may have gone a little beyond 1. Others are
 # from 0 to 255: an image of 255 levels of which the largest is 2 would be black.
 UNIT_FLOATS_END = 2
-# How far floats may be out of their range, in parts of it. Further out, they mean something else.
+# How far floats may be out of range, as a share of the range. Beyond it, they mean something else.
 FLOAT_TOLERANCE = 0.25
 WHITE_IS_ZERO, SIGNED, SEPARATE_PLANES = 0, 2, 2  # values of TIFF tags
 # The mode of the pixels that an image's ICC profile is about.
@@ -101,7 +101,7 @@ def _is_signed(tags: Mapping[int, Any], bits: int) -> bool:
 def _in_native_order(
     image: Image.Image, tags: Mapping[int, Any], raw_mode: str
 ) -> npt.NDArray[Any]:
-    """Return gray samples with the bytes in order, (H, W) of any type.
+    """Return gray samples, (H, W) of any type, in native byte order.
 
     Pillow takes what libtiff has put in order for big-endian.
     """
@@ -112,7 +112,7 @@ def _in_native_order(
 
 
 def _from_integers(samples: npt.NDArray[Any], mode: str, tags: Mapping[int, Any]) -> Levels:
-    """Return integers of 16 bits, which may be held in 32, as levels."""
+    """Convert 16-bit integers, which may be stored in 32 bits, to levels."""
     if _is_signed(tags, 16):
         return _from_signed(samples, 16, mode)
     if samples.min() < 0 or samples.max() > 65535:  # 32 bits without a sign may look negative
@@ -121,14 +121,14 @@ def _from_integers(samples: npt.NDArray[Any], mode: str, tags: Mapping[int, Any]
             "only 0 to 65535 can be read: save it with 8 or 16 bits a sample"
         )
     levels = samples.astype(np.uint16)
-    # Pillow unpacks 12 bits, as cameras for science write them, but leaves them small.
+    # Scientific cameras write 12 bits. Pillow unpacks them, but does not scale them to 16.
     if tags.get(TiffImagePlugin.BITSPERSAMPLE) == (12,):
         levels = np.bitwise_or(levels << 4, levels >> 8)
     return levels
 
 
 def _from_signed(samples: npt.NDArray[Any], bits: int, mode: str) -> npt.NDArray[Any]:
-    """Return signed integers as unsigned ones of as many bits; white is the largest of each."""
+    """Convert signed integers to unsigned ones of the same depth: the largest is white in both."""
     if samples.min() < 0:
         raise InputError(f"a TIFF of mode {mode} with signed samples, of which some are negative")
     unsigned: npt.NDArray[Any] = samples.astype(np.uint8 if bits == 8 else np.uint16)
@@ -137,7 +137,7 @@ def _from_signed(samples: npt.NDArray[Any], bits: int, mode: str) -> npt.NDArray
 
 
 def _from_floats(samples: npt.NDArray[np.float32]) -> Levels:
-    """Return floats as levels; their largest says whether white is 1 or 255."""
+    """Convert floats to levels; the largest decides whether white is 1 or 255."""
     if not np.isfinite(samples).all():
         raise InputError("an image of mode F (floats) with samples that are not finite numbers")
     low, high = float(samples.min()), float(samples.max())
@@ -153,7 +153,7 @@ def _from_floats(samples: npt.NDArray[np.float32]) -> Levels:
 
 
 def _whiten(levels: Levels, tags: Mapping[int, Any]) -> Levels:
-    """Turn levels round if a TIFF says that white is 0, which Pillow heeds up to 8 bits only."""
+    """Invert the levels if a TIFF says that white is 0, which Pillow does only up to 8 bits."""
     is_inverted = tags.get(TiffImagePlugin.PHOTOMETRIC_INTERPRETATION) == WHITE_IS_ZERO
     return 65535 - levels if is_inverted else levels
 

@@ -6,7 +6,7 @@ import zlib
 from PIL import PngImagePlugin
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
-# A bomb of a chunk takes no more memory than this. Workflows and edit histories take 1 to 5 MB.
+# Limits the memory that a decompression bomb takes. Workflows and edit histories take 1 to 5 MB.
 MAX_CHUNK_BYTES = 8 << 20
 MAX_BYTES = PngImagePlugin.MAX_TEXT_MEMORY  # of all texts of an image: 64 MiB
 _TEXTS = (b"tEXt", b"zTXt", b"iTXt", b"iCCP")
@@ -15,7 +15,7 @@ PngImagePlugin.MAX_TEXT_CHUNK = MAX_CHUNK_BYTES
 
 
 def without_large_texts(data: bytes) -> bytes | None:
-    """Return a PNG without the texts and profiles that Pillow refuses, but with the others.
+    """Return a PNG without the texts and profiles that Pillow would refuse.
 
     Args:
         data: content of a file.

@@ -1,4 +1,4 @@
-"""Text files line by line: numbered, in any Unicode encoding that marks itself, within limits."""
+"""Text files, read line by line: numbered, in UTF-8 or UTF-16, and of limited line length."""
 
 import io
 from collections.abc import Iterator

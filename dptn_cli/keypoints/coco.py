@@ -95,7 +95,7 @@ def _read_images(entries: object, people: PeopleByImage) -> dict[str, tuple[str,
 
 @dataclass(frozen=True)
 class _Category:
-    """What an annotation's category says of its joints.
+    """What a category says about the joints of its annotations.
 
     Attributes:
         is_person: False for a category of other things, beside one of persons.
@@ -117,7 +117,7 @@ def _read_categories(
     """Read which categories are persons, and the order of their joints.
 
     Returns:
-        The categories by their ids, and what holds for an annotation of none of them.
+        The categories by id, and the one to use for annotations of an unknown category.
     """
     named = (
         [entry for entry in entries if isinstance(entry, dict)] if isinstance(entries, list) else []
@@ -149,10 +149,10 @@ def _is_called_person(entry: dict[str, Any]) -> bool:
 
 
 def _only_order(categories: dict[str, _Category]) -> _Category:
-    """Return what holds for annotations whose category does not tell the order of their joints."""
+    """Return the category to use for annotations whose own does not give the order of joints."""
     orders = {category.order for category in categories.values() if category.order}
     if len(orders) > 1:
-        return _Category(problem="its category does not tell which of several joint orders it has")
+        return _Category(problem="its category does not say which of several joint orders it uses")
     return _Category(order=orders.pop() if orders else None)
 
 
@@ -160,7 +160,7 @@ def _without_order(entry: dict[str, Any], names: list[str], people: PeopleByImag
     """Return the category of an entry whose joints have no names, or not those of a person."""
     if not names:
         return _Category()
-    # Joints that are only numbered tell nothing: COCO's own order is what nearly all tools keep.
+    # Numbers as names say nothing. Nearly all tools keep COCO's own order.
     if len(names) == COCO_JOINTS and not any(re.search("[a-z]{3}", name.lower()) for name in names):
         people.notes.append(f"joints named {list_names(names)}: COCO's order is assumed")
         return _Category(order=COCO_ORDER)
@@ -171,7 +171,7 @@ def _without_order(entry: dict[str, Any], names: list[str], people: PeopleByImag
 
 
 def _lacking_joints(names: list[str], order: JointOrder | None) -> list[str]:
-    """Say which joints an order lacks, if the file may have them under names of its own."""
+    """Name the joints that an order lacks, if some names in the file were not understood."""
     if order is None:
         return []
     unknown = [name for name in names if not joint_of_name(name)]

@@ -1,4 +1,4 @@
-"""Which tool wrote a JSON pose file, told by its content, and the people in it."""
+"""Recognise which tool wrote a JSON pose file, and read the people in it."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -117,7 +117,7 @@ def _read_frames(entries: list[Any], name: str, order: JointOrder | None = None)
 
 
 def _flatten(persons: list[Any]) -> list[Any]:
-    """Return the people of a batch of images, [[person, ...]], as mmpose has it, in one list."""
+    """Flatten the people of a batch, [[person, ...]], as mmpose writes them."""
     if all(isinstance(person, list) for person in persons):
         return [person for batch in persons for person in batch]
     return persons
@@ -139,7 +139,7 @@ def _named_frames(entries: list[Any], name: str) -> Iterator[tuple[dict[str, Any
 
 
 def _mmpose_order(document: dict[str, Any]) -> JointOrder | None:
-    """Return the order that mmpose's `meta_info` tells by `keypoint_id2name`."""
+    """Return the order of joints that `keypoint_id2name` gives in mmpose's `meta_info`."""
     meta = document.get("meta_info")
     names = meta.get("keypoint_id2name") if isinstance(meta, dict) else None
     if not isinstance(names, dict):

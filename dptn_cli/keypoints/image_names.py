@@ -1,4 +1,4 @@
-"""Which image a name in a pose file means, where the two are not spelled alike."""
+"""Match names in pose files to images whose names are spelled differently."""
 
 import re
 import unicodedata
@@ -9,13 +9,13 @@ from dptn_cli.io.paths import without_image_suffix
 
 ID_DIGITS = 12  # COCO's image 139 is named 000000000139.jpg
 
-# What a name has that is not spelled in the one way. Most names have none of it.
+# Anything that normalising would change. Most names have none of it.
 _UNUSUAL = re.compile(r"[\\:\x80-\U0010ffff]|//|^[\s/]|[\s/]$|(?:^|/)\.\.?(?:/|$)")
 _DRIVE = re.compile(r"[A-Za-z]:(?=/)")
 
 
 def normalize_name(name: str) -> str:
-    """Spell an image's name in one way.
+    """Normalise an image's name, so that all spellings of it are equal.
 
     Backslashes become slashes. A drive, a slash at the beginning, `.` and everything up to a `..`
     are removed. Unicode is composed (NFC), because macOS writes names decomposed.
@@ -38,12 +38,12 @@ def normalize_name(name: str) -> str:
 
 
 def name_of_number(number: int) -> str:
-    """Return the name of an image that a file knows by its number, as COCO names images."""
+    """Return the name of an image that a file identifies by number, as COCO names its images."""
     return f"{number:0{ID_DIGITS}}"
 
 
 class NameIndex:
-    """Finds the name in a pose file that most likely means an image of another name.
+    """Finds the entry of a pose file that most likely belongs to an image of another name.
 
     Names are candidates if they differ in folders or suffix alone. A number is a candidate for
     images whose name is that number, with any zeros in front.
@@ -62,7 +62,7 @@ class NameIndex:
                 self._by_number.setdefault(int(name), []).append(name)
 
     def find(self, name: str) -> list[str]:
-        """Return the names that mean an image best: one if it is certain, else several or none.
+        """Return the best candidates for an image: one if the match is unique, else more or none.
 
         Names with the most folders in common, counted from the end, are better. Among these,
         names with the image's own suffix are.

@@ -44,7 +44,7 @@ Confidence: TypeAlias = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class JointOrder:
-    """Where a list of joints, as another tool writes it, has each of the 18 joints.
+    """The order of joints in the files of some tool.
 
     Attributes:
         positions: (18,) position in the list of each joint of `JOINT_NAMES`; -1 where the list
@@ -64,7 +64,7 @@ class JointOrder:
     def to_pose(
         self, joints_xyv: npt.NDArray[np.floating], min_confidence: float = 0.0
     ) -> tuple[Pose, Confidence]:
-        """Take the 18 joints from a list.
+        """Convert joints in this order to the 18 of `JOINT_NAMES`.
 
         A list without a neck gets the midpoint of the shoulders, unless a shoulder is missing.
 

@@ -58,11 +58,11 @@ class PeopleByImage:
         self.crowded |= others.crowded
 
     def pass_over_broken(self) -> None:
-        """Count the people who cannot be used in images that have others, and forget them."""
+        """Ignore, but count, broken keypoints in images that have usable ones."""
         for name in list(self.broken):
             if self.people.get(name) and name not in self.crowded:
                 del self.broken[name]
-                self.passed_over["images in which somebody's keypoints are broken"] += 1
+                self.passed_over["broken keypoints beside usable ones"] += 1
 
 
 def load_json(path: Path) -> Any:
@@ -99,7 +99,7 @@ def _parse(text: str) -> Any:
     return [json.loads(line) for line in text.splitlines() if line.strip()]
 
 
-# What tools call the sides of the canvas that keypoints are pixels of, without separators.
+# What tools call the sides of the image or canvas, without separators.
 _SIDE = re.compile(r"(canvas|image|img|frame|original|video|picture|)(width|height|w|h)")
 _NESTED_SIZES = ("canvas", "size", "image_size", "resolution", "image")
 

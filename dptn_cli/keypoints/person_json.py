@@ -204,7 +204,7 @@ def _without_scores(points_xy: npt.NDArray[np.float64]) -> Joints:
 
 
 def _clean(joints_xyv: Joints) -> Joints:
-    """Mark joints without coordinates as missing, and refuse what can be no pixel."""
+    """Mark joints without coordinates as missing, and refuse impossible coordinates."""
     joints_xyv = joints_xyv.copy()
     is_missing = np.isnan(joints_xyv[:, :2]).any(axis=1) | (joints_xyv[:, 2] <= 0)
     joints_xyv[is_missing] = 0

@@ -141,14 +141,14 @@ class PoseFiles:
                 _check_same(name, first, known.path, second, path)
 
     def guesses(self) -> list[str]:
-        """Say which entries `find` took for images of other names, one line for all of them."""
+        """Say in one line how many entries `find` used for images of other names."""
         guessed = self._claims.guessed
         if not guessed:
             return []
         key, name = next(iter(guessed.items()))
         return [
-            f"{self._path_of(key)}: images that have other names there ({len(guessed):,}) get its "
-            f"keypoints; for example, {name} gets those of {key}"
+            f"{self._path_of(key)}: matched to images with other names ({len(guessed):,}); for "
+            f"example, {key} to {name}"
         ]
 
     @cached_property
@@ -257,10 +257,10 @@ def _is_taken(entry: str, key: str, is_other_image: Callable[[str], bool]) -> bo
 
 
 class _Claims:
-    """Which images the entries of other names were taken for: each for one image only.
+    """Which images use which entries: no entry is used for two images of different names.
 
     Attributes:
-        guessed: by entry, the image of another name that it was taken for.
+        guessed: by entry, the image of another name that uses it.
     """
 
     def __init__(self) -> None:
@@ -268,20 +268,23 @@ class _Claims:
         self.guessed: dict[str, str] = {}
 
     def claim_by_name(self, key: str, path: Path) -> None:
-        """Note that an entry was asked for by its own name.
+        """Record that an image with the entry's own name uses it.
 
         Raises:
-            InputError: it was taken for another image before.
+            InputError: another image already uses it.
         """
         self._named.add(key)
         if key in self.guessed:
             raise _ambiguous(path, key, key, self.guessed[key])
 
     def claim(self, key: str, name: str, path: Path) -> bool:
-        """Take an entry for an image of another name; return False if it has its own image.
+        """Record that an image of another name uses an entry.
+
+        Returns:
+            False if the entry has an image of its own.
 
         Raises:
-            InputError: it was taken for another image before.
+            InputError: another image already uses it.
         """
         if key in self._named:
             return False

@@ -8,7 +8,7 @@ from dptn_cli.keypoints.network_grid import with_missing
 from dptn_cli.types import MISSING, Pose, Size
 
 DECIMALS = 3
-ROUNDING_PX = 1.0  # that resizing a whole image may add to a side or take from it
+ROUNDING_PX = 1.0  # by which resizing may round a side
 
 
 def pose_on_image(pose: Pose, stated_size: Size | None, image_size: Size) -> Pose:
@@ -52,7 +52,7 @@ def _scale(pose: Pose, old_size: Size, new_size: Size) -> Pose:
 
 
 def is_resized(stated_size: Size, image_size: Size) -> bool:
-    """Return whether one factor turns one size into the other, up to the rounding of a side."""
+    """Return whether the two sizes have the same aspect, up to rounding by a pixel."""
     return _has_factor(stated_size, image_size) or _has_factor(image_size, stated_size)
 
 

@@ -52,7 +52,7 @@ def write_report(folder: Path, comparison: Comparison) -> None:
 
 
 def check_report_folder(folder: Path) -> None:
-    """Make sure that a report overwrites no file of others, such as a pair list `pairs.csv`.
+    """Make sure that a report overwrites no file of another tool, such as a pair list `pairs.csv`.
 
     Raises:
         InputError: a file with the name of one of the report's is not from `dptn evaluate`, or

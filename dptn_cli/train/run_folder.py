@@ -155,7 +155,7 @@ class RunFolder:
 
 
 def _check_metrics(path: Path) -> None:
-    """Make sure that a file of metrics is ours, because lines are removed from it.
+    """Make sure that dptn wrote a file of metrics, because lines will be removed from it.
 
     Raises:
         InputError: it has whole lines, and the first of them has no step.

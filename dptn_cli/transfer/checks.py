@@ -105,8 +105,8 @@ class PairChecks:
                     break
             duplicates = outputs.duplicates(MAX_PROBLEMS)
         self._problems += (
-            f"{path}: its keypoints belong to no image of this job; it has those of {name}, and "
-            f"the job has {self._first_image}"
+            f"{path}: its keypoints belong to no image of this job; for example, the file has "
+            f"{name}, and the job has {self._first_image}"
             for path, name in self.unused()
         )
         if duplicates:
@@ -222,7 +222,7 @@ class PairChecks:
             return  # its item will fail with the reason
         if size != stated and is_resized(stated, size):
             self.notes.append(
-                "images of another size than their pose file states get their keypoints scaled: "
+                "keypoints are scaled where the pose file states another image size: for example, "
                 f"{image.name} has {size[1]}x{size[0]} pixels, and {stated[1]}x{stated[0]} in the "
                 "pose file"
             )
@@ -303,8 +303,8 @@ def _describe_clash(first: Row, second: Row, pair_list: Path | None) -> str:
     pairs = [f"{source.name} -> {target.name}" for source, target, _, _ in (first, second)]
     if second[3] and first[:3] == second[:3]:
         return (
-            f"{_place(pair_list, second[3])}the same as line {first[3]}, {pairs[0]}; remove one of "
-            "the two"
+            f"{_place(pair_list, second[3])}duplicate of line {first[3]}, {pairs[0]}; remove one "
+            "of the two"
         )
     if pairs[0] == pairs[1]:  # from two folders
         source, target = second[:2]

@@ -209,5 +209,5 @@ def test_a_pair_list_in_the_folder_for_the_report_stays(scene: Scene) -> None:
     (scene.report / "pairs.csv").write_text("from,to\na.png,b.png\n")
     result = scene.evaluate()
     assert result.exit_code == 2
-    assert "pairs.csv is there, but is not from dptn evaluate" in result.stderr
+    assert "pairs.csv exists, but dptn evaluate did not write it" in result.stderr
     assert [path.name for path in scene.report.iterdir()] == ["pairs.csv"]

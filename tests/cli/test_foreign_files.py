@@ -38,7 +38,7 @@ def test_a_results_folder_of_another_tool(
     result = folder.transfer(*more)
     assert result.exit_code == 2
     (line,) = result.stderr.splitlines()
-    assert f"{name} is there, but is not from dptn transfer: name another results folder" in line
+    assert f"{name} exists, but dptn transfer did not write it: name another results folder" in line
     assert content_of(folder.out) == {name: content}
 
 
@@ -46,7 +46,7 @@ def test_from_python(folder: Folder, foreign: tuple[str, bytes]) -> None:
     name, content = foreign
     folder.out.mkdir()
     (folder.out / name).write_bytes(content)
-    with pytest.raises(InputError, match="is not from dptn transfer"):
+    with pytest.raises(InputError, match="but dptn transfer did not write it"):
         PoseTransfer(folder.model, "cpu").transfer(folder.pairs, out=folder.out, overwrite=True)
     assert content_of(folder.out) == {name: content}
 
@@ -74,7 +74,7 @@ def test_behind_urls(
     store.pipe_file(f"{url}/{name}", content)
     result = folder.transfer("-o", url, *more)
     assert result.exit_code == 2
-    assert f"{name} is there, but is not from dptn transfer" in result.stderr
+    assert f"{name} exists, but dptn transfer did not write it" in result.stderr
     assert [file.rpartition("/")[2] for file in store.find(url)] == [name]
     assert store.cat_file(f"{url}/{name}") == content
 
@@ -100,7 +100,7 @@ class TestContactSheets:
         result = folder.transfer("--grid")
         assert result.exit_code == 2
         (line,) = result.stderr.splitlines()
-        assert f"grids/{name} is there, but is not from dptn transfer --grid" in line
+        assert f"grids/{name} exists, but dptn transfer --grid did not write it" in line
         assert content_of(folder.out) == before
         assert folder.transfer().exit_code == 0
         assert page.read_bytes() == before[f"grids/{name}"]
@@ -160,7 +160,7 @@ class TestDetectPoses:
         record.write_bytes(CVAT)
         result = dptn("detect-poses", folder.path, "-o", out, *more)
         assert result.exit_code == 2
-        assert f"{record} is there, but is not from dptn detect-poses" in result.stderr
+        assert f"{record} exists, but dptn detect-poses did not write it" in result.stderr
         assert content_of(out.parent) == {record.name: CVAT}
 
     def test_a_pose_file_that_was_replaced(self, folder: Folder) -> None:

@@ -239,7 +239,7 @@ class TestBadInput:
             ("from,to\n", "the list is empty"),
             ("from,to\n../0.png,1.png\n", "leaves its folder"),
             ("from,to\n/etc/passwd,1.png\n", "/etc/passwd is not in the folder of images"),
-            ("from,to\n0.png,1.png\n0.png,1.png\n", "line 3: the same as line 2, 0.png -> 1.png"),
+            ("from,to\n0.png,1.png\n0.png,1.png\n", "line 3: duplicate of line 2, 0.png -> 1.png"),
             ("from,to\n0.png,none.png\n", "no keypoints for none.png"),
         ],
     )

@@ -74,8 +74,8 @@ def test_poses_are_found_however_their_images_are_spelled(
 
 def test_an_entry_of_another_name_is_used_and_that_is_said(folder: Folder, tmp_path: Path) -> None:
     made = folder.transfer("--keypoints", write_coco(tmp_path / "k.json", ["x/0.jpg", "1.png"]))
-    assert "k.json: images that have other names there (1)" in made.stderr
-    assert "0.png gets those of x/0.jpg" in made.stderr
+    assert "k.json: matched to images with other names (1)" in made.stderr
+    assert "for example, x/0.jpg to 0.png" in made.stderr
 
 
 def test_keypoints_for_no_image_are_an_error_with_an_example_of_both(

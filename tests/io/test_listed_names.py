@@ -49,9 +49,9 @@ def test_no_name_leaves_the_folder(name: str) -> None:
         ("../x.jpg", "leaves its folder"),
         ("file:///x.jpg", "/x.jpg is not in the folder"),
         ("s3://bucket/x.jpg", "s3://bucket/x.jpg is not in the folder"),
-        ("C:\\photos\\x.jpg", "absolute name of Windows"),
-        ("c:/photos/x.jpg", "absolute name of Windows"),
-        ("\\\\server\\photos\\x.jpg", "absolute name of Windows"),
+        ("C:\\photos\\x.jpg", "absolute Windows path"),
+        ("c:/photos/x.jpg", "absolute Windows path"),
+        ("\\\\server\\photos\\x.jpg", "absolute Windows path"),
         ("/data/photos/a\nb.jpg", "is not a file name"),
     ],
 )

@@ -37,7 +37,9 @@ def test_manifests_of_others(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "manifest.jsonl"
     path.write_bytes(content)
     assert not is_manifest(path)
-    with pytest.raises(InputError, match=r"manifest.jsonl is there, but is not from dptn transfer"):
+    with pytest.raises(
+        InputError, match=r"manifest.jsonl exists, but dptn transfer did not write it"
+    ):
         Manifest(tmp_path, "m")
     assert path.read_bytes() == content
 
@@ -76,7 +78,9 @@ def test_run_json_of_any_version(tmp_path: Path) -> None:
     for text in ('{"what": "notes"}', "[]", "{", "3", json.dumps(first), '{"state": "running"}'):
         path.write_text(text)
         assert not is_run_json(path)
-        with pytest.raises(InputError, match=r"run\.json is there, but is not from dptn transfer"):
+        with pytest.raises(
+            InputError, match=r"run\.json exists, but dptn transfer did not write it"
+        ):
             check_results_folder(tmp_path)
 
 

@@ -377,7 +377,7 @@ def test_somebody_with_broken_keypoints_is_passed_over_beside_others(
     path = tmp_path / "a.json"
     np.testing.assert_allclose(read(path, document), POSE, atol=0.02)
     (note,) = PoseFiles(path).notes
-    assert "somebody's keypoints are broken (1)" in note
+    assert "broken keypoints beside usable ones (1)" in note
 
 
 def test_a_file_of_boxes_alone_is_refused_and_says_so(tmp_path: Path) -> None:

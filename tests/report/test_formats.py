@@ -171,7 +171,7 @@ def test_a_report_replaces_a_report(tmp_path: Path, runs: int) -> None:
 )
 def test_files_of_others_stay(tmp_path: Path, name: str, content: str) -> None:
     (tmp_path / name).write_text(content)
-    expected = f"{name} is there, but is not from dptn evaluate"
+    expected = f"{name} exists, but dptn evaluate did not write it"
     with pytest.raises(InputError, match=expected):
         check_report_folder(tmp_path)
     with pytest.raises(InputError, match=expected):

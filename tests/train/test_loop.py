@@ -161,7 +161,7 @@ def test_metrics_of_another_tool_stay(tmp_path: Path) -> None:
     path = tmp_path / "metrics.jsonl"
     for content in ('{"epoch": 1, "loss": 0.5}\n{"epoch": 2}', "loss 0.5", "[]\n"):
         path.write_text(content)
-        with pytest.raises(InputError, match=r"\.jsonl is there, but is not from dptn train"):
+        with pytest.raises(InputError, match=r"\.jsonl exists, but dptn train did not write it"):
             RunFolder(tmp_path)
         assert [(p.name, p.read_text()) for p in tmp_path.iterdir()] == [(path.name, content)]
     path.write_text('{"step": 1, "lo')  # a run was killed

@@ -218,7 +218,7 @@ def test_targets_are_brought_to_sources_for_folders_alone(photos: Path, tmp_path
         ([("a.png", "nobody.png")], "no keypoints for nobody.png, and no image /"),
         (
             [("a.png", "b.png"), ("b.png", "a.png"), ("./a.png", "b.png")],
-            "pairs.csv, line 4: the same as line 2, a.png -> b.png; remove one of the two",
+            "pairs.csv, line 4: duplicate of line 2, a.png -> b.png; remove one of the two",
         ),
         (
             [("x.png", "a.png"), ("y.png", "b.png")],
@@ -294,7 +294,7 @@ def test_all_problems_at_once(photos: Path) -> None:
         job_for(photos, *pairs)
     text = "\n".join(raised.value.problems)
     for part in (
-        "keypoints for 1.png", "for 2.png", "(line 3)", "line 5: the same as line 4",
+        "keypoints for 1.png", "for 2.png", "(line 3)", "line 5: duplicate of line 4",
         "(broken.png)", "line 7: '../x.png' leaves", "line 8: no name",
     ):  # fmt: skip
         assert part in text
