@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import islice
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -141,15 +142,17 @@ class PoseFiles:
                 _check_same(name, first, known.path, second, path)
 
     def guesses(self) -> list[str]:
-        """Say in one line how many entries `find` used for images of other names."""
-        guessed = self._claims.guessed
-        if not guessed:
-            return []
-        key, name = next(iter(guessed.items()))
-        return [
-            f"{self._path_of(key)}: matched to images with other names ({len(guessed):,}); for "
-            f"example, {key} to {name}"
-        ]
+        """Say which entries `find` used for images of other names, or for two; a line for each."""
+        notes = []
+        for key, name in islice(self._claims.guessed.items(), 1):
+            count = len(self._claims.guessed)
+            notes.append(
+                f"{self._path_of(key)}: matched to images with other names ({count:,}); for "
+                f"example, {key} to {name}"
+            )
+        for key, names in islice(self._claims.shared.items(), 1):
+            notes.append(f"{self._path_of(key)}: used for both {names[0]} and {names[1]}")
+        return notes
 
     @cached_property
     def _index(self) -> NameIndex:
@@ -189,6 +192,8 @@ class PoseFiles:
             return None
         if entry in (name, key):
             self._claims.claim_by_name(entry, self._path_of(entry))
+            if not self._has_csv(entry) and entry not in self._json:
+                self._claims.share(without_image_suffix(entry), entry)
         elif not self._claims.claim(entry, key, self._path_of(entry)):
             return None
         self._used.add(self._roots[self._path_of(entry)])  # even if it is broken
@@ -257,15 +262,18 @@ def _is_taken(entry: str, key: str, is_other_image: Callable[[str], bool]) -> bo
 
 
 class _Claims:
-    """Which images use which entries: no entry is used for two images of different names.
+    """Which images use which entries: none is used for two images, unless only the suffix differs.
 
     Attributes:
         guessed: by entry, the image of another name that uses it.
+        shared: by entry without a suffix, two images that use it.
     """
 
     def __init__(self) -> None:
         self._named: set[str] = set()
         self.guessed: dict[str, str] = {}
+        self._suffixed: dict[str, str] = {}
+        self.shared: dict[str, tuple[str, str]] = {}
 
     def claim_by_name(self, key: str, path: Path) -> None:
         """Record that an image with the entry's own name uses it.
@@ -276,6 +284,12 @@ class _Claims:
         self._named.add(key)
         if key in self.guessed:
             raise _ambiguous(path, key, key, self.guessed[key])
+
+    def share(self, key: str, name: str) -> None:
+        """Record that an image uses the entry of its name without a suffix."""
+        first = self._suffixed.setdefault(key, name)
+        if first != name:
+            self.shared[key] = (first, name)
 
     def claim(self, key: str, name: str, path: Path) -> bool:
         """Record that an image of another name uses an entry.

@@ -78,6 +78,14 @@ def test_an_entry_of_another_name_is_used_and_that_is_said(folder: Folder, tmp_p
     assert "for example, x/0.jpg to 0.png" in made.stderr
 
 
+def test_an_entry_without_a_suffix_for_two_images_is_said(folder: Folder, tmp_path: Path) -> None:
+    draw_image(2).save(folder.path / "0.jpg")
+    pairs = [("0.png", "1.png", "a"), ("0.jpg", "1.png", "b")]
+    write_pairs(folder.pairs, pairs, "from,to,out")
+    made = folder.transfer("--keypoints", write_coco(tmp_path / "k.json", ["0", "1"]), "--dry-run")
+    assert "k.json: used for both 0.png and 0.jpg" in made.stderr
+
+
 def test_keypoints_for_no_image_are_an_error_with_an_example_of_both(
     folder: Folder, tmp_path: Path
 ) -> None:

@@ -380,6 +380,40 @@ def test_somebody_with_broken_keypoints_is_passed_over_beside_others(
     assert "broken keypoints beside usable ones (1)" in note
 
 
+NO_POSES: list[Any] = [
+    None,
+    7,
+    [],
+    {"image_id": 1, "category_id": 4, "bbox": [1, 2, 3, 4]},
+    {"image_id": 1, "category_id": 4, "keypoints": []},
+    {"image_id": 1, "category_id": 4, "keypoints": None},
+    {"image_id": 1, "category_id": 4, "keypoints": [1, 2, 2] * 5},
+    {"image_id": 1, "category_id": 4, "keypoints": [float("nan"), 1, 2] * 17},
+    {"image_id": 1, "category_id": 4, "keypoints": ["1"] * 51},
+    {"image_id": 1, "category_id": 9, "keypoints": [1, 2, 2] * 17},
+    {"image_id": 1, "category_id": 4, "iscrowd": 1, "keypoints": [1, 2, 2] * 17},
+    {"image_id": 77, "category_id": 4, "keypoints": [1, 2, 2] * 17},
+    {"image_id": None, "keypoints": [1, 2, 2] * 17},
+]
+
+
+@given(before=st.lists(st.sampled_from(NO_POSES)), after=st.lists(st.sampled_from(NO_POSES)))
+def test_a_pose_is_read_among_any_entries_that_are_none(
+    tmp_path_factory: pytest.TempPathFactory, before: list[Any], after: list[Any]
+) -> None:
+    document = annotations(COCO_NAMES, JOINTS_XYV)
+    document["categories"].append({"id": 9, "name": "handbag"})
+    document["annotations"] = [*before, *document["annotations"], *after]
+    path = tmp_path_factory.mktemp("coco") / "k.json"
+    path.write_text(json.dumps(document))
+    files = PoseFiles(path)
+    found = files.find("a.jpg")
+    assert found is not None
+    assert np.array_equal(found.pose, POSE)
+    # All-missing joints are nobody, whom an image with somebody else does not need.
+    assert bool(files.notes) == any(entry is not NO_POSES[7] for entry in (*before, *after))
+
+
 def test_a_file_of_boxes_alone_is_refused_and_says_so(tmp_path: Path) -> None:
     path = tmp_path / "k.json"
     document = annotations(COCO_NAMES, JOINTS_XYV)
