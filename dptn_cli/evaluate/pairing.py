@@ -49,16 +49,23 @@ def list_images(folder: Path) -> list[str]:
         Names relative to the folder, with forward slashes, sorted.
 
     Raises:
-        InputError: the folder does not exist, or holds no image.
+        InputError: the folder does not exist, holds no image, or holds HEIC images that cannot be
+            read without an extra.
     """
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder")
     with user_errors(folder):
-        images = sorted(
-            name
-            for name in storage_of(folder).list_files(folder)
-            if file_kind(folder, name) is FileKind.IMAGE and not is_contact_sheet(name)
+        kinds = {name: file_kind(folder, name) for name in storage_of(folder).list_files(folder)}
+    # Without them, the scores would be of fewer images than the folder has.
+    if heic_count := list(kinds.values()).count(FileKind.HEIC):
+        raise InputError(
+            f"{folder}: HEIC images cannot be read ({heic_count:,}): pip install 'dptn-cli[heic]'"
         )
+    images = sorted(
+        name
+        for name, kind in kinds.items()
+        if kind is FileKind.IMAGE and not is_contact_sheet(name)
+    )
     if not images:
         raise InputError(f"{folder}: no image in this folder")
     return images

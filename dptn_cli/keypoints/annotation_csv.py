@@ -117,7 +117,7 @@ def _data_lines(path: Path) -> Iterator[tuple[int, str, str]]:
     _, first = next(lines, (1, ""))
     if not is_annotation_csv(first):
         found = "YOLO-pose text, whose keypoints are fractions of an image of unknown size"
-        reason = f": found {found}" if _YOLO.fullmatch(first) else ""
+        reason = f": found {found}" if is_yolo(first) else ""
         raise InputError(f"{path}: not an annotation CSV: the first line must be {HEADER}{reason}")
     delimiter = _header_delimiter(first)
     if delimiter is None:
@@ -166,6 +166,11 @@ def _unquote(line: str, delimiter: str) -> str:
 def _with_commas(json_list: str) -> str:
     """Undo what a spreadsheet made of a list: `[1; 2]` -> `[1, 2]`."""
     return json_list if "," in json_list else json_list.replace(";", ",")
+
+
+def is_yolo(first_line: str) -> bool:
+    """Return whether YOLO-pose text, which has no image size, begins with a line."""
+    return _YOLO.fullmatch(first_line) is not None
 
 
 def is_annotation_csv(first_line: str) -> bool:

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from enum import Enum, auto
 from functools import cached_property
 from itertools import islice
 from pathlib import Path, PurePosixPath
@@ -15,7 +16,7 @@ from dptn_cli.io.paths import IMAGE_SUFFIXES, without_image_suffix
 from dptn_cli.io.results_folder import RECORD_SUFFIX
 from dptn_cli.io.storage import storage_of
 from dptn_cli.io.text_lines import encoding_of
-from dptn_cli.keypoints.annotation_csv import HEADER, Annotations, is_annotation_csv
+from dptn_cli.keypoints.annotation_csv import HEADER, Annotations, is_annotation_csv, is_yolo
 from dptn_cli.keypoints.dialects import NotAPoseFile, read_document
 from dptn_cli.keypoints.image_names import NameIndex, normalize_name
 from dptn_cli.keypoints.json_file import PeopleByImage, load_json
@@ -26,7 +27,7 @@ FORMATS = (
     "results), openpifpaf, OpenPose (people), mmpose, Ultralytics, AlphaPose or MediaPipe"
 )
 SAME_WITHIN_PX = 1.0  # formats round coordinates differently
-SUFFIXES = (".csv", ".json", ".jsonl")
+SUFFIXES = (".csv", ".json", ".jsonl", ".txt")
 START_BYTES = 4096  # hold the first line of an annotation CSV
 VIDEO_ENDING = ".openpifpaf.json"
 # What tools append to an image's name, the longest first: only one of them is removed.
@@ -50,6 +51,15 @@ class _Entry:
     broken: str = ""
 
 
+class _Kind(Enum):
+    """What kind of pose file a file is."""
+
+    JSON = auto()
+    CSV = auto()
+    YOLO = auto()
+    OTHER = auto()
+
+
 class PoseFiles:
     """The poses in pose files and in folders of pose files, by image name.
 
@@ -59,7 +69,7 @@ class PoseFiles:
     Args:
         *paths: annotation CSVs, JSON files of any format, and folders of them. In a folder, every
             `.json` and `.jsonl` is read, and every `.csv` that is an annotation CSV. JSON files
-            without poses are passed over there.
+            without poses and YOLO-pose text are passed over there.
 
     Attributes:
         notes: what was passed over or assumed, one line each.
@@ -108,15 +118,18 @@ class PoseFiles:
         for file, name in _files_of(root):
             self._roots[file] = root
             try:
-                if _is_json(file):
+                kind = _kind_of(file, is_named=file is root)
+                if kind is _Kind.JSON:
                     people = _read_json(file, name)
                     self._add(file, people)
                     passed_over += people.passed_over
                     self.notes += [f"{file}: {note}" for note in people.notes]
                     has_pose_file |= bool(people.people or people.broken)
-                elif file is root or _is_annotation_csv(file):
+                elif kind is _Kind.CSV:
                     csv_paths.append(file)
                     has_pose_file = True
+                elif kind is _Kind.YOLO:
+                    passed_over["files of YOLO-pose text"] += 1
             except NotAPoseFile as error:
                 if file is root:
                     raise InputError(f"{file}: {error}; expected {FORMATS}") from error
@@ -126,10 +139,8 @@ class PoseFiles:
                 has_pose_file = True
         if not has_pose_file:
             problems += others.values()
-            if passed_over:
-                raise InputError(f"{root}: no keypoints in it, only {_counts(passed_over)}")
-            if not others:
-                raise InputError(f"no poses in {root}: no file in this folder is a pose file")
+            if passed_over or not others:
+                problems.append(_describe_empty(root, passed_over))
         self.notes += _describe_passed_over(root, passed_over, list(others))
         return csv_paths
 
@@ -315,6 +326,13 @@ def _ambiguous(path: Path, key: str, *names: str) -> InputError:
     )
 
 
+def _describe_empty(root: Path, passed_over: Counter[str]) -> str:
+    """Say why a file or folder has no poses at all."""
+    if passed_over:
+        return f"{root}: no keypoints in it, only {_counts(passed_over)}"
+    return f"no poses in {root}: no file in this folder is a pose file"
+
+
 def _describe_passed_over(root: Path, passed_over: Counter[str], others: list[str]) -> list[str]:
     notes = [f"{root}: passed over {_counts(passed_over)}"] if passed_over else []
     if others:
@@ -387,19 +405,23 @@ def _image_name(file_name: str) -> str:
     return normalize_name(file_name)
 
 
-def _is_json(path: Path) -> bool:
-    """Return whether a file starts like a JSON list or object."""
-    return _read_start(path).lstrip()[:1] in ("[", "{")
+def _kind_of(path: Path, *, is_named: bool) -> _Kind:
+    """Return the kind of a file by its beginning.
 
-
-def _is_annotation_csv(path: Path) -> bool:
-    return is_annotation_csv((_read_start(path).splitlines() or [""])[0])
-
-
-def _read_start(path: Path) -> str:
+    Args:
+        path: the file.
+        is_named: whether the user named it, so that it must be a pose file.
+    """
     with user_errors(path):
         start = storage_of(path).read_bytes(path, START_BYTES)
-    return start.decode(encoding_of(start), "replace")
+    text = start.decode(encoding_of(start), "replace")
+    first_line = (text.splitlines() or [""])[0]
+    is_text = path.suffix.lower() == ".txt" and not is_named
+    if is_text:
+        return _Kind.YOLO if is_yolo(first_line) else _Kind.OTHER
+    if text.lstrip()[:1] in ("[", "{"):
+        return _Kind.JSON
+    return _Kind.CSV if is_named or is_annotation_csv(first_line) else _Kind.OTHER
 
 
 def _read_json(path: Path, name: str) -> PeopleByImage:

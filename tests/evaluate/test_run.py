@@ -513,3 +513,14 @@ def test_a_run_does_not_differ_from_itself(tmp_path: Path, without_weights: Path
     report = report_of(make_scene(tmp_path))
     (difference,) = compare([report, report]).differences
     assert {(i.mean, i.low, i.high) for i in difference.by_metric.values()} == {(0, 0, 0)}
+
+
+def test_heic_images_that_cannot_be_read_are_no_reference(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A score of the rest of them would be a score of another set."""
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)  # as if it were not installed
+    scene = make_scene(tmp_path, pairs=1, references=2)
+    (scene.reference / "a.HEIC").write_bytes(b"?" * 40)
+    with pytest.raises(InputError, match=r"HEIC images cannot be read \(1\): pip install"):
+        plan_of(scene, reference=scene.reference)

@@ -448,3 +448,8 @@ def test_yolo_text_is_refused_by_its_name(tmp_path: Path) -> None:
     path.write_text("0 0.5 0.5 0.2 0.9 " + "0.51 0.25 2 " * 17 + "\n")
     with pytest.raises(InputError, match="found YOLO-pose text, whose keypoints are fractions"):
         PoseFiles(path)
+    (tmp_path / "notes.txt").write_text("taken in May\n")
+    with pytest.raises(InputError, match=r"only files of YOLO-pose text \(1\)"):
+        PoseFiles(tmp_path)
+    write(tmp_path / "b.json", [{"keypoints": person()}])
+    assert PoseFiles(tmp_path).notes == [f"{tmp_path}: passed over files of YOLO-pose text (1)"]
