@@ -9,6 +9,7 @@ from typing import Any
 from dptn_cli.cli.console import ProgressLine, echo, print_json, print_table
 from dptn_cli.enums import Status
 from dptn_cli.errors import ExitCode
+from dptn_cli.io.results_folder import UNLISTED_NAME
 from dptn_cli.types import Job, Outcome
 
 MAX_FAILURES_SHOWN = 20
@@ -23,15 +24,19 @@ class TransferReporter:
         quiet: print errors only.
         as_json: print one document on stdout, and nothing else.
         verbose: print a line for every item.
+        accept_known: exit with 0 if no failure is new.
         counts: number of outcomes, by status.
-        failures: the first few failures, one line each.
+        known_failures: number of failures that an earlier run has met.
+        failures: number of items by what to print about their failure, for the first few.
     """
 
     quiet: bool
     as_json: bool
     verbose: bool
+    accept_known: bool = False
     counts: Counter[str] = field(default_factory=Counter)
-    failures: list[str] = field(default_factory=list)
+    known_failures: int = 0
+    failures: Counter[str] = field(default_factory=Counter)
 
     @property
     def is_silent(self) -> bool:
@@ -58,8 +63,11 @@ class TransferReporter:
     def count(self, outcome: Outcome) -> None:
         """Count an outcome, and print its line if the user wants one for every item."""
         self.counts[outcome.status] += 1
-        if outcome.status is Status.FAILED and len(self.failures) < MAX_FAILURES_SHOWN:
-            self.failures.append(f"{outcome.output}: {outcome.reason}")
+        self.known_failures += outcome.known
+        if outcome.status is Status.FAILED:
+            failure = _describe_failure(outcome)
+            if failure in self.failures or len(self.failures) < MAX_FAILURES_SHOWN:
+                self.failures[failure] += 1
         if self.verbose:
             self.notify(f"{outcome.status}  {outcome.output}  {outcome.reason}")
 
@@ -92,15 +100,52 @@ class TransferReporter:
             print_json(document)
         if not self.is_silent:
             print_table(_rows(document, job))
-        if self.failures:
-            echo("\n".join(["Failed:", *(f"  {failure}" for failure in self.failures)]))
-            if counts["failed"] > len(self.failures):
-                rest = counts["failed"] - len(self.failures)
-                echo(f"  and {rest:,} more, in manifest.jsonl")
+        self._print_failures(counts["failed"])
+        self._print_unlisted(document)
+        if document["state"] == "stopped":
+            echo(
+                f"Stopped: {document['stop_reason']}. What is done is kept. Run the same command "
+                "to resume."
+            )
+            return ExitCode.SOME_FAILED
         if document["state"] == "interrupted":
             self.notify("Interrupted; what is done is kept. Run the same command to resume.")
             return ExitCode.INTERRUPTED
-        return ExitCode.SOME_FAILED if counts["failed"] else ExitCode.DONE
+        accepted = self.known_failures if self.accept_known else 0
+        return ExitCode.SOME_FAILED if counts["failed"] > accepted else ExitCode.DONE
+
+    def _print_failures(self, count: int) -> None:
+        if not self.failures:
+            return
+        known = f" ({self.known_failures:,} as before)" if self.known_failures else ""
+        lines = [f"Failed{known}:"]
+        for failure, items in self.failures.items():
+            lines.append(f"  {failure}" + (f" ({items:,} items)" if items > 1 else ""))
+        if rest := count - self.failures.total():
+            lines.append(f"  and {rest:,} more, in manifest.jsonl")
+        echo("\n".join(lines))
+
+    def _print_unlisted(self, document: dict[str, Any]) -> None:
+        if pruned := document.get("pruned", 0):
+            self.notify(f"Removed {pruned:,} results of earlier lists.")
+        if unlisted := document.get("unlisted", 0):
+            where = "" if document["state"] == "dry run" else f", named in {UNLISTED_NAME}"
+            self.notify(
+                f"{unlisted:,} results of earlier lists are in the folder{where}. --prune removes "
+                "them."
+            )
+
+
+def _describe_failure(outcome: Outcome) -> str:
+    """Say what failed and why: alike for all items of a broken image, whatever their poses."""
+    names = [name for name in (outcome.source, outcome.target) if name in outcome.reason]
+    if names or outcome.line and not outcome.source:
+        return outcome.reason
+    return (
+        f"{outcome.source}: {outcome.reason}"
+        if outcome.permanent
+        else (f"{outcome.output}: {outcome.reason}")
+    )
 
 
 def _rows(document: dict[str, Any], job: Job) -> dict[str, str]:
