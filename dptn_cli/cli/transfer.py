@@ -20,7 +20,7 @@ from dptn_cli.cli.options import (
     parse_devices,
     workers_option,
 )
-from dptn_cli.cli.transfer_report import TransferReporter
+from dptn_cli.cli.transfer_report import MAX_FAILURES_SHOWN, TransferReporter
 from dptn_cli.distributed.executors import open_run
 from dptn_cli.enums import Fit, ImageFormat, Provider, Retarget
 from dptn_cli.errors import ExitCode, InputError
@@ -333,8 +333,13 @@ def _preview(job: Job, options: RunOptions, reporter: TransferReporter) -> ExitC
             "to_do": counts["done"],
         },
         "known_failures": reporter.known_failures,
-        "unlisted": 0 if job.limited else sum(1 for _ in unlisted.entries()),
+        "unlisted": 0,
+        "prune": options.prune,
     }
+    for entry in () if job.limited else unlisted.entries():
+        document["unlisted"] += 1
+        if document["unlisted"] <= MAX_FAILURES_SHOWN:
+            reporter.unlisted_examples.append(entry["output"])
     return reporter.print_summary(document, job)
 
 

@@ -28,6 +28,7 @@ class TransferReporter:
         counts: number of outcomes, by status.
         known_failures: number of failures that an earlier run has met.
         failures: number of items by what to print about their failure, for the first few.
+        unlisted_examples: names of the first few results that a dry run would remove.
     """
 
     quiet: bool
@@ -37,6 +38,7 @@ class TransferReporter:
     counts: Counter[str] = field(default_factory=Counter)
     known_failures: int = 0
     failures: Counter[str] = field(default_factory=Counter)
+    unlisted_examples: list[str] = field(default_factory=list)
 
     @property
     def is_silent(self) -> bool:
@@ -128,7 +130,12 @@ class TransferReporter:
     def _print_unlisted(self, document: dict[str, Any]) -> None:
         if pruned := document.get("pruned", 0):
             self.notify(f"Removed {pruned:,} results of earlier lists.")
-        if unlisted := document.get("unlisted", 0):
+        unlisted = document.get("unlisted", 0)
+        if unlisted and document.get("prune"):
+            self.notify(f"{unlisted:,} results of earlier lists would be removed:")
+            for output in self.unlisted_examples:
+                self.notify(f"  {output}")
+        elif unlisted:
             where = "" if document["state"] == "dry run" else f", named in {UNLISTED_NAME}"
             self.notify(
                 f"{unlisted:,} results of earlier lists are in the folder{where}. --prune removes "
@@ -138,14 +145,11 @@ class TransferReporter:
 
 def _describe_failure(outcome: Outcome) -> str:
     """Say what failed and why: alike for all items of a broken image, whatever their poses."""
-    names = [name for name in (outcome.source, outcome.target) if name in outcome.reason]
-    if names or outcome.line and not outcome.source:
+    is_named = any(name in outcome.reason for name in (outcome.source, outcome.target))
+    if is_named or outcome.reason.startswith("line "):
         return outcome.reason
-    return (
-        f"{outcome.source}: {outcome.reason}"
-        if outcome.permanent
-        else (f"{outcome.output}: {outcome.reason}")
-    )
+    name = outcome.source if outcome.permanent else outcome.output
+    return f"{name}: {outcome.reason}"
 
 
 def _rows(document: dict[str, Any], job: Job) -> dict[str, str]:

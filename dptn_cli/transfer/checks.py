@@ -142,10 +142,12 @@ class PairChecks:
     def summary(self) -> Iterator[str]:
         """Yield what the user should know, after all checks, one line each."""
         yield from self.notes
-        if bad := {**self.bad_lines, **self.bad_rows}:
-            examples = "; ".join(islice(bad.values(), MAX_EXAMPLES))
+        if bad := [*self.bad_lines.values(), *self.bad_rows.values()]:
             more = "; ..." if len(bad) > MAX_EXAMPLES else ""
-            yield f"{len(bad):,} rows cannot be used, and their items will fail: {examples}{more}"
+            yield (
+                f"{len(bad):,} rows cannot be used, and their items will fail: "
+                f"{'; '.join(bad[:MAX_EXAMPLES])}{more}"
+            )
         if self._lacking_count:
             yield f"{self._describe_lacking()}; their items will fail"
         if self.shortened_count:
@@ -192,11 +194,10 @@ class PairChecks:
 
     def _add_bad_line(self, line: int, reason: str) -> None:
         """Note a row that cannot be read."""
-        reason = f"{_place(self.pair_list, line)}{reason}"
         if self.skip_bad_rows:
-            self.bad_lines[line] = reason
+            self.bad_lines[line] = f"line {line}: {reason}"
         else:
-            self._problems.append((line, reason))
+            self._problems.append((line, f"{_place(self.pair_list, line)}{reason}"))
         if self._is_full():
             raise InputError(TOO_MANY)
 
@@ -208,11 +209,10 @@ class PairChecks:
             line: its line in the pair list, or 0.
             reason: what is wrong with it.
         """
-        reason = f"{_place(self.pair_list, line)}{reason}"
         if self.skip_bad_rows:
-            self.bad_rows.setdefault(number, reason)
+            self.bad_rows.setdefault(number, f"line {line}: {reason}" if line else reason)
         else:
-            self._problems.append((line, reason))
+            self._problems.append((line, f"{_place(self.pair_list, line)}{reason}"))
 
     def _add_inputs_in_out(self, images: Iterable[ImageFile]) -> None:
         """Remember which images of the job lie in the results folder."""
@@ -368,8 +368,10 @@ class PairChecks:
         elif self._problems and self._lacking_count:
             self._problems.append((0, self._describe_lacking()))
         elif self.bad_lines and len(self.bad_lines) + len(self.bad_rows) == self.planned:
-            reason = next(iter({**self.bad_lines, **self.bad_rows}.values()))
-            self._problems.append((0, f"no row can be used; the first: {reason}"))
+            reason = next(iter([*self.bad_lines.values(), *self.bad_rows.values()]))
+            self._problems.append(
+                (0, f"{self.pair_list}: no row can be used; for example, {reason}")
+            )
         problems = [problem for _, problem in sorted(self._problems, key=lambda each: each[0])]
         if len(problems) == 1:
             raise InputError(problems[0])

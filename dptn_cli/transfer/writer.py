@@ -3,11 +3,12 @@
 import errno
 import os
 import time
+from contextlib import suppress
 from dataclasses import replace
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 from dptn_cli.enums import ImageFormat, Status
-from dptn_cli.errors import InputError
+from dptn_cli.errors import InputError, user_errors
 from dptn_cli.io.files import join_inside, write_atomic
 from dptn_cli.io.images import encode_image
 from dptn_cli.io.resize import resize_to_disk
@@ -53,7 +54,7 @@ class ResultWriter:
             content = encode_image(image_u8, image_format, self._job.jpeg_quality)
             self._check_folder()
             path = join_inside(self._out, item.output)
-            storage_of(path).make_dir(path.parent)
+            self._make_subfolder(path.parent)
             write_atomic(path, lambda file: file.write(content))
         except (OSError, InputError) as error:
             if isinstance(error, OSError):
@@ -75,9 +76,19 @@ class ResultWriter:
         return status.st_dev, status.st_ino
 
     def _check_folder(self) -> None:
-        """Make sure that the folder is still there, and was not made anew by this very run."""
+        """Make sure that the results folder is the one that the run began with."""
         if self._identity and self._identify() != self._identity:
             raise OSError(errno.ESTALE, "the results folder was removed or replaced")
+
+    def _make_subfolder(self, folder: Path) -> None:
+        """Create a folder below the results folder, but not that itself: it may be gone."""
+        if storage_of(folder).is_remote:
+            return
+        path = self._out
+        for part in folder.relative_to(self._out).parts:
+            path /= part
+            with suppress(FileExistsError):
+                path.mkdir()
 
     def _why_all_would_fail(self, error: OSError) -> str:
         """Return why no other result could be written either; empty if one could."""
@@ -86,6 +97,8 @@ class ResultWriter:
         if self._identity is None:
             return ""
         try:
+            with user_errors(self._out):
+                self._check_folder()
             storage_of(self._out).check_writable(self._out)
         except InputError as problem:
             return str(problem)
