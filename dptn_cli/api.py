@@ -324,6 +324,9 @@ def evaluate_results(
     results: str | Path,
     *,
     truth: str | Path | None = None,
+    pairs: str | Path | None = None,
+    names: str | None = None,
+    all_lists: bool = False,
     real: str | Path | None = None,
     dataset: str | Dataset | None = None,
     protocol: str | ProtocolChoice = ProtocolChoice.ALL,
@@ -338,6 +341,10 @@ def evaluate_results(
     Args:
         results: the results folder.
         truth: folder of the true images; None for the one that `run.json` names.
+        pairs: pair list of the results; None for the manifest.
+        names: how the results are named, as in `{source}_to_{target}.png`, or the name of a
+            system, such as `cfld`.
+        all_lists: whether to score the results of earlier lists too.
         real: folder of the reference images of FID and KID; None to compute neither.
         dataset: `fashion` or `market`; None for the one in `run.json`.
         protocol: `paper`, `standard` or `all`.
@@ -356,7 +363,9 @@ def evaluate_results(
         MissingDependency: scikit-image is not installed.
     """
     from dptn_cli.evaluate.folders import evaluate_folders
+    from dptn_cli.evaluate.pairing import Naming
     from dptn_cli.evaluate.plan import EvalRequest
+    from dptn_cli.evaluate.result_names import parse_template
     from dptn_cli.evaluate.types import EvalOptions
 
     request = EvalRequest(
@@ -367,6 +376,10 @@ def evaluate_results(
         dataset=None if dataset is None else Dataset(dataset),
         drop_last=drop_last,
         require=tuple(require),
+        naming=Naming(
+            None if pairs is None else Path(pairs), None if names is None else parse_template(names)
+        ),
+        all_lists=all_lists,
     )
     options = EvalOptions(batch_size, workers, download_weights)
     (report,) = evaluate_folders([request], options).reports

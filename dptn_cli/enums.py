@@ -100,6 +100,13 @@ class Protocol(StrEnum):
     STANDARD = "standard"
 
 
+class SplitBy(StrEnum):
+    """What the results of one folder are told apart by."""
+
+    MODEL = "model"
+    FORMAT = "format"
+
+
 class ProtocolChoice(StrEnum):
     """The protocols of an evaluation."""
 

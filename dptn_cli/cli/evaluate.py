@@ -10,11 +10,13 @@ import typer
 from dptn_cli.cli.console import ProgressLine, echo, error_boundary, print_json
 from dptn_cli.cli.options import OUTPUT, Json, Quiet, batch_size_option, workers_option
 from dptn_cli.cli.score_tables import show_comparison, show_report
-from dptn_cli.enums import Dataset, ProtocolChoice, ReportFormat
+from dptn_cli.enums import Dataset, ProtocolChoice, ReportFormat, SplitBy
 from dptn_cli.errors import ExitCode, InputError
 from dptn_cli.evaluate.folders import evaluate_folders
+from dptn_cli.evaluate.pairing import Naming
 from dptn_cli.evaluate.plan import EvalRequest, Plan
 from dptn_cli.evaluate.progress import EvalProgress
+from dptn_cli.evaluate.result_names import PRESETS, parse_template
 from dptn_cli.evaluate.types import Comparison, EvalOptions, NotComputed, Problem, Report
 from dptn_cli.report.formats import (
     check_report_folder,
@@ -45,6 +47,37 @@ def evaluate(
         typer.Option(
             metavar="DIR",
             help="Folder of the true images. Default: the one that run.json names.",
+            rich_help_panel=IMAGES,
+        ),
+    ] = None,
+    pairs: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="PAIRS.csv",
+            help="Pair list of the results: from,to and optionally out. Default: the manifest.",
+            rich_help_panel=IMAGES,
+        ),
+    ] = None,
+    names: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TEMPLATE",
+            help="How results are named, as in '{source}_to_{target}.png', or the name of a "
+            f"system: {', '.join(PRESETS)}.",
+            rich_help_panel=IMAGES,
+        ),
+    ] = None,
+    all_lists: Annotated[
+        bool,
+        typer.Option(
+            help="Score the results of earlier lists too, not only those of the last run's.",
+            rich_help_panel=IMAGES,
+        ),
+    ] = False,
+    split_by: Annotated[
+        SplitBy | None,
+        typer.Option(
+            help="Score the results of each model, or of each file format, apart.",
             rich_help_panel=IMAGES,
         ),
     ] = None,
@@ -128,6 +161,9 @@ def evaluate(
             dataset=dataset,
             drop_last=drop_last,
             require=tuple(require or ()),
+            naming=Naming(pairs, None if names is None else parse_template(names)),
+            all_lists=all_lists,
+            split_by=split_by,
         )
         for folder in results
     ]
@@ -141,6 +177,8 @@ def evaluate(
     _print_scores(comparison, report_format, as_json=as_json)
     reporter.print_problems(comparison.reports)
     echo(f"{out}: report.html, report.json, pairs.csv", quiet=reporter.quiet)
+    if not any(report.scores for report in comparison.reports):
+        raise InputError("nothing could be scored: see the reasons above, or in report.json")
     return ExitCode.DONE if comparison.is_complete else ExitCode.SOME_FAILED
 
 
@@ -156,7 +194,12 @@ class _Reporter(EvalProgress):
         echo(f"Downloading {url}", quiet=self.quiet)
 
     def planned(self, plans: Sequence[Plan]) -> None:
-        self._runs = [str(plan.request.results) for plan in plans]
+        self._runs = [
+            f"{plan.request.results} ({plan.request.part[:8]})"
+            if plan.request.part
+            else str(plan.request.results)
+            for plan in plans
+        ]
         self._print_not_computed([plan.not_computed for plan in plans])
         self._print_list("unpaired", [plan.pairing.unpaired for plan in plans])
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from dptn_cli.errors import user_errors
+from dptn_cli.errors import InputError
 from dptn_cli.evaluate.image_batches import image_batches
 from dptn_cli.evaluate.types import Problem
 from dptn_cli.io.cache import CACHE_VARIABLE, cache_folder
@@ -75,6 +75,7 @@ class FeatureExtractor:
         workers: number of threads that decode.
         scratch: folder for features that are not cached.
         advance: called with the number of images just done.
+        note: receives what the reader of the scores should know, one line each.
     """
 
     network: str
@@ -83,6 +84,7 @@ class FeatureExtractor:
     workers: int
     scratch: Path
     advance: Callable[[int], None]
+    note: Callable[[str], None] = lambda message: None
 
     def extract(self, images: ImageSet) -> SetFeatures:
         """Run the network over a set. The features are written to the scratch folder."""
@@ -91,28 +93,24 @@ class FeatureExtractor:
     def extract_cached(self, images: ImageSet) -> SetFeatures:
         """Take the features of a set from the cache, or run the network and cache them.
 
-        Raises:
-            InputError: the cache folder cannot be written.
+        A cache that is full or cannot be written is noted, and stops nothing.
         """
         entry = cache_folder() / "features" / _cache_key(images, self.network)
         if (cached := _load(entry)) is not None:
             self.advance(len(images.names))
             return cached
-        make_folder(entry.parent)
-        with user_errors(entry.parent, f"cannot be written; set ${CACHE_VARIABLE} to another one"):
-            folder = Path(tempfile.mkdtemp(prefix=".making-", dir=entry.parent))
-        try:
-            extracted = self._extract_into(folder, images)
-            if extracted.gaussian is None or extracted.failed:
-                # Not cached, so that the next run reports the failures too.
-                rows = Path(tempfile.mkdtemp(dir=self.scratch)) / ROWS_NAME
-                shutil.move(extracted.rows, rows)
-                return SetFeatures(extracted.gaussian, rows, extracted.failed)
-            shutil.rmtree(entry, ignore_errors=True)
-            os.replace(folder, entry)
-            return SetFeatures(extracted.gaussian, entry / ROWS_NAME, ())
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
+        extracted = self.extract(images)
+        # Failures are not cached, so that the next run reports them too.
+        if extracted.gaussian is not None and not extracted.failed:
+            try:
+                _keep(extracted.rows.parent, entry)
+            except (OSError, InputError) as error:
+                reason = error.strerror if isinstance(error, OSError) else error
+                self.note(
+                    f"the features of {images.folder} are not kept for the next evaluation: "
+                    f"{entry.parent}: {reason}; ${CACHE_VARIABLE} names another folder"
+                )
+        return extracted
 
     def _extract_into(self, folder: Path, images: ImageSet) -> SetFeatures:
         sums, failed = FeatureSums(FEATURE_WIDTH), []
@@ -147,6 +145,24 @@ def drop_partial_batches(image_sets: Sequence[ImageSet], batch_size: int) -> lis
         ImageSet(images.folder, images.names[: len(images.names) // batch_size * batch_size])
         for images in image_sets
     ]
+
+
+def _keep(folder: Path, entry: Path) -> None:
+    """Copy the features in a folder into the cache.
+
+    Raises:
+        InputError: the cache folder cannot be created.
+        OSError: it cannot be written; nothing is left behind in it.
+    """
+    make_folder(entry.parent)
+    making = Path(tempfile.mkdtemp(prefix=".making-", dir=entry.parent))
+    try:
+        for name in (ROWS_NAME, GAUSSIAN_NAME):
+            shutil.copyfile(folder / name, making / name)
+        shutil.rmtree(entry, ignore_errors=True)
+        os.replace(making, entry)
+    finally:
+        shutil.rmtree(making, ignore_errors=True)
 
 
 def _load(entry: Path) -> SetFeatures | None:

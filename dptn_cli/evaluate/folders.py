@@ -5,11 +5,20 @@ from collections.abc import Sequence
 from dptn_cli.errors import MissingDependency
 from dptn_cli.evaluate.compare import compare
 from dptn_cli.evaluate.networks import load_networks
-from dptn_cli.evaluate.plan import EvalRequest, make_plan, missing_weights, without_broken
+from dptn_cli.evaluate.plan import (
+    EvalRequest,
+    make_plan,
+    missing_weights,
+    split_request,
+    without_broken,
+)
 from dptn_cli.evaluate.progress import SILENT, EvalProgress
 from dptn_cli.evaluate.types import DEFAULT_OPTIONS, Comparison, EvalOptions
 from dptn_cli.io.weights import download
 from dptn_cli.metrics.weights import INSTALL
+
+PACKAGES = {"skimage": "scikit-image", "PIL": "pillow"}
+"""Packages that are not called like their modules."""
 
 
 def evaluate_folders(
@@ -36,14 +45,15 @@ def evaluate_folders(
     try:
         from dptn_cli.evaluate.run import evaluate
     except ImportError as error:
-        package = error.name or "scikit-image"
+        package = PACKAGES.get(error.name or "", error.name or "scikit-image")
         raise MissingDependency("dptn evaluate", package, INSTALL) from error
 
     if options.download_weights:
         for weights in missing_weights(requests):
             progress.downloading(weights.url)
             download(weights)
-    plans = [make_plan(request) for request in requests]
+    parts = [part for request in requests for part in split_request(request)]
+    plans = [make_plan(part) for part in parts]
     networks = load_networks(metric for plan in plans for metric in plan.metrics)
     plans = [without_broken(plan, networks.broken) for plan in plans]
     progress.planned(plans)

@@ -3,19 +3,31 @@
 All checks happen here, before any long work starts.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from dptn_cli.enums import Dataset, Protocol
-from dptn_cli.errors import InputError
+from dptn_cli.enums import Dataset, Protocol, SplitBy
+from dptn_cli.errors import InputError, user_errors
 from dptn_cli.evaluate.feature_sets import ImageSet, drop_partial_batches
-from dptn_cli.evaluate.pairing import Pairing, list_images, pair_up, read_run_file
+from dptn_cli.evaluate.pairing import (
+    Naming,
+    Pairing,
+    format_of,
+    list_images,
+    model_of,
+    pair_up,
+    read_run_file,
+)
+from dptn_cli.evaluate.provenance import provenance
 from dptn_cli.evaluate.types import NotComputed
+from dptn_cli.io.jsonl import parse_line, read_lines
+from dptn_cli.io.results_folder import UNLISTED_NAME
 from dptn_cli.io.weights import WeightFile
 from dptn_cli.metrics.protocols import METRICS, Kind, Metric, find_metrics
 from dptn_cli.metrics.weights import NETWORKS, missing_for
+from dptn_cli.transfer.earlier_runs import read_manifest
 
 PUBLISHED_FID_BATCH = 64
 
@@ -33,6 +45,10 @@ class EvalRequest:
         drop_last: for the paper's FID, drop the images that do not fill a batch of 64, as the
             published code does.
         require: names or ids of metrics. If one cannot be computed, nothing starts.
+        naming: what tells which images a result was made of.
+        all_lists: also score the results of earlier lists, which the last run's list has not.
+        split_by: score the results of each model or file format apart.
+        part: with `split_by`, the model's digest or the file format to score; empty for all.
     """
 
     results: Path
@@ -42,6 +58,24 @@ class EvalRequest:
     dataset: Dataset | None = None
     drop_last: bool = False
     require: tuple[str, ...] = ()
+    naming: Naming = field(default_factory=Naming)
+    all_lists: bool = False
+    split_by: SplitBy | None = None
+    part: str = ""
+
+    @property
+    def run_name(self) -> str:
+        """Short name of the run, for the report."""
+        name = self.results.resolve().name
+        return f"{name} ({self.part[:8]})" if self.part else name
+
+    def is_part(self, name: str, entry: Mapping[str, Any]) -> bool:
+        """Return whether an image belongs to the part to score, by its line in the manifest."""
+        return not self.part or self.part == self.kind_of(name, entry)
+
+    def kind_of(self, name: str, entry: Mapping[str, Any]) -> str:
+        """Return the model's digest or the file format of an image."""
+        return model_of(entry) if self.split_by is SplitBy.MODEL else format_of(name)
 
 
 @dataclass(frozen=True)
@@ -56,6 +90,7 @@ class Plan:
         metrics: the metrics that will be computed.
         not_computed: the metrics that will not, and why.
         required: ids of the metrics that the report must have.
+        provenance: what the results were made with and of, by `run.json` and the pair list.
     """
 
     request: EvalRequest
@@ -65,6 +100,7 @@ class Plan:
     metrics: tuple[Metric, ...]
     not_computed: tuple[NotComputed, ...]
     required: frozenset[str]
+    provenance: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def generated(self) -> ImageSet:
@@ -85,6 +121,20 @@ class Plan:
         return self.generated, self.reference
 
 
+def split_request(request: EvalRequest) -> list[EvalRequest]:
+    """Return a request for each model or file format in a results folder, or the request itself.
+
+    Raises:
+        InputError: the folder does not exist or holds no image.
+    """
+    if request.split_by is None:
+        return [request]
+    entries = {entry["output"]: entry for entry in read_manifest(request.results)}
+    names = list_images(request.results)
+    parts = sorted({request.kind_of(name, entries.get(name, {})) for name in names} - {""})
+    return [replace(request, part=part) for part in parts] or [request]
+
+
 def make_plan(request: EvalRequest) -> Plan:
     """Read the folders and check the request.
 
@@ -95,7 +145,15 @@ def make_plan(request: EvalRequest) -> Plan:
     run = read_run_file(request.results)
     requested = [metric for metric in METRICS if metric.protocol in request.protocols]
     required = _required_ids(request, requested)
-    pairing = pair_up(request.results, _truth_folders(request, run))
+    unlisted = _unlisted(request, run)
+    pairing = pair_up(
+        request.results,
+        _truth_folders(request, run),
+        request.naming,
+        lambda name, entry: name not in unlisted and request.is_part(name, entry),
+        _unlisted_notes(unlisted, run),
+    )
+    _check_alike(request, pairing)
     reference = None
     if request.reference:
         reference = ImageSet(request.reference, tuple(list_images(request.reference)))
@@ -113,7 +171,49 @@ def make_plan(request: EvalRequest) -> Plan:
         metrics=tuple(metric for metric in requested if not obstacles[metric.id]),
         not_computed=not_computed,
         required=required,
+        provenance=provenance(request, run),
     )
+
+
+def _unlisted(request: EvalRequest, run: Mapping[str, Any]) -> frozenset[str]:
+    """Return the results of earlier lists, which are not scored."""
+    # Only a run that came to its end knows which they are.
+    if request.all_lists or request.naming.pairs or run.get("state") != "finished":
+        return frozenset()
+    path = request.results / UNLISTED_NAME
+    with user_errors(path):
+        entries = map(parse_line, (line for _, line in read_lines(path)))
+        return frozenset(
+            entry["output"]
+            for entry in entries
+            if isinstance(entry, dict) and isinstance(entry.get("output"), str)
+        )
+
+
+def _unlisted_notes(unlisted: Collection[str], run: Mapping[str, Any]) -> list[str]:
+    notes = []
+    if unlisted:
+        notes.append(
+            f"{len(unlisted):,} results of earlier lists are not scored: --all-lists adds them"
+        )
+    if (state := run.get("state")) in ("running", "interrupted", "stopped"):
+        notes.append(f"the run that made the results did not come to its end (run.json: {state})")
+    return notes
+
+
+def _check_alike(request: EvalRequest, pairing: Pairing) -> None:
+    """Make sure that one score is of results that were made alike.
+
+    Raises:
+        InputError: the results are of several models or file formats.
+    """
+    for kind, counts in ((SplitBy.MODEL, pairing.models), (SplitBy.FORMAT, pairing.formats)):
+        if len(counts) > 1:
+            found = ", ".join(f"{value[:8]} ({count:,})" for value, count in counts.items())
+            raise InputError(
+                f"{request.results}: images of more than one {kind}: {found}; score each apart "
+                f"with --split-by {kind}"
+            )
 
 
 def without_broken(plan: Plan, broken: Mapping[str, str]) -> Plan:
@@ -197,7 +297,8 @@ def _why_no_pairs(request: EvalRequest, pairing: Pairing) -> str:
     if not pairing.has_truth_names:
         return (
             f"{request.results}: no manifest.jsonl that lists its images, and none is named "
-            "like A_2_B_vis.png: nothing says which true image belongs to which"
+            "like A_2_B_vis.png: nothing says which true image belongs to which; add --pairs "
+            "PAIRS.csv, or say how they are named: --names '{source}_to_{target}.png'"
         )
     if request.truth:
         first = pairing.unpaired[0]

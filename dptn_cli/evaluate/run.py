@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -86,6 +86,7 @@ class _Evaluation:
     failed: dict[Problem, None] = field(default_factory=dict)
     undefined: dict[str, Counter[str]] = field(default_factory=dict)
     not_computed: list[NotComputed] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
     def score_pixels(self) -> None:
         """Score the pixels of every pair. Pairs that cannot be read fail here."""
@@ -126,13 +127,18 @@ class _Evaluation:
     def score_sets(self) -> None:
         """Compute FID and KID, with one pass over the images for each network."""
         for network, metrics in self._by_network(Kind.FEATURES):
-            with tempfile.TemporaryDirectory(prefix="dptn-evaluate-") as scratch:
-                try:
+            try:
+                with tempfile.TemporaryDirectory(prefix="dptn-evaluate-") as scratch:
                     generated, reference = self._set_features(network, metrics, Path(scratch))
-                except ModelError as error:
-                    self._give_up(metrics, str(error))
-                    continue
-                self._compare_sets(metrics, generated, reference)
+                    self._compare_sets(metrics, generated, reference)
+            except ModelError as error:
+                self._give_up(metrics, str(error))
+            except OSError as error:
+                reason = error.strerror or str(error)
+                self._give_up(
+                    metrics,
+                    f"{tempfile.gettempdir()}: {reason}; $TMPDIR names a folder for the features",
+                )
 
     def report(self) -> Report:
         """Gather everything into a report."""
@@ -146,10 +152,10 @@ class _Evaluation:
             if metric.id not in scores and metric.id not in explained:
                 self.not_computed.append(NotComputed(metric.id, self._why_no_score(metric.id)))
         return Report(
-            run=plan.request.results.resolve().name,
+            run=plan.request.run_name,
             results=plan.request.results,
             dataset=plan.dataset,
-            formats=Counter(PurePosixPath(n).suffix.lower()[1:] for n in plan.pairing.images),
+            formats=plan.pairing.formats,
             scores=scores,
             intervals=intervals,
             table=table,
@@ -158,8 +164,13 @@ class _Evaluation:
             reference=len(plan.reference.names) - self.unread_references if plan.reference else 0,
             not_computed=(*plan.not_computed, *self.not_computed),
             required=plan.required,
-            notes=tuple(notes(plan, scores, self.undefined, len(self.pairs))),
+            notes=(
+                *plan.pairing.notes,
+                *notes(plan, scores, self.undefined, len(self.pairs)),
+                *self.notes,
+            ),
             versions=_versions(),
+            provenance=plan.provenance,
         )
 
     def _metrics(self, kind: Kind) -> list[Metric]:
@@ -216,6 +227,7 @@ class _Evaluation:
                 workers=self.options.workers,
                 scratch=scratch,
                 advance=advance,
+                note=self.notes.append,
             )
             of_generated = extractor.extract(generated)
             of_reference = extractor.extract_cached(reference)

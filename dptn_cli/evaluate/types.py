@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -115,6 +116,7 @@ class Report:
         required: ids of the metrics that the report must have.
         notes: caveats for the reader of the scores.
         versions: versions of the packages that the scores may depend on.
+        provenance: what the results were made with and of; see `provenance.provenance`.
     """
 
     run: str
@@ -131,6 +133,18 @@ class Report:
     required: frozenset[str] = frozenset()
     notes: tuple[str, ...] = ()
     versions: Mapping[str, str] = field(default_factory=dict)
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Number of pairs that a score is the mean of, or of images in the set, by metric id."""
+        images = sum(self.formats.values())
+        return {
+            metric_id: int(np.isfinite(self.table.values[metric_id]).sum())
+            if metric_id in self.table.values
+            else images
+            for metric_id in self.scores
+        }
 
     @property
     def is_complete(self) -> bool:

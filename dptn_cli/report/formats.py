@@ -122,6 +122,8 @@ def _report_document(report: Report) -> dict[str, Any]:
             "failed": len(report.failed),
             "real": report.reference,
         },
+        "n": report.counts,
+        "provenance": dict(report.provenance),
         "not_computed": [{"metric": n.metric, "reason": n.reason} for n in report.not_computed],
         "unpaired": [{"name": p.name, "reason": p.reason} for p in report.unpaired],
         "failed": [{"name": p.name, "reason": p.reason} for p in report.failed],

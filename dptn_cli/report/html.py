@@ -11,6 +11,7 @@ from dptn_cli.metrics.protocols import BY_ID, METRICS
 from dptn_cli.metrics.published import DATASET_TITLES
 from dptn_cli.report.figures import histogram, pair_figures
 from dptn_cli.report.pair_table import pair_table
+from dptn_cli.report.provenance import provenance_section
 from dptn_cli.report.tables import (
     Cell,
     Row,
@@ -80,6 +81,10 @@ def _sections(comparison: Comparison, title: str) -> Iterator[str]:
     for report in reports:
         yield _figures(report, with_run=several)
     yield pair_table(reports)
+    if any(report.provenance for report in reports):
+        yield "<h2>How the results were made</h2>"
+    for report in reports:
+        yield provenance_section(report, _heading(report, several))
     yield _methods(reports)
 
 

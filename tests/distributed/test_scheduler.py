@@ -150,7 +150,8 @@ def test_nothing_is_submitted_after_a_stop(rounds: int, events: list[Event]) -> 
     assert not any(worker.pending for worker in pool.workers)
     if submitted_at_stop:
         assert len(pool.submitted) == submitted_at_stop[0]
-        assert {outcome.status for outcome in outcomes} <= {Status.DONE}
+        # All workers may have died before the stop.
+        assert all(o.stop_reason for o in outcomes if o.status is Status.FAILED)
 
 
 def test_an_item_fails_after_too_many_attempts() -> None:

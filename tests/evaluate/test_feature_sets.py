@@ -9,7 +9,6 @@ import pytest
 from evaluation_folders import MARKET, Scene, fake_features, image, make_scene
 from PIL import Image
 
-from dptn_cli.errors import InputError
 from dptn_cli.evaluate.feature_sets import FeatureExtractor, ImageSet
 from dptn_cli.evaluate.pairing import list_images
 from dptn_cli.io.images import read_image
@@ -118,7 +117,7 @@ def test_a_set_with_a_broken_image_is_not_cached_so_that_it_is_reported_again(
         assert [problem.name for problem in features.failed] == ["r0.png"]
         assert features.gaussian is not None
         assert features.gaussian.count == len(features.features()) == 4
-    assert list((tmp_path / "cache" / "features").iterdir()) == []
+    assert not (tmp_path / "cache" / "features").exists()
 
 
 def test_images_of_several_sizes_are_one_set(
@@ -132,11 +131,26 @@ def test_images_of_several_sizes_are_one_set(
     np.testing.assert_array_equal(features.features(), np.stack(expected))
 
 
-def test_a_cache_that_cannot_be_written_is_named(
-    scene: Scene, network: CountingNetwork, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("problem", ["a file", "a file where features are kept"])
+def test_a_cache_that_cannot_be_written_stops_nothing(
+    scene: Scene,
+    network: CountingNetwork,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    problem: str,
 ) -> None:
-    (tmp_path / "file").write_text("")
-    monkeypatch.setenv("DPTN_CACHE", str(tmp_path / "file"))
+    cache = tmp_path / "unusable"
+    if problem == "a file":
+        cache.write_text("")
+    else:
+        cache.mkdir()
+        (cache / "features").write_text("")
+    monkeypatch.setenv("DPTN_CACHE", str(cache))
     images = ImageSet(scene.reference, tuple(list_images(scene.reference)))
-    with pytest.raises(InputError, match="file"):
-        FeatureExtractor(NETWORK, network, 4, 1, tmp_path, lambda _: None).extract_cached(images)
+    notes: list[str] = []
+    extractor = FeatureExtractor(NETWORK, network, 4, 1, tmp_path, lambda _: None, notes.append)
+    features = extractor.extract_cached(images)
+    assert len(features.features()) == 5
+    (note,) = notes
+    assert note.startswith(f"the features of {scene.reference} are not kept")
+    assert "$DPTN_CACHE names another folder" in note
