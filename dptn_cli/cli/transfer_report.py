@@ -6,7 +6,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from dptn_cli.cli.console import ProgressLine, echo, print_json, print_table
+from dptn_cli.cli.console import MAX_LISTED, echo, first_of, print_json, print_table
+from dptn_cli.cli.progress import ProgressLine
 from dptn_cli.enums import Status
 from dptn_cli.errors import ExitCode
 from dptn_cli.types import Job, Outcome
@@ -24,14 +25,14 @@ class TransferReporter:
         as_json: print one document on stdout, and nothing else.
         verbose: print a line for every item.
         counts: number of outcomes, by status.
-        failures: the first few failures, one line each.
+        failures: the first failures, up to `MAX_LISTED`.
     """
 
     quiet: bool
     as_json: bool
     verbose: bool
     counts: Counter[str] = field(default_factory=Counter)
-    failures: list[str] = field(default_factory=list)
+    failures: list[Outcome] = field(default_factory=list)
 
     @property
     def is_silent(self) -> bool:
@@ -58,8 +59,8 @@ class TransferReporter:
     def count(self, outcome: Outcome) -> None:
         """Count an outcome, and print its line if the user wants one for every item."""
         self.counts[outcome.status] += 1
-        if outcome.status is Status.FAILED and len(self.failures) < MAX_FAILURES_SHOWN:
-            self.failures.append(f"{outcome.output}: {outcome.reason}")
+        if outcome.status is Status.FAILED and len(self.failures) < MAX_LISTED:
+            self.failures.append(outcome)
         if self.verbose:
             self.notify(f"{outcome.status}  {outcome.output}  {outcome.reason}")
 
@@ -89,18 +90,22 @@ class TransferReporter:
         """
         counts = document["counts"]
         if self.as_json:
-            print_json(document)
-        if not self.is_silent:
-            print_table(_rows(document, job))
+            print_json(document | self._failed())
+        print_table(_rows(document, job), quiet=self.is_silent)
         if self.failures:
-            echo("\n".join(["Failed:", *(f"  {failure}" for failure in self.failures)]))
-            if counts["failed"] > len(self.failures):
-                rest = counts["failed"] - len(self.failures)
-                echo(f"  and {rest:,} more, in manifest.jsonl")
+            shown = self.failures[:MAX_FAILURES_SHOWN]
+            echo("\n".join(["Failed:", *(f"  {o.output}: {o.reason}" for o in shown)]))
+            if counts["failed"] > len(shown):
+                echo(f"  and {counts['failed'] - len(shown):,} more, in manifest.jsonl")
         if document["state"] == "interrupted":
             self.notify("Interrupted; what is done is kept. Run the same command to resume.")
             return ExitCode.INTERRUPTED
         return ExitCode.SOME_FAILED if counts["failed"] else ExitCode.DONE
+
+    def _failed(self) -> dict[str, Any]:
+        keys = ("output", "source", "target", "reason")
+        failed = [{key: getattr(outcome, key) for key in keys} for outcome in self.failures]
+        return first_of("failed", failed, self.counts[Status.FAILED])
 
 
 def _rows(document: dict[str, Any], job: Job) -> dict[str, str]:
