@@ -47,7 +47,11 @@ class LazyGroup(TyperGroup):
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
         """Import the command that was chosen."""
         name, command, rest = super().resolve_command(ctx, args)
-        return name, load_command(name) if name and command else command, rest
+        if name and command:
+            from dptn_cli.cli.boundary import loaded
+
+            command = loaded(lambda: load_command(name), rest)
+        return name, command, rest
 
 
 def load_command(name: str) -> Any:

@@ -4,9 +4,10 @@ import errno
 import functools
 import re
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, ParamSpec
+from typing import ParamSpec, TypeVar
 
 import typer
 
@@ -26,6 +27,7 @@ from dptn_cli.cli.progress import heartbeat
 from dptn_cli.errors import DptnError, ExitCode, InputError
 
 P = ParamSpec("P")
+T = TypeVar("T")
 _URL_AS_PATH = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
 # What even a question for a file's existence may raise: the user gave a name that cannot be used.
 _UNUSABLE_NAME = (errno.ENAMETOOLONG, errno.EACCES)
@@ -51,14 +53,21 @@ def error_boundary(command: Callable[P, ExitCode]) -> Callable[P, None]:
 
 
 def _start(command: Callable[P, ExitCode], *args: P.args, **kwargs: P.kwargs) -> ExitCode:
-    _check_no_urls(kwargs.values())
     log_file = kwargs.get("log_file")
     if isinstance(log_file, Path):
-        rest = {name: value for name, value in kwargs.items() if name != "log_file"}
+        _check_no_urls([log_file])
+        rest = [value for name, value in kwargs.items() if name != "log_file"]
         open_log(log_file, _paths(rest))
-        log(f"dptn {__version__} {command.__name__.replace('_', '-')}")
+        log(f"dptn {__version__} {_name(command)}")
+    _check_no_urls(kwargs.values())
     with heartbeat():
         return command(*args, **kwargs)
+
+
+def _name(command: Callable[..., object]) -> str:
+    """Return a command's words, as in `prepare own`."""
+    words = (command.__module__.rpartition(".")[2], command.__name__)
+    return " ".join(dict.fromkeys(words)).replace("_", "-")
 
 
 def _guarded(command: Callable[[], ExitCode]) -> ExitCode:
@@ -108,16 +117,51 @@ def report_usage_error(error: typer.exceptions.TyperException, words: list[str])
         return ExitCode.UNUSABLE
     context = getattr(error, "ctx", None)
     help_command = f"{context.command_path if context else 'dptn'} --help"
+    return _report_as_asked(InputError(f"{message}. See {help_command}"), words)
+
+
+def loaded(load: Callable[[], T], words: list[str]) -> T:
+    """Import a command; an interruption or a broken package is reported as those of commands are.
+
+    Args:
+        load: imports the command.
+        words: the command line, which is not yet parsed.
+    """
+    commands: list[T] = []
+
+    def start() -> ExitCode:
+        commands.append(load())
+        return ExitCode.DONE
+
+    with _output_as_asked(words):
+        code = _guarded(start)
+    if code:
+        raise typer.Exit(int(code))
+    return commands[0]
+
+
+@contextmanager
+def _output_as_asked(words: list[str]) -> Iterator[None]:
+    """Send output where a command line wants it that is not parsed, or cannot be."""
     options = words[: words.index("--")] if "--" in words else words
     with command_output(errors_only=True, as_json="--json" in options):
+        yield
+
+
+def _report_as_asked(error: InputError, words: list[str]) -> ExitCode:
+    with _output_as_asked(words):
         try:
-            if "--log-file" in options[:-1]:  # from a parser that did not come so far
-                index = options.index("--log-file")
-                others = options[:index] + options[index + 2 :]
-                open_log(Path(options[index + 1]), map(Path, others))
+            words = [part for word in words for part in _split_log_option(word)]
+            if "--log-file" in words[:-1]:
+                index = words.index("--log-file")
+                open_log(Path(words[index + 1]), _paths(words[:index] + words[index + 2 :]))
         except InputError as log_error:
             return _report_error(log_error)
-        return _report_error(InputError(f"{message}. See {help_command}"))
+        return _report_error(error)
+
+
+def _split_log_option(word: str) -> list[str]:
+    return word.split("=", 1) if word.startswith("--log-file=") else [word]
 
 
 def _values(options: Iterable[object]) -> Iterator[object]:
@@ -125,9 +169,9 @@ def _values(options: Iterable[object]) -> Iterator[object]:
         yield from option if isinstance(option, list) else [option]
 
 
-def _paths(options: Mapping[str, Any]) -> list[Path]:
+def _paths(options: Iterable[object]) -> list[Path]:
     """Return what options name, as far as it may be a path."""
-    return [Path(value) for value in _values(options.values()) if isinstance(value, str | Path)]
+    return [Path(value) for value in _values(options) if isinstance(value, str | Path)]
 
 
 def _check_no_urls(options: Iterable[object]) -> None:

@@ -106,6 +106,16 @@ def test_an_interruption_is_a_document(folder: Folder, tmp_path: Path) -> None:
     assert stderr.endswith(b" Interrupted.\n")
 
 
+def test_an_interruption_while_the_command_is_imported(tmp_path: Path) -> None:
+    """A package that takes long to import is interrupted."""
+    (tmp_path / "onnxruntime.py").write_text("import os\nos.kill(os.getpid(), 2)\n")
+    command = [sys.executable, "-m", "dptn_cli", "transfer", "--json"]
+    path = os.pathsep.join([str(tmp_path), str(ROOT)])
+    done = subprocess.run(command, env={**os.environ, "PYTHONPATH": path}, capture_output=True)
+    assert done.returncode == 130
+    assert json.loads(done.stdout)["state"] == "interrupted"
+
+
 def test_what_libraries_print_is_not_on_stdout() -> None:
     """Whether they print from Python, from C, or in a process that they start."""
     code = """

@@ -47,8 +47,9 @@ def test_wrong_use_is_logged_too(folder: Folder, tmp_path: Path) -> None:
     log = tmp_path / "dptn.log"
     for more in (["--limit", 0], ["--no-such-option"], ["--fit", "none"]):
         assert folder.transfer("--log-file", log, *more).exit_code == 2
+    assert folder.transfer(f"--log-file={log}", "--shard", "x").exit_code == 2
     errors = logged(log)
-    assert len(errors) == 3
+    assert len(errors) == 4
     assert all(line.startswith("Error: ") and "transfer --help" in line for line in errors)
 
 
@@ -114,7 +115,7 @@ def test_a_log_of_other_programs_is_continued(tmp_path: Path) -> None:
     assert dptn("prepare", "own", tmp_path, "-o", tmp_path, "--log-file", log).exit_code == 2
     first, second, *_ = log.read_text().splitlines()
     assert first == "starting the nightly job"
-    assert second.endswith(f" dptn {__version__} own")
+    assert second.endswith(f" dptn {__version__} prepare own")
 
 
 def test_a_disk_that_fills_up_does_not_stop_the_work(folder: Folder, tmp_path: Path) -> None:
