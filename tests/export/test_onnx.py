@@ -296,11 +296,6 @@ class TestCommand:
         assert result.stdout == ""
         assert read_model(tmp_path / "new" / "m.onnx").spec == TINY_SPEC
 
-    @pytest.mark.slow
-    def test_json(self, tiny_checkpoint: Path, tmp_path: Path) -> None:
-        result = dptn("export", tiny_checkpoint, "-o", tmp_path / "m.onnx", "--json")
-        assert json.loads(result.stdout)["largest_levels"] <= 1
-
     def test_a_published_checkpoint_needs_its_data_set(
         self, official_checkpoint: Path, tmp_path: Path
     ) -> None:
