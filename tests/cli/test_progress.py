@@ -58,12 +58,12 @@ def test_lines_come_though_nothing_ends(capsys: pytest.CaptureFixture[str]) -> N
         later = lines_until(capsys, lambda text: " left\n" in text)
         stalled = lines_until(capsys, lambda text: "20,000, 1 failed, nothing new for" in text)
     assert all(LINE_TIME.match(text) for text in idle + later + stalled)
-    assert stalled[-1].endswith("transfer: 5,000 of 20,000, 1 failed, nothing new for 1 s")
-    assert LINE_TIME.sub("", idle[0]) in (
-        "transfer: 0 of 20,000",
-        "transfer: 0 of 20,000, nothing new for 1 s",
+    nothing = r"nothing new for \d+ s"
+    assert re.fullmatch(rf"{LINE_TIME.pattern}transfer: 0 of 20,000(, {nothing})?", idle[0])
+    assert re.search(r"transfer: 5,000 of 20,000, [\d.]+/s, 1 failed, .* left$", later[-1])
+    assert (
+        stalled[-1].endswith(" s") and "5,000 of 20,000, 1 failed, nothing new for" in stalled[-1]
     )
-    assert re.search(r"transfer: 5,000 of 20,000, [\d.]+/s, 1 failed, .*1 s left$", later[-1])
     assert "dptn-heartbeat" not in {thread.name for thread in threading.enumerate()}
 
 
@@ -74,7 +74,7 @@ def test_quiet_is_for_stderr_and_not_for_the_log(folder: Folder, tmp_path: Path)
     os.mkfifo(poses)
 
     def write_late() -> None:
-        while not (log.exists() and log.read_text().count("Still working, 1 s so far\n") >= 2):
+        while not (log.exists() and log.read_text().count("Still working, ") >= 2):
             pass
         while True:  # it may be read several times
             with suppress(BrokenPipeError):
