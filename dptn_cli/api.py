@@ -27,7 +27,7 @@ from dptn_cli.enums import (
     Provider,
     Retarget,
 )
-from dptn_cli.errors import InputError
+from dptn_cli.errors import InputError, RunStopped
 from dptn_cli.inference.model_file import read_model
 from dptn_cli.inference.session import Session
 from dptn_cli.io.images import PUBLISHED_JPEG_QUALITY, read_crop, read_image_size
@@ -36,7 +36,7 @@ from dptn_cli.io.resize import crop_to_network, resize_to_disk
 from dptn_cli.keypoints import PoseFiles
 from dptn_cli.transfer.framing import frame_source, frame_target
 from dptn_cli.transfer.plan import TransferRequest, make_job, with_poses
-from dptn_cli.transfer.run import RunOptions
+from dptn_cli.transfer.run import FailureLimit, RunOptions
 from dptn_cli.types import JOINTS, MISSING, Batch, Crop, ImageU8, Job, Model, Outcome, Pose, Size
 
 if TYPE_CHECKING:
@@ -171,6 +171,10 @@ class PoseTransfer:
         batch_size: int | None = None,
         workers: int = 0,
         overwrite: bool = False,
+        skip_bad_rows: bool = False,
+        retry_failed: bool = False,
+        max_failures: int | None = None,
+        prune: bool = False,
     ) -> Generator[Outcome]:
         """Run a whole job, as `dptn transfer` does: checked first, resumable, with a manifest.
 
@@ -196,6 +200,11 @@ class PoseTransfer:
             batch_size: maximum number of targets in one inference; None to measure the best one.
             workers: number of threads that read, decode, encode and write; 0 to choose.
             overwrite: whether to generate everything again.
+            skip_bad_rows: whether rows that cannot be used only fail, instead of raising.
+            retry_failed: whether to try items again that failed before with the same inputs.
+            max_failures: the job stops when more items than this have failed anew; None for no
+                limit.
+            prune: whether to remove the results of earlier lists at the end.
 
         Returns:
             One outcome for each item, in the order in which they end.
@@ -203,6 +212,7 @@ class PoseTransfer:
         Raises:
             InputError: the lists cannot be used; while you iterate, another run holds the results
                 folder, or the records cannot be written.
+            RunStopped: while you iterate, the job cannot go on: the disk is full, for instance.
             MissingDependency: poses must be detected, and openpifpaf is not installed.
         """
         request = TransferRequest(
@@ -216,6 +226,7 @@ class PoseTransfer:
             jpeg_quality=quality,
             limit=limit,
             shard=shard,
+            skip_bad_rows=skip_bad_rows,
             fit=Fit(fit),
             retarget=None if retarget is None else Retarget(retarget),
         )
@@ -223,9 +234,16 @@ class PoseTransfer:
         if job.missing_pose:
             from dptn_cli.transfer.detection import find_missing_poses
 
-            job = with_poses(job, find_missing_poses(job, detector))
+            found = find_missing_poses(job, detector, retry_failed=retry_failed or overwrite)
+            job = with_poses(job, found, detector or DEFAULT_CHECKPOINT)
         options = RunOptions(
-            self.provider, batch_size=batch_size, workers=workers, overwrite=overwrite
+            self.provider,
+            batch_size=batch_size,
+            workers=workers,
+            overwrite=overwrite,
+            retry_failed=retry_failed,
+            max_failures=None if max_failures is None else FailureLimit(max_failures),
+            prune=prune,
         )
         return self._run(job, options)
 
@@ -239,6 +257,8 @@ class PoseTransfer:
                 run.finish()
                 raise
             run.finish()
+            if run.stop_reason:
+                raise RunStopped(run.stop_reason)
             if run.problems:
                 raise InputError(run.problems[0])
 

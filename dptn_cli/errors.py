@@ -41,8 +41,20 @@ class InputError(DptnError):
         self.problems = problems
 
 
+class MachineLimit(InputError):
+    """A file may be in order, but this machine lacks the memory or the package to read it."""
+
+
 class ModelError(DptnError):
     """A checkpoint or an ONNX file is invalid, or cannot run on this machine."""
+
+
+class SessionLost(DptnError):
+    """No inference succeeds any more: the GPU has failed, or was taken away."""
+
+
+class RunStopped(DptnError):
+    """A run cannot go on, though its inputs are in order: the disk is full, for instance."""
 
 
 class MissingDependency(DptnError):

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import NamedTuple, Protocol, TypeAlias
+from typing import Any, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -150,6 +150,7 @@ class Item:
             say.
         failure_reason: why the item cannot be generated, if that is known from planning; else
             empty.
+        line: number of its line in the pair list, from 1 on; 0 if there is none.
         source_pose_pending: whether the source pose is still to be detected.
         target_pose_pending: whether the target pose is still to be detected.
     """
@@ -164,6 +165,7 @@ class Item:
     target_size: Size | None = None
     source_size: Size | None = None
     failure_reason: str = ""
+    line: int = 0
     source_pose_pending: bool = False
     target_pose_pending: bool = False
 
@@ -230,6 +232,11 @@ class Outcome:
         reason: why the item was skipped or failed; empty if it is done.
         fingerprint: digest of all that the image depends on; empty if it is not known.
         elapsed_s: the item's share of reading, inference and writing, seconds.
+        line: number of the item's line in the pair list, from 1 on; 0 if there is none.
+        permanent: whether the item will fail again unless its inputs change.
+        known: whether an earlier run failed at it for the same reason.
+        stop_reason: why the whole run cannot go on; empty if it can. The item is then not done,
+            and not to blame.
     """
 
     output: str
@@ -239,6 +246,10 @@ class Outcome:
     reason: str = ""
     fingerprint: str = ""
     elapsed_s: float = 0.0
+    line: int = 0
+    permanent: bool = False
+    known: bool = False
+    stop_reason: str = ""
 
 
 @dataclass(frozen=True)
@@ -283,6 +294,9 @@ class Job:
         retarget: whether target poses are scaled to the source person.
         remote: whether images or results are behind a URL, so that each access waits.
         notes: what the user should know before the job starts, one line each.
+        request: the lists, folders and options that the job was made of, for `run.json`.
+        limited: whether the job has only the first items of its list.
+        is_input: returns whether an output's name is that of an image that the job reads.
     """
 
     model: Model
@@ -299,6 +313,9 @@ class Job:
     fit: Fit = Fit.AUTO
     retarget: Retarget = Retarget.NONE
     remote: bool = False
+    request: Mapping[str, Any] = field(default_factory=dict)
+    limited: bool = False
+    is_input: Callable[[str], bool] = lambda output: False
 
     def without_items(self) -> "Job":
         """Return a copy for worker processes: absolute paths, and no iterator of items."""
@@ -310,7 +327,13 @@ class Job:
             items=_no_items,
             missing_sources=(),
             missing_pose={},
+            request={},
+            is_input=_is_no_input,
         )
+
+
+def _is_no_input(output: str) -> bool:
+    return False
 
 
 def _no_items() -> Iterator[Item]:

@@ -111,6 +111,10 @@ def detect_poses(
         bool,
         typer.Option(help="Discard the results of earlier runs and detect all poses again."),
     ] = False,
+    retry_failed: Annotated[
+        bool,
+        typer.Option(help="Try images again that failed before and have not changed."),
+    ] = False,
     batch_size: Annotated[
         int,
         typer.Option(
@@ -129,7 +133,8 @@ def detect_poses(
 ) -> ExitCode:
     """Detect people's poses in images, and write a pose file.
 
-    To resume, run the same command again: it keeps the poses it has and retries failed images.
+    To resume, run the same command again: it keeps the poses it has, and what failed is
+    tried again only if the image has changed.
     If you pass other images, their poses are added to the same file.
 
     Exit code: 0 all done, 1 some images failed, 2 nothing was started, 130 interrupted.
@@ -142,6 +147,7 @@ def detect_poses(
         preview=preview,
         limit=limit,
         overwrite=overwrite,
+        retry_failed=retry_failed,
     )
     files = plan_job(request, lambda note: echo(note, quiet=quiet or as_json))
     path = find_checkpoint(checkpoint).require(

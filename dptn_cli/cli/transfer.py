@@ -1,5 +1,6 @@
 """`dptn transfer`."""
 
+import re
 from typing import Annotated, Any
 
 import typer
@@ -21,7 +22,7 @@ from dptn_cli.cli.options import (
     parse_devices,
     workers_option,
 )
-from dptn_cli.cli.transfer_report import TransferReporter
+from dptn_cli.cli.transfer_report import MAX_FAILURES_SHOWN, TransferReporter
 from dptn_cli.distributed.executors import open_run
 from dptn_cli.enums import Fit, ImageFormat, Provider, Retarget
 from dptn_cli.errors import ExitCode, InputError
@@ -35,14 +36,15 @@ from dptn_cli.transfer.contact_sheets import (
     page_count,
     write_contact_sheets,
 )
-from dptn_cli.transfer.manifest import done_lookup, existing_results
+from dptn_cli.transfer.earlier_runs import read_earlier_runs
 from dptn_cli.transfer.pipeline import preview
 from dptn_cli.transfer.plan import TransferRequest, make_job, with_poses
-from dptn_cli.transfer.run import RunOptions
+from dptn_cli.transfer.run import FailureLimit, RunOptions
+from dptn_cli.transfer.unlisted import UnlistedResults
 from dptn_cli.types import Job
 
 PATH_OR_URL = "PATH|URL"
-INPUTS, POSES, RESULTS = "Input", "Poses and framing", "Results"
+INPUTS, POSES, RESULTS, FAILURES = "Input", "Poses and framing", "Results", "Failures"
 
 app = typer.Typer(add_completion=False)
 
@@ -168,6 +170,42 @@ def transfer(
         bool,
         typer.Option(help="Generate everything again.", rich_help_panel=RESULTS),
     ] = False,
+    prune: Annotated[
+        bool,
+        typer.Option(
+            help="At the end, remove results of earlier lists that this one does not have.",
+            rich_help_panel=RESULTS,
+        ),
+    ] = False,
+    skip_bad_rows: Annotated[
+        bool,
+        typer.Option(
+            help="Let rows that cannot be used fail, and generate the rest.",
+            rich_help_panel=FAILURES,
+        ),
+    ] = False,
+    retry_failed: Annotated[
+        bool,
+        typer.Option(
+            help="Try items again that failed before with the same inputs.",
+            rich_help_panel=FAILURES,
+        ),
+    ] = False,
+    accept_known: Annotated[
+        bool,
+        typer.Option(
+            help="Exit with 0 if every failure is one that an earlier run has met.",
+            rich_help_panel=FAILURES,
+        ),
+    ] = False,
+    max_failures: Annotated[
+        str | None,
+        typer.Option(
+            metavar="N|P%",
+            help="Stop when more than N items, or P % of them, have failed anew.",
+            rich_help_panel=FAILURES,
+        ),
+    ] = None,
     dry_run: DryRun = False,
     provider: ProviderOption = Provider.AUTO,
     batch_size: Annotated[
@@ -203,9 +241,11 @@ def transfer(
 ) -> ExitCode:
     """Generate people in new poses, from a pair list or every source in every pose.
 
-    Run the same command again to resume: done items are skipped, failed ones are tried again.
+    Run the same command again to resume: done items are skipped, and so are failed ones if their
+    inputs have not changed.
 
-    Exit codes: 0 all done, 1 some items failed, 2 nothing was started, 130 interrupted.
+    Exit codes: 0 all done, 1 some items failed or the run had to stop, 2 nothing was started,
+    130 interrupted.
     """
     request = TransferRequest(
         out=parse_location(out),
@@ -218,6 +258,7 @@ def transfer(
         jpeg_quality=quality,
         limit=limit,
         shard=shard,
+        skip_bad_rows=skip_bad_rows,
         fit=fit,
         retarget=retarget,
     )
@@ -226,27 +267,40 @@ def transfer(
         batch_size=parse_batch_size(batch_size),
         workers=workers,
         overwrite=overwrite,
+        retry_failed=retry_failed,
+        max_failures=_parse_max_failures(max_failures),
+        prune=prune,
         devices=parse_devices(devices),
         ray_address=ray,
     )
-    reporter = TransferReporter(quiet=quiet, as_json=as_json, verbose=verbose)
+    reporter = TransferReporter(
+        quiet=quiet, as_json=as_json, verbose=verbose, accept_known=accept_known
+    )
     job = make_job(request, read_model(model or default_model()))
     if grid:
         check_pages(job.out)
     if job.missing_pose:
-        job = _detect_poses(job, detector, reporter, detect=not dry_run)
+        job = _detect_poses(
+            job, detector, reporter, detect=not dry_run, retry_failed=retry_failed or overwrite
+        )
     reporter.print_warnings(job)
     if dry_run:
-        return _preview(job, reporter, overwrite=overwrite)
-    code, interrupted = _run(job, options, reporter)
-    if grid and not interrupted:
+        return _preview(job, options, reporter)
+    code, state = _run(job, options, reporter)
+    if grid and state == "finished":
         code = _write_contact_sheets(job, reporter) or code
     return code
 
 
 def _detect_poses(
-    job: Job, detector: str | None, reporter: TransferReporter, *, detect: bool
+    job: Job,
+    detector: str | None,
+    reporter: TransferReporter,
+    *,
+    detect: bool,
+    retry_failed: bool,
 ) -> Job:
+    from dptn_cli.detect import DEFAULT_CHECKPOINT
     from dptn_cli.transfer.detection import find_missing_poses
 
     with StopRequest() as stop:
@@ -254,18 +308,23 @@ def _detect_poses(
             job,
             detector,
             detect=detect,
+            retry_failed=retry_failed,
             progress=reporter,
             stop=lambda: stop.requested,
             notify=reporter.notify,
         )
-    return with_poses(job, poses)
+    return with_poses(job, poses, detector or DEFAULT_CHECKPOINT)
 
 
-def _preview(job: Job, reporter: TransferReporter, *, overwrite: bool) -> ExitCode:
+def _preview(job: Job, options: RunOptions, reporter: TransferReporter) -> ExitCode:
     """Say what would be done, and generate nothing."""
+    earlier = read_earlier_runs(job.out)
+    unlisted = UnlistedResults(job, earlier)
+    lookup = earlier.lookup(overwrite=options.overwrite, retry_failed=options.retry_failed)
     with reporter.stage("checking", job.planned) as advance:
-        for outcome in preview(job, done_lookup(job.out, overwrite=overwrite)):
+        for outcome in preview(job, lookup):
             reporter.count(outcome)
+            unlisted.add_listed(outcome.output)
             advance(1)
     counts = reporter.counts
     document: dict[str, Any] = {
@@ -276,12 +335,19 @@ def _preview(job: Job, reporter: TransferReporter, *, overwrite: bool) -> ExitCo
             "failed": counts["failed"],
             "to_do": counts["done"],
         },
+        "known_failures": reporter.known_failures,
+        "unlisted": 0,
+        "prune": options.prune,
     }
+    for entry in () if job.limited else unlisted.entries():
+        document["unlisted"] += 1
+        if document["unlisted"] <= MAX_FAILURES_SHOWN:
+            reporter.unlisted_examples.append(entry["output"])
     return reporter.print_summary(document, job)
 
 
-def _run(job: Job, options: RunOptions, reporter: TransferReporter) -> tuple[ExitCode, bool]:
-    """Run a job; return the exit code, and whether it was interrupted."""
+def _run(job: Job, options: RunOptions, reporter: TransferReporter) -> tuple[ExitCode, str]:
+    """Run a job; return the exit code and the state in which it ended."""
     stop = StopRequest()
     with open_run(job, options, stop=lambda: stop.requested, notify=reporter.notify) as run:
         with stop, reporter.progress_line("transfer", job.planned) as line:
@@ -295,12 +361,12 @@ def _run(job: Job, options: RunOptions, reporter: TransferReporter) -> tuple[Exi
     code = reporter.print_summary(document, job)
     if not code and run.problems:
         code = ExitCode.SOME_FAILED
-    return code, stop.requested
+    return code, document["state"]
 
 
 def _write_contact_sheets(job: Job, reporter: TransferReporter) -> ExitCode:
     """Draw contact sheets of all results that exist, those of earlier runs included."""
-    items = items_with_results(job, existing_results(job.out))
+    items = items_with_results(job, read_earlier_runs(job.out).is_done)
     pages = 0
     try:
         with (
@@ -319,3 +385,17 @@ def _write_contact_sheets(job: Job, reporter: TransferReporter) -> ExitCode:
     sheets = "sheet" if pages == 1 else "sheets"
     reporter.notify(f"{pages:,} contact {sheets} in {job.out / CONTACT_SHEETS_FOLDER}")
     return ExitCode.DONE
+
+
+def _parse_max_failures(text: str | None) -> FailureLimit | None:
+    """Parse the number of items that may fail, or the percentage, as in `100` or `5%`.
+
+    Raises:
+        InputError: the text is anything else.
+    """
+    if text is None:
+        return None
+    match = re.fullmatch(r"(\d{1,12})|(\d{1,3}(?:\.\d+)?) ?%", text.strip())
+    if not match or (match[2] and float(match[2]) > 100):
+        raise InputError(f"--max-failures {text!r}: write a number of items, or 0% to 100%")
+    return FailureLimit(int(match[1])) if match[1] else FailureLimit(float(match[2]), True)

@@ -10,9 +10,11 @@ from dptn_cli.cli.console import MAX_LISTED, echo, first_of, print_json, print_t
 from dptn_cli.cli.progress import ProgressLine
 from dptn_cli.enums import Status
 from dptn_cli.errors import ExitCode
+from dptn_cli.io.results_folder import UNLISTED_NAME
 from dptn_cli.types import Job, Outcome
 
 MAX_FAILURES_SHOWN = 20
+FAILED_KEYS = ("output", "source", "target", "reason", "known")  # of an item in `--json`
 MAX_NAMES_SHOWN = 5
 
 
@@ -24,15 +26,23 @@ class TransferReporter:
         quiet: print errors only.
         as_json: print one document on stdout, and nothing else.
         verbose: print a line for every item.
+        accept_known: exit with 0 if no failure is new.
         counts: number of outcomes, by status.
-        failures: the first failures, up to `MAX_LISTED`.
+        known_failures: number of failures that an earlier run has met.
+        failures: number of items by what to print about their failure, for the first few.
+        failed: the first failures as `--json` lists them, up to `MAX_LISTED`.
+        unlisted_examples: names of the first few results that a dry run would remove.
     """
 
     quiet: bool
     as_json: bool
     verbose: bool
+    accept_known: bool = False
     counts: Counter[str] = field(default_factory=Counter)
-    failures: list[Outcome] = field(default_factory=list)
+    known_failures: int = 0
+    failures: Counter[str] = field(default_factory=Counter)
+    failed: list[dict[str, Any]] = field(default_factory=list)
+    unlisted_examples: list[str] = field(default_factory=list)
 
     @property
     def is_silent(self) -> bool:
@@ -59,8 +69,13 @@ class TransferReporter:
     def count(self, outcome: Outcome) -> None:
         """Count an outcome, and print its line if the user wants one for every item."""
         self.counts[outcome.status] += 1
-        if outcome.status is Status.FAILED and len(self.failures) < MAX_LISTED:
-            self.failures.append(outcome)
+        self.known_failures += outcome.known
+        if outcome.status is Status.FAILED:
+            failure = _describe_failure(outcome)
+            if failure in self.failures or len(self.failures) < MAX_FAILURES_SHOWN:
+                self.failures[failure] += 1
+            if self.as_json and len(self.failed) < MAX_LISTED:
+                self.failed.append({key: getattr(outcome, key) for key in FAILED_KEYS})
         if self.verbose:
             self.notify(f"{outcome.status}  {outcome.output}  {outcome.reason}")
 
@@ -90,22 +105,56 @@ class TransferReporter:
         """
         counts = document["counts"]
         if self.as_json:
-            print_json(document | self._failed())
+            print_json(document | first_of("failed", self.failed, self.counts[Status.FAILED]))
         print_table(_rows(document, job), quiet=self.is_silent)
-        if self.failures:
-            shown = self.failures[:MAX_FAILURES_SHOWN]
-            echo("\n".join(["Failed:", *(f"  {o.output}: {o.reason}" for o in shown)]))
-            if counts["failed"] > len(shown):
-                echo(f"  and {counts['failed'] - len(shown):,} more, in manifest.jsonl")
+        self._print_failures(counts["failed"])
+        self._print_unlisted(document)
+        if document["state"] == "stopped":
+            echo(
+                f"Stopped: {document['stop_reason']}. What is done is kept. Run the same command "
+                "to resume."
+            )
+            return ExitCode.SOME_FAILED
         if document["state"] == "interrupted":
             self.notify("Interrupted; what is done is kept. Run the same command to resume.")
             return ExitCode.INTERRUPTED
-        return ExitCode.SOME_FAILED if counts["failed"] else ExitCode.DONE
+        accepted = self.known_failures if self.accept_known else 0
+        return ExitCode.SOME_FAILED if counts["failed"] > accepted else ExitCode.DONE
 
-    def _failed(self) -> dict[str, Any]:
-        keys = ("output", "source", "target", "reason")
-        failed = [{key: getattr(outcome, key) for key in keys} for outcome in self.failures]
-        return first_of("failed", failed, self.counts[Status.FAILED])
+    def _print_failures(self, count: int) -> None:
+        if not self.failures:
+            return
+        known = f" ({self.known_failures:,} as before)" if self.known_failures else ""
+        lines = [f"Failed{known}:"]
+        for failure, items in self.failures.items():
+            lines.append(f"  {failure}" + (f" ({items:,} items)" if items > 1 else ""))
+        if rest := count - self.failures.total():
+            lines.append(f"  and {rest:,} more, in manifest.jsonl")
+        echo("\n".join(lines))
+
+    def _print_unlisted(self, document: dict[str, Any]) -> None:
+        if pruned := document.get("pruned", 0):
+            self.notify(f"Removed {pruned:,} results of earlier lists.")
+        unlisted = document.get("unlisted", 0)
+        if unlisted and document.get("prune"):
+            self.notify(f"{unlisted:,} results of earlier lists would be removed:")
+            for output in self.unlisted_examples:
+                self.notify(f"  {output}")
+        elif unlisted:
+            where = "" if document["state"] == "dry run" else f", named in {UNLISTED_NAME}"
+            self.notify(
+                f"{unlisted:,} results of earlier lists are in the folder{where}. --prune removes "
+                "them."
+            )
+
+
+def _describe_failure(outcome: Outcome) -> str:
+    """Say what failed and why: alike for all items of a broken image, whatever their poses."""
+    is_named = any(name in outcome.reason for name in (outcome.source, outcome.target))
+    if is_named or outcome.reason.startswith("line "):
+        return outcome.reason
+    name = outcome.source if outcome.permanent else outcome.output
+    return f"{name}: {outcome.reason}"
 
 
 def _rows(document: dict[str, Any], job: Job) -> dict[str, str]:

@@ -28,7 +28,7 @@ from dptn_cli.detect.people import (
     PersonChoice,
     choose_person,
 )
-from dptn_cli.errors import InputError
+from dptn_cli.errors import InputError, MachineLimit
 from dptn_cli.io.images import decode_reduced
 from dptn_cli.types import Size
 
@@ -148,9 +148,10 @@ class Detector:
         try:
             image, size = decode_reduced(path.read_bytes(), max_long_edge)
         except OSError as error:
-            return Detection(name, reason=error.strerror or str(error))
+            return Detection(name, reason=error.strerror or str(error), is_transient=True)
         except InputError as error:
-            return Detection(name, reason=str(error))
+            is_transient = isinstance(error, MachineLimit)
+            return Detection(name, reason=str(error), is_transient=is_transient)
         resized = _resize_long_edge(image, self._min_long_edge, max_long_edge)
         scale_xy = np.array(resized.size) / np.array(size[::-1])
         return _PreparedImage(name, path, _pad(resized), size, scale_xy)
@@ -162,7 +163,7 @@ class Detector:
         except (RuntimeError, MemoryError) as error:  # for instance, the GPU is out of memory
             if len(batch) == 1:
                 reason = f"detection failed: {' '.join(str(error).split())[:200]}"
-                yield Detection(batch[0].name, reason=reason)
+                yield Detection(batch[0].name, reason=reason, is_transient=True)
                 return
             annotations = None
         # Not inside `except`: there, the error's traceback would keep the failed batch in memory.

@@ -13,6 +13,7 @@ from dptn_cli.detect.log import (
     is_free,
     log_path,
     read_found,
+    read_outcomes,
 )
 from dptn_cli.detect.people import PersonChoice
 from dptn_cli.enums import PoseFormat, Status
@@ -42,6 +43,7 @@ class DetectionRequest:
         preview: folder for copies of the images with the skeleton drawn on them; None: no copies.
         limit: process only the first images, at most this many; None: all.
         overwrite: discard the results of earlier runs and detect every pose again.
+        retry_failed: try images again that failed before and have not changed.
     """
 
     images: tuple[Path, ...]
@@ -51,6 +53,7 @@ class DetectionRequest:
     preview: Path | None = None
     limit: int | None = None
     overwrite: bool = False
+    retry_failed: bool = False
 
 
 def plan_job(
@@ -168,18 +171,23 @@ def split_finished(
         checkpoint_sha256: SHA-256 of the checkpoint that the job uses.
 
     Returns:
-        The outcomes of the finished images, with the status `SKIPPED`; and the remaining images.
+        The outcomes of the finished images, with the status `SKIPPED`, or `FAILED` if they would
+        fail again; and the remaining images.
     """
-    logged = {} if request.overwrite else read_found(request.out)
+    logged = (
+        {} if request.overwrite else read_outcomes(request.out, failed=not request.retry_failed)
+    )
     skipped, remaining = [], []
     for image in images:
         outcome = logged.get(image.name)
         current = _fingerprint(image, checkpoint_sha256, request.choice)
-        if outcome and current and outcome.fingerprint == current:
+        if not outcome or not current or outcome.fingerprint != current:
+            remaining.append(image)
+        elif outcome.found_pose is None:
+            skipped.append(outcome)
+        else:
             reason = "found by an earlier run"
             skipped.append(replace(outcome, status=Status.SKIPPED, reason=reason))
-        else:
-            remaining.append(image)
     return skipped, remaining
 
 
@@ -203,6 +211,7 @@ def detect_images(images: Sequence[ImageFile], detector: Detector) -> Iterator[D
             people=detection.people,
             found_pose=detection.found_pose,
             fingerprint=_fingerprint(by_name[detection.name], detector.sha256, detector.choice),
+            permanent=detection.found_pose is None and not detection.is_transient,
         )
 
 
@@ -237,10 +246,11 @@ def run_job(
     with DetectionLog(request.out, detector.sha256, overwrite=request.overwrite) as log:
         skipped, remaining = split_finished(request, images, detector.sha256)
         outdated = {image.name for image in remaining}  # until their new poses are found
+        earlier = {outcome.name for outcome in skipped}
         for outcome in chain(skipped, detect_images(remaining, detector)):
             if outcome.found_pose is None and outcome.name in written:
                 drop_pose_file(request.out, outcome.name, request.pose_format)
-            if outcome.status != Status.SKIPPED:
+            if outcome.name not in earlier:
                 log.append(outcome)
             if outcome.found_pose:
                 outdated.discard(outcome.name)

@@ -34,6 +34,7 @@ class DetectionOutcome:
         people: number of people found in the image.
         found_pose: the chosen person's pose; None if the image failed.
         fingerprint: digest of everything that the pose depends on; empty if it is not known.
+        permanent: whether the image will fail again unless its inputs change.
     """
 
     name: str
@@ -42,6 +43,7 @@ class DetectionOutcome:
     people: int = 0
     found_pose: FoundPose | None = None
     fingerprint: str = ""
+    permanent: bool = False
 
     @property
     def joints(self) -> int:
@@ -142,14 +144,31 @@ class DetectionLog:
                 raise OSError(0, "the disk is full")
 
 
+def read_outcomes(out: Path, *, failed: bool) -> dict[str, DetectionOutcome]:
+    """Read from the log of an output what need not be tried again, by image name.
+
+    Args:
+        out: the pose file or folder.
+        failed: whether to include the failures that will come again.
+
+    Raises:
+        InputError: the log cannot be read. Invalid lines are ignored, and so is a missing log.
+    """
+    outcomes = _read_last_outcomes(out)
+    return {
+        name: outcome
+        for name, outcome in outcomes.items()
+        if outcome.status == Status.DONE or (failed and outcome.permanent)
+    }
+
+
 def read_found(out: Path) -> dict[str, DetectionOutcome]:
     """Read the outcomes with a pose from the log of an output, by image name.
 
     Raises:
         InputError: the log cannot be read. Invalid lines are ignored, and so is a missing log.
     """
-    outcomes = _read_last_outcomes(out)
-    return {name: outcome for name, outcome in outcomes.items() if outcome.status == Status.DONE}
+    return read_outcomes(out, failed=False)
 
 
 def read_failures(out: Path) -> dict[str, str]:
@@ -185,6 +204,8 @@ def _to_values(outcome: DetectionOutcome, checkpoint_sha256: str) -> dict[str, A
         "checkpoint": checkpoint_sha256,
         "fingerprint": outcome.fingerprint,
     }
+    if outcome.permanent:
+        values["permanent"] = True
     if outcome.found_pose:
         values["picture_size"] = outcome.found_pose.image_size
         values["keypoints_y"], values["keypoints_x"] = outcome.found_pose.pose.round(3).T.tolist()
@@ -201,7 +222,8 @@ def _parse_line(line: str) -> DetectionOutcome | None:
         people, fingerprint = int(values["people"]), str(values["fingerprint"])
     except (ValueError, KeyError, TypeError, RecursionError):
         return None
-    return DetectionOutcome(name, status, str(values.get("reason", "")), people, pose, fingerprint)
+    reason, permanent = str(values.get("reason", "")), values.get("permanent") is True
+    return DetectionOutcome(name, status, reason, people, pose, fingerprint, permanent)
 
 
 def _parse_pose(name: str, values: Mapping[str, Any]) -> FoundPose:

@@ -40,12 +40,14 @@ class Detection:
         people: number of people found, including those with too few joints.
         found_pose: the pose of the chosen person; None if no person was chosen.
         reason: why no person was chosen; empty if one was.
+        is_transient: whether another try may succeed with the same image.
     """
 
     name: str
     people: int = 0
     found_pose: FoundPose | None = None
     reason: str = ""
+    is_transient: bool = False
 
 
 @dataclass(frozen=True)

@@ -49,7 +49,7 @@ def open_run(
         )
         make_folder(job.out)
         with Manifest(job.out, job.model.sha256) as manifest:
-            yield TransferRun(job, local, manifest, workers, options.overwrite, stop, notify)
+            yield TransferRun(job, local, manifest, workers, options, stop, notify)
         return
     make_folder(job.out)
     with (
@@ -57,7 +57,7 @@ def open_run(
         Manifest(job.out, job.model.sha256) as manifest,
         open_executor(job, options, notify) as executor,
     ):
-        yield TransferRun(job, executor, manifest, workers, options.overwrite, stop, notify)
+        yield TransferRun(job, executor, manifest, workers, options, stop, notify)
 
 
 def open_session(job: Job, provider: Provider, notify: Callable[[str], None]) -> Session:
@@ -81,7 +81,13 @@ def _ray_executor(
     except ImportError as error:
         raise MissingDependency("--ray", "ray", "pip install 'dptn-cli[ray]'") from error
     assert options.ray_address is not None
-    with RayPool(job, options.ray_address, options.provider, overwrite=options.overwrite) as pool:
+    with RayPool(
+        job,
+        options.ray_address,
+        options.provider,
+        overwrite=options.overwrite,
+        retry_failed=options.retry_failed,
+    ) as pool:
         ready, planned = pool.ready_count, len(pool.workers)
         count = f"{ready}" if ready == planned else f"{ready} of {planned}"
         notify(f"{count} actors on Ray, {pool.provider}.")
@@ -98,6 +104,12 @@ def _process_executor(
 
     # Devices are GPUs, so falling back to the CPU would not be what was asked for.
     provider = Provider.CUDA if options.provider is Provider.AUTO else options.provider
-    with ProcessPool(job, options.devices, provider, overwrite=options.overwrite) as pool:
+    with ProcessPool(
+        job,
+        options.devices,
+        provider,
+        overwrite=options.overwrite,
+        retry_failed=options.retry_failed,
+    ) as pool:
         notify(f"{len(options.devices)} processes, {pool.provider}.")
         yield Executor(pool.run, pool.provider, options.batch_size or DEFAULT_BATCH_SIZE)

@@ -29,7 +29,7 @@ from dptn_cli.enums import Provider
 from dptn_cli.errors import DptnError, ExitCode, InputError
 from dptn_cli.inference.session import Session, available_cores
 from dptn_cli.signals import ignore_interrupts
-from dptn_cli.transfer.manifest import done_lookup
+from dptn_cli.transfer.earlier_runs import read_earlier_runs
 from dptn_cli.transfer.pipeline import ChunkMaker
 from dptn_cli.transfer.settings import REMOTE_WORKERS, Settings, StageSeconds
 from dptn_cli.types import Failure, Item, Job, Outcome
@@ -47,6 +47,7 @@ class WorkerSetup:
         job: the job, without its items.
         provider: where the process's session runs.
         overwrite: whether to generate images again that already exist.
+        retry_failed: whether to try items again that failed before with the same inputs.
         threads: number of CPU cores to use.
         device: number of the GPU, from 0; ignored on the CPU.
     """
@@ -54,6 +55,7 @@ class WorkerSetup:
     job: Job
     provider: Provider
     overwrite: bool
+    retry_failed: bool
     threads: int
     device: int
 
@@ -75,6 +77,7 @@ class ProcessPool:
             that many processes share the CPU's cores.
         provider: where the sessions run.
         overwrite: whether to generate images again that already exist.
+        retry_failed: whether to try items again that failed before with the same inputs.
 
     Attributes:
         workers: one for each device, in the same order.
@@ -85,7 +88,13 @@ class ProcessPool:
     """
 
     def __init__(
-        self, job: Job, devices: Sequence[int], provider: Provider, *, overwrite: bool
+        self,
+        job: Job,
+        devices: Sequence[int],
+        provider: Provider,
+        *,
+        overwrite: bool,
+        retry_failed: bool = False,
     ) -> None:
         self._job, self._last_ticket = job, 0
         self.provider = ""
@@ -93,7 +102,9 @@ class ProcessPool:
         threads = max(1, available_cores() // len(devices))
         try:
             for device in devices:
-                setup = WorkerSetup(job.without_items(), provider, overwrite, threads, device)
+                setup = WorkerSetup(
+                    job.without_items(), provider, overwrite, retry_failed, threads, device
+                )
                 self.workers.append(_start_process(setup))
             for worker in self.workers:
                 self.provider = _wait_until_ready(worker)
@@ -182,11 +193,13 @@ def _run_worker(connection: Connection, setup: WorkerSetup) -> None:
         session = Session(
             setup.job.model, setup.provider, threads=setup.threads, device=setup.device
         )
-        is_done = done_lookup(setup.job.out, overwrite=setup.overwrite)
+        earlier = read_earlier_runs(setup.job.out).lookup(
+            overwrite=setup.overwrite, retry_failed=setup.retry_failed
+        )
     except DptnError as error:
         connection.send(Failure(str(error)))
         return
-    maker = ChunkMaker(setup.job, session, is_done)
+    maker = ChunkMaker(setup.job, session, earlier)
     io_chunks = REMOTE_WORKERS // 2 if setup.job.remote else IO_CHUNKS
     concurrent_chunks = session.streams + io_chunks
     send_lock = Lock()

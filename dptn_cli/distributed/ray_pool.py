@@ -33,7 +33,7 @@ from dptn_cli.errors import DptnError, InputError, ModelError, user_errors
 from dptn_cli.inference.session import Session
 from dptn_cli.io.results_folder import TEMPORARY_PREFIX
 from dptn_cli.io.storage import storage_of
-from dptn_cli.transfer.manifest import done_lookup
+from dptn_cli.transfer.earlier_runs import read_earlier_runs
 from dptn_cli.transfer.pipeline import ChunkMaker
 from dptn_cli.transfer.settings import REMOTE_WORKERS, Settings, StageSeconds
 from dptn_cli.transfer.tasks import failed
@@ -54,6 +54,7 @@ class ActorSetup:
         job: the job, without its items.
         provider: where the actor's session runs.
         overwrite: whether to generate images again that already exist.
+        retry_failed: whether to try items again that failed before with the same inputs.
         marker: a file that the driver keeps in the results folder. An actor that cannot see it is
             on a node that does not share the folder. None if the results go to a URL.
     """
@@ -61,6 +62,7 @@ class ActorSetup:
     job: Job
     provider: Provider
     overwrite: bool
+    retry_failed: bool
     marker: Path | None
 
 
@@ -97,10 +99,12 @@ class ChunkActor:
             session = Session(
                 job.model, self._setup.provider, 1, threads=threads, model_bytes=model_bytes
             )
-            is_done = done_lookup(job.out, overwrite=self._setup.overwrite)
+            earlier = read_earlier_runs(job.out).lookup(
+                overwrite=self._setup.overwrite, retry_failed=self._setup.retry_failed
+            )
         except DptnError as error:
             return Failure(f"node {socket.gethostname()}: {error}")
-        self._maker = ChunkMaker(job, session, is_done)
+        self._maker = ChunkMaker(job, session, earlier)
         return Ready(session.provider, _concurrent_chunks(job) + QUEUED_CHUNKS)
 
     def _check_marker(self) -> None:
@@ -148,6 +152,7 @@ class RayPool:
             start one here.
         provider: where the actors' sessions run.
         overwrite: whether to generate images again that already exist.
+        retry_failed: whether to try items again that failed before with the same inputs.
 
     Attributes:
         workers: one for each GPU of the cluster, or for each CPU if it has no GPUs. Actors that
@@ -160,7 +165,15 @@ class RayPool:
         ModelError: the model file cannot be read.
     """
 
-    def __init__(self, job: Job, address: str, provider: Provider, *, overwrite: bool) -> None:
+    def __init__(
+        self,
+        job: Job,
+        address: str,
+        provider: Provider,
+        *,
+        overwrite: bool,
+        retry_failed: bool = False,
+    ) -> None:
         self._job, self.provider, self.problem = job, "", ""
         self._marker = None if storage_of(job.out).is_remote else _create_marker(job.out)
         try:
@@ -170,7 +183,7 @@ class RayPool:
                 model_bytes = job.model.path.read_bytes()
             self._model_ref = ray.put(model_bytes)
             marker = Path(self._marker.name).resolve() if self._marker else None
-            setup = ActorSetup(job.without_items(), provider, overwrite, marker)
+            setup = ActorSetup(job.without_items(), provider, overwrite, retry_failed, marker)
             self.workers = [_ActorWorker(handle) for handle in _start_actors(setup)]
             self._wait_for_actors()
         except (RayError, OSError, ValueError) as error:

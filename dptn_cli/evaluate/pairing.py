@@ -14,7 +14,7 @@ from dptn_cli.io.image_kinds import FileKind, file_kind
 from dptn_cli.io.paths import IMAGE_SUFFIXES, checked_name
 from dptn_cli.io.results_folder import is_contact_sheet
 from dptn_cli.io.storage import storage_of
-from dptn_cli.transfer.manifest import read_manifest
+from dptn_cli.transfer.earlier_runs import read_manifest
 
 RUN_FILE = "run.json"
 # `A_2_B_vis`: A may contain `_2_`, so B follows the last `_2_` and ends at the next `_vis`.

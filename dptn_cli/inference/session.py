@@ -7,7 +7,7 @@ import numpy.typing as npt
 import onnxruntime as ort
 
 from dptn_cli.enums import Provider
-from dptn_cli.errors import ModelError
+from dptn_cli.errors import ModelError, SessionLost
 from dptn_cli.inference.io_binding import BoundSession
 from dptn_cli.inference.model_file import check_contract
 from dptn_cli.inference.providers import (
@@ -20,7 +20,7 @@ from dptn_cli.inference.providers import (
     provider_options,
 )
 from dptn_cli.io.cache import cache_folder
-from dptn_cli.types import Batch, Model
+from dptn_cli.types import JOINTS, MISSING, Batch, Model
 
 MAX_CPU_STREAMS = 8  # each holds a batch's activations, about 60 MB an image of 256x256
 GPU_STREAMS = 2  # one copies a batch while the other computes
@@ -91,15 +91,35 @@ class Session:
             (T, H, W, 3) uint8 RGB at the network's size.
 
         Raises:
+            SessionLost: the GPU fails at the smallest batch too.
             ModelError: onnxruntime failed, for instance because memory ran out.
         """
         try:
-            if self._bound:
-                return self._bound.run(batch)
-            (generated,) = self._session.run(["generated"], batch.feeds())
+            return self._run(batch)
         except Exception as error:  # onnxruntime's exceptions have no common base class.
-            raise ModelError(f"inference failed: {one_line(error)}") from error
+            message = f"inference failed: {one_line(error)}"
+            if self._is_lost():
+                raise SessionLost(f"{self.provider} does not work any more: {message}") from error
+            raise ModelError(message) from error
+
+    def _run(self, batch: Batch) -> npt.NDArray[np.uint8]:
+        if self._bound:
+            return self._bound.run(batch)
+        (generated,) = self._session.run(["generated"], batch.feeds())
         return np.asarray(generated)
+
+    def _is_lost(self) -> bool:
+        """Return whether a GPU fails at one black image: after some errors, CUDA never recovers."""
+        if self.provider is Provider.CPU:
+            return False
+        height, width = self.model.spec.network_size
+        pose = np.full((1, JOINTS, 2), MISSING, np.float32)
+        sources = np.zeros((1, height, width, 3), np.uint8)
+        try:
+            self._run(Batch(sources, pose, pose, np.zeros(1, np.int64)))
+        except Exception:
+            return True
+        return False
 
     def _open_on_gpu(self, provider: Provider, device: int, streams: int) -> None:
         self.provider = Provider.CUDA if provider is Provider.AUTO else provider

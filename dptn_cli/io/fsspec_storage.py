@@ -162,6 +162,10 @@ class FsspecStorage:
             check_links(store_name(path), name, os.path.realpath(store_name(folder)))
         return path
 
+    def name_key(self, folder: Path) -> Callable[[str], str]:
+        """See `Storage.name_key`. Stores tell all names apart."""
+        return str
+
     def make_dir(self, folder: Path) -> None:
         """See `Storage.make_dir`. Does nothing: folders appear when files are written."""
 

@@ -9,7 +9,7 @@ from typing import BinaryIO, TypeVar
 
 from PIL import Image, JpegImagePlugin, TiffImagePlugin, UnidentifiedImageError, features
 
-from dptn_cli.errors import InputError
+from dptn_cli.errors import InputError, MachineLimit
 from dptn_cli.io.png_chunks import without_large_texts
 
 T = TypeVar("T")
@@ -118,7 +118,7 @@ def _register_heic() -> None:
     try:
         from pillow_heif import register_heif_opener
     except ImportError as error:
-        raise InputError("a HEIC image; to read it: pip install 'dptn-cli[heic]'") from error
+        raise MachineLimit("a HEIC image; to read it: pip install 'dptn-cli[heic]'") from error
     register_heif_opener()
 
 
@@ -134,15 +134,21 @@ def _decoding_errors(file: BinaryIO) -> Iterator[None]:
         raise too_large(f"{int(pixels[0]):,}" if pixels else "far more") from error
     except UnidentifiedImageError as error:
         file.seek(0)
-        raise InputError(_describe_unreadable(file.read())) from error
+        raise _unreadable(file.read()) from error
     except MemoryError as error:
-        raise InputError("too large for this machine's memory") from error
+        raise MachineLimit("too large for this machine's memory") from error
     except Exception as error:  # Decoders raise nearly anything at broken files.
         raise InputError(f"cannot be decoded: {error or type(error).__name__}") from error
 
 
+def _unreadable(data: bytes) -> InputError:
+    """Return the error for a file that no decoder accepts."""
+    if is_avif(data[:START_BYTES]) and not features.check("avif"):
+        return MachineLimit("an AVIF image; to read it: pip install -U pillow")
+    return InputError(_describe_unreadable(data))
+
+
 def _describe_unreadable(data: bytes) -> str:
-    """Describe a file that no decoder accepts."""
     if data.startswith(tuple(TiffImagePlugin.PREFIXES)):
         try:
             return f"a TIFF that cannot be read: {_tiff_samples(data)}; save it as 8-bit RGB"
@@ -151,9 +157,7 @@ def _describe_unreadable(data: bytes) -> str:
     if is_heic(data[:START_BYTES]):
         return "a broken HEIC image"
     if is_avif(data[:START_BYTES]):
-        if features.check("avif"):
-            return "a broken AVIF image"
-        return "an AVIF image; to read it: pip install -U pillow"
+        return "a broken AVIF image"
     return "not an image, or of an unknown format"
 
 

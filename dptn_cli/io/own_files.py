@@ -11,12 +11,12 @@ from typing import Any
 from dptn_cli.enums import Status
 from dptn_cli.errors import InputError, user_errors
 from dptn_cli.io.jsonl import parse_line
-from dptn_cli.io.results_folder import MANIFEST_NAME, RUN_NAME
+from dptn_cli.io.results_folder import MANIFEST_NAME, RUN_NAME, UNLISTED_NAME
 from dptn_cli.io.storage import storage_of
 
 LOG_BYTES = 1 << 20  # how much of a log is read
-RUN_BYTES = 64 << 20  # limit for a `run.json`, which names every folder of target images
-RUN_STATES = ("running", "finished", "interrupted")
+RUN_BYTES = 16 << 20  # limit for a `run.json`, which names every folder of target images
+RUN_STATES = ("running", "finished", "interrupted", "stopped")
 
 
 def is_manifest(path: Path) -> bool:
@@ -116,15 +116,16 @@ def check_results_folder(folder: Path) -> None:
             folder through a link, or cannot be read.
     """
     storage = storage_of(folder)
-    for name, is_own in ((MANIFEST_NAME, is_manifest), (RUN_NAME, is_run_json)):
+    own = {MANIFEST_NAME: is_manifest, RUN_NAME: is_run_json, UNLISTED_NAME: is_manifest}
+    for name, is_own in own.items():
         path = folder / name
         with user_errors(path):
             storage.join_inside(folder.resolve(), name)
             try:
-                own = is_own(path)
+                ours = is_own(path)
             except FileNotFoundError:
                 continue
-        if not own:
+        if not ours:
             raise foreign_file(path, "dptn transfer", "name another results folder")
 
 

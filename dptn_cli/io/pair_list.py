@@ -32,7 +32,10 @@ def read_pairs(path: Path) -> Iterator[Pair]:
 
 
 def read_numbered_pairs(
-    path: Path, image_name: Callable[[str], str] = checked_name, limit: int | None = None
+    path: Path,
+    image_name: Callable[[str], str] = checked_name,
+    limit: int | None = None,
+    on_bad_row: Callable[[int, str], object] | None = None,
 ) -> Iterator[tuple[int, Pair]]:
     """Read a pair list row by row, without holding it in memory.
 
@@ -45,13 +48,15 @@ def read_numbered_pairs(
         image_name: returns the name of an image in its folder, for a name in the list; raises
             `InputError` for a name that cannot be used.
         limit: number of pairs after which reading ends; None for all.
+        on_bad_row: is called with the number of the line of each row that cannot be used, and
+            with what is wrong with it; None to collect these rows into one error.
 
     Yields:
         The number of the line and the pair, for each row that is not blank.
 
     Raises:
-        InputError: the file is missing, is not text, lacks a column, or has no rows. Rows that
-            cannot be used are collected and raised as one error after the last row.
+        InputError: the file is missing, is not text, lacks a column, or has no rows. Without
+            `on_bad_row`, rows that cannot be used are raised as one error after the last row.
     """
     lines = numbered_lines(path)
     _, header = next(lines, (1, ""))
@@ -62,8 +67,17 @@ def read_numbered_pairs(
     parser = _RowParser(columns, lru_cache(maxsize=CACHED_NAMES)(image_name))
     count = 0
     problems: list[str] = []
+
+    def collect(number: int, reason: str) -> None:
+        nonlocal count
+        count += 1
+        if on_bad_row:
+            on_bad_row(number, reason)
+        else:
+            problems.append(f"{path}, line {number}: {reason}")
+
     rows = _join_lines(lines, columns)
-    for numbered_pair in islice(_parse_rows(path, rows, parser, problems), limit):
+    for numbered_pair in islice(_parse_rows(rows, parser, problems, collect), limit):
         count += 1
         yield numbered_pair
     if len(problems) == 1:
@@ -76,20 +90,25 @@ def read_numbered_pairs(
 
 
 def _parse_rows(
-    path: Path, lines: Iterator[tuple[int, str]], parser: "_RowParser", problems: list[str]
+    lines: Iterator[tuple[int, str]],
+    parser: "_RowParser",
+    problems: list[str],
+    on_bad_row: Callable[[int, str], None],
 ) -> Iterator[tuple[int, Pair]]:
-    """Yield the rows that can be used, and add the problems of the others to `problems`."""
+    """Yield the rows that can be used, and report the others; add what ends the list."""
     try:
         for number, line in lines:
+            reason = ""
             try:
                 pair = parser.parse(line)
             except InputError as error:
-                problems.append(f"{path}, line {number}: {error}")
-                if len(problems) == MAX_PROBLEMS:
-                    return
-                continue
+                pair, reason = None, str(error)
             if pair:
                 yield number, pair
+            elif reason:
+                on_bad_row(number, reason)
+                if len(problems) == MAX_PROBLEMS:
+                    return
     except InputError as error:  # the file cannot be read further
         problems.append(str(error))
 

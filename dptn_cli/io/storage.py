@@ -8,6 +8,7 @@ import glob
 import os
 import stat
 import tempfile
+import unicodedata
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
@@ -124,6 +125,14 @@ class Storage(Protocol):
         """
         ...
 
+    def name_key(self, folder: Path) -> Callable[[str], str]:
+        """Return a function of a name in a folder: two names with the same value are one file.
+
+        Args:
+            folder: the folder; it need not exist.
+        """
+        ...
+
     def make_dir(self, folder: Path) -> None:
         """Create a folder and its parents, if the storage has folders of its own."""
         ...
@@ -223,15 +232,17 @@ class LocalStorage:
         check_links(str(path), name, str(folder))
         return path
 
+    def name_key(self, folder: Path) -> Callable[[str], str]:
+        """See `Storage.name_key`. The disk is asked, by a temporary file."""
+        return fold_name if _ignores_case(_existing_parent(folder)) else str
+
     def make_dir(self, folder: Path) -> None:
         """See `Storage.make_dir`."""
         folder.mkdir(parents=True, exist_ok=True)
 
     def check_writable(self, folder: Path) -> None:
         """See `Storage.check_writable`."""
-        parent = folder
-        while not parent.exists() and parent != parent.parent:
-            parent = parent.parent
+        parent = _existing_parent(folder)
         if not parent.is_dir():
             raise InputError(f"{folder}: cannot be written, because {parent} is a file")
         with (
@@ -332,6 +343,30 @@ class _Walk:
                     heappush(self.links, (entry.path, f"{name}/"))
                 elif stat.S_ISREG(mode):
                     yield name
+
+
+def fold_name(name: str) -> str:
+    """Return what the spellings of a name share where the disk ignores case and normal forms."""
+    return unicodedata.normalize("NFC", name).casefold()
+
+
+def _existing_parent(folder: Path) -> Path:
+    """Return the folder, or the first of its parents that exists."""
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    return folder
+
+
+def _ignores_case(folder: Path) -> bool:
+    """Return whether `a` and `A` are the same file in a folder; no if nothing can be written."""
+    try:
+        with tempfile.NamedTemporaryFile(
+            prefix=TEMPORARY_PREFIX, suffix=TEMPORARY_SUFFIX, dir=folder
+        ) as file:
+            path = Path(file.name)
+            return path.with_name(path.name.upper()).exists()
+    except OSError:
+        return False
 
 
 def check_links(path: str, name: str, folder: str) -> None:

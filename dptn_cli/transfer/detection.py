@@ -26,6 +26,7 @@ def find_missing_poses(
     detector: str | None = None,
     *,
     detect: bool = True,
+    retry_failed: bool = False,
     progress: Progress | None = None,
     stop: Callable[[], bool] = lambda: False,
     notify: Callable[[str], None] = lambda message: None,
@@ -37,6 +38,7 @@ def find_missing_poses(
         detector: openpifpaf checkpoint, a file or a published name. None for the default; then
             images on which an earlier `dptn detect-poses` found nobody are not tried again.
         detect: whether to run the detector. Without it, only earlier runs are consulted.
+        retry_failed: whether to try images again on which nobody was found.
         progress: receives how many images are done.
         stop: returns whether to stop; called after each image.
         notify: receives messages for the user, one line each.
@@ -58,11 +60,14 @@ def find_missing_poses(
             "file with --keypoints"
         )
     poses: dict[Path, FoundPose | Failure] = {}
-    if detector is None:
+    if detector is None and not retry_failed:
         poses |= _earlier_failures(images)
     rest = [path for path in images if path not in poses]
     if rest and detect:
-        detection = _Detection(job.out, rest, detector or DEFAULT_CHECKPOINT, notify)
+        request = DetectionRequest(
+            images=(), out=job.out / KEYPOINTS_NAME, retry_failed=retry_failed
+        )
+        detection = _Detection(request, rest, detector or DEFAULT_CHECKPOINT, notify)
         poses |= detection.run(progress or NoProgress(), stop)
     return poses
 
@@ -102,12 +107,15 @@ class _Detection:
     """
 
     def __init__(
-        self, out: Path, images: Sequence[Path], checkpoint: str, notify: Callable[[str], None]
+        self,
+        request: DetectionRequest,
+        images: Sequence[Path],
+        checkpoint: str,
+        notify: Callable[[str], None],
     ) -> None:
-        folder = out.resolve()
+        self._request, folder = request, request.out.parent.resolve()
         self._paths = {Path(os.path.relpath(path, folder)).as_posix(): path for path in images}
         self._files = [ImageFile(folder, name) for name in self._paths]
-        self._request = DetectionRequest(images=(), out=out / KEYPOINTS_NAME)
         if not is_free(self._request.out):
             raise InputError(
                 f"{self._request.out} was not written by dptn transfer: choose another "

@@ -28,7 +28,11 @@ class InferredChunk:
 
 
 def infer(session: BatchRunner, chunk: ReadChunk) -> InferredChunk:
-    """Run the batch of a chunk; if that fails, run each of its items alone."""
+    """Run the batch of a chunk; if that fails, run each of its items alone.
+
+    Raises:
+        SessionLost: no inference succeeds any more.
+    """
     inferred = InferredChunk(chunk.ended, read_s=chunk.elapsed_s)
     if not chunk.tasks:
         return inferred

@@ -1,29 +1,31 @@
 """`manifest.jsonl`: what became of every item, and so what the next run can skip.
 
 Each line is a JSON object. The line of a generated image is appended after the image is in place
-under its final name. The last line for an output counts. Skipped items add no line; the line from
-the run that generated them still counts, and a nightly run that finds nothing to do leaves the
-file unchanged. A line cut short by a kill is removed when the next run starts.
+under its final name. The last line for an output counts. Items that are skipped or that fail as
+before add no line; the line from the earlier run still counts, and a nightly run that finds
+nothing to do leaves the file unchanged. A line cut short by a kill is removed when the next run
+starts.
 """
 
+import errno
 import json
 import os
-from collections.abc import Callable, Iterator
+import tempfile
 from contextlib import suppress
 from dataclasses import replace
-from hashlib import blake2b
 from pathlib import Path
-from typing import Any
 
 from dptn_cli.enums import Status
-from dptn_cli.errors import InputError, user_errors
-from dptn_cli.io.hash_sets import HashMap
-from dptn_cli.io.jsonl import drop_torn_line, lock, parse_line
+from dptn_cli.errors import InputError, RunStopped, user_errors
+from dptn_cli.io.jsonl import MAX_LINE_BYTES, drop_torn_line, lock, parse_line, read_lines
 from dptn_cli.io.own_files import check_results_folder
-from dptn_cli.io.results_folder import MANIFEST_NAME
+from dptn_cli.io.results_folder import MANIFEST_NAME, TEMPORARY_PREFIX, TEMPORARY_SUFFIX
 from dptn_cli.io.storage import storage_of
-from dptn_cli.transfer.manifest_sync import ManifestSync, known_lines
+from dptn_cli.transfer.earlier_runs import EarlierRuns
+from dptn_cli.transfer.manifest_sync import ManifestSync
 from dptn_cli.types import Outcome
+
+RESERVED_BYTES = 1 << 18  # for the records of a run whose disk gets full
 
 
 class Manifest:
@@ -32,6 +34,10 @@ class Manifest:
     Args:
         folder: the results folder; it must exist.
         model_sha256: digest of the model, written into every line.
+
+    Attributes:
+        folder: the results folder.
+        earlier: what the manifest said when the run began.
 
     Raises:
         InputError: another run holds the folder, the manifest cannot be read or written, or the
@@ -46,25 +52,28 @@ class Manifest:
         with user_errors(path):
             # Where files cannot be appended to, the manifest is kept on this machine and copied.
             self._sync = None if storage.can_append else ManifestSync(path)
-            local_path = self._sync.local_path if self._sync else path
-            self._file = local_path.open("ab", buffering=0)
+            self._path = self._sync.local_path if self._sync else path
+            self._file = self._path.open("ab", buffering=0)
             lock(self._file, folder, "dptn transfer")
-            drop_torn_line(local_path)
+            drop_torn_line(self._path)
             if self._sync:
                 self._sync.append_new_lines()
                 self._sync.upload()
-            self._size = local_path.stat().st_size
+            self._size = self._path.stat().st_size
             storage.remove_temporary_files(folder)
-            self._fingerprints = _last_fingerprints(_entries(_lines(local_path)))
+            self.earlier = EarlierRuns(folder, lambda: read_lines(self._path))
+        self._reserve = _Reserve(self._path.parent)
 
     def __enter__(self) -> "Manifest":
         return self
 
     def __exit__(self, kind: object = None, *_: object) -> None:
+        self._reserve.release()
         if self._sync and kind is not KeyboardInterrupt:  # an interrupted run ends at once
             with suppress(OSError):  # `publish` has reported it, if anybody was there to see it
                 self._sync.upload()
-        self._file.close()
+        with suppress(OSError):  # `close` has reported it
+            self._file.close()
 
     def publish(self) -> None:
         """Copy the manifest to the results, if it is kept elsewhere during the run.
@@ -81,27 +90,45 @@ class Manifest:
                     f"kept in {self._sync.local_path}"
                 ) from error
 
-    def done_lookup(self, *, overwrite: bool) -> Callable[[str, str], bool]:
-        """Return a function that tells whether an image can be skipped.
+    def close(self) -> None:
+        """Close the file, and so let go of the results folder.
 
-        Args:
-            overwrite: whether to generate everything again, so that the answer is always no.
-
-        Returns:
-            A function of an output's name and fingerprint. It is true if the manifest's last
-            line for the output has this fingerprint and the file still exists.
+        Raises:
+            InputError: the system could not write what it had accepted.
         """
-        return _done_lookup(self.folder, HashMap() if overwrite else self._fingerprints)
+        with user_errors(self.folder / MANIFEST_NAME, "cannot be written"):
+            self._file.close()
+
+    @property
+    def is_in_place(self) -> bool:
+        """Whether the file is still in the results folder, or in this machine's cache."""
+        try:
+            own, in_folder = os.fstat(self._file.fileno()), os.stat(self._path)
+        except OSError:
+            return False
+        return os.path.samestat(own, in_folder)
+
+    def release_reserve(self) -> None:
+        """Free the disk space that was kept back for the records of a run that stops."""
+        self._reserve.release()
 
     def append(self, outcome: Outcome) -> Outcome:
-        """Write an outcome's line, unless it was skipped and so has a line already.
+        """Write an outcome's line, unless the manifest has that line already.
 
         Returns:
-            The outcome. If its line cannot be written (a full disk), it is returned as failed,
-            since the next run will not know about the image.
+            The outcome. A failure that an earlier run has met for the same reason is `known`, and
+            has that reason.
+
+        Raises:
+            RunStopped: the line cannot be written, or the file is no longer what this run wrote.
+                The next run will not know about the item.
         """
         if outcome.status is Status.SKIPPED:
             return outcome
+        if outcome.status is Status.FAILED:
+            outcome = self._with_earlier_reason(outcome)
+            if outcome.known:
+                return outcome
         line = {
             "output": outcome.output,
             "source": outcome.source,
@@ -112,88 +139,79 @@ class Manifest:
             "fingerprint": outcome.fingerprint,
             "seconds": round(outcome.elapsed_s, 4),
         }
-        content = (json.dumps(line) + "\n").encode()
-        try:
-            if self._file.write(content) != len(content):
-                raise OSError(0, "the disk is full")
-        except OSError as error:
-            os.ftruncate(self._file.fileno(), self._size)  # drop the part that was written
-            reason = f"the manifest cannot be written: {error.strerror}"
-            return replace(outcome, status=Status.FAILED, reason=reason)
-        self._size += len(content)
+        if outcome.status is Status.FAILED:
+            line |= {"permanent": outcome.permanent, "line": outcome.line or None}
+        self._write((json.dumps(line) + "\n").encode())
         if self._sync and self._sync.is_due:
             with suppress(OSError):  # it is tried again after the next interval
                 self._sync.upload()
         return outcome
 
+    def _with_earlier_reason(self, outcome: Outcome) -> Outcome:
+        """Mark a failure that has its line already as known."""
+        offset = self.earlier.failure_offset(outcome.output)
+        if offset is None or not outcome.permanent:
+            return replace(outcome, known=False)
+        entry = None
+        with suppress(OSError), self._path.open("rb") as file:
+            file.seek(offset)
+            entry = parse_line(file.readline(MAX_LINE_BYTES))
+        if not isinstance(entry, dict) or entry.get("permanent") is not True:
+            return replace(outcome, known=False)
+        reason = str(entry.get("reason", ""))
+        if outcome.known:
+            return replace(outcome, reason=reason)
+        return replace(outcome, known=reason == outcome.reason)
 
-def read_manifest(folder: Path) -> Iterator[dict[str, Any]]:
-    """Yield the lines of a results folder's manifest, oldest first. Broken lines are skipped.
+    def _write(self, line: bytes) -> None:
+        try:
+            self._check_place()
+            try:
+                self._write_whole(line)
+            except OSError as error:
+                if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                    raise
+                self._reserve.release()
+                self._write_whole(line)
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise RunStopped(f"{self.folder / MANIFEST_NAME}: {reason}") from error
+        self._size += len(line)
 
-    Raises:
-        OSError: the manifest cannot be read.
+    def _write_whole(self, line: bytes) -> None:
+        try:
+            if self._file.write(line) != len(line):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        except OSError:
+            os.ftruncate(self._file.fileno(), self._size)  # drop the part that was written
+            raise
+
+    def _check_place(self) -> None:
+        """Make sure that the file is still in its folder, with what this run wrote and no more."""
+        if not self.is_in_place:
+            raise OSError(errno.ESTALE, "the results folder or this file was removed or replaced")
+        if os.fstat(self._file.fileno()).st_size != self._size:
+            raise OSError(errno.ESTALE, "another program changed this file during the run")
+
+
+class _Reserve:
+    """Disk space that is kept back: a hidden file, which the next run would remove.
+
+    Args:
+        folder: the folder that holds the file.
     """
-    path = folder / MANIFEST_NAME
-    can_append = storage_of(folder).can_append
-    yield from _entries(_lines(path) if can_append else known_lines(path))
 
+    def __init__(self, folder: Path) -> None:
+        self._path = ""
+        try:
+            handle, self._path = tempfile.mkstemp(TEMPORARY_SUFFIX, TEMPORARY_PREFIX, folder)
+            with os.fdopen(handle, "wb", buffering=0) as file:
+                file.write(os.urandom(RESERVED_BYTES))  # zeros may take no space
+        except OSError:  # without it, a run whose disk gets full may not be able to say so
+            self.release()
 
-def done_lookup(folder: Path, *, overwrite: bool) -> Callable[[str, str], bool]:
-    """Like `Manifest.done_lookup`, without locking or creating anything.
-
-    Raises:
-        InputError: the manifest cannot be read.
-    """
-    if overwrite:
-        return _done_lookup(folder, HashMap())
-    with user_errors(folder / MANIFEST_NAME):
-        return _done_lookup(folder, _last_fingerprints(read_manifest(folder)))
-
-
-def existing_results(folder: Path) -> Callable[[str], bool]:
-    """Return a function that tells whether an output is done, by the manifest's last line for it.
-
-    Raises:
-        InputError: the manifest cannot be read.
-    """
-    with user_errors(folder / MANIFEST_NAME):
-        fingerprints = _last_fingerprints(read_manifest(folder))
-    index = storage_of(folder).index(folder.resolve())
-    return lambda output: bool(fingerprints.get(_hash_text(output))) and index.has(output)
-
-
-def _lines(path: Path) -> Iterator[bytes]:
-    if path.is_file():
-        with path.open("rb") as file:
-            yield from file
-
-
-def _entries(lines: Iterator[bytes]) -> Iterator[dict[str, Any]]:
-    for entry in map(parse_line, lines):
-        if isinstance(entry, dict) and isinstance(entry.get("output"), str):
-            yield entry
-
-
-def _done_lookup(folder: Path, fingerprints: HashMap) -> Callable[[str, str], bool]:
-    index = storage_of(folder).index(folder.resolve())
-    return lambda output, fingerprint: (
-        fingerprints.get(_hash_text(output)) == _hash_text(fingerprint) and index.has(output)
-    )
-
-
-def _last_fingerprints(entries: Iterator[dict[str, Any]]) -> HashMap:
-    """Map the hash of each output to that of its last fingerprint; to 0 if it failed last."""
-    fingerprints = HashMap()
-    for entry in entries:
-        fingerprint = entry.get("fingerprint")
-        if entry.get("status") == Status.FAILED or not isinstance(fingerprint, str):
-            fingerprints.put(_hash_text(entry["output"]), 0)
-        else:
-            fingerprints.put(_hash_text(entry["output"]), _hash_text(fingerprint))
-    return fingerprints
-
-
-def _hash_text(text: str) -> int:
-    """Return 64 bits of a text, the same in every process."""
-    digest = blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest()
-    return int.from_bytes(digest, "little")
+    def release(self) -> None:
+        path, self._path = self._path, ""
+        if path:
+            with suppress(OSError):
+                os.unlink(path)

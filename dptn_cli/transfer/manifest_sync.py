@@ -17,6 +17,7 @@ from dptn_cli.errors import InputError
 from dptn_cli.io.cache import CACHE_VARIABLE, cache_folder
 from dptn_cli.io.files import make_folder
 from dptn_cli.io.fsspec_storage import location_digest
+from dptn_cli.io.jsonl import split_lines
 from dptn_cli.io.storage import storage_of
 
 INTERVAL_S = 60.0
@@ -90,18 +91,22 @@ def local_path_of(remote_path: Path) -> Path:
     return folder / remote_path.name
 
 
-def known_lines(remote_path: Path) -> Iterator[bytes]:
+def known_lines(remote_path: Path) -> Iterator[tuple[int, bytes]]:
     """Yield the lines of a remote manifest: this machine's, then those that only the copy has.
+
+    Each has its offset, bytes, as if the new ones were appended to this machine's.
 
     Raises:
         OSError: the store cannot be read.
     """
     local_path = local_path_of(remote_path)
     with local_path.open("rb") if local_path.is_file() else io.BytesIO() as local:
-        yield from local
+        yield from split_lines(local)
+        local_size = local.tell()
         local.seek(0)
         with _after_common_lines(local, remote_path) as new_lines:
-            yield from new_lines
+            for offset, line in split_lines(new_lines):
+                yield local_size + offset, line
 
 
 def _after_common_lines(local: BinaryIO, remote_path: Path) -> BinaryIO:

@@ -8,9 +8,12 @@ from itertools import islice, takewhile
 from typing import TypeVar
 
 from dptn_cli.enums import Status
-from dptn_cli.transfer.infer import infer
-from dptn_cli.transfer.reader import DryReader, Reader
+from dptn_cli.errors import SessionLost
+from dptn_cli.transfer.earlier_runs import EarlierLookup
+from dptn_cli.transfer.infer import InferredChunk, infer
+from dptn_cli.transfer.reader import DryReader, ReadChunk, Reader
 from dptn_cli.transfer.settings import BatchRunner, Settings, StageSeconds
+from dptn_cli.transfer.tasks import failed
 from dptn_cli.transfer.writer import ResultWriter
 from dptn_cli.types import Item, Job, Outcome
 
@@ -47,12 +50,13 @@ def run(
         ThreadPoolExecutor(settings.streams, thread_name_prefix="dptn-stream") as streams,
     ):
         chunks = chunks_of(job, settings.batch_size)
-        reader = Reader(job, settings.is_done, writer)
+        reader = Reader(job, settings.earlier, writer)
         # Behind a URL most workers wait for a read, so half of them read ahead.
         max_reading = max(READ_AHEAD + settings.streams, settings.workers // 2 if job.remote else 0)
         reads = _map_ahead(workers, reader.read, chunks, max_reading)
         wanted = takewhile(lambda _: not settings.stop(), reads)
-        for chunk in _map_ahead(streams, partial(infer, session), wanted, settings.streams):
+        infer_chunk = partial(_infer_or_stop, session)
+        for chunk in _map_ahead(streams, infer_chunk, wanted, settings.streams):
             stages.read += chunk.read_s
             stages.infer += chunk.infer_s
             yield from chunk.ended
@@ -76,18 +80,21 @@ class ChunkMaker:
     Args:
         job: the job that the items belong to.
         session: generates the images of a batch.
-        is_done: as in `Settings`.
+        earlier: as in `Settings`.
     """
 
-    def __init__(self, job: Job, session: BatchRunner, is_done: Callable[[str, str], bool]) -> None:
+    def __init__(self, job: Job, session: BatchRunner, earlier: EarlierLookup) -> None:
         self._session, self._writer = session, ResultWriter(job)
-        self._reader = Reader(job, is_done, self._writer)
+        self._reader = Reader(job, earlier, self._writer)
 
     def make(self, items: list[Item]) -> tuple[list[Outcome], StageSeconds]:
         """Generate the images of a chunk.
 
         Returns:
             One outcome for each item, and the time spent in each stage.
+
+        Raises:
+            SessionLost: no inference succeeds any more.
         """
         chunk = infer(self._session, self._reader.read(items))
         stages = StageSeconds(chunk.read_s, chunk.infer_s)
@@ -108,9 +115,9 @@ def chunks_of(job: Job, batch_size: int) -> Iterator[list[Item]]:
             yield window[start : start + batch_size]
 
 
-def preview(job: Job, is_done: Callable[[str, str], bool]) -> Iterator[Outcome]:
+def preview(job: Job, earlier: EarlierLookup) -> Iterator[Outcome]:
     """Find out what `run` would do, without inference. `DONE` stands for an image to generate."""
-    reader = DryReader(job, is_done)
+    reader = DryReader(job, earlier)
     for chunk in chunks_of(job, PREVIEW_CHUNK):
         pending = [item for item in chunk if item.pose_pending and not item.failure_reason]
         for item in pending:
@@ -121,6 +128,16 @@ def preview(job: Job, is_done: Callable[[str, str], bool]) -> Iterator[Outcome]:
         )
         yield from ended
         yield from (task.ended(Status.DONE) for task in tasks)
+
+
+def _infer_or_stop(session: BatchRunner, chunk: ReadChunk) -> InferredChunk:
+    """Run a chunk as `infer` does; if the session is lost, end its tasks with a stop reason."""
+    try:
+        return infer(session, chunk)
+    except SessionLost as error:
+        reason = str(error)
+        lost = [failed(task.item, reason, stop_reason=reason) for task in chunk.tasks]
+        return InferredChunk([*chunk.ended, *lost], read_s=chunk.elapsed_s)
 
 
 def _map_ahead(

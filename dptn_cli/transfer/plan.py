@@ -4,9 +4,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from itertools import islice, product
+from hashlib import sha256
+from itertools import chain, islice, product
 from operator import attrgetter
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -22,7 +24,7 @@ from dptn_cli.io.pair_list import read_numbered_pairs
 from dptn_cli.io.paths import checked_name, without_image_suffix
 from dptn_cli.io.storage import storage_of
 from dptn_cli.keypoints import PoseFiles
-from dptn_cli.transfer.checks import MAX_NAMES_SHOWN, PairChecks, Row, name_with_people
+from dptn_cli.transfer.checks import MAX_NAMES_SHOWN, PairChecks, Row, Rows, name_with_people
 from dptn_cli.transfer.pose_lookup import PoseLookup, PoseTarget
 from dptn_cli.transfer.result_names import CACHED_NAMES, result_name
 from dptn_cli.types import JOINTS, MISSING, Failure, FoundPose, Item, Job, Model
@@ -46,6 +48,7 @@ class TransferRequest:
         jpeg_quality: quality of JPEG results, 1 to 100.
         limit: number of items to generate, from the first one on; None for all.
         shard: number of items in each numbered subfolder of results; None for no subfolders.
+        skip_bad_rows: whether a row that cannot be used only fails, instead of stopping the job.
         fit: how images of other sizes are brought to the model's size.
         retarget: whether target poses are scaled to the source person. None: yes with `poses`,
             no with `pairs`.
@@ -64,6 +67,7 @@ class TransferRequest:
     jpeg_quality: int = PUBLISHED_JPEG_QUALITY
     limit: int | None = None
     shard: int | None = None
+    skip_bad_rows: bool = False
     fit: Fit = Fit.AUTO
     retarget: Retarget | None = None
 
@@ -81,7 +85,7 @@ class _Listing:
     """The pairs of a job, which can be iterated over repeatedly, and how to look things up.
 
     Attributes:
-        rows: iterates over the pairs from the start at each call.
+        rows: iterates over the pairs from the start at each call; see `checks.Rows`.
         pose_of: returns the pose of an image, or None if no file has one.
         lookup: the pose files.
         image_index: which images exist.
@@ -90,7 +94,7 @@ class _Listing:
         pair_list: the pair list; None if there is none.
     """
 
-    rows: Callable[[], Iterator[Row]]
+    rows: Rows
     pose_of: Callable[[ImageFile], FoundPose | None]
     lookup: PoseLookup
     image_index: ImageIndex
@@ -122,18 +126,22 @@ def make_job(request: TransferRequest, model: Model) -> Job:
         listing.pose_of,
         listing.image_index.has,
         request.out.resolve(),
+        request.skip_bad_rows,
         unused,
         pair_list=listing.pair_list,
     )
     checks.check(listing.rows)
-    checks.check_inputs_kept(lambda: _sharded(listing.rows(), request.shard))
+    checks.check_inputs_kept(lambda on_bad: _sharded(listing.rows(on_bad), request.shard))
     locations = (request.out, *request.sources, *listing.target_folders)
     return Job(
         model=model,
         out=request.out,
         jpeg_quality=request.jpeg_quality,
         planned=checks.planned,
-        items=lambda: _items(listing, request.shard),
+        items=lambda: chain(
+            _items(listing, request.shard, checks.bad_rows),
+            _bad_lines(listing.pair_list, checks.bad_lines),
+        ),
         missing_sources=tuple(checks.missing_sources),
         multi_person_count=checks.multi_person_count,
         multi_person_names=tuple(checks.multi_person_names),
@@ -146,9 +154,37 @@ def make_job(request: TransferRequest, model: Model) -> Job:
             *listing.lookup.notes(),
             *listing.notes,
             *_missing_keypoints_notes(request, checks.missing_pose),
-            *checks.notes,
+            *checks.summary(),
         ),
+        request=_describe_request(request),
+        limited=request.limit is not None,
+        is_input=checks.is_input,
     )
+
+
+def _describe_request(request: TransferRequest) -> dict[str, Any]:
+    """Return what `run.json` says about what a job was made of."""
+    return {
+        "pairs": None if request.pairs is None else str(request.pairs),
+        "pairs_sha256": None if request.pairs is None else _sha256(request.pairs),
+        "images": None if request.images is None else str(request.images),
+        "sources": list(map(str, request.sources)),
+        "poses": list(map(str, request.poses)),
+        "keypoints": list(map(str, request.keypoints)),
+        "detector": None,
+        "format": str(request.result_format),
+        "limit": request.limit,
+        "shard": request.shard,
+        "skip_bad_rows": request.skip_bad_rows,
+    }
+
+
+def _sha256(path: Path) -> str:
+    digest = sha256()
+    with user_errors(path), storage_of(path).open_bytes(path) as file:
+        while block := file.read(1 << 16):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 def _missing_keypoints_notes(
@@ -160,12 +196,15 @@ def _missing_keypoints_notes(
         yield f"{files}: no keypoints for {len(missing):,} images, such as {missing[0].name}"
 
 
-def with_poses(job: Job, poses: Mapping[Path, FoundPose | Failure]) -> Job:
+def with_poses(
+    job: Job, poses: Mapping[Path, FoundPose | Failure], detector: str | None = None
+) -> Job:
     """Return the job with poses that were detected after it was planned.
 
     Args:
         job: a job whose `missing_pose` lists images.
         poses: by image, its pose or why none was found. Images that are left out stay pending.
+        detector: the detector's checkpoint, for `run.json`.
     """
     crowded = [
         name_with_people(job.missing_pose.get(path, path.name), pose)
@@ -178,6 +217,7 @@ def with_poses(job: Job, poses: Mapping[Path, FoundPose | Failure]) -> Job:
         missing_pose={path: name for path, name in job.missing_pose.items() if path not in poses},
         multi_person_count=job.multi_person_count + len(crowded),
         multi_person_names=(*job.multi_person_names, *crowded)[:MAX_NAMES_SHOWN],
+        request={**job.request, "detector": detector},
     )
 
 
@@ -231,11 +271,28 @@ def check_output_file(path: Path) -> None:
     check_output_folder(path.parent)
 
 
-def _items(listing: _Listing, shard: int | None) -> Iterator[Item]:
+def _items(listing: _Listing, shard: int | None, bad_rows: Mapping[int, str]) -> Iterator[Item]:
+    """Yield the items of all rows that could be read.
+
+    Args:
+        listing: the pairs.
+        shard: see `TransferRequest`.
+        bad_rows: by position among the rows, why one cannot be used.
+    """
     pose_of = lru_cache(maxsize=4096)(listing.pose_of)
     path_of = lru_cache(maxsize=4096)(attrgetter("path"))
-    for source, target, output, _ in _sharded(listing.rows(), shard):
-        source_pose, target_pose = pose_of(source), pose_of(target)
+    rows = _sharded(listing.rows(lambda line, reason: None), shard)
+    for number, (source, target, output, line) in enumerate(rows):
+        reason = bad_rows.get(number, "")
+        if reason:
+            name = _place_name(listing.pair_list, line) or f"{path_of(source)} -> {target.name}"
+            yield _bad_item(name, reason, line, source.name, target.name)
+            continue
+        try:
+            source_pose, target_pose = pose_of(source), pose_of(target)
+        except InputError as error:
+            yield _bad_item(output, str(error), line, source.name, target.name)
+            continue
         try:
             target_path = path_of(target) if listing.image_index.has(target) else None
         except InputError:
@@ -250,9 +307,55 @@ def _items(listing: _Listing, shard: int | None) -> Iterator[Item]:
             target_pose=(target_pose or NO_POSE).pose,
             target_size=(target_pose or NO_POSE).image_size,
             source_size=(source_pose or NO_POSE).image_size,
+            failure_reason=_missing_reason(listing, source, target, source_pose, target_pose),
+            line=line,
             source_pose_pending=source_pose is None,
             target_pose_pending=target_pose is None,
         )
+
+
+def _missing_reason(
+    listing: _Listing,
+    source: ImageFile,
+    target: ImageFile,
+    source_pose: FoundPose | None,
+    target_pose: FoundPose | None,
+) -> str:
+    """Say which image has neither a file nor keypoints; empty if none is so."""
+    if source_pose is None and not listing.image_index.has(source):
+        return "the source image is missing"
+    if target_pose is None and not listing.image_index.has(target):
+        path = target.folder / target.name
+        return f"no keypoints for {target.name}, and no image {path} to detect them on"
+    return ""
+
+
+def _bad_lines(pair_list: Path | None, bad_lines: Mapping[int, str]) -> Iterator[Item]:
+    """Yield an item, which will fail, for each row that cannot be read."""
+    for line, reason in bad_lines.items():
+        yield _bad_item(_place_name(pair_list, line), reason, line)
+
+
+def _place_name(pair_list: Path | None, line: int) -> str:
+    """Return what stands for the name of a result that has none; empty for folders.
+
+    No result has such a name: those end in the suffix of an image.
+    """
+    return f"{pair_list.name}, line {line}" if pair_list and line else ""
+
+
+def _bad_item(output: str, reason: str, line: int, source: str = "", target: str = "") -> Item:
+    return Item(
+        output=output,
+        source=source,
+        target=target,
+        source_path=Path(),
+        target_path=None,
+        source_pose=NO_POSE.pose,
+        target_pose=NO_POSE.pose,
+        failure_reason=reason,
+        line=line,
+    )
 
 
 def _sharded(rows: Iterator[Row], shard: int | None) -> Iterator[Row]:
@@ -280,8 +383,10 @@ def _listing_of_pairs(request: TransferRequest) -> _Listing:
     def image_file(name: str) -> ImageFile:
         return _in_existing_form(ImageFile(folder, name), image_index)
 
-    def rows() -> Iterator[Row]:
-        for line, pair in read_numbered_pairs(pair_list, names.name_below, request.limit):
+    def rows(on_bad_row: Callable[[int, str], object]) -> Iterator[Row]:
+        for line, pair in read_numbered_pairs(
+            pair_list, names.name_below, request.limit, on_bad_row
+        ):
             output = result_name(*pair, request.result_format)
             yield image_file(pair.source), image_file(pair.target), output, line
 
@@ -336,7 +441,7 @@ def _listing_of_folders(request: TransferRequest) -> _Listing:
     image_index = ImageIndex()
     lookup = PoseLookup(PoseFiles(*request.keypoints), folders, image_index)
 
-    def rows() -> Iterator[Row]:
+    def rows(_: object) -> Iterator[Row]:
         for source, target in islice(product(sources, targets), request.limit):
             output = result_name(source.name, target.name, None, request.result_format)
             yield source, target, output, 0

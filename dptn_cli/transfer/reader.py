@@ -1,7 +1,7 @@
 """From items to batches: load sources, frame poses, and skip what an earlier run generated."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from hashlib import blake2b
@@ -14,11 +14,13 @@ from dptn_cli.enums import Status
 from dptn_cli.errors import InputError
 from dptn_cli.io.images import decode_crop, decode_size
 from dptn_cli.io.storage import storage_of
+from dptn_cli.transfer.earlier_runs import EarlierLookup
 from dptn_cli.transfer.framing import FramedPose, frame_item_source, frame_item_target
-from dptn_cli.transfer.tasks import Task, failed, reason_of
+from dptn_cli.transfer.tasks import Task, failed, is_permanent, reason_of
 from dptn_cli.transfer.writer import ResultWriter, is_jpeg
 from dptn_cli.types import Batch, ImageU8, Item, Job, Outcome, Size
 
+KNOWN_FAILURE = "it failed before with the same inputs"
 CHECKED_SOURCES = 1 << 14  # that a dry run remembers, at about 1 kB each
 
 
@@ -58,12 +60,12 @@ class Reader:
 
     Args:
         job: the job that the items belong to.
-        is_done: returns whether an image (name of the result, fingerprint) can be skipped.
-        writer: the job's writer; once its disk is full, sources are not read any more.
+        earlier: returns what an earlier run made of an output.
+        writer: the job's writer; once it cannot write, sources are not read any more.
     """
 
-    def __init__(self, job: Job, is_done: Callable[[str, str], bool], writer: ResultWriter) -> None:
-        self._job, self._is_done, self._writer = job, is_done, writer
+    def __init__(self, job: Job, earlier: EarlierLookup, writer: ResultWriter) -> None:
+        self._job, self._earlier, self._writer = job, earlier, writer
 
     def read(self, items: list[Item]) -> ReadChunk:
         """Read a chunk. An error ends only the items that it affects."""
@@ -76,7 +78,8 @@ class Reader:
                 known = {outcome.output for outcome in chunk.ended}
                 known |= {task.item.output for task in chunk.tasks}
                 rest = [item for item in group if item.output not in known]
-                chunk.ended += [failed(item, reason_of(error)) for item in rest]
+                reason, permanent = reason_of(error), is_permanent(error)
+                chunk.ended += [failed(item, reason, permanent=permanent) for item in rest]
         chunk.elapsed_s = time.perf_counter() - started_s
         share_s = chunk.elapsed_s / max(1, len(chunk.tasks))
         chunk.tasks = [replace(task, elapsed_s=share_s) for task in chunk.tasks]
@@ -84,16 +87,21 @@ class Reader:
 
     def _read_group(self, group: list[Item], chunk: ReadChunk) -> None:
         """Read the items of one source image and pose."""
-        if self._writer.full_reason:
-            raise InputError(f"not generated: {self._writer.full_reason}")
+        if reason := self._writer.stop_reason:
+            chunk.ended += [failed(item, reason, stop_reason=reason) for item in group]
+            return
         data = _read_bytes(group[0].source_path)
         source, tasks = plan_tasks(
             self._job, group, _header_size(data), blake2b(data, digest_size=16), chunk.ended
         )
-        tasks = skip_done(tasks, self._is_done, chunk.ended)
+        tasks = skip_ended(tasks, self._earlier, chunk.ended)
         if not tasks:
             return
-        image_u8 = decode_crop(data, source.crop, self._job.model.spec.network_size)
+        try:
+            image_u8 = decode_crop(data, source.crop, self._job.model.spec.network_size)
+        except InputError as error:
+            chunk.ended += _failed_tasks(tasks, error)
+            return
         chunk.source_index += [len(chunk.sources)] * len(tasks)
         chunk.sources.append(image_u8)
         chunk.source_poses.append(source.on_network)
@@ -105,11 +113,11 @@ class DryReader:
 
     Args:
         job: the job that the items belong to.
-        is_done: returns whether an image (name of the result, fingerprint) can be skipped.
+        earlier: returns what an earlier run made of an output.
     """
 
-    def __init__(self, job: Job, is_done: Callable[[str, str], bool]) -> None:
-        self._job, self._is_done = job, is_done
+    def __init__(self, job: Job, earlier: EarlierLookup) -> None:
+        self._job, self._earlier = job, earlier
         # A source's content is kept until the next one is read. Digests and problems are kept on.
         self._data = lru_cache(maxsize=1)(_read_bytes)
         self._digest_and_size = lru_cache(maxsize=CHECKED_SOURCES)(self._compute_digest_and_size)
@@ -124,13 +132,14 @@ class DryReader:
             try:
                 digest, size = self._digest_and_size(path)
                 _, planned = plan_tasks(self._job, group, size, digest, ended)
-                planned = skip_done(planned, self._is_done, ended)
-                problem = self._decoding_problem(path) if planned else ""
+                planned = skip_ended(planned, self._earlier, ended)
+                problem = self._decoding_problem(path) if planned else None
             except (InputError, OSError) as error:
-                ended += [failed(item, reason_of(error)) for item in group]
+                reason, permanent = reason_of(error), is_permanent(error)
+                ended += [failed(item, reason, permanent=permanent) for item in group]
                 continue
             if problem:
-                ended += [failed(task.item, problem) for task in planned]
+                ended += _failed_tasks(planned, problem)
             else:
                 tasks += planned
         return ended, tasks
@@ -139,12 +148,18 @@ class DryReader:
         data = self._data(path)
         return blake2b(data, digest_size=16), _header_size(data)
 
-    def _find_decoding_problem(self, path: Path) -> str:
+    def _find_decoding_problem(self, path: Path) -> InputError | None:
         try:
             decode_crop(self._data(path), None, self._job.model.spec.network_size)
         except InputError as error:
-            return str(error)
-        return ""
+            return error
+        return None
+
+
+def _failed_tasks(tasks: list[Task], error: InputError) -> list[Outcome]:
+    """End tasks whose source cannot be decoded."""
+    permanent = is_permanent(error)
+    return [task.ended(Status.FAILED, reason_of(error), permanent=permanent) for task in tasks]
 
 
 def _read_bytes(path: Path) -> bytes:
@@ -156,7 +171,8 @@ def _group_by_source(items: list[Item], ended: list[Outcome]) -> list[list[Item]
     groups: dict[tuple[str, bytes], list[Item]] = {}
     for item in items:
         if item.failure_reason or item.pose_pending:
-            ended.append(failed(item, item.failure_reason or "its keypoints are missing"))
+            reason = item.failure_reason or "its keypoints are missing"
+            ended.append(failed(item, reason, permanent=bool(item.failure_reason)))
         else:
             key = (str(item.source_path), item.source_pose.tobytes())
             groups.setdefault(key, []).append(item)
@@ -192,7 +208,7 @@ def plan_tasks(
         try:
             target_pose = frame_item_target(item, source, job).on_network
         except (InputError, OSError) as error:
-            ended.append(failed(item, reason_of(error)))
+            ended.append(failed(item, reason_of(error), permanent=is_permanent(error)))
             continue
         digest = common.copy()
         digest.update(target_pose.tobytes())
@@ -202,14 +218,15 @@ def plan_tasks(
     return source, tasks
 
 
-def skip_done(
-    tasks: list[Task], is_done: Callable[[str, str], bool], ended: list[Outcome]
-) -> list[Task]:
-    """Return the tasks that are still to do, and end the others as skipped."""
+def skip_ended(tasks: list[Task], earlier: EarlierLookup, ended: list[Outcome]) -> list[Task]:
+    """Return the tasks that are still to do, and end those whose end an earlier run has found."""
     rest = []
     for task in tasks:
-        if is_done(task.item.output, task.fingerprint):
+        status = earlier(task.item.output, task.fingerprint)
+        if status is Status.DONE:
             ended.append(task.ended(Status.SKIPPED, "generated by an earlier run"))
+        elif status is Status.FAILED:
+            ended.append(task.ended(status, KNOWN_FAILURE, permanent=True, known=True))
         else:
             rest.append(task)
     return rest

@@ -1,5 +1,10 @@
-"""One run of a job: every outcome goes to the manifest, and the numbers to `run.json`."""
+"""One run of a job: every outcome goes to the manifest, and the numbers to `run.json`.
 
+A run stops if going on is senseless: the disk is full, the results folder is gone, the GPU is
+lost, or more items have failed than the user allows. The same command continues it later.
+"""
+
+import math
 import os
 import time
 from collections import Counter
@@ -8,14 +13,35 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from dptn_cli.enums import Provider
-from dptn_cli.errors import InputError
+from dptn_cli.enums import Provider, Status
+from dptn_cli.errors import InputError, RunStopped
 from dptn_cli.transfer.manifest import Manifest
 from dptn_cli.transfer.run_json import RunJson, utc_now
 from dptn_cli.transfer.settings import REMOTE_WORKERS, Settings, StageSeconds
+from dptn_cli.transfer.unlisted import UnlistedResults, prune, write_unlisted
 from dptn_cli.types import Job, Outcome
 
 MAX_WORKERS = 8
+
+
+@dataclass(frozen=True)
+class FailureLimit:
+    """How many items may fail before a run stops.
+
+    Attributes:
+        value: number of items, or percent of the planned ones.
+        is_percent: which of the two.
+    """
+
+    value: float
+    is_percent: bool = False
+
+    def items(self, planned: int) -> int:
+        """Return the limit as a number of items, rounded down."""
+        return int(planned * self.value / 100 if self.is_percent else self.value)
+
+    def __str__(self) -> str:
+        return f"{self.value:g}{'%' if self.is_percent else ''}"
 
 
 @dataclass(frozen=True)
@@ -28,6 +54,9 @@ class RunOptions:
         workers: number of threads that read, decode, encode and write; 0 to choose by the
             number of cores, or for URLs by `REMOTE_WORKERS`.
         overwrite: whether to generate everything again.
+        retry_failed: whether to try items again that failed before with the same inputs.
+        max_failures: the run stops when more items than this have failed; None for no limit.
+        prune: whether to remove the results of earlier lists at the end.
         devices: numbers of the GPUs to use, with a process for each; empty for this process.
         ray_address: address of a Ray cluster, `auto` for this node's, or `local` to start one;
             None for no cluster.
@@ -40,6 +69,9 @@ class RunOptions:
     batch_size: int | None = None
     workers: int = 0
     overwrite: bool = False
+    retry_failed: bool = False
+    max_failures: FailureLimit | None = None
+    prune: bool = False
     devices: tuple[int, ...] = ()
     ray_address: str | None = None
 
@@ -74,35 +106,46 @@ class TransferRun:
         executor: what generates the images.
         manifest: the manifest of the results folder, locked.
         workers: number of threads that read, decode, encode and write.
-        overwrite: whether to generate everything again.
+        options: how the job is run.
         stop: returns whether to stop; called between batches.
         notify: receives messages that the user should see at once, one line each.
         counts: number of outcomes so far, by status.
+        known_failures: number of failures among them that an earlier run has met.
+        stop_reason: why the run could not go on; empty if it could.
         problems: what could not be recorded at the end, one line each.
+        unlisted: number of results of earlier lists, after `finish`.
+        pruned: number of them that were removed.
     """
 
     job: Job
     executor: Executor
     manifest: Manifest
     workers: int
-    overwrite: bool = False
+    options: RunOptions = field(default_factory=RunOptions)
     stop: Callable[[], bool] = lambda: False
     notify: Callable[[str], None] = lambda message: None
     counts: Counter[str] = field(default_factory=Counter)
+    known_failures: int = 0
+    stop_reason: str = ""
     problems: list[str] = field(default_factory=list)
+    unlisted: int = 0
+    pruned: int = 0
 
     def __post_init__(self) -> None:
         self._run_json = RunJson(
             self.job, self.executor.provider, self.executor.batch_size, self.workers, utc_now()
         )
         self._stages, self._started_s = StageSeconds(), time.monotonic()
+        self._unlisted = UnlistedResults(self.job, self.manifest.earlier)
+        limit = self.options.max_failures
+        self._max_failures = math.inf if limit is None else limit.items(self.job.planned)
 
     def outcomes(self) -> Iterator[Outcome]:
-        """Run the job.
+        """Run the job, until every item has ended, `stop` returns True, or going on is senseless.
 
         Yields:
-            One outcome for each item, in the order in which they end, after its line is in the
-            manifest.
+            One outcome for each item that ended, in the order in which they end, after its line
+            is in the manifest.
 
         Raises:
             InputError: `run.json` cannot be written at the start.
@@ -112,17 +155,26 @@ class TransferRun:
             batch_size=self.executor.batch_size,
             streams=self.executor.streams,
             workers=self.workers,
-            is_done=self.manifest.done_lookup(overwrite=self.overwrite),
-            stop=self.stop,
+            earlier=self.manifest.earlier.lookup(
+                overwrite=self.options.overwrite, retry_failed=self.options.retry_failed
+            ),
+            stop=lambda: bool(self.stop_reason) or self.stop(),
             notify=self.notify,
         )
         for outcome in self.executor.run(settings, self._stages):
-            recorded = self.manifest.append(outcome)
-            self.counts[recorded.status] += 1
+            if outcome.stop_reason:
+                self._stop_because(outcome.stop_reason)
+                continue
+            try:
+                recorded = self.manifest.append(outcome)
+            except RunStopped as error:
+                self._stop_because(str(error))
+                continue
+            self._count(recorded)
             yield recorded
 
     def finish(self) -> dict[str, Any]:
-        """Record how the run went, after `outcomes` has ended.
+        """Record how the run went, after `outcomes` has ended, and let go of the results folder.
 
         A full disk must not hide what became of the items, so what cannot be written is added to
         `problems` instead of raised.
@@ -132,14 +184,54 @@ class TransferRun:
         """
         elapsed_s = time.monotonic() - self._started_s
         document = self._run_json.finished(
-            self.counts, self._stages, elapsed_s, interrupted=self.stop()
+            self.counts,
+            self._stages,
+            elapsed_s,
+            known_failures=self.known_failures,
+            interrupted=self.stop(),
+            stop_reason=self.stop_reason,
         )
-        for record in (partial(self._run_json.write, document), self.manifest.publish):
+        self.manifest.release_reserve()
+        is_whole = document["state"] == "finished" and not self.job.limited
+        self._try(self._settle_unlisted if is_whole else lambda: None)
+        document |= {"unlisted": self.unlisted, "pruned": self.pruned}
+        if self.manifest.is_in_place:
+            write = partial(self._run_json.write, document)
+            self._try(write, attempts=2)  # it would say `running` for ever
+        self._try(self.manifest.publish)
+        self._try(self.manifest.close)
+        return document
+
+    def _stop_because(self, reason: str) -> None:
+        self.stop_reason = self.stop_reason or reason
+        self.manifest.release_reserve()
+
+    def _count(self, outcome: Outcome) -> None:
+        self.counts[outcome.status] += 1
+        self.known_failures += outcome.known
+        self._unlisted.add_listed(outcome.output)
+        failures = self.counts[Status.FAILED] - self.known_failures
+        if failures > self._max_failures:
+            self._stop_because(
+                f"more than {self._max_failures:,} items failed (--max-failures "
+                f"{self.options.max_failures})"
+            )
+
+    def _settle_unlisted(self) -> None:
+        """Remove the results of earlier lists, or record which they are."""
+        if self.options.prune:
+            self.pruned = prune(self.job.out, self._unlisted.entries())
+        if not self.manifest.earlier.is_empty:
+            self.unlisted = write_unlisted(self.job.out, self._unlisted.entries())
+
+    def _try(self, record: Callable[[], object], attempts: int = 1) -> None:
+        for left in reversed(range(attempts)):
             try:
                 record()
+                return
             except InputError as error:
-                self.problems.append(str(error))
-        return document
+                if not left:
+                    self.problems.append(str(error))
 
 
 def default_workers(*, remote: bool = False) -> int:

@@ -50,7 +50,9 @@ class RunJson:
         stages: StageSeconds,
         elapsed_s: float,
         *,
-        interrupted: bool,
+        known_failures: int = 0,
+        interrupted: bool = False,
+        stop_reason: str = "",
     ) -> dict[str, Any]:
         """Return the document of a run that has ended; pass it to `write`.
 
@@ -58,20 +60,25 @@ class RunJson:
             counts: number of outcomes by status.
             stages: time spent in each stage.
             elapsed_s: duration of the run, seconds.
+            known_failures: number of items that failed as in an earlier run.
             interrupted: whether somebody stopped the run.
+            stop_reason: why the run could not go on; empty if it could.
 
         Raises:
             RuntimeError: outcomes are missing though nobody stopped the run.
         """
         by_status = {str(status): counts.get(status, 0) for status in Status}
         ended = sum(by_status.values())
-        if ended != self.job.planned and not interrupted:
+        if ended != self.job.planned and not interrupted and not stop_reason:
             raise RuntimeError(f"{self.job.planned} items planned, but {ended} ended")
+        state = "finished" if ended == self.job.planned else "interrupted"
         return self._head() | {
-            "state": "finished" if ended == self.job.planned else "interrupted",
+            "state": "stopped" if stop_reason else state,
+            "stop_reason": stop_reason,
             "finished": utc_now(),
             "elapsed_s": round(elapsed_s, 3),
             "counts": {"planned": self.job.planned, **by_status},
+            "known_failures": known_failures,
             "pictures_per_second": round(by_status["done"] / max(elapsed_s, 1e-9), 3),
             "stage_seconds": {name: round(s, 3) for name, s in asdict(stages).items()},
         }
@@ -90,6 +97,7 @@ class RunJson:
                 "licence": model.metadata.get("licence", ""),
             },
             "notes": list(self.job.notes),
+            "request": dict(self.job.request),
             "target_folders": [str(folder) for folder in self.job.target_folders],
             "provider": self.provider,
             "batch_size": self.batch_size,

@@ -7,6 +7,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from dptn_cli.transfer.earlier_runs import EarlierLookup
 from dptn_cli.types import Batch
 
 REMOTE_WORKERS = 32
@@ -20,7 +21,8 @@ class BatchRunner(Protocol):
         """Return (T, H, W, 3) uint8 RGB.
 
         Raises:
-            ModelError: the inference failed.
+            SessionLost: no inference succeeds any more.
+            ModelError: this inference failed.
         """
         ...
 
@@ -33,8 +35,7 @@ class Settings:
         batch_size: maximum number of targets in one inference.
         streams: number of inferences that run at once.
         workers: number of threads that decode, encode and write.
-        is_done: returns whether an earlier run generated an image (name of the result,
-            fingerprint), so that it can be skipped.
+        earlier: returns what an earlier run made of an output, so that it can be skipped.
         stop: returns whether to stop; called between batches.
         notify: receives messages that the user should see at once, one line each.
     """
@@ -42,7 +43,7 @@ class Settings:
     batch_size: int = 8
     streams: int = 1
     workers: int = 2
-    is_done: Callable[[str, str], bool] = lambda output, fingerprint: False
+    earlier: EarlierLookup = lambda output, fingerprint: None
     stop: Callable[[], bool] = lambda: False
     notify: Callable[[str], None] = lambda message: None
 

@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dptn_cli.enums import Status
+from dptn_cli.errors import InputError, MachineLimit
 from dptn_cli.types import Item, Outcome
 
 
@@ -25,8 +26,17 @@ class Task:
     target_pose: npt.NDArray[np.float32]
     elapsed_s: float = 0.0
 
-    def ended(self, status: Status, reason: str = "") -> Outcome:
-        """Return the task's outcome."""
+    def ended(
+        self, status: Status, reason: str = "", *, permanent: bool = False, known: bool = False
+    ) -> Outcome:
+        """Return the task's outcome.
+
+        Args:
+            status: how it ended.
+            reason: why it was skipped or failed.
+            permanent: see `Outcome`.
+            known: see `Outcome`.
+        """
         return Outcome(
             output=self.item.output,
             source=self.item.source,
@@ -35,12 +45,38 @@ class Task:
             reason=reason,
             fingerprint=self.fingerprint,
             elapsed_s=self.elapsed_s,
+            line=self.item.line,
+            permanent=permanent,
+            known=known,
         )
 
 
-def failed(item: Item, reason: str) -> Outcome:
-    """Return the outcome of an item that cannot be generated."""
-    return Outcome(item.output, item.source, item.target, Status.FAILED, reason)
+def failed(item: Item, reason: str, *, permanent: bool = False, stop_reason: str = "") -> Outcome:
+    """Return the outcome of an item that cannot be generated.
+
+    Args:
+        item: the item.
+        reason: why.
+        permanent: see `Outcome`.
+        stop_reason: see `Outcome`.
+    """
+    return Outcome(
+        item.output,
+        item.source,
+        item.target,
+        Status.FAILED,
+        reason,
+        line=item.line,
+        permanent=permanent,
+        stop_reason=stop_reason,
+    )
+
+
+def is_permanent(error: Exception) -> bool:
+    """Return whether an error lies in the user's files, so that it will come again."""
+    if isinstance(error, MachineLimit):
+        return False
+    return isinstance(error, InputError | FileNotFoundError)
 
 
 def reason_of(error: Exception) -> str:

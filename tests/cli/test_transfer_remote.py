@@ -21,7 +21,8 @@ from typer.testing import Result
 from dptn_cli.io.fsspec_storage import FsspecStorage
 from dptn_cli.io.paths import parse_location
 from dptn_cli.transfer import manifest_sync
-from dptn_cli.transfer.manifest import Manifest, read_manifest
+from dptn_cli.transfer.earlier_runs import read_manifest
+from dptn_cli.transfer.manifest import Manifest
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import pytest
 from support import Folder, make_folder
 
 from dptn_cli.io.paths import parse_location
-from dptn_cli.transfer.manifest import read_manifest
+from dptn_cli.transfer.earlier_runs import read_manifest
 
 
 def command(folder: Folder, *options: object) -> list[str]:

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from dptn_cli.enums import Status
-from dptn_cli.errors import InputError
-from dptn_cli.transfer.manifest import Manifest, done_lookup, existing_results, read_manifest
+from dptn_cli.errors import InputError, RunStopped
+from dptn_cli.transfer.earlier_runs import read_earlier_runs, read_manifest
+from dptn_cli.transfer.manifest import Manifest
 from dptn_cli.types import Outcome
 
 
@@ -35,12 +36,12 @@ def test_what_was_made_need_not_be_made_again(tmp_path: Path) -> None:
         manifest.append(outcome())
         manifest.append(outcome("gone.png"))
     with Manifest(tmp_path, "m") as manifest:
-        is_done = manifest.done_lookup(overwrite=False)
+        is_done = manifest.earlier.lookup()
         assert is_done("a.png", "f1")
         assert not is_done("a.png", "other fingerprint")
         assert not is_done("gone.png", "f1")
-        assert not manifest.done_lookup(overwrite=True)("a.png", "f1")
-    assert done_lookup(tmp_path, overwrite=False)("a.png", "f1")
+        assert not manifest.earlier.lookup(overwrite=True)("a.png", "f1")
+    assert read_earlier_runs(tmp_path).lookup()("a.png", "f1")
 
 
 def test_the_last_line_holds(tmp_path: Path) -> None:
@@ -48,10 +49,10 @@ def test_the_last_line_holds(tmp_path: Path) -> None:
     with Manifest(tmp_path, "m") as manifest:
         manifest.append(outcome())
         manifest.append(outcome(status=Status.FAILED, mark=""))
-    assert not done_lookup(tmp_path, overwrite=False)("a.png", "f1")
+    assert not read_earlier_runs(tmp_path).lookup()("a.png", "f1")
     with Manifest(tmp_path, "m") as manifest:
         manifest.append(outcome())
-    assert done_lookup(tmp_path, overwrite=False)("a.png", "f1")
+    assert read_earlier_runs(tmp_path).lookup()("a.png", "f1")
 
 
 def test_what_is_skipped_keeps_the_line_it_has(tmp_path: Path) -> None:
@@ -62,14 +63,14 @@ def test_what_is_skipped_keeps_the_line_it_has(tmp_path: Path) -> None:
     with Manifest(tmp_path, "m") as manifest:
         assert manifest.append(outcome(status=Status.SKIPPED)).status is Status.SKIPPED
     assert (tmp_path / "manifest.jsonl").read_bytes() == before
-    assert done_lookup(tmp_path, overwrite=False)("a.png", "f1")
+    assert read_earlier_runs(tmp_path).lookup()("a.png", "f1")
 
 
 def test_lines_of_older_versions_for_what_was_skipped_hold(tmp_path: Path) -> None:
     (tmp_path / "a.png").touch()
     line = {"output": "a.png", "status": "skipped", "fingerprint": "f1"}
     (tmp_path / "manifest.jsonl").write_text(json.dumps(line) + "\n")
-    assert done_lookup(tmp_path, overwrite=False)("a.png", "f1")
+    assert read_earlier_runs(tmp_path).lookup()("a.png", "f1")
 
 
 @pytest.mark.parametrize("torn", ['{"output": "b.pn', "x" * 100_000])
@@ -87,7 +88,7 @@ def test_foreign_lines_are_passed_over(tmp_path: Path) -> None:
     lines = ["nonsense", "[]", '{"output": 5}', "[" * 50_000, '{"output": "a", "fingerprint": 3}']
     (tmp_path / "manifest.jsonl").write_text("\n".join(lines) + "\n")
     assert [entry["output"] for entry in read_manifest(tmp_path)] == ["a"]
-    assert not done_lookup(tmp_path, overwrite=False)("a", "3")
+    assert not read_earlier_runs(tmp_path).lookup()("a", "3")
 
 
 def test_names_in_any_encoding(tmp_path: Path) -> None:
@@ -114,7 +115,7 @@ def test_results_that_exist_are_known_from_the_manifest_alone(tmp_path: Path) ->
             manifest.append(entry)
     for name in ("a.png", "b.png", "unknown.png"):
         (tmp_path / name).touch()
-    exists = existing_results(tmp_path)
+    exists = read_earlier_runs(tmp_path).is_done
     names = ("a.png", "b.png", "gone.png", "unknown.png")
     assert [name for name in names if exists(name)] == ["a.png"]
 
@@ -140,19 +141,20 @@ def file_size_limit(size: int) -> Iterator[None]:
 
 @pytest.mark.parametrize(
     ("room", "reason"),
-    [(0, "File too large"), (20, "the disk is full")],
+    [(0, "File too large"), (20, "No space left on device")],
     ids=["none", "half a line"],
 )
-def test_a_line_that_cannot_be_written_makes_the_item_failed(
+def test_a_line_that_cannot_be_written_stops_the_run(
     tmp_path: Path, room: int, reason: str
 ) -> None:
     """The next run will not know of the image. What fits of its line is dropped again."""
     with Manifest(tmp_path, "m") as manifest:
         manifest.append(outcome())
-        with file_size_limit((tmp_path / "manifest.jsonl").stat().st_size + room):
-            failed = manifest.append(outcome("b.png"))
+        with (
+            file_size_limit((tmp_path / "manifest.jsonl").stat().st_size + room),
+            pytest.raises(RunStopped, match=f"manifest.jsonl: {reason}"),
+        ):
+            manifest.append(outcome("b.png"))
         manifest.append(outcome("c.png"))
-    assert failed.status is Status.FAILED
-    assert failed.reason == f"the manifest cannot be written: {reason}"
     assert [entry["output"] for entry in read_manifest(tmp_path)] == ["a.png", "c.png"]
     assert (tmp_path / "manifest.jsonl").read_bytes().count(b"\n") == 2

@@ -14,7 +14,8 @@ from dptn_cli.io.cache import CACHE_VARIABLE
 from dptn_cli.io.fsspec_storage import FSSPEC, FsspecStorage
 from dptn_cli.io.paths import parse_location
 from dptn_cli.transfer import manifest_sync
-from dptn_cli.transfer.manifest import Manifest, done_lookup, read_manifest
+from dptn_cli.transfer.earlier_runs import read_earlier_runs, read_manifest
+from dptn_cli.transfer.manifest import Manifest
 from dptn_cli.transfer.manifest_sync import ManifestSync, known_lines, local_path_of
 from dptn_cli.types import Outcome
 
@@ -50,7 +51,9 @@ def test_what_the_copy_has_beyond_the_common_start_comes_last(
         copy = ManifestSync(at)
         copy.local_path.write_bytes(b"".join(common + ours))
         expected = b"".join(common + ours + theirs[shared:])
-        assert b"".join(known_lines(at)) == expected
+        lines = list(known_lines(at))
+        assert b"".join(line for _, line in lines) == expected
+        assert all(expected[at:].startswith(line) for at, line in lines)
         copy.append_new_lines()
         assert copy.local_path.read_bytes() == expected
         copy.upload()
@@ -73,12 +76,9 @@ def test_whoever_went_on_later_is_believed(results: Path, monkeypatch: pytest.Mo
             manifest.append(outcome("a.png", "first"))
     line = {"output": "a.png", "status": "done", "fingerprint": "second"}
     put(results / "manifest.jsonl", json.dumps(line).encode() + b"\n")
-    for is_done in (
-        done_lookup(results, overwrite=False),
-        Manifest(results, "m").done_lookup(overwrite=False),
-    ):
-        assert is_done("a.png", "second")
-        assert not is_done("a.png", "first")
+    for earlier in (read_earlier_runs(results), Manifest(results, "m").earlier):
+        assert earlier.lookup()("a.png", "second") is Status.DONE
+        assert earlier.lookup()("a.png", "first") is None
 
 
 def test_it_is_sent_when_it_is_due_and_no_more(

@@ -110,7 +110,11 @@ def test_the_same_image_with_two_poses_stays_two_sources(job: Job) -> None:
 def test_what_is_held_is_skipped(job: Job) -> None:
     made = {o.output: o.fingerprint for o in run(job, Painter(), Settings())}
     painter = Painter()
-    settings = Settings(is_done=lambda output, mark: made.get(output) == mark)
+
+    def earlier(output: str, fingerprint: str) -> Status | None:
+        return Status.DONE if made.get(output) == fingerprint else None
+
+    settings = Settings(earlier=earlier)
     assert set(statuses(list(run(job, painter, settings))).values()) == {"skipped"}
     assert not painter.batches
 
@@ -215,7 +219,10 @@ def test_a_link_in_the_results_folder_is_not_followed(job: Job, tmp_path: Path) 
 
 
 def test_preview_makes_nothing(job: Job) -> None:
-    outcomes = list(preview(job, lambda output, fingerprint: output == "0_2_1_vis.png"))
+    def earlier(output: str, fingerprint: str) -> Status | None:
+        return Status.DONE if output == "0_2_1_vis.png" else None
+
+    outcomes = list(preview(job, earlier))
     assert sorted(statuses(outcomes).values()) == ["done"] * 24 + ["skipped"]
     assert not list(job.out.iterdir())
 
@@ -229,10 +236,10 @@ def test_preview_decodes_each_source_once(job: Job, monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr("dptn_cli.transfer.reader.decode_crop", decode)
     long_job = replace(job, items=lambda: chain.from_iterable(job.items() for _ in range(20)))
-    assert len(list(preview(long_job, lambda *_: False))) == 20 * 25
+    assert len(list(preview(long_job, lambda *_: None))) == 20 * 25
     assert len(decoded) == len(set(decoded)) == len(NAMES)
     decoded.clear()
-    assert {o.status for o in preview(job, lambda *_: True)} == {Status.SKIPPED}
+    assert {o.status for o in preview(job, lambda *_: Status.DONE)} == {Status.SKIPPED}
     assert not decoded, "what is done is not decoded at all"
 
 

@@ -215,7 +215,10 @@ def test_targets_are_brought_to_sources_for_folders_alone(photos: Path, tmp_path
 @pytest.mark.parametrize(
     ("pairs", "message"),
     [
-        ([("a.png", "nobody.png")], "no keypoints for nobody.png, and no image /"),
+        (
+            [("a.png", "nobody.png")],
+            "no item can be generated: no keypoints for nobody.png \\(line 2\\), and no image",
+        ),
         (
             [("a.png", "b.png"), ("b.png", "a.png"), ("./a.png", "b.png")],
             "pairs.csv, line 4: duplicate of line 2, a.png -> b.png; remove one of the two",
@@ -290,12 +293,13 @@ def test_all_problems_at_once(photos: Path) -> None:
         file.write("broken.png: nonsense: []\n")
     pairs = [("a.png", "1.png"), ("a.png", "2.png"), ("b.png", "a.png"), ("b.png", "a.png"),
              ("b.png", "broken.png"), ("../x.png", "a.png"), ("a.png", "")]  # fmt: skip
-    with pytest.raises(InputError, match="6 problems, nothing was started") as raised:
+    with pytest.raises(InputError, match="5 problems, nothing was started") as raised:
         job_for(photos, *pairs)
     text = "\n".join(raised.value.problems)
     for part in (
-        "keypoints for 1.png", "for 2.png", "(line 3)", "line 5: duplicate of line 4",
-        "(broken.png)", "line 7: '../x.png' leaves", "line 8: no name",
+        "no keypoints for 1.png (line 2), 2.png (line 3), and no image to detect them on",
+        "line 5: duplicate of line 4", "line 6:", "(broken.png)", "line 7: '../x.png' leaves",
+        "line 8: no name",
     ):  # fmt: skip
         assert part in text
 
@@ -363,7 +367,7 @@ def test_images_with_several_people_are_told(photos: Path) -> None:
 def test_some_missing_images_are_told_and_left_to_their_items(photos: Path) -> None:
     (photos / "a.png").unlink()
     job = job_for(photos, ("a.png", "b.png"), ("b.png", "a.png"))
-    assert job.missing_sources == ("a.png",)
+    assert job.missing_sources == ("a.png (line 2)",)
     assert job.planned == 2
     assert list(job.items())[1].target_path is None, "a target needs its pose alone"
 
@@ -479,8 +483,9 @@ def test_a_list_longer_than_memory_is_meant_for_is_checked_whole(
     rows[-1] = ("b.png", "a.png", "0.png")
     with pytest.raises(InputError, match="2 problems") as raised:
         job_for(photos, *rows, header="from,to,out")
-    assert raised.value.problems[0].startswith("no keypoints for nobody.png, and no image /")
-    assert raised.value.problems[1].startswith("a.png -> b.png and b.png -> a.png would both write")
+    lacking, clash = raised.value.problems
+    assert lacking.startswith("no keypoints for nobody.png (line 1502), and no image")
+    assert "line 2001: a.png -> b.png and b.png -> a.png would both write 0.png" in clash
     assert job_for(photos, *rows[:1500], header="from,to,out").planned == 1500
 
 
