@@ -14,7 +14,17 @@ import torch
 from detectors import fresh_network, save_network
 from hypothesis import HealthCheck, is_hypothesis_test, settings
 from seeded_weights import official_state_dict
-from support import DATA, ROOT, TINY_SPEC, Folder, Golden, dptn, make_folder, tiny_generator
+from support import (
+    DATA,
+    ROOT,
+    TINY_SPEC,
+    Folder,
+    Golden,
+    build_library,
+    dptn,
+    make_folder,
+    tiny_generator,
+)
 from training import draw_data
 
 from dptn_cli.export.onnx import export
@@ -55,6 +65,12 @@ def golden() -> Golden:
 def official_tensors() -> dict[str, torch.Tensor]:
     state = official_state_dict(DATA / "dptn_generator_keys.json")
     return {name: torch.from_numpy(value) for name, value in state.items()}
+
+
+@pytest.fixture(scope="session")
+def fault_library(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A library for LD_PRELOAD that makes file system calls fail: see `faults.c`."""
+    return build_library("faults", tmp_path_factory.mktemp("faults"))
 
 
 @pytest.fixture(scope="session")

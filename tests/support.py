@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+import subprocess
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,6 +45,14 @@ def tiny_generator(seed: int = 0) -> Generator:
     seeded = {name: seeded_tensor(name, tuple(t.shape), seed) for name, t in state.items()}
     generator.load_state_dict({name: torch.from_numpy(value) for name, value in seeded.items()})
     return generator.eval()
+
+
+def build_library(name: str, folder: Path) -> Path:
+    """Compile `tests/data/NAME.c` into a library for LD_PRELOAD."""
+    library = folder / f"{name}.so"
+    command = ["gcc", "-shared", "-fPIC", "-o", library, DATA / f"{name}.c", "-ldl"]
+    subprocess.run(list(map(str, command)), check=True, timeout=60)
+    return library
 
 
 def dptn(*arguments: object) -> Result:

@@ -2,7 +2,7 @@
 
 The parent plans, sends chunks of items to the processes and writes the manifest. Each process
 opens a session on its device, reads the images of its chunks and writes the results: images
-never pass between processes. If a process dies, its chunks are retried on the others.
+never pass between processes. A process that dies is started again, and its chunks are retried.
 """
 
 import multiprocessing
@@ -17,6 +17,7 @@ from threading import Lock
 from typing import Any, cast
 
 from dptn_cli.distributed.scheduler import (
+    MAX_RESTARTS,
     POLL_S,
     QUEUED_CHUNKS,
     ChunkDone,
@@ -26,7 +27,7 @@ from dptn_cli.distributed.scheduler import (
     WorkerLost,
 )
 from dptn_cli.enums import Provider
-from dptn_cli.errors import DptnError, ExitCode, InputError
+from dptn_cli.errors import DptnError, ExitCode, InputError, SessionLost
 from dptn_cli.inference.session import Session, available_cores
 from dptn_cli.signals import ignore_interrupts
 from dptn_cli.transfer.earlier_runs import read_earlier_runs
@@ -34,7 +35,6 @@ from dptn_cli.transfer.pipeline import ChunkMaker
 from dptn_cli.transfer.settings import REMOTE_WORKERS, Settings, StageSeconds
 from dptn_cli.types import Failure, Item, Job, Outcome
 
-MAX_ATTEMPTS = 2  # times that a chunk is tried if its process dies
 IO_CHUNKS = 2  # chunks that a process reads or writes while its session is busy
 JOIN_TIMEOUT_S = 10.0
 
@@ -61,11 +61,66 @@ class WorkerSetup:
 
 
 class _ProcessWorker(Worker):
-    """The parent's side of a process."""
+    """The parent's side of a process.
 
-    def __init__(self, device: int, process: Any, connection: Connection) -> None:
+    Args:
+        setup: what the process is given.
+
+    Attributes:
+        device: number of its GPU.
+        is_starting: whether its session is being opened.
+        last_words: why it cannot work, in its own words; empty if it has said nothing.
+        deaths: how often it died since it finished a chunk.
+    """
+
+    process: Any
+    connection: Connection
+
+    def __init__(self, setup: WorkerSetup) -> None:
         super().__init__()
-        self.device, self.process, self.connection = device, process, connection
+        self._setup, self.device = setup, setup.device
+        self.deaths = 0
+        self.start()
+
+    def start(self) -> None:
+        """Start the process; it takes no chunks until it has answered that it is ready."""
+        # Spawned, because a CUDA context does not survive a fork.
+        context = multiprocessing.get_context("spawn")
+        self.connection, child_end = context.Pipe()
+        self.process = context.Process(
+            target=_run_worker, args=(child_end, self._setup), daemon=True
+        )
+        self.process.start()
+        # While the parent holds the child's end open, it gets no EOF when the process dies.
+        child_end.close()
+        self.capacity, self.is_starting, self.last_words = 0, True, ""
+
+    def receive(self) -> tuple[int, list[Outcome], StageSeconds] | None:
+        """Receive the result of a chunk; None for any other message.
+
+        Raises:
+            EOFError: the process has died.
+            OSError: the same.
+        """
+        message = self.connection.recv()
+        if isinstance(message, Ready):
+            self.capacity, self.is_starting = message.capacity, False
+            return None
+        if isinstance(message, Failure):  # it ends now
+            self.last_words = message.reason
+            return None
+        self.deaths = 0
+        ended: tuple[int, list[Outcome], StageSeconds] = message
+        return ended
+
+    def bury(self) -> str:
+        """Wait until the process has ended, after its connection has; return how it ended."""
+        self.capacity, self.is_starting = 0, False
+        self.process.join(JOIN_TIMEOUT_S)
+        words = f": {self.last_words}" if self.last_words else ""
+        return (
+            f"the process on device {self.device} exited with code {self.process.exitcode}{words}"
+        )
 
 
 class ProcessPool:
@@ -105,7 +160,7 @@ class ProcessPool:
                 setup = WorkerSetup(
                     job.without_items(), provider, overwrite, retry_failed, threads, device
                 )
-                self.workers.append(_start_process(setup))
+                self.workers.append(_ProcessWorker(setup))
             for worker in self.workers:
                 self.provider = _wait_until_ready(worker)
         except BaseException:
@@ -130,12 +185,12 @@ class ProcessPool:
 
     def run(self, settings: Settings, stages: StageSeconds) -> Iterator[Outcome]:
         """Generate every image of the job; see `Scheduler.run`."""
-        yield from Scheduler(self._job, self, max_attempts=MAX_ATTEMPTS).run(settings, stages)
+        yield from Scheduler(self._job, self).run(settings, stages)
 
     @property
     def is_lost(self) -> bool:
-        """Whether every process is dead."""
-        return not any(worker.capacity for worker in self.workers)
+        """Whether every process is dead and none is started again."""
+        return not any(worker.capacity or worker.is_starting for worker in self.workers)
 
     def submit(self, worker: Worker, items: list[Item]) -> int:
         """Send a chunk to a process; return its ticket."""
@@ -145,33 +200,26 @@ class ProcessPool:
         return self._last_ticket
 
     def poll(self) -> Iterator[ChunkDone | WorkerLost]:
-        """Wait up to `POLL_S` for processes to finish a chunk or to die."""
-        busy = {worker.connection: worker for worker in self.workers if worker.pending}
-        for connection in wait(list(busy), POLL_S):
-            worker = busy[cast(Connection, connection)]
+        """Wait up to `POLL_S` for processes to finish a chunk, to get ready or to die."""
+        awaited = {
+            worker.connection: worker
+            for worker in self.workers
+            if worker.pending or worker.is_starting
+        }
+        for connection in wait(list(awaited), POLL_S):
+            worker = awaited[cast(Connection, connection)]
             try:
-                ticket, outcomes, stages = worker.connection.recv()
+                ended = worker.receive()
             except (EOFError, OSError):
-                worker.capacity = 0
-                worker.process.join(JOIN_TIMEOUT_S)
-                yield WorkerLost(
-                    worker,
-                    f"the process on device {worker.device} exited with code "
-                    f"{worker.process.exitcode}",
-                )
+                reason = worker.bury()
+                worker.deaths += 1
+                # What says why it cannot work would say so again.
+                if worker.deaths <= MAX_RESTARTS and not worker.last_words:
+                    worker.start()
+                yield WorkerLost(worker, reason)
             else:
-                yield ChunkDone(worker, ticket, outcomes, stages)
-
-
-def _start_process(setup: WorkerSetup) -> _ProcessWorker:
-    # Spawned, because a CUDA context does not survive a fork.
-    context = multiprocessing.get_context("spawn")
-    parent_end, child_end = context.Pipe()
-    process = context.Process(target=_run_worker, args=(child_end, setup), daemon=True)
-    process.start()
-    # While the parent holds the child's end open, it gets no EOF when the process dies.
-    child_end.close()
-    return _ProcessWorker(setup.device, process, parent_end)
+                if ended:
+                    yield ChunkDone(worker, *ended)
 
 
 def _wait_until_ready(worker: _ProcessWorker) -> str:
@@ -182,7 +230,7 @@ def _wait_until_ready(worker: _ProcessWorker) -> str:
         raise InputError(f"--devices: the process on device {worker.device} died") from error
     if isinstance(answer, Failure):
         raise InputError(f"--devices: device {worker.device}: {answer.reason}")
-    worker.capacity = answer.capacity
+    worker.capacity, worker.is_starting = answer.capacity, False
     return answer.provider
 
 
@@ -209,6 +257,10 @@ def _run_worker(connection: Connection, setup: WorkerSetup) -> None:
             outcomes, stages = maker.make(items)
             with send_lock, suppress(OSError):  # The parent may be gone.
                 connection.send((ticket, outcomes, stages))
+        except SessionLost as error:
+            with send_lock, suppress(OSError):
+                connection.send(Failure(str(error)))
+            os._exit(ExitCode.UNUSABLE)
         except BaseException:  # A defect. End the process, or the parent would wait forever.
             traceback.print_exc()
             os._exit(ExitCode.DEFECT)

@@ -8,18 +8,22 @@ complete, so generating one twice does no harm.
 """
 
 import logging
+import os
 import socket
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Thread
 from typing import Any, cast
 
 import ray
 from ray.exceptions import RayError, RayTaskError
 
 from dptn_cli.distributed.scheduler import (
+    MAX_RESTARTS,
     POLL_S,
     QUEUED_CHUNKS,
     ChunkDone,
@@ -29,7 +33,7 @@ from dptn_cli.distributed.scheduler import (
     WorkerLost,
 )
 from dptn_cli.enums import Provider
-from dptn_cli.errors import DptnError, InputError, ModelError, user_errors
+from dptn_cli.errors import DptnError, ExitCode, InputError, ModelError, SessionLost, user_errors
 from dptn_cli.inference.session import Session
 from dptn_cli.io.results_folder import TEMPORARY_PREFIX
 from dptn_cli.io.storage import storage_of
@@ -39,10 +43,9 @@ from dptn_cli.transfer.settings import REMOTE_WORKERS, Settings, StageSeconds
 from dptn_cli.transfer.tasks import failed
 from dptn_cli.types import Failure, Item, Job, Outcome
 
-MAX_ATTEMPTS = 4  # times that a chunk is tried if its actors die
-MAX_RESTARTS = 100  # per actor: nodes come and go, but one that always dies must not go on forever
 CONCURRENT_CHUNKS = 3  # per actor: one is being read, one inferred and one written
 CONNECT_TIMEOUT_S = 10.0
+ORPHAN_POLL_S = 2.0
 LATE_ACTORS_TIMEOUT_S = 5.0  # wait for more actors once one is ready, to report their number
 
 
@@ -74,6 +77,7 @@ class ChunkActor:
 
     def __init__(self, setup: ActorSetup) -> None:
         self._setup, self._maker = setup, cast(ChunkMaker | None, None)
+        Thread(target=_end_with_parent, daemon=True).start()
 
     @ray.method(max_task_retries=-1)
     def open_session(self, model_bytes: bytes) -> Ready | Failure:
@@ -218,7 +222,7 @@ class RayPool:
 
     def run(self, settings: Settings, stages: StageSeconds) -> Iterator[Outcome]:
         """Generate every image of the job; see `Scheduler.run`."""
-        yield from Scheduler(self._job, self, max_attempts=MAX_ATTEMPTS).run(settings, stages)
+        yield from Scheduler(self._job, self).run(settings, stages)
 
     def submit(self, worker: Worker, items: list[Item]) -> Any:
         """Send a chunk to an actor; return the reference to its result as the ticket."""
@@ -238,7 +242,10 @@ class RayPool:
     def _chunk_result(self, worker: _ActorWorker, ticket: Any) -> ChunkDone | WorkerLost:
         try:
             result = ray.get(ticket)
-        except RayTaskError as error:  # a defect in the actor's code; the actor itself lives on
+        except RayTaskError as error:  # the actor itself lives on
+            if isinstance(error.cause, SessionLost):
+                worker.open_session(self._model_ref)
+                return WorkerLost(worker, f"an actor: {error.cause}")
             reason = f"{type(error.cause).__name__}: {error.cause}"
             outcomes = [failed(item, reason) for item in worker.pending[ticket].items]
             return ChunkDone(worker, ticket, outcomes, StageSeconds())
@@ -275,6 +282,18 @@ class RayPool:
             timeout_s = LATE_ACTORS_TIMEOUT_S if self.ready_count else None
         if self.is_lost:
             raise InputError(f"--ray: no actor can work: {self.problem}")
+
+
+def _end_with_parent() -> None:
+    """End this process once its parent, the node's raylet, is gone.
+
+    Ray itself notices that only after some 40 seconds, in which the actor would hold its GPU and
+    write results that nobody waits for.
+    """
+    parent = os.getppid()
+    while os.getppid() == parent:
+        time.sleep(ORPHAN_POLL_S)
+    os._exit(ExitCode.INTERRUPTED)
 
 
 def _wait_for_any(refs: list[Any], timeout_s: float | None) -> list[Any]:

@@ -1,4 +1,9 @@
-"""Scheduling a job's chunks over workers that may die: processes, or a Ray cluster's actors."""
+"""Scheduling a job's chunks over workers that may die: processes, or a Ray cluster's actors.
+
+Nobody knows which of a dead worker's chunks killed it. So each of them is tried again alone, on a
+worker that has nothing else; if that dies too, each item of the chunk. Only an item that kills
+workers while it is alone fails.
+"""
 
 from collections import deque
 from collections.abc import Hashable, Iterator, Sequence
@@ -12,6 +17,8 @@ from dptn_cli.transfer.tasks import failed
 from dptn_cli.types import Item, Job, Outcome
 
 POLL_S = 1.0  # maximum wait in `WorkerPool.poll`
+LONE_ATTEMPTS = 2  # times that an item is tried alone: a machine may die of something else
+MAX_RESTARTS = 100  # of a worker that finishes nothing in between
 QUEUED_CHUNKS = 2  # per worker, beyond those it runs, so that it never waits for the next one
 
 
@@ -21,11 +28,13 @@ class Chunk:
 
     Attributes:
         items: the items.
-        attempts: how often the chunk was submitted.
+        is_alone: whether its worker has nothing else, because an earlier one died of something.
+        lone_losses: how often a worker died that had nothing else.
     """
 
     items: list[Item]
-    attempts: int = 0
+    is_alone: bool = False
+    lone_losses: int = 0
 
 
 @dataclass(eq=False)
@@ -40,6 +49,12 @@ class Worker:
 
     capacity: int = 0
     pending: dict[Hashable, Chunk] = field(default_factory=dict)
+
+    @property
+    def has_room(self) -> bool:
+        """Whether the worker takes one more chunk of those that need not be alone."""
+        is_alone = any(chunk.is_alone for chunk in self.pending.values())
+        return len(self.pending) < self.capacity and not is_alone
 
 
 @dataclass(frozen=True)
@@ -114,43 +129,48 @@ class WorkerPool(Protocol):
 class Scheduler:
     """Sends a job's chunks to the workers of a pool, each to the one with the fewest pending.
 
-    If a worker dies, its chunks are retried on the others.
+    If a worker dies, its chunks are retried, one at a time.
 
     Args:
         job: a checked job, from `transfer.plan.make_job`.
         pool: the workers.
-        max_attempts: how often a chunk is submitted before its items fail, if its workers die.
     """
 
-    def __init__(self, job: Job, pool: WorkerPool, *, max_attempts: int) -> None:
-        self._job, self._pool, self._max_attempts = job, pool, max_attempts
-        self._queue: deque[Chunk] = deque()  # chunks to retry, and at most one new one
+    def __init__(self, job: Job, pool: WorkerPool) -> None:
+        self._job, self._pool = job, pool
+        self._suspects: deque[Chunk] = deque()  # of dead workers, to be tried alone
+        self._queue: deque[Chunk] = deque()  # at most one new chunk, until a worker has room
         self._new_chunks: Iterator[Chunk] = iter(())
+        self._last_loss = ""
 
     def run(self, settings: Settings, stages: StageSeconds) -> Iterator[Outcome]:
         """Generate every image of the job, in the same chunks as `transfer.pipeline.run`.
 
         Args:
             settings: `batch_size`, `stop` and `notify` are used; the workers have their own
-                `streams`, `workers` and `is_done`.
+                `streams`, `workers` and `earlier`.
             stages: the time spent is added to it.
 
         Yields:
             One outcome for each item, in the order in which they finish. After a stop, chunks
-            already submitted still finish; the other items get no outcome.
+            already submitted still finish; the other items get no outcome. If no worker is left,
+            the other items' outcomes have a `stop_reason`.
         """
         chunks = chunks_of(self._job, settings.batch_size)
         self._new_chunks = (Chunk(items) for items in chunks)
-        while not (stopped := settings.stop()):
+        while not settings.stop():
             self._submit_chunks()
-            if self._pool.is_lost or not (self._queue or self._is_busy()):
+            if self._pool.is_lost or not (self._suspects or self._queue or self._is_busy()):
                 break
             yield from self._collect(settings, stages)
         while self._is_busy():
             yield from self._collect(settings, stages)
-        if not stopped:
-            for chunk in chain(self._queue, self._new_chunks):
-                yield from (failed(item, "no worker is left") for item in chunk.items)
+        reason = "no worker is left" + (f": {self._last_loss}" if self._last_loss else "")
+        for chunk in chain(self._suspects, self._queue, self._new_chunks):
+            for item in chunk.items:
+                if settings.stop():
+                    return
+                yield failed(item, reason, stop_reason=reason)
 
     def _is_busy(self) -> bool:
         return any(worker.pending for worker in self._pool.workers)
@@ -161,16 +181,35 @@ class Scheduler:
         A chunk is queued before a worker is chosen for it, and stays queued if all are full. So an
         empty queue means that every chunk has been submitted.
         """
+        kept_free = self._submit_suspects()
         while self._queue or self._queue_new_chunk():
             free = [
-                worker for worker in self._pool.workers if len(worker.pending) < worker.capacity
+                worker
+                for worker in self._pool.workers
+                if worker.has_room and worker is not kept_free
             ]
             if not free:
                 return
-            worker = min(free, key=lambda worker: len(worker.pending))
-            chunk = self._queue.popleft()
-            chunk.attempts += 1
-            worker.pending[self._pool.submit(worker, chunk.items)] = chunk
+            self._submit(self._queue.popleft(), min(free, key=lambda worker: len(worker.pending)))
+
+    def _submit_suspects(self) -> Worker | None:
+        """Submit each suspect to an idle worker.
+
+        Returns:
+            The worker that is to finish what it has, for the next suspect; None if there is none.
+        """
+        alive = [worker for worker in self._pool.workers if worker.capacity]
+        for worker in alive:
+            if self._suspects and not worker.pending:
+                chunk = self._suspects.popleft()
+                chunk.is_alone = True
+                self._submit(chunk, worker)
+        if not self._suspects:
+            return None
+        return min(alive, key=lambda worker: len(worker.pending), default=None)
+
+    def _submit(self, chunk: Chunk, worker: Worker) -> None:
+        worker.pending[self._pool.submit(worker, chunk.items)] = chunk
 
     def _queue_new_chunk(self) -> bool:
         """Take the next new chunk into the queue; return whether there was one."""
@@ -183,6 +222,7 @@ class Scheduler:
         """Yield the outcomes that the pool reports, and queue the chunks of dead workers again."""
         for event in self._pool.poll():
             if isinstance(event, WorkerLost):
+                self._last_loss = event.reason
                 settings.notify(f"Lost a worker: {event.reason}")
                 yield from self._retry_chunks(event)
             else:
@@ -193,7 +233,10 @@ class Scheduler:
     def _retry_chunks(self, lost: WorkerLost) -> Iterator[Outcome]:
         chunks, lost.worker.pending = list(lost.worker.pending.values()), {}
         for chunk in chunks:
-            if chunk.attempts < self._max_attempts:
-                self._queue.append(chunk)
+            chunk.lone_losses += chunk.is_alone
+            if chunk.is_alone and len(chunk.items) > 1:
+                self._suspects += (Chunk([item]) for item in chunk.items)
+            elif chunk.lone_losses < LONE_ATTEMPTS:
+                self._suspects.append(chunk)
             else:
                 yield from (failed(item, f"its worker died: {lost.reason}") for item in chunk.items)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support import DATA, LINE_TIME, Folder, write_pairs
+from support import LINE_TIME, Folder, build_library, write_pairs
 
 from dptn_cli import PoseTransfer
 from dptn_cli.errors import RunStopped
@@ -262,17 +262,8 @@ class TestUnlisted:
 
 
 @pytest.fixture(scope="module")
-def libraries(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Libraries for LD_PRELOAD, by the name of their source in tests/data."""
-    folder = tmp_path_factory.mktemp("libraries")
-    built = {}
-    for name in ("faults", "folded_names"):
-        built[name] = folder / f"{name}.so"
-        source = DATA / f"{name}.c"
-        subprocess.run(
-            ["gcc", "-shared", "-fPIC", "-o", built[name], source, "-ldl"], check=True, timeout=60
-        )
-    return built
+def folding_library(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build_library("folded_names", tmp_path_factory.mktemp("libraries"))
 
 
 def run(
@@ -316,10 +307,10 @@ class TestFaults:
         ids=["full", "quota", "read-only"],
     )
     def test_a_disk_that_takes_no_more_images(
-        self, folder: Folder, libraries: dict[str, Path], error: int, told: str
+        self, folder: Folder, fault_library: Path, error: int, told: str
     ) -> None:
         """Of the run's renames, the first is that of `run.json`; the manifest has its reserve."""
-        result = run(folder, libraries["faults"], **fault(error, "rename", 5, folder.out / "", 3))
+        result = run(folder, fault_library, **fault(error, "rename", 5, folder.out / "", 3))
         assert result.returncode == 1
         document = run_json(folder)
         assert document["state"] == "stopped"
@@ -335,23 +326,21 @@ class TestFaults:
 
     @pytest.mark.parametrize("error", [5, 28], ids=["EIO", "ENOSPC"])
     def test_a_manifest_that_cannot_be_closed(
-        self, folder: Folder, libraries: dict[str, Path], error: int
+        self, folder: Folder, fault_library: Path, error: int
     ) -> None:
         """Files are closed four times: by the reader of old lines, and at the end."""
         path = folder.out / "manifest.jsonl"
-        result = run(folder, libraries["faults"], **fault(error, "close", 1, path))
+        result = run(folder, fault_library, **fault(error, "close", 1, path))
         assert result.returncode == 1 or result.returncode == 2
         assert "Traceback" not in result.stderr
         assert "manifest.jsonl: " in result.stderr
         assert folder.transfer().exit_code == 0
 
-    def test_any_call_may_fail_once(self, folder: Folder, libraries: dict[str, Path]) -> None:
+    def test_any_call_may_fail_once(self, folder: Folder, fault_library: Path) -> None:
         """The calls are spread over the whole run, from the folder's creation to the last file."""
         for number, error in ((1, 5), (4, 28), (13, 5), (20, 28), (31, 5), (60, 28)):
             shutil.rmtree(folder.out, ignore_errors=True)
-            result = run(
-                folder, libraries["faults"], **fault(error, CALLS, number, folder.out, count=1)
-            )
+            result = run(folder, fault_library, **fault(error, CALLS, number, folder.out, count=1))
             assert result.returncode in (0, 1, 2), result.stderr
             assert "Traceback" not in result.stderr
             assert folder.transfer().exit_code == 0
@@ -392,7 +381,7 @@ class TestAFolderThatGoes:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the library is for Linux")
-def test_a_disk_that_ignores_case(folder: Folder, libraries: dict[str, Path]) -> None:
+def test_a_disk_that_ignores_case(folder: Folder, folding_library: Path) -> None:
     out = folder.path / "folded" / "out"
     out.parent.mkdir()
     on_disk = Folder(folder.path, folder.model)
@@ -400,14 +389,12 @@ def test_a_disk_that_ignores_case(folder: Folder, libraries: dict[str, Path]) ->
         folder.pairs, [("0.png", "1.png", "Anna.png"), ("1.png", "0.png", "anna.png")],
         header="from,to,out",
     )  # fmt: skip
-    result = run(on_disk, libraries["folded_names"], "-o", out, FOLDED=out.parent)
+    result = run(on_disk, folding_library, "-o", out, FOLDED=out.parent)
     assert result.returncode == 2
     assert "would both write anna.png, which the disk takes for Anna.png (lines 2 and 3)" in (
         result.stderr
     )
-    result = run(
-        on_disk, libraries["folded_names"], "-o", out, "--skip-bad-rows", FOLDED=out.parent
-    )
+    result = run(on_disk, folding_library, "-o", out, "--skip-bad-rows", FOLDED=out.parent)
     assert result.returncode == 1
     assert [p.name for p in out.iterdir() if p.suffix == ".png"] == ["anna.png"]
 

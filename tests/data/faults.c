@@ -4,12 +4,13 @@
    FAULT_CALLS  the calls that count, such as "write,close"
    FAULT_FIRST  the number of the first of these calls to fail, from 1 on
    FAULT_COUNT  how many of them fail from there on
-   FAULT_ERRNO  the error
+   FAULT_ERRNO  the error; or minus the signal that ends the process
    FAULT_LOG    a file for one byte a counted call; not set: none */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -32,7 +33,9 @@ static int fails(const char *call, const char *path) {
     }
     long first = atol(getenv("FAULT_FIRST")), count = atol(getenv("FAULT_COUNT"));
     if (number < first || number >= first + count) return 0;
-    errno = atoi(getenv("FAULT_ERRNO"));
+    int error = atoi(getenv("FAULT_ERRNO"));
+    if (error < 0) kill(getpid(), -error);
+    errno = error;
     return 1;
 }
 
@@ -55,7 +58,8 @@ int open64(const char *path, int flags, ...) {
     mode_t mode = va_arg(list, mode_t);
     va_end(list);
     NEXT(int, "open64", const char *, int, ...);
-    return (flags & (O_WRONLY | O_RDWR)) && fails("open", path) ? -1 : next(path, flags, mode);
+    const char *call = flags & (O_WRONLY | O_RDWR) ? "open" : "read";
+    return fails(call, path) ? -1 : next(path, flags, mode);
 }
 ssize_t write(int fd, const void *data, size_t size) {
     NEXT(ssize_t, "write", int, const void *, size_t);

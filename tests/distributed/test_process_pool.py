@@ -1,16 +1,16 @@
 """Running a job in several processes of one machine, here on the CPU."""
 
 import json
+import os
 import subprocess
 import sys
 import time
 from pathlib import Path
 
 import pytest
-from support import Folder, make_folder
+from support import Folder, make_folder, write_pairs
 
 from dptn_cli.cli.options import parse_devices
-from dptn_cli.distributed import process_pool
 from dptn_cli.distributed.process_pool import ProcessPool
 from dptn_cli.enums import Provider, Status
 from dptn_cli.errors import InputError
@@ -70,27 +70,49 @@ def test_chunks_of_a_dead_process_are_retried(job: Job) -> None:
     assert {outcome.status for outcome in outcomes} == {Status.DONE}
 
 
-def test_if_all_processes_die_every_item_still_fails(job: Job) -> None:
+def test_dead_processes_are_started_again(job: Job) -> None:
     with ProcessPool(job, [0, 1], Provider.CPU, overwrite=False) as pool:
         for worker in pool.workers:
             worker.process.kill()
             worker.process.join()
         outcomes = list(pool.run(Settings(batch_size=2), StageSeconds()))
     assert len({outcome.output for outcome in outcomes}) == len(outcomes) == 30
-    assert {outcome.status for outcome in outcomes} == {Status.FAILED}
-    assert {outcome.reason for outcome in outcomes} == {"no worker is left"}
+    assert {outcome.status for outcome in outcomes} == {Status.DONE}
 
 
-def test_a_chunk_fails_after_too_many_attempts(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(process_pool, "MAX_ATTEMPTS", 1)
-    with ProcessPool(job, [0, 1], Provider.CPU, overwrite=False) as pool:
+def test_if_no_process_can_work_the_run_stops(job: Job) -> None:
+    """The model is gone, so that no process can be started again."""
+    with ProcessPool(job, [0], Provider.CPU, overwrite=False) as pool:
         pool.workers[0].process.kill()
         pool.workers[0].process.join()
-        outcomes = list(pool.run(Settings(batch_size=15), StageSeconds()))
-    failed = [outcome for outcome in outcomes if outcome.status is Status.FAILED]
-    assert (len(outcomes), len(failed)) == (30, 15)
-    reason = "its worker died: the process on device 0 exited with code -9"
-    assert {outcome.reason for outcome in failed} == {reason}
+        job.model.path.rename(job.model.path.with_suffix(".away"))
+        outcomes = list(pool.run(Settings(batch_size=2), StageSeconds()))
+        job.model.path.with_suffix(".away").rename(job.model.path)
+    assert len({outcome.output for outcome in outcomes}) == len(outcomes) == 30
+    (reason,) = {outcome.stop_reason for outcome in outcomes}
+    assert reason.startswith("no worker is left: the process on device 0 exited with code 0: ")
+
+
+def test_an_item_that_kills_its_process_fails_alone(photos: Folder, fault_library: Path) -> None:
+    """Whoever opens one image of the list is killed; its neighbours in the batch are done."""
+    pairs = [("0.png", f"{i}.png") for i in range(5)] + [("5.png", "0.png"), ("1.png", "2.png")]
+    write_pairs(photos.pairs, pairs)
+    result = subprocess.run(
+        [sys.executable, "-m", "dptn_cli", "transfer", "--pairs", str(photos.pairs), "--model",
+         str(photos.model), "-o", str(photos.out), *map(str, ON_TWO)],
+        env=os.environ | {
+            "LD_PRELOAD": str(fault_library), "FAULT_PATH": str(photos.path / "5.png"),
+            "FAULT_CALLS": "read", "FAULT_FIRST": "1", "FAULT_COUNT": "99", "FAULT_ERRNO": "-9",
+        },
+        capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    assert result.returncode == 1, result.stderr
+    outcomes = {line["output"]: (line["status"], line["reason"]) for line in photos.manifest()}
+    status, reason = outcomes.pop("5_2_0_vis.png")
+    assert (status, reason.rpartition(" ")[2]) == ("failed", "-9")
+    assert reason.startswith("its worker died: the process on device ")
+    assert {status for status, _ in outcomes.values()} == {"done"}
+    assert len(outcomes) == 6 == len(photos.results())
 
 
 def test_a_stop_finishes_submitted_chunks(job: Job) -> None:

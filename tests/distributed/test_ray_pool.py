@@ -23,7 +23,7 @@ from dptn_cli.errors import InputError
 from dptn_cli.inference.model_file import read_model
 from dptn_cli.transfer.plan import TransferRequest, make_job
 from dptn_cli.transfer.settings import Settings, StageSeconds
-from dptn_cli.types import Failure, Job
+from dptn_cli.types import Failure, Item, Job, Outcome
 
 pytestmark = pytest.mark.ray
 
@@ -112,24 +112,32 @@ class TestActors:
         assert len({outcome.output for outcome in outcomes}) == len(outcomes) == 30
         assert {outcome.status for outcome in outcomes} == {Status.DONE}
 
-    def test_if_all_actors_are_gone_every_item_still_fails(self, job: Job, cluster: str) -> None:
+    def test_if_all_actors_are_gone_the_run_stops(self, job: Job, cluster: str) -> None:
         with RayPool(job, cluster, Provider.CPU, overwrite=False) as pool:
             for worker in pool.workers:
                 ray.kill(worker.handle, no_restart=True)
             outcomes = list(pool.run(Settings(batch_size=4), StageSeconds()))
         assert len({outcome.output for outcome in outcomes}) == len(outcomes) == 30
-        assert {outcome.reason for outcome in outcomes} == {"no worker is left"}
+        (reason,) = {outcome.stop_reason for outcome in outcomes}
+        assert reason.startswith("no worker is left: an actor: ")
 
-    def test_a_chunk_fails_after_too_many_attempts(
-        self, job: Job, cluster: str, monkeypatch: pytest.MonkeyPatch
+    def test_an_item_that_kills_its_actor_fails_alone(
+        self, job: Job, cluster: str, photos: Folder, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(ray_pool, "MAX_ATTEMPTS", 1)
+        class Victim(ray_pool.ChunkActor):
+            def make(self, items: list[Item]) -> tuple[list[Outcome], StageSeconds] | None:
+                if any(item.output == "2_2_3_vis.png" for item in items):
+                    os._exit(1)
+                return super().make(items)
+
+        monkeypatch.setattr(ray_pool, "ChunkActor", Victim)
         with RayPool(job, cluster, Provider.CPU, overwrite=False) as pool:
-            ray.kill(pool.workers[0].handle, no_restart=True)
-            outcomes = list(pool.run(Settings(batch_size=15), StageSeconds()))
-        failed = [outcome for outcome in outcomes if outcome.status is Status.FAILED]
-        assert (len(outcomes), len(failed)) == (30, 15)
-        assert all(outcome.reason.startswith("its worker died: an actor: ") for outcome in failed)
+            outcomes = list(pool.run(Settings(batch_size=4), StageSeconds()))
+        (failed,) = (outcome for outcome in outcomes if outcome.status is Status.FAILED)
+        assert failed.output == "2_2_3_vis.png"
+        assert failed.reason.startswith("its worker died: an actor: ")
+        assert len({outcome.output for outcome in outcomes}) == len(outcomes) == 30
+        assert len(photos.results()) == 29
 
     def test_a_defect_fails_the_chunk_with_its_message(self, job: Job, cluster: str) -> None:
         with RayPool(job, cluster, Provider.CPU, overwrite=False) as pool:

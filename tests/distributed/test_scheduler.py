@@ -1,6 +1,6 @@
 """Scheduling over workers that die at any time: every item still ends exactly once."""
 
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Collection, Hashable, Iterator, Sequence
 from itertools import count
 from pathlib import Path
 from typing import Literal
@@ -31,11 +31,15 @@ def make_job(count: int) -> Job:
 class FakePool:
     """Workers that follow a list of events; once it is used up, all return and finish in order.
 
-    "leaves": the worker is lost and may return. "dies": it is lost for good.
+    "leaves": the worker is lost and may return. "dies": it is lost for good. A worker that should
+    finish a chunk with a guilty item leaves instead.
     """
 
-    def __init__(self, capacities: Sequence[int], events: Sequence[Event]) -> None:
+    def __init__(
+        self, capacities: Sequence[int], events: Sequence[Event], guilty: Collection[str] = ()
+    ) -> None:
         self.workers = [Worker(capacity) for capacity in capacities]
+        self.guilty = guilty
         self.submitted: list[str] = []
         self._capacities, self._events, self._tickets = capacities, iter(events), count()
         self._away: set[int] = set()
@@ -69,8 +73,12 @@ class FakePool:
             self._away |= {number} if action == "leaves" else set()
             yield WorkerLost(worker, "it crashed")
 
-    def _finish(self, worker: Worker) -> ChunkDone:
+    def _finish(self, worker: Worker) -> ChunkDone | WorkerLost:
         ticket, chunk = next(iter(worker.pending.items()))
+        if any(item.output in self.guilty for item in chunk.items):
+            worker.capacity = 0
+            self._away.add(self.workers.index(worker))
+            return WorkerLost(worker, "it crashed")
         outcomes = [Outcome(item.output, "a", "b", Status.DONE) for item in chunk.items]
         return ChunkDone(worker, ticket, outcomes, StageSeconds(read=1.0))
 
@@ -89,20 +97,38 @@ def test_every_item_ends_once(
     planned: int, batch_size: int, capacities: list[int], events: list[Event]
 ) -> None:
     pool, stages = FakePool(capacities, events), StageSeconds()
-    scheduler = Scheduler(make_job(planned), pool, max_attempts=3)
+    scheduler = Scheduler(make_job(planned), pool)
     outcomes = list(scheduler.run(Settings(batch_size=batch_size), stages))
     assert sorted(outcome.output for outcome in outcomes) == sorted(
         f"{i}.png" for i in range(planned)
     )
     failed = [outcome for outcome in outcomes if outcome.status is Status.FAILED]
-    died, no_worker = "its worker died: it crashed", "no worker is left"
+    died, no_worker = "its worker died: it crashed", "no worker is left: it crashed"
     assert {outcome.reason for outcome in failed} <= {died, no_worker}
     for outcome in failed:
-        attempts = pool.submitted.count(outcome.output)
-        assert attempts == 3 if outcome.reason == died else attempts < 3 and pool.is_lost
+        assert outcome.stop_reason == ("" if outcome.reason == died else no_worker)
+        assert outcome.reason == no_worker or pool.submitted.count(outcome.output) >= 3
+        assert outcome.reason == died or pool.is_lost
     if not any(action in ("dies", "leaves") for _, action in events):
         assert not failed
         assert stages.read == -(-planned // batch_size)
+
+
+@given(st.data(), st.integers(1, 60), st.integers(1, 8), st.lists(st.integers(1, 3), min_size=1))
+def test_only_the_guilty_fail(
+    data: st.DataObject, planned: int, batch_size: int, capacities: list[int]
+) -> None:
+    """Items that kill whatever worker holds them, anywhere in the list."""
+    names = [f"{i}.png" for i in range(planned)]
+    guilty = data.draw(st.sets(st.sampled_from(names), max_size=8))
+    pool = FakePool(capacities, [], guilty)
+    scheduler = Scheduler(make_job(planned), pool)
+    outcomes = list(scheduler.run(Settings(batch_size=batch_size), StageSeconds()))
+    assert sorted(outcome.output for outcome in outcomes) == sorted(names)
+    assert {o.output for o in outcomes if o.status is Status.FAILED} == guilty
+    assert not any(outcome.stop_reason for outcome in outcomes)
+    for name in guilty:
+        assert pool.submitted.count(name) <= 4, "in its batch, in its batch alone, twice alone"
 
 
 @given(st.integers(0, 6), events)
@@ -117,7 +143,7 @@ def test_nothing_is_submitted_after_a_stop(rounds: int, events: list[Event]) -> 
             submitted_at_stop.append(len(pool.submitted))
         return len(calls) > rounds
 
-    scheduler = Scheduler(make_job(100), pool, max_attempts=9)
+    scheduler = Scheduler(make_job(100), pool)
     outcomes = list(scheduler.run(Settings(batch_size=1, stop=stop), StageSeconds()))
     done = [outcome.output for outcome in outcomes if outcome.status is Status.DONE]
     assert len(set(done)) == len(done)
@@ -127,19 +153,15 @@ def test_nothing_is_submitted_after_a_stop(rounds: int, events: list[Event]) -> 
         assert {outcome.status for outcome in outcomes} <= {Status.DONE}
 
 
-def test_a_chunk_fails_after_too_many_attempts() -> None:
+def test_an_item_fails_after_too_many_attempts() -> None:
     pool = FakePool([1], [(0, "leaves"), (0, "returns")] * 3)
-    outcomes = list(
-        Scheduler(make_job(1), pool, max_attempts=3).run(Settings(batch_size=1), StageSeconds())
-    )
+    outcomes = list(Scheduler(make_job(1), pool).run(Settings(batch_size=1), StageSeconds()))
     assert pool.submitted == ["0.png"] * 3
     assert [outcome.reason for outcome in outcomes] == ["its worker died: it crashed"]
 
 
 def test_the_worker_with_the_fewest_chunks_gets_the_next() -> None:
     pool = FakePool([3, 3], [])
-    running = Scheduler(make_job(4), pool, max_attempts=1).run(
-        Settings(batch_size=1), StageSeconds()
-    )
+    running = Scheduler(make_job(4), pool).run(Settings(batch_size=1), StageSeconds())
     next(running)
     assert [len(worker.pending) for worker in pool.workers] == [1, 2]
