@@ -1,11 +1,17 @@
-"""Stopping in order at SIGINT and SIGTERM."""
+"""Stopping in order at SIGINT, SIGTERM and SIGHUP."""
 
 import signal
 from types import FrameType
 
+STOPPING = [signal.SIGINT, signal.SIGTERM]
+if hasattr(signal, "SIGHUP"):
+    STOPPING.append(signal.SIGHUP)  # the terminal or the connection has closed
+
 
 class StopRequest:
-    """While entered, the first SIGINT or SIGTERM is only noted; a second SIGINT is raised.
+    """While entered, the first signal to stop is only noted; a second SIGINT is raised.
+
+    A signal that is ignored, as SIGHUP is after `nohup`, stays ignored.
 
     Work that is then running in threads, such as a batch, is still waited for.
 
@@ -18,8 +24,9 @@ class StopRequest:
         self._previous: dict[signal.Signals, object] = {}
 
     def __enter__(self) -> "StopRequest":
-        for number in (signal.SIGINT, signal.SIGTERM):
-            self._previous[number] = signal.signal(number, self._on_signal)
+        for number in STOPPING:
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                self._previous[number] = signal.signal(number, self._on_signal)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -33,9 +40,9 @@ class StopRequest:
 
 
 def ignore_interrupts(_worker: int = 0) -> None:
-    """Ignore SIGINT and SIGTERM in a worker process: the parent decides when it ends.
+    """Ignore the signals to stop in a worker process: the parent decides when it ends.
 
     Ctrl-C reaches the whole process group, not only the parent.
     """
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in STOPPING:
         signal.signal(number, signal.SIG_IGN)

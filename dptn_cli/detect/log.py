@@ -16,7 +16,8 @@ import numpy as np
 from dptn_cli.enums import Status
 from dptn_cli.errors import user_errors
 from dptn_cli.io.files import make_folder
-from dptn_cli.io.jsonl import drop_torn_line, lock
+from dptn_cli.io.jsonl import drop_torn_line
+from dptn_cli.io.locks import Lock
 from dptn_cli.io.own_files import foreign_file, is_log
 from dptn_cli.io.results_folder import RECORD_SUFFIX
 from dptn_cli.keypoints.annotation_csv import HEADER
@@ -121,7 +122,7 @@ class DetectionLog:
         make_folder(self.path.parent)
         with user_errors(self.path):
             self._file = self.path.open("ab", buffering=0)
-            lock(self._file, self.path, "dptn detect-poses")
+            self._lock = Lock(self._file, self.path, "dptn detect-poses")
             if overwrite:
                 self._file.truncate(0)
             drop_torn_line(self.path)
@@ -130,6 +131,7 @@ class DetectionLog:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._lock.release()
         self._file.close()
 
     def append(self, outcome: DetectionOutcome) -> None:

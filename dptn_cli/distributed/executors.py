@@ -48,16 +48,23 @@ def open_run(
             partial(pipeline.run, job, session), session.provider, batch_size, session.streams
         )
         make_folder(job.out)
-        with Manifest(job.out, job.model.sha256) as manifest:
+        with _open_manifest(job, notify) as manifest:
             yield TransferRun(job, local, manifest, workers, options, stop, notify)
         return
     make_folder(job.out)
     with (
         # Locked before workers start: a second run of the job must not start its own.
-        Manifest(job.out, job.model.sha256) as manifest,
+        _open_manifest(job, notify) as manifest,
         open_executor(job, options, notify) as executor,
     ):
         yield TransferRun(job, executor, manifest, workers, options, stop, notify)
+
+
+def _open_manifest(job: Job, notify: Callable[[str], None]) -> Manifest:
+    manifest = Manifest(job.out, job.model.sha256)
+    if manifest.lock.note:
+        notify(manifest.lock.note)
+    return manifest
 
 
 def open_session(job: Job, provider: Provider, notify: Callable[[str], None]) -> Session:

@@ -4,9 +4,7 @@ import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any, BinaryIO
-
-from dptn_cli.errors import InputError
+from typing import Any, BinaryIO
 
 MAX_LINE_BYTES = 1 << 20  # longer lines are nothing that dptn wrote
 
@@ -66,29 +64,3 @@ def drop_torn_line(path: Path) -> int:
             end = start
         file.truncate(end)
     return end
-
-
-def lock(file: IO[Any], resource: Path, command: str) -> None:
-    """Take an exclusive lock. The system releases it when the file closes or the process dies.
-
-    Args:
-        file: the lock file, open for writing.
-        resource: the file or folder that the lock stands for, for the message.
-        command: the command that takes this lock, for the message.
-
-    Raises:
-        InputError: another process holds the lock.
-    """
-    try:
-        if os.name == "nt":
-            import msvcrt
-
-            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
-        else:
-            import fcntl
-
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        raise InputError(
-            f"{resource}: another `{command}` is writing there; wait until it has ended"
-        ) from error

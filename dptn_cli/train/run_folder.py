@@ -24,7 +24,7 @@ from torch.utils.tensorboard import SummaryWriter
 from dptn_cli.errors import user_errors
 from dptn_cli.io.files import make_folder, write_atomic
 from dptn_cli.io.images import write_image
-from dptn_cli.io.jsonl import lock
+from dptn_cli.io.locks import Lock
 from dptn_cli.io.own_files import foreign_file
 from dptn_cli.io.storage import storage_of
 from dptn_cli.network.checkpoint import read_checkpoint, save_generator
@@ -51,6 +51,7 @@ class RunFolder:
     def __init__(self, path: Path, *, writes: bool = True) -> None:
         self.path, self._writes = path, writes
         self._lock: IO[str] | None = None
+        self._held: Lock | None = None
         self._log: IO[str] | None = None
         self._scalars: SummaryWriter | None = None
         if writes:
@@ -58,13 +59,15 @@ class RunFolder:
             make_folder(path)
             with user_errors(path):
                 self._lock = (path / ".lock").open("a")
-                lock(self._lock, path, "dptn train")
+                self._held = Lock(self._lock, path, "dptn train")
                 storage_of(self.path).remove_temporary_files(path)
 
     def __enter__(self) -> "RunFolder":
         return self
 
     def __exit__(self, *_: object) -> None:
+        if self._held:
+            self._held.release()
         for open_file in (self._scalars, self._log, self._lock):
             if open_file is not None:
                 open_file.close()

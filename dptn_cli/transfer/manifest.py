@@ -17,7 +17,8 @@ from pathlib import Path
 
 from dptn_cli.enums import Status
 from dptn_cli.errors import InputError, RunStopped, user_errors
-from dptn_cli.io.jsonl import MAX_LINE_BYTES, drop_torn_line, lock, parse_line, read_lines
+from dptn_cli.io.jsonl import MAX_LINE_BYTES, drop_torn_line, parse_line, read_lines
+from dptn_cli.io.locks import Lock
 from dptn_cli.io.own_files import check_results_folder
 from dptn_cli.io.results_folder import MANIFEST_NAME, TEMPORARY_PREFIX, TEMPORARY_SUFFIX
 from dptn_cli.io.storage import storage_of
@@ -38,6 +39,7 @@ class Manifest:
     Attributes:
         folder: the results folder.
         earlier: what the manifest said when the run began.
+        lock: what keeps other runs out of the folder.
 
     Raises:
         InputError: another run holds the folder, the manifest cannot be read or written, or the
@@ -54,7 +56,7 @@ class Manifest:
             self._sync = None if storage.can_append else ManifestSync(path)
             self._path = self._sync.local_path if self._sync else path
             self._file = self._path.open("ab", buffering=0)
-            lock(self._file, folder, "dptn transfer")
+            self.lock = Lock(self._file, folder, "dptn transfer")
             drop_torn_line(self._path)
             if self._sync:
                 self._sync.append_new_lines()
@@ -72,6 +74,7 @@ class Manifest:
         if self._sync and kind is not KeyboardInterrupt:  # an interrupted run ends at once
             with suppress(OSError):  # `publish` has reported it, if anybody was there to see it
                 self._sync.upload()
+        self.lock.release()
         with suppress(OSError):  # `close` has reported it
             self._file.close()
 
@@ -96,6 +99,7 @@ class Manifest:
         Raises:
             InputError: the system could not write what it had accepted.
         """
+        self.lock.release()
         with user_errors(self.folder / MANIFEST_NAME, "cannot be written"):
             self._file.close()
 

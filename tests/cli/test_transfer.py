@@ -434,7 +434,7 @@ def test_killed_at_any_instant(tmp_path: Path, tiny_model: Path) -> None:
     assert all((folder.out / name).stat().st_mtime_ns == at for name, at in kept.items())
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_interrupted(tmp_path: Path, tiny_model: Path, number: signal.Signals) -> None:
     folder = many(tmp_path, tiny_model, 400)
     process = start(folder)
