@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import subprocess
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -24,6 +25,8 @@ ROOT = Path(__file__).parents[1]
 DATA = ROOT / "tests" / "data"
 TINY_SPEC = ImageSpec("tiny", image_size=(64, 40), network_size=(64, 48))
 TINY_CONFIG = GeneratorConfig(width=8, residual_blocks=1, feed_forward=32)
+# What a line of messages begins with where stderr is not a terminal, and in a log file.
+LINE_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[+-]\d\d:\d\d ")
 
 
 @dataclass(frozen=True)

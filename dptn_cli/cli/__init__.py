@@ -4,6 +4,8 @@ A command's module is imported when the command is chosen, so that `dptn --help`
 heavy. That is why the first line of each command's help stands here as well.
 """
 
+import sys
+from collections.abc import Sequence
 from importlib import import_module
 from typing import Annotated, Any
 
@@ -25,16 +27,31 @@ COMMANDS = {
 
 
 class LazyGroup(TyperGroup):
-    """A group that lists its commands without importing them."""
+    """A group that lists its commands without importing them, and reports wrong use in one line."""
 
     def __init__(self, **attributes: Any) -> None:
         stand_ins = {name: TyperCommand(name, help=text) for name, text in COMMANDS.items()}
         super().__init__(**attributes | {"commands": stand_ins})
 
+    def main(self, args: Sequence[str] | None = None, *more: Any, **settings: Any) -> Any:
+        """Run the command line, and end the process with its exit code."""
+        words = list(sys.argv[1:] if args is None else args)
+        try:
+            code = super().main(words, *more, **settings | {"standalone_mode": False})
+        except typer.exceptions.TyperException as error:
+            from dptn_cli.cli.boundary import report_usage_error
+
+            code = report_usage_error(error, words)
+        sys.exit(code)
+
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
         """Import the command that was chosen."""
         name, command, rest = super().resolve_command(ctx, args)
-        return name, load_command(name) if name and command else command, rest
+        if name and command:
+            from dptn_cli.cli.boundary import loaded
+
+            command = loaded(lambda: load_command(name), rest)
+        return name, command, rest
 
 
 def load_command(name: str) -> Any:

@@ -7,7 +7,8 @@ from typing import Annotated, Any
 import typer
 
 from dptn_cli.bench import BenchOptions, json_document, run_bench
-from dptn_cli.cli.console import echo, error_boundary, print_json, print_table
+from dptn_cli.cli.boundary import error_boundary
+from dptn_cli.cli.console import echo, print_json, print_table
 from dptn_cli.cli.options import (
     OUTPUT,
     SPEED,
@@ -118,8 +119,7 @@ def bench(
         write_file(out, lambda file: file.write(content))
     if as_json:
         print_json(document)
-    elif not quiet:
-        print_table(_rows(document))
+    print_table(_rows(document), quiet=quiet or as_json)
     return ExitCode.DONE
 
 

@@ -1,44 +1,28 @@
-"""What the user sees: messages, progress, and the one boundary where errors become a line.
+"""What the user sees: messages on stderr and in the log file, results on stdout.
 
-stdout carries results, stderr everything else.
+Where stderr is not a terminal, each line on it begins with the time.
 """
 
-import errno
-import functools
 import io
 import json
 import os
-import re
-import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, redirect_stdout
+from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, ParamSpec
+from typing import IO, Any
 
-import typer
 from rich import box
-from rich.console import Console, RenderableType
+from rich.console import Console
 from rich.markup import escape
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    SpinnerColumn,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
 from rich.table import Table
-from rich.text import Text
 
-from dptn_cli.errors import DptnError, ExitCode, InputError
+from dptn_cli.cli.log_file import LogFile, with_time
+from dptn_cli.errors import DptnError, InputError
 
-P = ParamSpec("P")
 MAX_PROBLEMS = 20
-PLAIN_INTERVAL_S = 30.0  # between lines of progress where stderr is not a terminal
-_URL_AS_PATH = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
-# What even a question for a file's existence may raise: the user gave a name that cannot be used.
-_UNUSABLE_NAME = (errno.ENAMETOOLONG, errno.EACCES)
+MAX_LISTED = 1000
+"""Items and problems in a JSON document; a key beside them has the number of the others."""
 
 
 class _Console(Console):
@@ -68,76 +52,181 @@ def _surviving_reader(stream: IO[str]) -> Iterator[None]:
         null = os.open(os.devnull, os.O_WRONLY)
         os.dup2(null, stream.fileno())  # else the rest of its buffer would fail at exit
         os.close(null)
-        if stream is stdout_console.file and not isinstance(error, BrokenPipeError):
+        if stream is not stderr_console.file and not isinstance(error, BrokenPipeError):
             echo(f"stdout cannot be written: {error.strerror}")
 
 
-stdout_console = _Console()
-stderr_console = _Console(stderr=True)
+# Without emoji: rich would replace a part such as `:cat:` of a file's name.
+stdout_console = _Console(emoji=False)
+stderr_console = _Console(stderr=True, emoji=False)
 
 
-def error_boundary(command: Callable[P, ExitCode]) -> Callable[P, None]:
-    """Turn a command's result into the exit code, and its expected errors into one line."""
+@dataclass
+class _Output:
+    """Where the output of the command that is running goes.
 
-    @functools.wraps(command)
-    def run(*args: P.args, **kwargs: P.kwargs) -> None:
+    Attributes:
+        log: the file of `--log-file`.
+        log_has_failed: whether the user knows that it cannot be written.
+        errors_only: whether stderr is kept free of everything but errors.
+        is_secondary: whether another process of the same command writes the messages.
+        document: stdout, if it is reserved for one JSON document and that is not yet printed.
+    """
+
+    log: LogFile | None = None
+    log_has_failed: bool = False
+    errors_only: bool = False
+    is_secondary: bool = False
+    document: IO[str] | None = None
+
+
+_output = _Output()
+
+
+@contextmanager
+def command_output(*, errors_only: bool, as_json: bool) -> Iterator[None]:
+    """Set where messages and results go while a command runs.
+
+    Args:
+        errors_only: whether stderr gets nothing but errors.
+        as_json: whether stdout is for one JSON document, and nothing else.
+    """
+    global _output
+    previous, _output = _output, _Output(errors_only=errors_only)
+    try:
+        if not as_json:
+            yield
+            return
+        with _reserved_stdout() as _output.document:
+            yield
+    finally:
+        _close_log()
+        _output = previous
+
+
+@contextmanager
+def _reserved_stdout() -> Iterator[IO[str]]:
+    """Give stdout to the caller alone: what libraries print on it goes to stderr meanwhile."""
+    stdout, stderr = stdout_console.file, stderr_console.file
+    with redirect_stdout(stderr):
         try:
-            _check_no_urls(kwargs.values())
-            code = command(*args, **kwargs)
-        except DptnError as error:
-            print_error(error)
-            code = ExitCode.UNUSABLE
-        except KeyboardInterrupt:
-            stderr_console.print("Interrupted.")
-            code = ExitCode.INTERRUPTED
-        except Exception as error:
-            code = _handle_unexpected(error)
-        raise typer.Exit(int(code))
-
-    return run
+            descriptor = stdout.fileno()
+            copy = os.dup(descriptor)
+            os.dup2(stderr.fileno(), descriptor)
+        except OSError:  # closed, or a stream in memory
+            yield stdout
+            return
+        with os.fdopen(copy, "w", encoding="utf-8") as document:
+            try:
+                yield document
+            finally:
+                os.dup2(copy, descriptor)
 
 
-def _check_no_urls(options: Iterable[object]) -> None:
-    """Refuse a URL where a path is expected: pathlib would make it a folder `s3:`."""
-    values = [
-        value for option in options for value in (option if isinstance(option, list) else [option])
-    ]
-    for path in values:
-        if isinstance(path, Path) and _URL_AS_PATH.match(path.as_posix()) and not path.exists():
-            raise InputError(
-                f"{path}: a URL cannot be used here. Only `dptn transfer` accepts URLs, and not "
-                "for --model"
-            )
+def open_log(path: Path, others: Iterable[Path] = ()) -> None:
+    """Write all messages to a file too, until the command ends.
+
+    Args:
+        path: the file.
+        others: the files and folders that other options name.
+
+    Raises:
+        InputError: the file cannot be written, or is no log.
+    """
+    _output.log = LogFile(path, others)
 
 
-def _handle_unexpected(error: Exception) -> ExitCode:
-    """Report an error that no `DptnError` was made of, and return its exit code."""
-    if isinstance(error, OSError) and error.errno in _UNUSABLE_NAME and error.filename:
-        print_error(InputError(f"{error.filename}: {error.strerror}"))
-        return ExitCode.UNUSABLE
-    stderr_console.print_exception()
-    stderr_console.print("This is a defect of dptn. Please report it, with the lines above.")
-    return ExitCode.DEFECT
+def log(message: str) -> None:
+    """Write a message to the log file, if there is one. A full disk does not stop the work."""
+    if _output.log is None:
+        return
+    try:
+        _output.log.write(message)
+    except OSError as error:
+        _report_lost_messages(error)
+
+
+def _close_log() -> None:
+    if _output.log is not None:
+        try:
+            _output.log.close()
+        except OSError as error:
+            _report_lost_messages(error)
+
+
+def _report_lost_messages(error: OSError) -> None:
+    if _output.log is not None and not _output.log_has_failed:
+        _output.log_has_failed = True
+        _print(f"{_output.log.path}: messages are lost: {error.strerror}")
+
+
+def use_errors_only() -> None:
+    """Write nothing but errors from now on: another process of the command writes the rest."""
+    _output.errors_only = _output.is_secondary = True
+
+
+def prints_errors_only() -> bool:
+    """Return whether stderr is kept free of everything but errors."""
+    return _output.errors_only
+
+
+def is_terminal() -> bool:
+    """Return whether stderr is a terminal on which a line can be drawn again."""
+    return stderr_console.file.isatty() and not stderr_console.is_dumb_terminal
+
+
+def echo(message: str, *, quiet: bool = False) -> None:
+    """Print a message for the user on stderr, and write it to the log file.
+
+    Args:
+        message: one line or more.
+        quiet: whether to write it to the log file only.
+    """
+    if not (quiet and _output.is_secondary):
+        log(message)
+    if not quiet:
+        _print(message)
+
+
+def _print(message: str) -> None:
+    text = message if is_terminal() else with_time(message)
+    stderr_console.print(text, soft_wrap=True, highlight=False, markup=False)
 
 
 def print_error(error: DptnError) -> None:
     """Print one line for the error, and below it one for each problem that it collects."""
-    stderr_console.print(f"[bold red]Error:[/] {escape(str(error))}", soft_wrap=True)
     problems = error.problems if isinstance(error, InputError) else ()
-    for problem in problems[:MAX_PROBLEMS]:
-        stderr_console.print(f"  - {escape(problem)}", soft_wrap=True)
+    lines = [f"Error: {error}", *(f"  - {problem}" for problem in problems[:MAX_PROBLEMS])]
     if len(problems) > MAX_PROBLEMS:
-        stderr_console.print(f"  and {len(problems) - MAX_PROBLEMS:,} more")
+        lines.append(f"  and {len(problems) - MAX_PROBLEMS:,} more")
+    message = "\n".join(lines)
+    log(message)
+    markup = escape(message).replace("Error:", "[bold red]Error:[/]", 1)
+    stderr_console.print(markup if is_terminal() else with_time(markup), soft_wrap=True)
 
 
-def echo(message: str, *, quiet: bool = False) -> None:
-    """Print a message for the person at the terminal, on stderr."""
-    if not quiet:
-        stderr_console.print(message, soft_wrap=True, highlight=False, markup=False)
+def print_traceback(error: BaseException) -> None:
+    """Print the traceback of a defect; on a terminal with the lines of source around it."""
+    import traceback
+
+    text = "".join(traceback.format_exception(error)).rstrip("\n")
+    log(text)
+    if is_terminal():
+        stderr_console.print_exception()
+    else:
+        _print(text)
 
 
-def print_table(rows: dict[str, str]) -> None:
-    """Print a small table of names and values on stdout."""
+def print_table(rows: dict[str, str], *, quiet: bool = False) -> None:
+    """Print a small table of names and values on stdout, and write it to the log file.
+
+    Args:
+        rows: the values by their names.
+        quiet: whether to write it to the log file only.
+    """
+    log("\n".join(f"{name}: {value}" for name, value in rows.items()))
+    if quiet:
+        return
     table = Table(show_header=False, box=box.SIMPLE, pad_edge=False)
     table.add_column(style="bold")
     table.add_column(overflow="fold")
@@ -147,76 +236,23 @@ def print_table(rows: dict[str, str]) -> None:
 
 
 def print_json(document: dict[str, Any]) -> None:
-    """Print the one JSON document of `--json` on stdout."""
-    with _surviving_reader(stdout_console.file):
-        stdout_console.file.write(json.dumps(document, indent=2) + "\n")
+    """Print the one JSON document of `--json` on stdout; a second one is not printed."""
+    stream, _output.document = _output.document, None
+    if stream is not None:
+        with _surviving_reader(stream):
+            stream.write(json.dumps(document, indent=2) + "\n")
 
 
-class _DetailedProgress(Progress):
-    """A progress bar with a line of text under it."""
-
-    detail = ""
-
-    def get_renderables(self) -> Iterable[RenderableType]:
-        yield from super().get_renderables()
-        if self.detail:
-            yield Text(self.detail, style="dim", overflow="ellipsis", no_wrap=True)
-
-
-class ProgressLine:
-    """Items done out of a total: a bar on a terminal, elsewhere a line now and then.
+def first_of(name: str, values: list[Any], count: int | None = None) -> dict[str, Any]:
+    """Return the entries of a JSON document for a list that may be long.
 
     Args:
-        total: number of items.
-        label: what is being done.
-        quiet: whether to show nothing.
-        done: number of items that an earlier run has done.
+        name: the key of the list.
+        values: its values, or the first `MAX_LISTED` of them.
+        count: number of all values; None for those given.
     """
-
-    def __init__(self, total: int, label: str, *, quiet: bool = False, done: int = 0) -> None:
-        self.total, self.label, self.quiet = total, label, quiet
-        self.done = self._done_before = done
-        self._started_s = self._printed_s = time.monotonic()
-        self._bar = _DetailedProgress(
-            SpinnerColumn(),
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[note]}"),
-            TimeElapsedColumn(),
-            TimeRemainingColumn(),
-            TextColumn("left"),
-            console=stderr_console,
-            transient=True,
-            disable=quiet or not stderr_console.is_terminal,
-        )
-        self._task = self._bar.add_task(label, total=total, completed=done, note="")
-
-    @contextmanager
-    def shown(self) -> Iterator["ProgressLine"]:
-        """Show the bar while the context is entered."""
-        with self._bar:
-            yield self
-
-    def advance(self, note: str = "", items: int = 1, detail: str = "") -> None:
-        """Count more items.
-
-        Args:
-            note: a short text in the line, such as the number of failures.
-            items: number of items done since the last call.
-            detail: a longer text under the bar.
-        """
-        self.done += items
-        now_s = time.monotonic()
-        rate = (self.done - self._done_before) / max(now_s - self._started_s, 1e-6)
-        self._bar.detail = detail
-        self._bar.update(self._task, advance=items, note=f"{rate:.1f}/s {note}".rstrip())
-        is_plain = not self.quiet and not stderr_console.is_terminal
-        if is_plain and now_s - self._printed_s > PLAIN_INTERVAL_S:
-            self._printed_s = now_s
-            left_s = (self.total - self.done) / max(rate, 1e-6)
-            more = "".join(f", {text}" for text in (note, detail) if text)
-            echo(
-                f"{self.label}: {self.done:,} of {self.total:,}, {rate:.1f}/s{more}, "
-                f"{left_s:.0f} s left"
-            )
+    listed = values[:MAX_LISTED]
+    return {
+        name: listed,
+        f"{name}_more": (len(values) if count is None else count) - len(listed),
+    }

@@ -7,8 +7,10 @@ from typing import Annotated, Any
 
 import typer
 
-from dptn_cli.cli.console import ProgressLine, echo, error_boundary, print_json, print_table
-from dptn_cli.cli.options import DryRun, Json, Quiet, Verbose
+from dptn_cli.cli.boundary import error_boundary
+from dptn_cli.cli.console import MAX_LISTED, echo, first_of, print_json, print_table
+from dptn_cli.cli.options import DryRun, Json, LogFile, Quiet, Verbose
+from dptn_cli.cli.progress import ProgressLine
 from dptn_cli.detect import DEFAULT_CHECKPOINT, Detector, PersonChoice, find_checkpoint
 from dptn_cli.detect.checkpoint import file_sha256
 from dptn_cli.detect.job import DetectionRequest, plan_job, run_job, split_finished
@@ -127,6 +129,7 @@ def detect_poses(
     as_json: Json = False,
     quiet: Quiet = False,
     verbose: Verbose = False,
+    log_file: LogFile = None,
 ) -> ExitCode:
     """Detect people's poses in images, and write a pose file.
 
@@ -182,7 +185,8 @@ class _Reporter:
         as_json: print one JSON document instead of a table.
         verbose: print a line for every image.
         counts: number of images by status.
-        images: the JSON object of each image.
+        images: the JSON object of each image, if `as_json`.
+        failures: the first failures, up to `MAX_LISTED`.
     """
 
     out: Path
@@ -193,6 +197,7 @@ class _Reporter:
     verbose: bool
     counts: Counter[Status] = field(default_factory=Counter)
     images: list[dict[str, Any]] = field(default_factory=list)
+    failures: list[DetectionOutcome] = field(default_factory=list)
 
     def warn(self, message: str) -> None:
         echo(message, quiet=self.quiet)
@@ -200,15 +205,18 @@ class _Reporter:
     def add(self, outcome: DetectionOutcome) -> None:
         """Count an image's outcome, and print its line if `verbose`."""
         self.counts[outcome.status] += 1
-        self.images.append(
-            {
-                "picture": outcome.name,
-                "status": str(outcome.status),
-                "reason": outcome.reason,
-                "people": outcome.people,
-                "joints": outcome.joints,
-            }
-        )
+        if outcome.status is Status.FAILED and len(self.failures) < MAX_LISTED:
+            self.failures.append(outcome)
+        if self.as_json:
+            self.images.append(
+                {
+                    "picture": outcome.name,
+                    "status": str(outcome.status),
+                    "reason": outcome.reason,
+                    "people": outcome.people,
+                    "joints": outcome.joints,
+                }
+            )
         if self.verbose:
             details = outcome.reason or f"{outcome.joints} joints, {outcome.people} people"
             echo(f"{outcome.status}  {outcome.name}  {details}", quiet=self.quiet)
@@ -221,7 +229,10 @@ class _Reporter:
             device: where the network ran; empty in a dry run.
         """
         counts = {status.value: self.counts[status] for status in Status}
+        rows = self._table_rows(counts, device, is_dry_run=state == "dry run")
+        print_table(rows, quiet=self.quiet)
         if self.as_json:
+            failed = [{"picture": f.name, "reason": f.reason} for f in self.failures]
             print_json(
                 {
                     "state": state,
@@ -232,11 +243,9 @@ class _Reporter:
                     "device": device,
                     "pictures": self.images,
                 }
+                | first_of("failed", failed, self.counts[Status.FAILED])
             )
-        else:
-            if not self.quiet:
-                print_table(self._table_rows(counts, device, is_dry_run=state == "dry run"))
-            self._print_failures()
+        self._print_failures()
         if state == "interrupted":
             self.warn("Interrupted. Finished images are kept; run the same command to resume.")
             return ExitCode.INTERRUPTED
@@ -259,12 +268,10 @@ class _Reporter:
         return rows | {"checkpoint": str(self.checkpoint), "poses": str(self.out)}
 
     def _print_failures(self) -> None:
-        failures = [image for image in self.images if image["status"] == Status.FAILED]
-        if not failures:
+        if not self.failures:
             return
-        echo("No pose found in:")
-        for image in failures[:MAX_FAILURES_SHOWN]:
-            echo(f"  {image['picture']}: {image['reason']}")
-        if len(failures) > MAX_FAILURES_SHOWN:
-            hidden = len(failures) - MAX_FAILURES_SHOWN
-            echo(f"  and {hidden:,} more, listed in {log_path(self.out)}")
+        shown = self.failures[:MAX_FAILURES_SHOWN]
+        lines = ["No pose found in:", *(f"  {outcome.name}: {outcome.reason}" for outcome in shown)]
+        if hidden := self.counts[Status.FAILED] - len(shown):
+            lines.append(f"  and {hidden:,} more, listed in {log_path(self.out)}")
+        echo("\n".join(lines), quiet=self.as_json)

@@ -6,7 +6,8 @@ from itertools import groupby
 import typer
 from rich.markup import escape
 
-from dptn_cli.cli.console import error_boundary, print_json, stdout_console
+from dptn_cli.cli.boundary import error_boundary
+from dptn_cli.cli.console import print_json, stdout_console
 from dptn_cli.cli.options import Json
 from dptn_cli.doctor import Fact, examine
 from dptn_cli.errors import ExitCode

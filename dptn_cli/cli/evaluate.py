@@ -7,8 +7,10 @@ from typing import Annotated
 
 import typer
 
-from dptn_cli.cli.console import ProgressLine, echo, error_boundary, print_json
-from dptn_cli.cli.options import OUTPUT, Json, Quiet, batch_size_option, workers_option
+from dptn_cli.cli.boundary import error_boundary
+from dptn_cli.cli.console import echo, log, print_json
+from dptn_cli.cli.options import OUTPUT, Json, LogFile, Quiet, batch_size_option, workers_option
+from dptn_cli.cli.progress import ProgressLine
 from dptn_cli.cli.score_tables import show_comparison, show_report
 from dptn_cli.enums import Dataset, ProtocolChoice, ReportFormat, SplitBy
 from dptn_cli.errors import ExitCode, InputError
@@ -145,6 +147,7 @@ def evaluate(
     ] = ReportFormat.TABLE,
     as_json: Json = False,
     quiet: Quiet = False,
+    log_file: LogFile = None,
 ) -> ExitCode:
     """Score results by the paper's protocol and by current standard metrics.
 
@@ -242,6 +245,7 @@ class _Reporter(EvalProgress):
 
 
 def _print_scores(comparison: Comparison, report_format: ReportFormat, *, as_json: bool) -> None:
+    log(markdown(comparison.reports))
     if as_json:
         print_json(document(comparison))
     elif report_format == ReportFormat.MARKDOWN:

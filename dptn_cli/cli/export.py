@@ -1,13 +1,20 @@
 """`dptn export`."""
 
 import math
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from dptn_cli.cli.console import echo, error_boundary, print_json
-from dptn_cli.cli.options import Json, Quiet
+from dptn_cli.cli.boundary import error_boundary
+from dptn_cli.cli.console import echo, print_json
+from dptn_cli.cli.durations import format_duration
+from dptn_cli.cli.options import Json, LogFile, Quiet
+from dptn_cli.cli.progress import ProgressLine
 from dptn_cli.enums import Precision, Runtime
 from dptn_cli.errors import ExitCode, MissingDependency
 
@@ -56,6 +63,7 @@ def export(
     ] = None,
     as_json: Json = False,
     quiet: Quiet = False,
+    log_file: LogFile = None,
 ) -> ExitCode:
     """Convert a trained generator to one ONNX file and verify it against PyTorch."""
     try:
@@ -73,7 +81,8 @@ def export(
             calibration_pairs=calibrate,
             images=images,
             keypoints=tuple(keypoints or ()),
-        )
+        ),
+        _Stages(quiet=quiet or as_json),
     )
     spec, verification = result.spec, result.verification
     echo(
@@ -98,3 +107,24 @@ def export(
             }
         )
     return ExitCode.DONE
+
+
+@dataclass(frozen=True)
+class _Stages:
+    """Shows the stage of an export that is running, and prints the duration of each when it ends.
+
+    Attributes:
+        quiet: whether to write them to the log file only.
+    """
+
+    quiet: bool
+
+    @contextmanager
+    def stage(self, label: str, total: int) -> Iterator[Callable[[int], None]]:
+        """See `dptn_cli.types.Progress.stage`."""
+        started_s = time.monotonic()
+        line = ProgressLine(total, label, quiet=self.quiet)
+        with line.shown():
+            yield lambda units: line.advance(items=units)
+        took = format_duration(time.monotonic() - started_s)
+        echo(f"{label}: {took}", quiet=self.quiet)

@@ -30,6 +30,16 @@ Json = Annotated[
     bool,
     typer.Option("--json", help="Print one JSON document on stdout.", rich_help_panel=OUTPUT),
 ]
+LogFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--log-file",
+        metavar="FILE",
+        help="Append all messages to this file, with --quiet too.",
+        rich_help_panel=OUTPUT,
+    ),
+]
+"""Obeyed by `boundary.error_boundary`, so that the commands themselves need not."""
 DryRun = Annotated[
     bool,
     typer.Option("--dry-run", help="Check everything, and say what would be done."),

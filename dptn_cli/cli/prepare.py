@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dptn_cli.cli.console import ProgressLine, echo, error_boundary, print_table
-from dptn_cli.cli.options import Quiet
+from dptn_cli.cli.boundary import error_boundary
+from dptn_cli.cli.console import echo, print_table
+from dptn_cli.cli.options import LogFile, Quiet
+from dptn_cli.cli.progress import ProgressLine
 from dptn_cli.errors import ExitCode, InputError
 
 if TYPE_CHECKING:
@@ -34,6 +36,7 @@ def deepfashion(
         typer.Option(help="Folder of train.lst, test.lst and the published CSVs; default: RAW."),
     ] = None,
     quiet: Quiet = False,
+    log_file: LogFile = None,
 ) -> ExitCode:
     """Crop DeepFashion's images to columns 40 to 215 and name them as the published lists do.
 
@@ -79,6 +82,7 @@ def own(
     ] = 0.1,
     seed: Annotated[int, typer.Option(help="Seed of the random split.")] = 0,
     quiet: Quiet = False,
+    log_file: LogFile = None,
 ) -> ExitCode:
     """Pair your own images: all ordered pairs of each person's images, split by person.
 
@@ -99,8 +103,7 @@ def own(
 
 def _print_result(result: "PrepareResult", out: Path, *, quiet: bool) -> ExitCode:
     """Print counts and problems; problems, which make the exit code 1, appear with --quiet too."""
-    if not quiet:
-        print_table({label: f"{count:,}" for label, count in result.counts.items()})
+    print_table({label: f"{count:,}" for label, count in result.counts.items()}, quiet=quiet)
     for problem in result.problems[:MAX_SHOWN]:
         echo(f"  {problem}")
     if len(result.problems) > MAX_SHOWN:

@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dptn_cli.cli.console import ProgressLine, echo, error_boundary
-from dptn_cli.cli.options import Quiet, parse_size
+from dptn_cli.cli.boundary import error_boundary
+from dptn_cli.cli.console import echo, use_errors_only
+from dptn_cli.cli.options import LogFile, Quiet, parse_size
+from dptn_cli.cli.progress import ProgressLine
 from dptn_cli.enums import TrainPrecision
 from dptn_cli.errors import ExitCode, MissingDependency
 
@@ -165,6 +167,7 @@ def train(
         int, _option("Test pairs per validation, spread evenly over the list.", LOGGING, min=1)
     ] = 500,
     quiet: Quiet = False,
+    log_file: LogFile = None,
 ) -> ExitCode:
     """Train a DPTN with the paper's dual-task recipe.
 
@@ -253,7 +256,9 @@ def _train(
         raise MissingDependency("dptn train", error.name or "torch", INSTALL) from error
 
     accelerator = connect(config.precision)
-    quiet = quiet or not accelerator.is_main_process
+    if not accelerator.is_main_process:
+        quiet = True
+        use_errors_only()
     # One process per machine downloads the weights; the others wait and find them in the cache.
     with accelerator.local_main_process_first():
         vgg = load_vgg() if config.weights.perceptual else None

@@ -5,12 +5,14 @@ from typing import Annotated, Any
 
 import typer
 
-from dptn_cli.cli.console import echo, error_boundary
+from dptn_cli.cli.boundary import error_boundary
+from dptn_cli.cli.console import echo
 from dptn_cli.cli.options import (
     SPEED,
     DryRun,
     Json,
     ListOptions,
+    LogFile,
     ModelOption,
     ProviderOption,
     Quiet,
@@ -235,6 +237,7 @@ def transfer(
     as_json: Json = False,
     quiet: Quiet = False,
     verbose: Verbose = False,
+    log_file: LogFile = None,
 ) -> ExitCode:
     """Generate people in new poses, from a pair list or every source in every pose.
 

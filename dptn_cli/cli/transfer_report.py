@@ -6,13 +6,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from dptn_cli.cli.console import ProgressLine, echo, print_json, print_table
+from dptn_cli.cli.console import MAX_LISTED, echo, first_of, print_json, print_table
+from dptn_cli.cli.progress import ProgressLine
 from dptn_cli.enums import Status
 from dptn_cli.errors import ExitCode
 from dptn_cli.io.results_folder import UNLISTED_NAME
 from dptn_cli.types import Job, Outcome
 
 MAX_FAILURES_SHOWN = 20
+FAILED_KEYS = ("output", "source", "target", "reason", "known")  # of an item in `--json`
 MAX_NAMES_SHOWN = 5
 
 
@@ -28,6 +30,7 @@ class TransferReporter:
         counts: number of outcomes, by status.
         known_failures: number of failures that an earlier run has met.
         failures: number of items by what to print about their failure, for the first few.
+        failed: the first failures as `--json` lists them, up to `MAX_LISTED`.
         unlisted_examples: names of the first few results that a dry run would remove.
     """
 
@@ -38,6 +41,7 @@ class TransferReporter:
     counts: Counter[str] = field(default_factory=Counter)
     known_failures: int = 0
     failures: Counter[str] = field(default_factory=Counter)
+    failed: list[dict[str, Any]] = field(default_factory=list)
     unlisted_examples: list[str] = field(default_factory=list)
 
     @property
@@ -70,6 +74,8 @@ class TransferReporter:
             failure = _describe_failure(outcome)
             if failure in self.failures or len(self.failures) < MAX_FAILURES_SHOWN:
                 self.failures[failure] += 1
+            if self.as_json and len(self.failed) < MAX_LISTED:
+                self.failed.append({key: getattr(outcome, key) for key in FAILED_KEYS})
         if self.verbose:
             self.notify(f"{outcome.status}  {outcome.output}  {outcome.reason}")
 
@@ -99,9 +105,8 @@ class TransferReporter:
         """
         counts = document["counts"]
         if self.as_json:
-            print_json(document)
-        if not self.is_silent:
-            print_table(_rows(document, job))
+            print_json(document | first_of("failed", self.failed, self.counts[Status.FAILED]))
+        print_table(_rows(document, job), quiet=self.is_silent)
         self._print_failures(counts["failed"])
         self._print_unlisted(document)
         if document["state"] == "stopped":

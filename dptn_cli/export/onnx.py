@@ -13,7 +13,7 @@ import io
 import logging
 import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,7 +36,7 @@ from dptn_cli.network.export_generator import ExportGenerator, in_half_precision
 from dptn_cli.network.fused_attention import with_fused_attention
 from dptn_cli.network.generator import Generator
 from dptn_cli.network.tensors import image_to_tensor, keypoint_maps, tensor_to_image
-from dptn_cli.types import JOINTS, Batch, ImageSpec
+from dptn_cli.types import JOINTS, Batch, ImageSpec, NoProgress, Progress
 
 OPSET = 20
 # Sources and targets. Verification uses sizes other than the traced ones, and 1, which tracing
@@ -92,6 +92,7 @@ def export(
     *,
     runtime: Runtime = Runtime.ANY,
     calibration: Calibration | None = None,
+    progress: Progress | None = None,
 ) -> Verification:
     """Write a generator as an ONNX file, but only if its images are PyTorch's.
 
@@ -104,6 +105,7 @@ def export(
         runtime: `any` uses standard ONNX operators only; `cuda` turns each attention into one
             of onnxruntime's own operators.
         calibration: images for `int8`, which requires them; ignored otherwise.
+        progress: receives the stages of the work.
 
     Returns:
         The differences that were measured.
@@ -112,17 +114,21 @@ def export(
         ModelError: the export or its verification failed, or `out` cannot be written. An
             existing file at `out` is not touched.
     """
-    model = _build_model(loaded, spec, precision=precision, runtime=runtime)
+    progress = progress or NoProgress()
+    with progress.stage("exporting", 1):
+        model = _build_model(loaded, spec, precision=precision, runtime=runtime)
     examples = [_random_batch(spec, *sizes) for sizes in VERIFIED_SIZES]
     if precision is Precision.INT8:
         if calibration is None:
             raise ValueError("int8 needs images to calibrate on")
-        model = quantize(model, calibration.ranges)
+        with progress.stage("quantising", 1):
+            model = quantize(model, calibration.ranges)
         examples = list(calibration.verification)
     model_bytes = model.SerializeToString()
-    verification = verify(loaded.generator, spec, model_bytes, examples)
+    with progress.stage("checking against PyTorch", len(examples)) as advance:
+        verification = verify(loaded.generator, spec, model_bytes, examples, advance)
     _check_verification(verification, precision)
-    with user_errors(out, "cannot be written", ModelError):
+    with progress.stage("writing", 1), user_errors(out, "cannot be written", ModelError):
         out.parent.mkdir(parents=True, exist_ok=True)
         write_atomic(out, lambda file: file.write(model_bytes))
     return verification
@@ -253,7 +259,11 @@ def _random_batch(spec: ImageSpec, sources: int, targets: int) -> Batch:
 
 @torch.no_grad()
 def verify(
-    generator: Generator, spec: ImageSpec, model_bytes: bytes, examples: Sequence[Batch]
+    generator: Generator,
+    spec: ImageSpec,
+    model_bytes: bytes,
+    examples: Sequence[Batch],
+    advance: Callable[[int], None] = lambda batches: None,
 ) -> Verification:
     """Compare the images of a serialised ONNX model with those of the generator.
 
@@ -264,6 +274,7 @@ def verify(
         spec: the images that it was trained on.
         model_bytes: the serialised ONNX model.
         examples: the batches to run both on.
+        advance: called with 1 after each batch.
     """
     session = ort.InferenceSession(model_bytes, providers=["CPUExecutionProvider"])
     largest, different, values, squares = 0, 0, 0, 0.0
@@ -275,6 +286,7 @@ def verify(
         different += int((difference > 0).sum())
         values += difference.size
         squares += float(np.square(difference).sum())
+        advance(1)
     psnr_db = 10 * math.log10(255**2 * values / squares) if squares else math.inf
     return Verification(largest, different / values, psnr_db)
 

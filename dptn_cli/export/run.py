@@ -10,7 +10,7 @@ from dptn_cli.export.onnx import Verification, export
 from dptn_cli.network.checkpoint import load_generator
 from dptn_cli.network.config import IMAGE_SPECS
 from dptn_cli.transfer.plan import TransferRequest, check_output_file
-from dptn_cli.types import ImageSpec
+from dptn_cli.types import ImageSpec, NoProgress, Progress
 
 
 @dataclass(frozen=True)
@@ -68,8 +68,12 @@ class ExportResult:
     megabytes: float
 
 
-def export_checkpoint(request: ExportRequest) -> ExportResult:
+def export_checkpoint(request: ExportRequest, progress: Progress | None = None) -> ExportResult:
     """Read a checkpoint and write it as a verified ONNX file.
+
+    Args:
+        request: what to export, and how.
+        progress: receives the stages of the work.
 
     Raises:
         InputError: the output or the calibration images cannot be used, or the image sizes are
@@ -78,7 +82,9 @@ def export_checkpoint(request: ExportRequest) -> ExportResult:
     """
     # Before the checkpoint is read: a path that cannot be written should fail at once.
     check_output_file(request.out)
-    loaded = load_generator(request.checkpoint)
+    progress = progress or NoProgress()
+    with progress.stage("reading the checkpoint", 1):
+        loaded = load_generator(request.checkpoint)
     spec = IMAGE_SPECS[request.dataset] if request.dataset else loaded.spec
     if spec is None:
         raise InputError(
@@ -93,7 +99,8 @@ def export_checkpoint(request: ExportRequest) -> ExportResult:
             request.images,
             keypoints=request.keypoints,
         )
-        calibration = read_calibration(pairs, spec)
+        with progress.stage("reading the images", 1):
+            calibration = read_calibration(pairs, spec)
     verification = export(
         loaded,
         spec,
@@ -101,5 +108,6 @@ def export_checkpoint(request: ExportRequest) -> ExportResult:
         request.precision,
         runtime=request.runtime,
         calibration=calibration,
+        progress=progress,
     )
     return ExportResult(spec, verification, request.out.stat().st_size / 1e6)

@@ -1,5 +1,6 @@
 """int8: which nodes are quantised, the loss on the shipped model, and what is refused."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -145,6 +146,15 @@ class TestCommand:
             "export", tiny_checkpoint, "-o", out, "--precision", "int8", "--calibrate", photos.pairs
         )
         assert result.exit_code == 0, result.stderr
+        stages = re.findall(r" ([A-Za-z ]+): \d+ (?:s|min)\n", result.stderr)
+        assert stages == [
+            "reading the checkpoint",
+            "reading the images",
+            "exporting",
+            "quantising",
+            "checking against PyTorch",
+            "writing",
+        ]
         model = read_model(out)
         assert model.precision == "int8"
         assert model.spec == TINY_SPEC

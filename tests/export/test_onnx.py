@@ -282,8 +282,8 @@ class TestForCuda:
     def test_an_unknown_runtime(self, tiny_checkpoint: Path, tmp_path: Path) -> None:
         result = dptn("export", tiny_checkpoint, "-o", tmp_path / "m.onnx", "--runtime", "rocm")
         assert result.exit_code == 2
-        message = " ".join(result.stderr.replace("│", " ").split())  # without the box around it
-        assert "'rocm' is not one of 'any', 'cuda'" in message
+        assert result.stderr.count("\n") == 1
+        assert "'rocm' is not one of 'any', 'cuda'" in result.stderr
         assert not list(tmp_path.iterdir())
 
 
@@ -295,11 +295,6 @@ class TestCommand:
         assert "largest difference" in result.stderr
         assert result.stdout == ""
         assert read_model(tmp_path / "new" / "m.onnx").spec == TINY_SPEC
-
-    @pytest.mark.slow
-    def test_json(self, tiny_checkpoint: Path, tmp_path: Path) -> None:
-        result = dptn("export", tiny_checkpoint, "-o", tmp_path / "m.onnx", "--json")
-        assert json.loads(result.stdout)["largest_levels"] <= 1
 
     def test_a_published_checkpoint_needs_its_data_set(
         self, official_checkpoint: Path, tmp_path: Path
