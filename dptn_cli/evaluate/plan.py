@@ -56,6 +56,7 @@ class Plan:
         metrics: the metrics that will be computed.
         not_computed: the metrics that will not, and why.
         required: ids of the metrics that the report must have.
+        trained_on: name of the data set of the model, as `run.json` has it; None if it has none.
     """
 
     request: EvalRequest
@@ -65,6 +66,7 @@ class Plan:
     metrics: tuple[Metric, ...]
     not_computed: tuple[NotComputed, ...]
     required: frozenset[str]
+    trained_on: str | None = None
 
     @property
     def generated(self) -> ImageSet:
@@ -113,6 +115,7 @@ def make_plan(request: EvalRequest) -> Plan:
         metrics=tuple(metric for metric in requested if not obstacles[metric.id]),
         not_computed=not_computed,
         required=required,
+        trained_on=_trained_on(run),
     )
 
 
@@ -160,10 +163,14 @@ def _truth_folders(request: EvalRequest, run: dict[str, Any]) -> list[Path]:
 
 
 def _dataset(request: EvalRequest, run: dict[str, Any]) -> Dataset | None:
+    dataset = request.dataset or _trained_on(run)
+    return Dataset(dataset) if dataset in tuple(Dataset) else None
+
+
+def _trained_on(run: dict[str, Any]) -> str | None:
     model = run.get("model")
     recorded = model.get("dataset") if isinstance(model, dict) else None
-    dataset = request.dataset or recorded
-    return Dataset(dataset) if dataset in tuple(Dataset) else None
+    return recorded if isinstance(recorded, str) else None
 
 
 def _obstacle(

@@ -160,6 +160,7 @@ class _Evaluation:
             required=plan.required,
             notes=tuple(notes(plan, scores, self.undefined, len(self.pairs))),
             versions=_versions(),
+            trained_on=plan.trained_on,
         )
 
     def _metrics(self, kind: Kind) -> list[Metric]:

@@ -115,6 +115,7 @@ class Report:
         required: ids of the metrics that the report must have.
         notes: caveats for the reader of the scores.
         versions: versions of the packages that the scores may depend on.
+        trained_on: name of the data set of the model that made the results; None if unknown.
     """
 
     run: str
@@ -131,6 +132,12 @@ class Report:
     required: frozenset[str] = frozenset()
     notes: tuple[str, ...] = ()
     versions: Mapping[str, str] = field(default_factory=dict)
+    trained_on: str | None = None
+
+    @property
+    def published_on(self) -> Dataset | None:
+        """The data set whose published scores may stand beside these; None if there is none."""
+        return self.dataset if self.trained_on in (None, self.dataset) else None
 
     @property
     def is_complete(self) -> bool:
@@ -146,11 +153,15 @@ class Difference:
         run: name of the other run.
         common: number of pairs compared.
         by_metric: mean difference and its interval, by metric id.
+        rows: of each pair compared, the rows in the other run's table and in the first one's.
+        gaps: (len(rows),) differences by metric id; NaN if a value is missing or both are infinite.
     """
 
     run: str
     common: int
     by_metric: Mapping[str, Interval]
+    rows: tuple[tuple[int, int], ...] = ()
+    gaps: Mapping[str, npt.NDArray[np.float64]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
