@@ -10,15 +10,15 @@ from rich.table import Table
 from rich.text import Text
 
 from dptn_cli.cli.console import stdout_console
-from dptn_cli.enums import Dataset
 from dptn_cli.evaluate.types import Comparison, Report
 from dptn_cli.report.tables import (
     Cell,
     ScoreTable,
     Style,
     comparison_table,
-    difference_table,
+    difference_tables,
     leaderboard,
+    published_datasets,
     score_table,
 )
 
@@ -46,14 +46,19 @@ def show_comparison(comparison: Comparison) -> None:
         drawn = _draw(table, range_separator="..\n")
     stdout_console.print(_title(table))
     stdout_console.print(drawn)
-    for difference in comparison.differences:
-        stdout_console.print(_with_title(difference_table(difference, comparison.reports[0].run)))
+    for differences in difference_tables(comparison):
+        stdout_console.print(_with_title(differences))
     _show_published(comparison.reports)
 
 
 def _show_published(reports: Sequence[Report]) -> None:
-    """Print a table for each data set, side by side if there is room, and the notes below them."""
-    tables = [_with_title(leaderboard(reports, [dataset])) for dataset in Dataset]
+    """Print the published tables of the runs' data sets, and the notes below them.
+
+    Two tables are side by side if there is room.
+    """
+    tables = [
+        _with_title(leaderboard(reports, [dataset])) for dataset in published_datasets(reports)
+    ]
     stdout_console.print(Columns(tables, padding=(0, 3)))
     for note in dict.fromkeys(note for report in reports for note in report.notes):
         stdout_console.print(f"[dim]Note: {escape(note)}[/]", highlight=False)

@@ -24,11 +24,11 @@ def compare(reports: Sequence[Report]) -> Comparison:
 
 
 def _difference(other: Report, baseline: Report) -> Difference:
-    baseline_rows = {_key(pair): row for row, pair in enumerate(baseline.table.pairs)}
+    baseline_rows = {pair_key(pair): row for row, pair in enumerate(baseline.table.pairs)}
     common = [
-        (row, baseline_rows[_key(pair)])
+        (row, baseline_rows[pair_key(pair)])
         for row, pair in enumerate(other.table.pairs)
-        if _key(pair) in baseline_rows
+        if pair_key(pair) in baseline_rows
     ]
     if not common:
         return Difference(other.run, 0, {})
@@ -39,7 +39,7 @@ def _difference(other: Report, baseline: Report) -> Difference:
             for metric_id, values in other.table.values.items()
             if metric_id in baseline.table.values and _is_comparable(metric_id, other, baseline)
         }
-    return Difference(other.run, len(common), bootstrap(gaps))
+    return Difference(other.run, len(common), bootstrap(gaps), tuple(common), gaps)
 
 
 def _is_comparable(metric_id: str, other: Report, baseline: Report) -> bool:
@@ -47,6 +47,6 @@ def _is_comparable(metric_id: str, other: Report, baseline: Report) -> bool:
     return BY_ID[metric_id].protocol != Protocol.PAPER or other.dataset == baseline.dataset
 
 
-def _key(pair: ImagePair) -> str:
+def pair_key(pair: ImagePair) -> str:
     """Return the pair's name without suffix, because runs may be saved in different formats."""
     return PurePosixPath(pair.name).with_suffix("").as_posix()

@@ -30,7 +30,13 @@ def notes(
 
 
 def _paper_notes(plan: Plan, scores: Collection[str]) -> Iterator[str]:
-    if any(not name.lower().endswith((".jpg", ".jpeg")) for name in plan.pairing.images):
+    if plan.trained_on not in (None, plan.dataset):
+        trained_on = str(plan.trained_on)[:60]  # run.json may be anybody's
+        yield (
+            f"the model is of the data set {trained_on}, not {plan.dataset}: the published scores "
+            "are not shown"
+        )
+    elif any(not name.lower().endswith((".jpg", ".jpeg")) for name in plan.pairing.images):
         yield (
             "the published numbers were measured on JPEGs of quality 75, these are not all "
             "JPEGs: dptn transfer --format jpg --quality 75"

@@ -91,6 +91,7 @@ class Plan:
         not_computed: the metrics that will not, and why.
         required: ids of the metrics that the report must have.
         provenance: what the results were made with and of, by `run.json` and the pair list.
+        trained_on: name of the data set of the model, as `run.json` has it; None if it has none.
     """
 
     request: EvalRequest
@@ -101,6 +102,7 @@ class Plan:
     not_computed: tuple[NotComputed, ...]
     required: frozenset[str]
     provenance: Mapping[str, Any] = field(default_factory=dict)
+    trained_on: str | None = None
 
     @property
     def generated(self) -> ImageSet:
@@ -172,6 +174,7 @@ def make_plan(request: EvalRequest) -> Plan:
         not_computed=not_computed,
         required=required,
         provenance=provenance(request, run),
+        trained_on=_trained_on(run),
     )
 
 
@@ -260,10 +263,14 @@ def _truth_folders(request: EvalRequest, run: dict[str, Any]) -> list[Path]:
 
 
 def _dataset(request: EvalRequest, run: dict[str, Any]) -> Dataset | None:
+    dataset = request.dataset or _trained_on(run)
+    return Dataset(dataset) if dataset in tuple(Dataset) else None
+
+
+def _trained_on(run: dict[str, Any]) -> str | None:
     model = run.get("model")
     recorded = model.get("dataset") if isinstance(model, dict) else None
-    dataset = request.dataset or recorded
-    return Dataset(dataset) if dataset in tuple(Dataset) else None
+    return recorded if isinstance(recorded, str) else None
 
 
 def _obstacle(

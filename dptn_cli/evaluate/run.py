@@ -171,6 +171,7 @@ class _Evaluation:
             ),
             versions=_versions(),
             provenance=plan.provenance,
+            trained_on=plan.trained_on,
         )
 
     def _metrics(self, kind: Kind) -> list[Metric]:

@@ -117,6 +117,7 @@ class Report:
         notes: caveats for the reader of the scores.
         versions: versions of the packages that the scores may depend on.
         provenance: what the results were made with and of; see `provenance.provenance`.
+        trained_on: name of the data set of the model that made the results; None if unknown.
     """
 
     run: str
@@ -134,6 +135,7 @@ class Report:
     notes: tuple[str, ...] = ()
     versions: Mapping[str, str] = field(default_factory=dict)
     provenance: Mapping[str, Any] = field(default_factory=dict)
+    trained_on: str | None = None
 
     @property
     def counts(self) -> dict[str, int]:
@@ -145,6 +147,11 @@ class Report:
             else images
             for metric_id in self.scores
         }
+
+    @property
+    def published_on(self) -> Dataset | None:
+        """The data set whose published scores may stand beside these; None if there is none."""
+        return self.dataset if self.trained_on in (None, self.dataset) else None
 
     @property
     def is_complete(self) -> bool:
@@ -160,11 +167,15 @@ class Difference:
         run: name of the other run.
         common: number of pairs compared.
         by_metric: mean difference and its interval, by metric id.
+        rows: of each pair compared, the rows in the other run's table and in the first one's.
+        gaps: (len(rows),) differences by metric id; NaN if a value is missing or both are infinite.
     """
 
     run: str
     common: int
     by_metric: Mapping[str, Interval]
+    rows: tuple[tuple[int, int], ...] = ()
+    gaps: Mapping[str, npt.NDArray[np.float64]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

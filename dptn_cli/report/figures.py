@@ -1,115 +1,187 @@
-"""The figures of the HTML report: histograms as SVG, and the worst and best pairs as images."""
+"""The images of the HTML report: pairs that differ between runs, and worst and best pairs."""
 
 import base64
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from html import escape
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
 from PIL import Image
 
 from dptn_cli.errors import InputError
-from dptn_cli.evaluate.types import ImagePair, Report
+from dptn_cli.evaluate.compare import pair_key
+from dptn_cli.evaluate.types import Comparison, Difference, ImagePair, Report
 from dptn_cli.io.images import read_image
-from dptn_cli.metrics.protocols import BY_ID, Metric
-from dptn_cli.report.tables import format_score
+from dptn_cli.metrics.protocols import Metric
+from dptn_cli.report.ranking import Ranking, rank
+from dptn_cli.report.tables import common_pairs, format_gap, format_score
 
-MAX_BINS = 30
-WIDTH, HEIGHT, FOOT = 300, 110, 16  # of a histogram and the axis labels below it, in SVG units
-MAX_EXTREMES = 6  # worst pairs shown, and best pairs
+MAX_EXTREMES = 6
+"""Worst pairs shown of one or two runs, and best pairs; of more runs, fewer for each."""
+MAX_PICTURED_RUNS = 8
 MAX_SIDE_PX = 320  # of an image; the page shows none larger
 JPEG_QUALITY = 85
-RANKED_BY = ("paper.lpips", "standard.lpips_alex", "paper.ssim", "standard.ssim", "paper.l1")
-"""The first of these metrics that was computed decides which pairs are worst and best."""
+GONE = '<span class="gone">cannot be read</span>'
 
 
-def histogram(metric: Metric, values: npt.NDArray[np.float64]) -> str:
-    """Draw the distribution of a metric over the pairs, with a line at the mean."""
-    finite = values[np.isfinite(values)]
-    if not len(finite):
-        return ""
-    counts, edges = np.histogram(finite, _bin_edges(finite))
-    low, high = float(edges[0]), float(edges[-1])
-    step = WIDTH / len(counts)
-    heights = (counts / counts.max() * (HEIGHT - 6)).tolist()
-    bars = "".join(
-        f'<rect x="{i * step:.1f}" y="{HEIGHT - heights[i]:.1f}" width="{step - 1:.1f}" '
-        f'height="{heights[i]:.1f}"><title>{edges[i]:.4g} to {edges[i + 1]:.4g}: {n:,} pairs'
-        "</title></rect>"
-        for i, n in enumerate(counts.tolist())
-    )
-    mean = float(finite.mean())
-    mean_x = (mean - low) / (high - low) * WIDTH
-    return (
-        f'<figure class="chart" data-metric="{metric.id}"><figcaption>{metric.id} '
-        f'<span class="muted">mean {format_score(metric, mean)}</span></figcaption>'
-        f'<svg viewBox="0 0 {WIDTH} {HEIGHT + FOOT}" role="img" '
-        f'aria-label="Histogram of {metric.id}">{bars}'
-        f'<line class="axis" x1="0" y1="{HEIGHT}" x2="{WIDTH}" y2="{HEIGHT}"/>'
-        f'<line x1="{mean_x:.1f}" y1="0" x2="{mean_x:.1f}" y2="{HEIGHT}"/>'
-        f'<text x="0" y="{HEIGHT + 12}">{low:.4g}</text>'
-        f'<text x="{WIDTH}" y="{HEIGHT + 12}" text-anchor="end">{high:.4g}</text></svg></figure>'
-    )
+def pair_figures(comparison: Comparison) -> str:
+    """Show the pairs that differ most between runs, then the worst and best pairs of each run.
 
-
-def _bin_edges(finite: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Return the edges of the bins. If all values are equal, they span a range around the value."""
-    low, high = float(finite.min()), float(finite.max())
-    if high - low <= 1e-9 * max(abs(low), abs(high), 1e-300):
-        margin = max(abs(low), 1.0) * 0.5
-        low, high = low - margin, high + margin
-    return np.linspace(low, high, min(MAX_BINS, max(5, len(finite) // 2)) + 1)
-
-
-def pair_figures(report: Report, heading_suffix: str) -> str:
-    """Show the worst and the best pairs by the first metric of `RANKED_BY` that was computed.
-
-    Args:
-        report: the report.
-        heading_suffix: HTML added to the headings, which names the run; may be empty.
+    The number of images is bounded, whatever the number of pairs and of runs.
     """
-    table = report.table
-    ranked_by = next((name for name in RANKED_BY if name in table.values), None)
-    if ranked_by is None:
+    gallery = _Gallery(comparison.reports[:MAX_PICTURED_RUNS])
+    shown = gallery.reports
+    sections = [
+        section
+        for difference, report in zip(comparison.differences, shown[1:], strict=False)
+        for section in gallery.difference_sections(difference, report)
+    ]
+    sections += [section for report in shown for section in gallery.extreme_sections(report)]
+    if left_out := len(comparison.reports) - len(shown):
+        sections.append(
+            f'<p class="muted">Images are shown of the first {len(shown)} runs, '
+            f"not of the other {left_out:,}.</p>"
+        )
+    return "".join(sections)
+
+
+@dataclass(frozen=True)
+class _Gallery:
+    """Draws pairs, with the results of all runs side by side.
+
+    Attributes:
+        reports: the runs; the first one is the baseline.
+    """
+
+    reports: Sequence[Report]
+
+    @cached_property
+    def rows(self) -> Sequence[Mapping[str, int]]:
+        """The row of each pair in each run's table, by the pair's key."""
+        return [
+            {pair_key(pair): row for row, pair in enumerate(report.table.pairs)}
+            for report in self.reports
+        ]
+
+    @property
+    def max_extremes(self) -> int:
+        return min(MAX_EXTREMES, 2 * MAX_EXTREMES // len(self.reports))
+
+    def extreme_sections(self, report: Report) -> Iterator[str]:
+        """Show the worst and the best pairs of a run, and pairs that have no value."""
+        pairs, values = report.table.pairs, report.table.values
+        ranking = rank(values, len(pairs))
+        run = f", {_name(report.run)}" if len(self.reports) > 1 else ""
+        metric, ranked = ranking.metric, ranking.worst_first
+        worst = ranked[: min(self.max_extremes, (len(ranked) + 1) // 2)]
+        best = ranked[::-1][: min(self.max_extremes, len(ranked) - len(worst))]
+        without = ranking.without_value[: self.max_extremes]
+        by = f"by {metric.id}" if metric else ""
+        missing = f"Pairs without {metric.id}" if metric else "Pairs, none with a score"
+        for title, kind, rows, note in (
+            (f"Worst pairs {by}", "worst", worst, _passed_over(ranking)),
+            (f"Best pairs {by}", "best", best, ""),
+            (missing, "without", without, _shown_of(without, ranking.without_value)),
+        ):
+            headlines = [_score(report, row, metric) for row in rows]
+            figures = [
+                self._figure(pairs[row], metric, headline)
+                for row, headline in zip(rows, headlines, strict=True)
+            ]
+            yield self._section(f"{title}{run}", kind, note, figures)
+
+    def difference_sections(self, difference: Difference, report: Report) -> Iterator[str]:
+        """Show the common pairs in which a run is worse or better than the baseline by most."""
+        baseline = self.reports[0]
+        ranking = rank(difference.gaps, len(difference.rows))
+        metric, worst_first = ranking.metric, ranking.worst_first
+        gaps = difference.gaps[metric.id] if metric else ()
+        sign = 1 if metric is None or metric.higher_is_better else -1
+        worse = [row for row in worst_first if sign * gaps[row] < 0]
+        better = [row for row in worst_first[::-1] if sign * gaps[row] > 0]
+        equal = [row for row in worst_first if gaps[row] == 0] if not (worse or better) else []
+        by = f", by {metric.id}" if metric else ""
+        run, other = _name(report.run), _name(baseline.run)
+        without = [] if worst_first else list(ranking.without_value)
+        for verb, kind, rows in (
+            ("worse than", "worst", worse),
+            ("better than", "best", better),
+            ("equal to", "equal", equal),
+            ("beside", "without", without),
+        ):
+            shown = rows[: self.max_extremes]
+            note = f"{common_pairs(difference, report, baseline)}; {_shown_of(shown, rows)}"
+            figures = [
+                self._figure(
+                    report.table.pairs[difference.rows[row][0]],
+                    metric,
+                    format_gap(metric, float(gaps[row])) if metric else "",
+                )
+                for row in shown
+            ]
+            yield self._section(f"{run} {verb} {other}{by}", f"{kind} common", note, figures)
+
+    def _section(self, title: str, kind: str, note: str, figures: Sequence[str]) -> str:
+        if not figures:
+            return ""
+        kind += " several" if len(self.reports) > 1 else ""
+        note = f'<p class="muted">{note}</p>' if note else ""
+        return f'<h2>{title}</h2>{note}<div class="images {kind}">{"".join(figures)}</div>'
+
+    def _figure(self, pair: ImagePair, metric: Metric | None, headline: str) -> str:
+        """Draw the source, the true image, and the result of each run."""
+        source = [_labelled("source", pair.source)] if pair.source else []
+        truth = _labelled("true", pair.truth)
+        if len(self.reports) == 1:
+            images = [*source, _labelled("generated", pair.generated), truth]
+        else:
+            images = [*source, truth, *self._results(pair_key(pair), metric)]
+        score = f"<b>{headline}</b> " if headline else ""
+        return (
+            f'<figure><div class="row">{"".join(images)}</div>'
+            f"<figcaption>{score}{_name(pair.name)}</figcaption></figure>"
+        )
+
+    def _results(self, key: str, metric: Metric | None) -> Iterator[str]:
+        for report, rows in zip(self.reports, self.rows, strict=True):
+            row = rows.get(key)
+            if row is None:
+                yield f'<div><span class="gone">no such pair</span>{_name(report.run)}</div>'
+            else:
+                generated = report.table.pairs[row].generated
+                yield _labelled(report.run, generated, _score(report, row, metric))
+
+
+def _passed_over(ranking: Ranking) -> str:
+    if not ranking.passed_over or ranking.metric is None:
         return ""
-    metric, values = BY_ID[ranked_by], table.values[ranked_by]
-    scored = [index for index in range(len(table.pairs)) if np.isfinite(values[index])]
-    worst_first = sorted(scored, key=lambda i: values[i], reverse=not metric.higher_is_better)
-    count = min(MAX_EXTREMES, (len(scored) + 1) // 2)
-    best = worst_first[::-1][: min(MAX_EXTREMES, len(scored) - count)]
-    return "".join(
-        f'<h2>{title} pairs by {metric.id}{heading_suffix}</h2><div class="images {title.lower()}">'
-        f"{''.join(_pair_figure(report, index, metric) for index in indices)}</div>"
-        for title, indices in (("Worst", worst_first[:count]), ("Best", best))
-        if indices
-    )
+    return f"No pair has a value of {', '.join(ranking.passed_over)}."
 
 
-def _pair_figure(report: Report, index: int, metric: Metric) -> str:
-    pair = report.table.pairs[index]
-    score = format_score(metric, float(report.table.values[metric.id][index]))
-    images = "".join(_image(path, label) for label, path in _labelled_images(pair))
-    return (
-        f'<figure><div class="row">{images}</div>'
-        f"<figcaption><b>{score}</b> {escape(pair.name)}</figcaption></figure>"
-    )
+def _shown_of(shown: Sequence[int], rows: Sequence[int]) -> str:
+    return f"{len(shown):,} of {len(rows):,} are shown"
 
 
-def _labelled_images(pair: ImagePair) -> Iterator[tuple[str, Path]]:
-    if pair.source is not None:
-        yield "source", pair.source
-    yield "generated", pair.generated
-    yield "true", pair.truth
+def _score(report: Report, row: int, metric: Metric | None) -> str:
+    if metric is None or metric.id not in report.table.values:
+        return ""
+    return format_score(metric, float(report.table.values[metric.id][row]))
 
 
-def _image(path: Path, label: str) -> str:
+def _name(text: str) -> str:
+    """Escape a name, and keep the directions of its letters from what surrounds it."""
+    return f"<bdi>{escape(text)}</bdi>"
+
+
+def _labelled(label: str, path: Path, score: str = "") -> str:
+    score = f"<b>{score}</b><br>" if score else ""
     try:
-        url = _data_url(path)
+        image = f'<img alt="{escape(label)}" src="{_data_url(path)}">'
     except InputError:  # An unreadable source does not affect the scores.
-        return ""
-    return f'<div><img alt="{label}" src="{url}">{label}</div>'
+        image = GONE
+    return f"<div>{image}{score}{_name(label)}</div>"
 
 
 def _data_url(path: Path) -> str:

@@ -21,7 +21,7 @@ from dptn_cli.io.storage import storage_of
 from dptn_cli.metrics.protocols import BY_ID
 from dptn_cli.metrics.published import published_score
 from dptn_cli.report.html import page
-from dptn_cli.report.tables import runs_table
+from dptn_cli.report.tables import metric_ids, runs_table
 
 JSON_NAME, CSV_NAME, HTML_NAME = "report.json", "pairs.csv", "report.html"
 _START_BYTES = 4096
@@ -31,6 +31,8 @@ _MARKS = {
     CSV_NAME: re.compile(rb"(?:run,)?generated,truth(?:,|\s|$)"),
     HTML_NAME: re.compile(rb"<!doctype html>.*: dptn evaluate</title>", re.DOTALL),
 }
+# Those from U+DC80 to U+DCFF are bytes of a file name that are not UTF-8.
+_LONE_SURROGATE = re.compile("[\ud800-\udc7f\udd00-\udfff]")
 _TEX = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
 
 
@@ -92,8 +94,9 @@ def document(comparison: Comparison) -> dict[str, Any]:
 
 def _report_document(report: Report) -> dict[str, Any]:
     requested = {*report.scores, *(missing.metric for missing in report.not_computed)}
+    published_on = report.published_on
     published = {
-        metric_id: published_score(BY_ID[metric_id], report.dataset) for metric_id in report.scores
+        metric_id: published_score(BY_ID[metric_id], published_on) for metric_id in report.scores
     }
     return {
         "run": report.run,
@@ -139,28 +142,31 @@ def _interval_document(interval: Interval) -> dict[str, float]:
 def _write_pairs(file: BinaryIO, reports: Sequence[Report]) -> None:
     """Write a row for each pair; with several runs, the first column names the run."""
     text = io.TextIOWrapper(file, "utf-8", "surrogateescape", newline="")
-    metric_ids = list(dict.fromkeys(name for report in reports for name in report.table.values))
+    names = metric_ids(reports)
     writer = csv.writer(text, lineterminator="\n")
     several = len(reports) > 1
-    writer.writerow([*(["run"] if several else []), "generated", "truth", *metric_ids])
+    writer.writerow([*(["run"] if several else []), "generated", "truth", *names])
     for report in reports:
-        for row in _pair_rows(report.table, metric_ids):
+        for row in _pair_rows(report.table, names):
             writer.writerow([*([report.run] if several else []), *row])
     text.flush()
     text.detach()  # The caller closes the file.
 
 
-def _pair_rows(table: PairTable, metric_ids: Sequence[str]) -> Iterator[list[str]]:
+def _pair_rows(table: PairTable, names: Sequence[str]) -> Iterator[list[str]]:
     absent = np.full(len(table.pairs), math.nan)
-    columns = [table.values.get(metric_id, absent).tolist() for metric_id in metric_ids]
+    columns = [table.values.get(metric_id, absent).tolist() for metric_id in names]
     for index, pair in enumerate(table.pairs):
         scores = (column[index] for column in columns)
         yield [pair.name, str(pair.truth), *("" if math.isnan(x) else repr(x) for x in scores)]
 
 
 def _encoded(text: str) -> bytes:
-    """Encode as UTF-8. Bytes of a file name that are not UTF-8 are written unchanged."""
-    return text.encode("utf-8", "surrogateescape")
+    """Encode as UTF-8. Bytes of a file name that are not UTF-8 are written unchanged.
+
+    Other lone surrogates, which the JSON of a manifest may hold, become U+FFFD.
+    """
+    return _LONE_SURROGATE.sub("\ufffd", text).encode("utf-8", "surrogateescape")
 
 
 def markdown(reports: Sequence[Report]) -> str:

@@ -5,11 +5,11 @@ from html import escape
 from importlib.resources import files
 
 from dptn_cli import __version__
-from dptn_cli.enums import Dataset
-from dptn_cli.evaluate.types import Comparison, Report
-from dptn_cli.metrics.protocols import BY_ID, METRICS
+from dptn_cli.evaluate.types import Comparison, Problem, Report
+from dptn_cli.metrics.protocols import METRICS
 from dptn_cli.metrics.published import DATASET_TITLES
-from dptn_cli.report.figures import histogram, pair_figures
+from dptn_cli.report.figures import pair_figures
+from dptn_cli.report.histograms import histograms
 from dptn_cli.report.pair_table import pair_table
 from dptn_cli.report.provenance import provenance_section
 from dptn_cli.report.tables import (
@@ -18,13 +18,16 @@ from dptn_cli.report.tables import (
     ScoreTable,
     comparison_table,
     count_facts,
-    difference_table,
+    difference_tables,
     leaderboard,
+    published_datasets,
     score_table,
 )
 
 # Nothing is loaded from elsewhere, so markup in a file name could do no harm if it got through.
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
+MAX_PROBLEMS = 1000  # listed of each kind; report.json has all
+MAX_TEXT = 500  # characters of a name or a reason
 _PAGE = """<!doctype html>
 <html lang="en">
 <head>
@@ -70,16 +73,16 @@ def _sections(comparison: Comparison, title: str) -> Iterator[str]:
         yield _facts(report, with_heading=several)
     yield "<h2>Scores</h2>"
     yield _table(comparison_table(reports) if several else score_table(reports[0]), "scores")
-    for difference in comparison.differences:
-        table = difference_table(difference, reports[0].run)
+    for table in difference_tables(comparison) if several else ():
         yield f"<h3>{escape(table.title)}</h3>"
         yield _table(table) if table.rows else ""
     for report in reports:
         yield _remarks(report, with_heading=several)
-    yield "<h2>The published table, paper protocol</h2>"
-    yield _table(leaderboard(reports, tuple(Dataset)), "published")
-    for report in reports:
-        yield _figures(report, with_run=several)
+    if datasets := published_datasets(reports):
+        yield "<h2>The published table, paper protocol</h2>"
+        yield _table(leaderboard(reports, datasets), "published")
+    yield histograms(reports)
+    yield pair_figures(comparison)
     yield pair_table(reports)
     if any(report.provenance for report in reports):
         yield "<h2>How the results were made</h2>"
@@ -97,7 +100,7 @@ def _table(table: ScoreTable, identity: str = "") -> str:
     """
     head = "".join(f'<th colspan="{span}">{title}</th>' for title, span in table.column_groups)
     head = f"<tr>{head}</tr>" if head else ""
-    titles = "".join(f'<th scope="col">{_text(title)}</th>' for title in table.columns)
+    titles = "".join(f'<th scope="col">{_label(title)}</th>' for title in table.columns)
     rows = "".join(_row(row, len(table.columns)) for row in table.rows)
     return (
         f'<div class="scroll"><table{_attribute("id", identity)}>'
@@ -108,7 +111,7 @@ def _table(table: ScoreTable, identity: str = "") -> str:
 def _row(row: Row, columns: int) -> str:
     span = _attribute("colspan", "" if row.cells else str(columns))
     cells = "".join(map(_cell, row.cells))
-    label = f"<th{span}{_attribute('title', row.hint)}>{_text(row.label)}</th>"
+    label = f"<th{span}{_attribute('title', row.hint)}>{_label(row.label)}</th>"
     return f"<tr{_attribute('class', row.kind)}>{label}{cells}</tr>"
 
 
@@ -119,6 +122,11 @@ def _cell(cell: Cell) -> str:
 
 def _attribute(name: str, value: str) -> str:
     return f' {name}="{escape(value)}"' if value else ""
+
+
+def _label(text: str) -> str:
+    """Return the text of a table's heading, which breaks where a run has a long name."""
+    return f'<span class="label">{_text(text)}</span>'
 
 
 def _text(text: str) -> str:
@@ -148,24 +156,32 @@ def _remarks(report: Report, *, with_heading: bool) -> str:
         for reason, metric_ids in by_reason.items()
     ]
     remarks += [escape(note) for note in report.notes]
-    for problems, title in ((report.failed, "failed"), (report.unpaired, "unpaired")):
-        if problems:
-            items = "".join(f"<li>{escape(p.name)}: {escape(p.reason)}</li>" for p in problems)
-            summary = f"<summary>{len(problems):,} {title}</summary>"
-            remarks.append(f"<details>{summary}<ul>{items}</ul></details>")
+    remarks += [
+        _problem_list(title, problems)
+        for problems, title in ((report.failed, "failed"), (report.unpaired, "unpaired"))
+        if problems
+    ]
     if not remarks:
         return ""
     items = "".join(f"<li>{remark}</li>" for remark in remarks)
     return f'{_heading(report, with_heading)}<ul class="muted">{items}</ul>'
 
 
-def _figures(report: Report, *, with_run: bool) -> str:
-    """Draw the histograms, and the worst and the best pairs, of one run."""
-    run = f", {escape(report.run)}" if with_run else ""
-    charts = "".join(histogram(BY_ID[name], values) for name, values in report.table.values.items())
-    if not charts:
-        return ""
-    return f'<h2>Histograms{run}</h2><div class="charts">{charts}</div>{pair_figures(report, run)}'
+def _problem_list(title: str, problems: Sequence[Problem]) -> str:
+    """List problems behind their number, at most `MAX_PROBLEMS` of them."""
+    items = "".join(
+        f"<li><bdi>{escape(_shortened(problem.name))}</bdi>: "
+        f"{escape(_shortened(problem.reason))}</li>"
+        for problem in problems[:MAX_PROBLEMS]
+    )
+    if len(problems) > MAX_PROBLEMS:
+        items += f"<li>and {len(problems) - MAX_PROBLEMS:,} more, in report.json</li>"
+    return f"<details><summary>{len(problems):,} {title}</summary><ul>{items}</ul></details>"
+
+
+def _shortened(text: str) -> str:
+    """Cut a text that comes from a file of others, where its length has no limit."""
+    return text if len(text) <= MAX_TEXT else f"{text[:MAX_TEXT]}…"
 
 
 def _methods(reports: Sequence[Report]) -> str:

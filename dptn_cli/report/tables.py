@@ -1,11 +1,12 @@
 """The tables of a report as plain text. The terminal, HTML, Markdown and LaTeX only draw them."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from dptn_cli.enums import Dataset, Protocol
-from dptn_cli.evaluate.types import Difference, Interval, Report
+from dptn_cli.evaluate.types import Comparison, Difference, Interval, Report
 from dptn_cli.metrics.protocols import BY_ID, METRICS, Metric
 from dptn_cli.metrics.published import COLUMNS, DATASET_TITLES, published_score, published_table
 
@@ -77,7 +78,7 @@ def score_table(report: Report) -> ScoreTable:
             rows += [Row(f"{protocol} protocol", kind="group"), *group]
     columns = ("metric", "yours", "95 % interval", "DPTN\npublished", "difference")
     formats = ", ".join(sorted(report.formats)).upper()
-    title = f"{report.run}: {', '.join(count_facts(report))} ({formats})"
+    title = f"{run_title(report)}: {', '.join(count_facts(report))} ({formats})"
     return ScoreTable(title, columns, tuple(rows))
 
 
@@ -86,12 +87,12 @@ def _score_row(report: Report, metric: Metric) -> Row:
     if value is None:
         cells = (Cell(), Cell("not computed", style="muted"), Cell(), Cell())
         return Row(_label(metric), cells, "missing")
-    published = published_score(metric, report.dataset)
+    published = published_score(metric, report.published_on)
     difference = Cell()
     if published is not None:
         gap = value - published
         verdict = _verdict(metric, gap) if gap else ""
-        difference = Cell(f"{_format_gap(metric, gap)} {verdict}".rstrip(), style=verdict)
+        difference = Cell(f"{format_gap(metric, gap)} {verdict}".rstrip(), style=verdict)
     return Row(
         _label(metric),
         (
@@ -105,7 +106,7 @@ def _score_row(report: Report, metric: Metric) -> Row:
 
 def comparison_table(reports: Sequence[Report]) -> ScoreTable:
     """Return the scores of several runs side by side, beside DPTN's published ones."""
-    datasets = [d for d in Dataset if any(report.dataset == d for report in reports)]
+    datasets = published_datasets(reports)
     rows = [
         Row(
             _full_label(metric),
@@ -119,7 +120,7 @@ def comparison_table(reports: Sequence[Report]) -> ScoreTable:
     published = (f"DPTN\npublished on\n{DATASET_TITLES[dataset]}" for dataset in datasets)
     return ScoreTable(
         f"{len(reports)} runs, with bootstrap 95 % intervals",
-        ("metric", *(report.run for report in reports), *published),
+        ("metric", *map(run_title, reports), *published),
         tuple(rows),
     )
 
@@ -129,17 +130,22 @@ def _score_cell(report: Report, metric: Metric) -> Cell:
     return Cell(format_score(metric, report.scores.get(metric.id)), interval, "value")
 
 
-def difference_table(difference: Difference, baseline: str) -> ScoreTable:
-    """Return the paired differences of one run from the baseline.
+def difference_tables(comparison: Comparison) -> list[ScoreTable]:
+    """Return the paired differences of each run from the first one."""
+    baseline, *others = comparison.reports
+    return [
+        _difference_table(difference, other, baseline)
+        for difference, other in zip(comparison.differences, others, strict=False)
+    ]
 
-    Args:
-        difference: the differences.
-        baseline: name of the baseline run.
-    """
-    title = f"{difference.run} minus {baseline}"
+
+def _difference_table(difference: Difference, other: Report, baseline: Report) -> ScoreTable:
+    title = f"{run_title(other)} minus {run_title(baseline)}"
     columns = ("metric", "difference", "95 % interval", "")
-    if not difference.common:
-        return ScoreTable(f"{title}: no pair in common, so no differences", columns, ())
+    common = common_pairs(difference, other, baseline)
+    if not difference.by_metric:
+        why = "no metric can be compared in them" if difference.common else "so no differences"
+        return ScoreTable(f"{title}: {common}, {why}", columns, ())
     rows = []
     for metric in METRICS:
         interval = difference.by_metric.get(metric.id)
@@ -149,16 +155,28 @@ def difference_table(difference: Difference, baseline: str) -> ScoreTable:
         if not interval.low <= 0 <= interval.high:
             verdict = _verdict(metric, interval.mean)
         cells = (
-            Cell(_format_gap(metric, interval.mean), style="value"),
+            Cell(format_gap(metric, interval.mean), style="value"),
             Cell(
-                f"{_format_gap(metric, interval.low)}..{_format_gap(metric, interval.high)}",
+                f"{format_gap(metric, interval.low)}..{format_gap(metric, interval.high)}",
                 style="muted",
             ),
             Cell("no clear difference" if verdict == "muted" else verdict, style=verdict),
         )
         rows.append(Row(_full_label(metric), cells))
-    title = f"{title}, paired, {difference.common:,} common pairs"
-    return ScoreTable(title, columns, tuple(rows))
+    return ScoreTable(f"{title}, paired, {common}", columns, tuple(rows))
+
+
+def common_pairs(difference: Difference, other: Report, baseline: Report) -> str:
+    """Return the number of pairs that two runs share, and the number of pairs of each."""
+    n = difference.common
+    common = "1 common pair" if n == 1 else f"{n:,} common pairs"
+    sizes = f"{len(other.table.pairs):,} and {len(baseline.table.pairs):,}"
+    return f"{common if n else 'no pair in common'} of {sizes}"
+
+
+def published_datasets(reports: Sequence[Report]) -> list[Dataset]:
+    """Return the data sets whose published scores may stand beside a run's."""
+    return [d for d in Dataset if any(report.published_on == d for report in reports)]
 
 
 def leaderboard(reports: Sequence[Report], datasets: Sequence[Dataset]) -> ScoreTable:
@@ -181,12 +199,12 @@ def leaderboard(reports: Sequence[Report], datasets: Sequence[Dataset]) -> Score
     ]
     for report in reports:
         scores = [
-            report.scores.get(f"paper.{name}") if report.dataset == dataset else None
+            report.scores.get(f"paper.{name}") if report.published_on == dataset else None
             for dataset in datasets
             for name in COLUMNS
         ]
         if any(score is not None for score in scores):
-            rows.append(Row(report.run, (Cell(), *map(_paper_cell, scores)), "yours"))
+            rows.append(Row(run_title(report), (Cell(), *map(_paper_cell, scores)), "yours"))
     labels = [_label(BY_ID[f"paper.{name}"]) for name in COLUMNS]
     titles = [DATASET_TITLES[dataset] for dataset in datasets]
     return ScoreTable(
@@ -212,10 +230,23 @@ def runs_table(
     """
     metrics = _scored_metrics(reports)
     rows = (
-        Row(report.run, tuple(Cell(format_score(m, report.scores.get(m.id))) for m in metrics))
+        Row(
+            run_title(report),
+            tuple(Cell(format_score(m, report.scores.get(m.id))) for m in metrics),
+        )
         for report in reports
     )
     return ScoreTable("", ("run", *map(label or _full_label, metrics)), tuple(rows))
+
+
+def metric_ids(reports: Sequence[Report]) -> list[str]:
+    """Return the ids of the pairwise metrics that any run has, without repetition."""
+    return list(dict.fromkeys(name for report in reports for name in report.table.values))
+
+
+def run_title(report: Report) -> str:
+    """Return the run's name on one line, without characters that would control a terminal."""
+    return "".join(c if c.isprintable() else "\ufffd" for c in report.run)
 
 
 def count_facts(report: Report) -> list[str]:
@@ -229,7 +260,9 @@ def count_facts(report: Report) -> list[str]:
 
 def format_score(metric: Metric, value: float | None) -> str:
     """Format a score with the metric's decimals; empty for None."""
-    return "" if value is None else f"{value:.{metric.digits}f}"
+    if value is None or math.isfinite(value):
+        return "" if value is None else f"{value:.{metric.digits}f}"
+    return "no value" if math.isnan(value) else "∞"
 
 
 def _format_range(metric: Metric, interval: Interval | None) -> str:
@@ -238,7 +271,10 @@ def _format_range(metric: Metric, interval: Interval | None) -> str:
     return f"{format_score(metric, interval.low)}..{format_score(metric, interval.high)}"
 
 
-def _format_gap(metric: Metric, gap: float) -> str:
+def format_gap(metric: Metric, gap: float) -> str:
+    """Format a difference of scores, with its sign and the metric's decimals."""
+    if math.isinf(gap):
+        return "+∞" if gap > 0 else "-∞"
     return f"{gap:+.{metric.digits}f}"
 
 

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from evaluation_folders import Scene, evaluate, make_scene
+from evaluation_folders import FASHION, MARKET, Scene, evaluate, make_scene
 from evaluation_folders import without_weights as without_weights
 from support import Folder
 
@@ -25,7 +25,9 @@ def test_a_run_gives_the_tables_and_the_files(scene: Scene) -> None:
     assert result.exit_code == 0, result.stderr
     for row in published_table():
         assert row.model in result.stdout
-    assert "19.1492" in result.stdout
+    assert "14.5207" in result.stdout
+    assert "DeepFashion" not in result.stdout
+    assert "19.1492" not in result.stdout
     assert {path.name for path in scene.report.iterdir()} == {
         "report.json",
         "pairs.csv",
@@ -34,6 +36,47 @@ def test_a_run_gives_the_tables_and_the_files(scene: Scene) -> None:
     rows = (scene.report / "pairs.csv").read_text().splitlines()
     assert rows[0].startswith("generated,truth,paper.ssim,")
     assert len(rows) == 5
+
+
+@pytest.mark.parametrize(
+    ("trained_on", "options", "title"),
+    [
+        ("fashion", (), "Published on DeepFashion,"),
+        ("market", (), "Published on Market-1501,"),
+        (None, ("--dataset", "fashion"), "Published on DeepFashion,"),
+        (None, (), None),
+        ("figures", (), None),
+        ("figures", ("--dataset", "fashion"), None),
+        ("fashion", ("--dataset", "market"), None),
+    ],
+)
+def test_the_published_table_is_that_of_the_results(
+    tmp_path: Path, trained_on: str | None, options: tuple[str, ...], title: str | None
+) -> None:
+    size = FASHION if "fashion" in (trained_on, *options) else MARKET
+    scene = make_scene(tmp_path, pairs=2, size=size, dataset=trained_on)
+    result = scene.evaluate(*options)
+    assert result.exit_code == 0, result.stderr
+    titles = [
+        line.rstrip() for line in result.stdout.splitlines() if line.startswith("Published on ")
+    ]
+    assert titles == ([f"{title} paper protocol"] if title else [])
+    page = (scene.report / "report.html").read_text()
+    assert page.count('<table id="published">') == len(titles)
+    assert ("XingGAN" in page) == ("XingGAN" in result.stdout) == bool(title)
+    assert bool(scene.document()["published"]) == bool(title)
+    if trained_on and options:
+        why = f"the model is of the data set {trained_on}, not {options[1]}"
+        assert why in " ".join(result.stdout.split())
+
+
+def test_the_name_of_a_run_does_not_control_the_terminal(scene: Scene) -> None:
+    results = scene.results.rename(scene.results.with_name("\x1b[31mred\n\u202etxt"))
+    for options in ((), ("--format", "latex"), ("--format", "markdown")):
+        result = evaluate(results, "--truth", scene.truth, "-o", scene.report, *options)
+        assert result.exit_code == 0, result.stderr
+        assert "\ufffd[31mred\ufffd\ufffdtxt" in result.stdout
+        assert not {"\x1b", "\u202e"} & set(result.stdout)
 
 
 def test_differences_are_judged_in_the_direction_of_the_metric(scene: Scene) -> None:
@@ -176,7 +219,9 @@ def test_several_runs_are_shown_side_by_side(scene: Scene, tmp_path: Path) -> No
         scene.results, tmp_path / "second" / "better", "--truth", scene.truth, "-o", scene.report
     )
     assert result.exit_code == 0, result.stderr
-    assert "better minus results, paired, 3 common pairs" in " ".join(result.stdout.split())
+    assert "better minus results, paired, 3 common pairs of 3 and 4" in " ".join(
+        result.stdout.split()
+    )
     document = scene.document()
     assert [run["run"] for run in document["runs"]] == ["results", "better"]  # type: ignore[attr-defined]
     assert (scene.report / "pairs.csv").read_text().splitlines()[0].startswith("run,generated,")

@@ -15,7 +15,6 @@ from dptn_cli.evaluate.bootstrap import bootstrap, mean_of
 from dptn_cli.evaluate.types import Comparison, ImagePair, NotComputed, PairTable, Problem, Report
 from dptn_cli.metrics.protocols import BY_ID
 from dptn_cli.metrics.published import published_score, published_table
-from dptn_cli.report.figures import histogram
 from dptn_cli.report.formats import (
     check_report_folder,
     document,
@@ -23,6 +22,7 @@ from dptn_cli.report.formats import (
     markdown,
     write_report,
 )
+from dptn_cli.report.histograms import histogram
 from dptn_cli.report.html import page
 from dptn_cli.report.tables import Cell, score_table
 
@@ -123,8 +123,8 @@ def test_a_page_of_unreadable_images_is_still_a_page() -> None:
 def test_a_histogram_of_equal_values_and_of_no_values() -> None:
     metric = BY_ID["paper.psnr"]
     for value in (0.0, 1e-12, 1e9):
-        assert "<rect" in histogram(metric, np.full(5, value))
-    assert histogram(metric, np.full(3, math.nan)) == ""
+        assert "<rect" in histogram(metric, [("", np.full(5, value))])
+    assert histogram(metric, [("", np.full(3, math.nan))]) == ""
 
 
 def test_means_are_exact_in_any_order() -> None:

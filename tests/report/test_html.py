@@ -5,10 +5,11 @@ import re
 import shutil
 from collections.abc import Iterator
 from html.parser import HTMLParser
+from pathlib import Path
 from typing import Any
 
 import pytest
-from evaluation_folders import Scene, make_scene
+from evaluation_folders import Scene, evaluate, make_scene
 from evaluation_folders import without_weights as without_weights
 from selenium import webdriver
 from selenium.webdriver.common.by import By
@@ -131,3 +132,47 @@ def test_the_file_names_nothing_outside_itself(scene: Scene) -> None:
     assert urls
     assert all(url.startswith("data:") for url in urls)
     assert "NaN" not in text
+
+
+@pytest.fixture(scope="module")
+def several(scene: Scene, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The page of two runs; one has a long name without spaces and half of the pairs."""
+    other = tmp_path_factory.mktemp("several") / f"{HOSTILE}{'long_' * 30}"
+    shutil.copytree(scene.results, other)
+    for number in range(6, 12):
+        (other / f"a{number}_2_b{number}_vis.png").unlink()
+    report = other.parent / "report"
+    evaluate(scene.results, other, "--truth", scene.truth, "-o", report)
+    return report / "report.html"
+
+
+@pytest.mark.parametrize("colors", ["light", "dark"])
+@pytest.mark.parametrize("width", [360, 800, 1400])
+def test_the_page_fits_the_window(browser: Any, several: Path, width: int, colors: str) -> None:
+    metrics = {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": False}
+    scheme = {"name": "prefers-color-scheme", "value": colors}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [scheme]})
+    browser.get(several.as_uri())
+    overflow = "const e = document.documentElement; return e.scrollWidth - e.clientWidth"
+    assert browser.execute_script(overflow) == 0
+    inside = "return [...document.querySelectorAll('img, svg, figure')].every((element) => {"
+    inside += "const box = element.getBoundingClientRect();"
+    inside += "return box.left >= 0 && box.right <= innerWidth && box.width > 50})"
+    assert browser.execute_script(inside)
+    background = "return getComputedStyle(document.body).backgroundColor"
+    assert (browser.execute_script(background) == "rgb(255, 255, 255)") == (colors == "light")
+
+
+def test_a_printed_page_is_light_and_whole(browser: Any, several: Path) -> None:
+    a4_px = 718  # the width between the margins
+    metrics = {"width": a4_px, "height": 1000, "deviceScaleFactor": 1, "mobile": False}
+    scheme = {"name": "prefers-color-scheme", "value": "dark"}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print", "features": [scheme]})
+    browser.get(several.as_uri())
+    color = "return getComputedStyle(document.body).backgroundColor"
+    assert browser.execute_script(color) == "rgb(255, 255, 255)"
+    assert not browser.find_element(By.ID, "filter").is_displayed()
+    widths = "return [...document.querySelectorAll('table')].map((t) => t.clientWidth)"
+    assert max(browser.execute_script(widths)) <= a4_px
