@@ -35,6 +35,7 @@ from dptn_cli.train.loop import Progress
 from dptn_cli.train.recipe import TrainConfig
 from dptn_cli.train.resume_checks import check_same_step
 from dptn_cli.train.run_folder import RunFolder
+from dptn_cli.types import ImageSpec
 
 
 def metrics(run: Path) -> list[dict[str, Any]]:
@@ -71,18 +72,19 @@ def test_a_run(figures: Path, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_it_overfits_eight_images(tmp_path: Path) -> None:
-    data = draw_data(tmp_path / "data", people=4, images=2)
+    data = draw_data(tmp_path / "data", people=4, images=2, size="32x24")
     config = replace(
         CONFIG,
-        generator=GeneratorConfig(width=16, residual_blocks=1, feed_forward=64),
+        spec=ImageSpec("figures", image_size=(32, 24), network_size=(32, 24)),
+        generator=GeneratorConfig(width=8, residual_blocks=1, feed_forward=64),
         batch_size=8,
-        epochs=200,
-        constant_epochs=200,
+        epochs=100,
+        constant_epochs=100,
         learning_rate=4e-3,
         initialisation="torch",
     )
     steps = train(data, tmp_path / "run", config)
-    assert len(steps) == 200
+    assert len(steps) == 100
     last = sum(progress.losses["target_l1"] for progress in steps[-5:]) / 5
     assert last < steps[0].losses["target_l1"] / 5
 
