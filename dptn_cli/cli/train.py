@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dptn_cli.cli.console import ProgressLine, echo, error_boundary
+from dptn_cli.cli.console import ProgressLine, echo, error_boundary, print_error
 from dptn_cli.cli.options import Quiet, parse_size
 from dptn_cli.enums import TrainPrecision
 from dptn_cli.errors import ExitCode, MissingDependency
@@ -246,7 +246,8 @@ def _train(
     try:
         from dptn_cli.train.data import read_data
         from dptn_cli.train.loop import Trainer
-        from dptn_cli.train.run_folder import RunFolder
+        from dptn_cli.train.processes import failing_together
+        from dptn_cli.train.run_folder import RunFolder, RunStopped
         from dptn_cli.train.step import connect
         from dptn_cli.train.vgg import load_vgg
     except ImportError as error:
@@ -254,23 +255,34 @@ def _train(
 
     accelerator = connect(config.precision)
     quiet = quiet or not accelerator.is_main_process
+    vgg = None
     # One process per machine downloads the weights; the others wait and find them in the cache.
-    with accelerator.local_main_process_first():
-        vgg = load_vgg() if config.weights.perceptual else None
-    with RunFolder(out, writes=accelerator.is_main_process) as folder:
-        trainer = Trainer(
-            read_data(data, config.spec, skip_missing=skip_missing),
-            folder,
-            config,
-            accelerator=accelerator,
-            logging=logging,
-            vgg=vgg,
-            initial_checkpoints=initial_checkpoints,
-        )
-        _print_start(trainer, accelerator.num_processes, accelerator.device.type, quiet=quiet)
-        line = ProgressLine(trainer.steps, "training", quiet=quiet, done=trainer.step)
-        with line.shown():
-            is_complete = trainer.train(lambda progress: line.advance(detail=_detail(progress)))
+    for is_first in (True, False):
+        with failing_together(accelerator):
+            if config.weights.perceptual and accelerator.is_local_main_process == is_first:
+                vgg = load_vgg()
+    with failing_together(accelerator):
+        folder = RunFolder(out, writes=accelerator.is_main_process)
+    try:
+        with folder:
+            with failing_together(accelerator):
+                pairs = read_data(data, config.spec, skip_missing=skip_missing)
+            trainer = Trainer(
+                pairs,
+                folder,
+                config,
+                accelerator=accelerator,
+                logging=logging,
+                vgg=vgg,
+                initial_checkpoints=initial_checkpoints,
+            )
+            _print_start(trainer, accelerator.num_processes, accelerator.device.type, quiet=quiet)
+            line = ProgressLine(trainer.steps, "training", quiet=quiet, done=trainer.step)
+            with line.shown():
+                is_complete = trainer.train(lambda progress: line.advance(detail=_detail(progress)))
+    except RunStopped as error:
+        print_error(error)
+        return ExitCode.SOME_FAILED
     _print_end(trainer, out, quiet=quiet)
     return ExitCode.DONE if is_complete else ExitCode.INTERRUPTED
 

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -16,9 +16,10 @@ from dptn_cli.errors import InputError, ModelError
 from dptn_cli.signals import StopRequest, ignore_interrupts
 from dptn_cli.train.data import BadSample, BatchOrder, PairDataset, Sample, TrainData
 from dptn_cli.train.losses import Vgg19
+from dptn_cli.train.processes import any_process, failing_together
 from dptn_cli.train.recipe import LearningRates, LoggingConfig, TrainConfig
 from dptn_cli.train.resume_checks import check_same_step, check_settings, pair_list_digest
-from dptn_cli.train.run_folder import LAST, RunFolder
+from dptn_cli.train.run_folder import LAST, RunFolder, RunStopped
 from dptn_cli.train.step import GANStep
 from dptn_cli.train.validation import Scores, draw_grid, spread, validate
 
@@ -114,7 +115,8 @@ class Trainer:
             self.gan = GANStep(config, accelerator, vgg)
             self._resume(state)
         check_same_step(accelerator, folder.path, self.step)
-        folder.open_metrics(self.step)
+        with self._writing_together():
+            folder.open_metrics(self.step)
 
     def train(self, on_step: Callable[[Progress], None]) -> bool:
         """Train to the end, or until SIGINT or SIGTERM.
@@ -128,6 +130,7 @@ class Trainer:
         Raises:
             InputError: an image cannot be read, after the state was saved; or a data-loading
                 worker was killed.
+            RunStopped: a file cannot be written; the last checkpoint is kept.
             ModelError: a loss or a weight is not finite; the last checkpoint is kept.
         """
         started_s, first_step = time.monotonic(), self.step
@@ -147,9 +150,10 @@ class Trainer:
                 )
                 on_step(progress)
                 if self._is_due(self.logging.log_every):
-                    self.folder.log(self.step, progress.metrics())
+                    with self._writing_together():
+                        self.folder.log(self.step, progress.metrics())
 
-                if self.step < self.steps and self._any_process(stop.requested):
+                if self.step < self.steps and any_process(self._accelerator, stop.requested):
                     # A batch system kills the process soon after SIGTERM. So the validation after
                     # this step is left to the resumed run.
                     self._validation_pending = True
@@ -181,20 +185,13 @@ class Trainer:
         Raises:
             InputError: this or another process could not read its images.
         """
-        if self._any_process(isinstance(loaded, BadSample)):
+        if any_process(self._accelerator, isinstance(loaded, BadSample)):
             self.save()
             if isinstance(loaded, BadSample):
                 raise InputError(loaded.reason)
             raise InputError("another process could not read its images; see its message")
         assert isinstance(loaded, Sample)
         return loaded
-
-    def _any_process(self, flag: bool) -> bool:
-        """Return whether the flag is set in any process. All processes must call this."""
-        if self._accelerator.num_processes == 1:
-            return flag
-        value = torch.tensor([float(flag)], device=self._accelerator.device)
-        return bool(cast(Tensor, self._accelerator.reduce(value, "sum")).item())
 
     def _update(self, sample: Sample, learning_rates: LearningRates) -> dict[str, float]:
         """Train one step and return its losses."""
@@ -222,8 +219,14 @@ class Trainer:
         test, self._validation_pending = self.data.test, False
         if test is not None and self._is_due(self.logging.validate_every):
             self._validate(test)
-        if self._is_due(self.logging.grid_every) and self._accelerator.is_main_process:
-            grid = draw_grid(self.gan.average, test or self.data.train)
+        if self._is_due(self.logging.grid_every):
+            with self._writing_together():
+                self._preview(test or self.data.train)
+
+    def _preview(self, pairs: PairDataset) -> None:
+        """Draw an image grid of fixed pairs, in one process."""
+        if self._accelerator.is_main_process:
+            grid = draw_grid(self.gan.average, pairs)
             if grid is not None:
                 self.folder.write_grid(self.step, grid)
 
@@ -237,16 +240,27 @@ class Trainer:
         sums = torch.tensor(list(asdict(scores).values()), device=accelerator.device)
         sums = cast(Tensor, accelerator.reduce(sums, "sum"))
         means = Scores(*sums.tolist()).means()
-        self.folder.log(self.step, {f"validation/{name}": value for name, value in means.items()})
-        if means and means["ssim"] > self.best.get("ssim", -1.0):
-            self.best = {"step": self.step, **means}
-            self.folder.save_generator("best", average, self.config.spec)
+        with self._writing_together():
+            self.folder.log(
+                self.step, {f"validation/{name}": value for name, value in means.items()}
+            )
+            if means and means["ssim"] > self.best.get("ssim", -1.0):
+                self.best = {"step": self.step, **means}
+                self.folder.save_generator("best", average, self.config.spec)
+
+    def _writing_together(self) -> AbstractContextManager[None]:
+        """End all processes if the one that writes to the folder cannot.
+
+        Raises:
+            RunStopped: a file cannot be written.
+        """
+        return failing_together(self._accelerator, RunStopped)
 
     def save(self) -> None:
         """Write the checkpoint, and each network to a file of its own.
 
         Raises:
-            InputError: a file cannot be written.
+            RunStopped: a file cannot be written.
             ModelError: a weight is not finite; nothing was written.
         """
         gan, spec = self.gan, self.config.spec
@@ -259,11 +273,12 @@ class Trainer:
             "best": self.best,
             "owed": self._validation_pending,
         }
-        self.folder.save_state(state | gan.state())
-        self.folder.save_generator("last", gan.average, spec)
-        self.folder.save_generator("last-raw", gan.generator, spec)
-        if gan.discriminator is not None:
-            self.folder.save_discriminator(gan.discriminator.state_dict())
+        with self._writing_together():
+            self.folder.save_state(state | gan.state())
+            self.folder.save_generator("last", gan.average, spec)
+            self.folder.save_generator("last-raw", gan.generator, spec)
+            if gan.discriminator is not None:
+                self.folder.save_discriminator(gan.discriminator.state_dict())
 
     def _settings(self) -> dict[str, Any]:
         """Return everything that the weights of the finished run depend on."""

@@ -3,17 +3,20 @@
 import json
 import multiprocessing
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 import torch
 import two_processes
+from accelerate import Accelerator
 from support import TINY_CONFIG, TINY_SPEC
 from training import (
     CONFIG,
@@ -31,7 +34,7 @@ from dptn_cli.errors import InputError, ModelError
 from dptn_cli.network.checkpoint import load_generator
 from dptn_cli.network.config import GeneratorConfig
 from dptn_cli.train.data import read_data
-from dptn_cli.train.loop import Progress
+from dptn_cli.train.loop import Progress, Trainer
 from dptn_cli.train.recipe import TrainConfig
 from dptn_cli.train.resume_checks import check_same_step
 from dptn_cli.train.run_folder import RunFolder
@@ -392,20 +395,43 @@ def test_fewer_epochs_than_constant_ones() -> None:
     assert {config.learning_rates(epoch).generator for epoch in range(99)} == {config.learning_rate}
 
 
+def test_a_batch_that_cannot_be_divided(figures: Path, tmp_path: Path) -> None:
+    two_processes = cast(Accelerator, SimpleNamespace(num_processes=2))
+    config = replace(CONFIG, batch_size=3)
+    with RunFolder(tmp_path) as folder, pytest.raises(InputError, match="of their number, 2"):
+        Trainer(read_data(figures, SPEC), folder, config, accelerator=two_processes)
+
+
+def can_mount() -> bool:
+    command = ["unshare", "-m", "sh", "-c", "mount -t tmpfs tmpfs /tmp"]
+    try:
+        return subprocess.run(command, capture_output=True).returncode == 0
+    except FileNotFoundError:
+        return False
+
+
+CAN_MOUNT = sys.platform == "linux" and can_mount()
+
+
 @pytest.mark.slow
 class TestTwoProcesses:
     """Two processes on the CPU, started as `accelerate launch` and torchrun start them."""
 
-    def run(self, *command: object) -> subprocess.CompletedProcess[str]:
+    def launcher(self, *command: object) -> list[object]:
         launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
-        launcher += ["--nproc_per_node", "2"]
+        return [*launcher, "--nproc_per_node", "2", *command]
+
+    def run(self, *command: object) -> subprocess.CompletedProcess[str]:
+        return self.start(*self.launcher(*command))
+
+    def start(self, *command: object) -> subprocess.CompletedProcess[str]:
         environment = os.environ | {
             "ACCELERATE_USE_CPU": "true",
             "OMP_NUM_THREADS": "1",
             "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
         }
         return subprocess.run(
-            [*launcher, *map(str, command)],
+            list(map(str, command)),
             capture_output=True,
             text=True,
             env=environment,
@@ -449,7 +475,17 @@ class TestTwoProcesses:
         assert load_generator(tmp_path / "run" / "generator-best.pth").spec == SPEC
         assert metrics(tmp_path / "run")[-1]["step"] == 2
 
-    def test_a_batch_that_cannot_be_divided(self, figures: Path, tmp_path: Path) -> None:
-        done = self.run(*self.command(figures, tmp_path / "run", 3))
-        assert done.returncode != 0
-        assert "must be a multiple of their number, 2" in done.stderr.replace("\n", " ")
+    @pytest.mark.skipif(not CAN_MOUNT, reason="may not mount a file system")
+    def test_a_full_disk_ends_both(self, figures: Path, tmp_path: Path) -> None:
+        (tmp_path / "full").mkdir()
+        mount = f"mount -t tmpfs -o size=2m tmpfs {tmp_path / 'full'}"
+        training = self.launcher(*self.command(figures, tmp_path / "full" / "run", 6))
+        script = f'{mount}; "$@"; ls -A {tmp_path / "full" / "run"}'
+        done = self.start("unshare", "-m", "sh", "-c", script, "sh", *training)
+        assert "checkpoint-last.pth: No space left on device; the run stopped" in done.stderr
+        assert "defect" not in done.stderr
+        exit_codes = set(re.findall(r"exitcode *: (-?\d+)", done.stderr))
+        assert "1" in exit_codes
+        assert exit_codes <= {"1", "-15"}, "torchrun may send SIGTERM to the other"
+        left = done.stdout.split()
+        assert left == [".lock", "generator-best.pth", "grids", "metrics.jsonl", "tensorboard"]
