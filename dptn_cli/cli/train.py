@@ -303,6 +303,17 @@ def _print_start(trainer: "Trainer", processes: int, device: str, *, quiet: bool
         echo("The data has no test/: no validation and no generator-best.pth.", quiet=quiet)
     if trainer.step:
         echo(f"Resuming after step {trainer.step:,}.", quiet=quiet)
+    if trainer.changes:
+        echo(f"Changed: {'; '.join(trainer.changes)}.{_schedule(trainer)}", quiet=quiet)
+
+
+def _schedule(trainer: "Trainer") -> str:
+    """Say which learning rate a run goes on with whose number of epochs has changed."""
+    if trainer.step >= trainer.steps or not any("epochs" in text for text in trainer.changes):
+        return ""
+    epoch = trainer.order.place(trainer.step).epoch
+    rate = trainer.config.learning_rates(epoch).generator
+    return f" The learning rate follows the new schedule: {rate:.2g} in epoch {epoch + 1}."
 
 
 def _print_end(trainer: "Trainer", out: Path, *, quiet: bool) -> None:

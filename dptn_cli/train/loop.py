@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -14,11 +14,16 @@ from torch.utils.data import DataLoader
 
 from dptn_cli.errors import InputError, ModelError
 from dptn_cli.signals import StopRequest, ignore_interrupts
-from dptn_cli.train.data import BadSample, BatchOrder, PairDataset, Sample, TrainData
+from dptn_cli.train.data import BadSample, BatchOrder, PairDataset, Sample, Start, TrainData
 from dptn_cli.train.losses import Vgg19
 from dptn_cli.train.processes import any_process, failing_together
 from dptn_cli.train.recipe import LearningRates, LoggingConfig, TrainConfig
-from dptn_cli.train.resume_checks import check_same_step, check_settings, pair_list_digest
+from dptn_cli.train.resume_checks import (
+    check_epochs,
+    check_same_step,
+    check_settings,
+    pair_list_digest,
+)
 from dptn_cli.train.run_folder import LAST, RunFolder, RunStopped
 from dptn_cli.train.step import GANStep
 from dptn_cli.train.validation import Scores, draw_grid, spread, validate
@@ -61,7 +66,7 @@ class Trainer:
     Args:
         data: the pairs, from `read_data`.
         folder: folder of the run; the run is resumed if the folder holds a checkpoint.
-        config: the configuration; must equal that of a resumed run.
+        config: the configuration; of a resumed run's, only what `CHANGEABLE` lists may change.
         accelerator: from `connect`.
         logging: how often to save, log and validate; None for the defaults.
         vgg: network of the perceptual losses; required if these have a weight.
@@ -72,6 +77,7 @@ class Trainer:
         step: number of finished steps.
         steps: number of steps of the whole run.
         unreadable: a line for each test pair that validations had to leave out.
+        changes: a text for each setting that was another before the run was resumed.
 
     Raises:
         InputError: the batch cannot be divided among the processes, the folder belongs to a run
@@ -101,19 +107,21 @@ class Trainer:
         self.order = BatchOrder(
             len(data.train), config.batch_size, config.flip, config.drop_last, config.seed
         )
-        self.steps = self.order.steps_per_epoch * config.epochs
         self.step = 0
         self.best: dict[str, float] = {}
         self.unreadable: set[str] = set()
+        self.changes: tuple[str, ...] = ()
         self._validation_pending = False
 
         state = folder.read_state()
         if state is None:
             self.gan = GANStep(config, accelerator, vgg, initial_checkpoints)
         else:
-            check_settings(folder.path / LAST, state.get("config"), self._settings())
+            path, stored = folder.path / LAST, state.get("config")
+            self.changes = tuple(check_settings(path, stored, self._settings()))
             self.gan = GANStep(config, accelerator, vgg)
-            self._resume(state)
+            self._resume(path, state)
+        self.steps = self.order.steps(config.epochs)
         check_same_step(accelerator, folder.path, self.step)
         with self._writing_together():
             folder.open_metrics(self.step)
@@ -139,7 +147,7 @@ class Trainer:
                 self._validate_and_preview()
             for loaded in self._data_loader():
                 sample = self._stop_on_bad_sample(loaded)
-                epoch = self.step // self.order.steps_per_epoch
+                epoch = self.order.place(self.step).epoch
                 learning_rates = self.config.learning_rates(epoch)
                 losses = self._update(sample, learning_rates)
 
@@ -272,6 +280,7 @@ class Trainer:
             "step": self.step,
             "best": self.best,
             "owed": self._validation_pending,
+            "start": list(self.order.start),
         }
         with self._writing_together():
             self.folder.save_state(state | gan.state())
@@ -284,16 +293,33 @@ class Trainer:
         """Return everything that the weights of the finished run depend on."""
         return self.config.settings() | {"training list": pair_list_digest(self.data.train.pairs)}
 
-    def _resume(self, state: Mapping[str, Any]) -> None:
-        path = self.folder.path / LAST
+    def _resume(self, path: Path, state: Mapping[str, Any]) -> None:
+        """Go on from a checkpoint whose settings fit.
+
+        Raises:
+            InputError: it has trained more epochs than this run is to have.
+            ModelError: it is incomplete.
+        """
         self.gan.load_state(path, state)
         try:
             self.step, self.best = int(state["step"]), dict(state["best"])
             self._validation_pending = bool(state.get("owed"))
+            batch_size, epochs = int(state["config"]["batch_size"]), state["config"]["epochs"]
+            start = Start(*map(int, state.get("start", Start())))
+            is_possible = 0 <= start.step <= self.step and 0 <= start.pair < self.order.pairs
+            if batch_size < 1 or start.epoch < 0 or not is_possible:
+                raise ValueError("its position is not one of a run")
+            before = replace(self.order, batch_size=batch_size, start=start)
+            if batch_size != self.config.batch_size:
+                start = before.place(self.step)
         except (KeyError, TypeError, ValueError) as error:
             raise ModelError(
                 f"{path}: not a complete checkpoint of `dptn train`: {error}"
             ) from error
+        check_epochs(path.parent, self.config.epochs, before.place(self.step))
+        self.order = replace(self.order, start=start)
+        if self.config.epochs != epochs and self.step == self.order.steps(self.config.epochs):
+            self._validation_pending = True  # this has become the last step
 
 
 @contextmanager

@@ -68,8 +68,8 @@ class LearningRates(NamedTuple):
 class TrainConfig:
     """Everything that the weights of a finished run depend on, except the data.
 
-    A run folder belongs to one configuration: checkpoint-last.pth stores it, and a run resumes
-    only with an equal one.
+    checkpoint-last.pth stores the configuration. `resume_checks` says what of it may change when
+    the run is resumed.
 
     Attributes:
         generator: widths and depths of the generator.

@@ -60,10 +60,36 @@ def test_the_same_command_again_changes_nothing(figures: Path, tmp_path: Path) -
 
 
 def test_other_settings(figures: Path, tmp_path: Path) -> None:
-    train(figures, tmp_path / "run", "--no-perceptual")
-    result = train(figures, tmp_path / "run", "--no-perceptual", "--adversarial", "3")
+    run, other = tmp_path / "run", tmp_path / "other"
+    train(figures, run, "--no-perceptual")
+    result = train(figures, run, "--no-perceptual", "--adversarial", "3")
     assert result.exit_code == 2
-    assert "weights.adversarial was 2.0, now 3.0" in message(result)
+    text = message(result)
+    assert "--adversarial was 2.0, now 3.0" in text
+    way_out = text.partition("from these weights: ")[2].split()
+    done = train(figures, other, "--no-perceptual", "--adversarial", "3", *way_out)
+    assert done.exit_code == 0, done.stderr
+    result = train(figures, run, "--no-perceptual", "--width", "16")
+    assert result.exit_code == 2
+    assert "(--width was 8, now 16): use the same settings, or another folder" in message(result)
+    assert "--init" not in message(result)
+
+
+def test_more_epochs_and_another_batch_size(figures: Path, tmp_path: Path) -> None:
+    train(figures, tmp_path / "run", "--no-perceptual")
+    result = train(
+        figures, tmp_path / "run", "--no-perceptual", "--epochs", "2", "--batch-size", "6",
+        "--save-every", "1",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.stderr
+    assert (
+        "Resuming after step 3. Changed: --batch-size was 4, now 6; --epochs was 1, now 2. The "
+        "learning rate follows the new schedule: 0.0001 in epoch 2."
+    ) in message(result)
+    assert "step 5 of 5" in result.stderr
+    result = train(figures, tmp_path / "run", "--no-perceptual", "--batch-size", "6")
+    assert result.exit_code == 2
+    assert "has already trained 2 epochs: give at least --epochs 2" in message(result)
 
 
 class TestPerceptual:

@@ -177,10 +177,15 @@ def test_metrics_of_another_tool_stay(tmp_path: Path) -> None:
 def test_a_run_folder_of_other_settings(figures: Path, tmp_path: Path) -> None:
     train(figures, tmp_path / "run", replace(L1_ONLY, epochs=1))
     before = (tmp_path / "run" / "checkpoint-last.pth").read_bytes()
-    other = replace(L1_ONLY, epochs=1, learning_rate=1e-3)
+    other = replace(L1_ONLY, epochs=1, learning_rate=1e-3, betas=(0.9, 0.99))
     with RunFolder(tmp_path / "run") as folder, pytest.raises(InputError) as error:
         trainer(figures, folder, other)
-    assert "other settings (learning_rate was 0.0002, now 0.001)" in str(error.value)
+    assert str(error.value) == (
+        f"{tmp_path / 'run'} belongs to a run with other settings (--beta1 and --beta2 was 0.5 and "
+        "0.999, now 0.9 and 0.99; --learning-rate was 0.0002, now 0.001): use the same settings, "
+        "or another folder; to start there from these weights: --init "
+        f"{tmp_path / 'run' / 'generator-last-raw.pth'}"
+    )
     assert (tmp_path / "run" / "checkpoint-last.pth").read_bytes() == before
 
 
@@ -190,8 +195,93 @@ def test_a_run_folder_of_another_pair_list(figures: Path, tmp_path: Path) -> Non
     (pair_list,) = (tmp_path / "data").glob("*pairs-train.csv")
     header, first, *rest = pair_list.read_text().splitlines(keepends=True)
     pair_list.write_text("".join([header, *rest, first]))
-    with RunFolder(tmp_path / "run") as folder, pytest.raises(InputError, match="training list"):
+    with RunFolder(tmp_path / "run") as folder, pytest.raises(InputError, match="training pairs"):
         trainer(tmp_path / "data", folder, replace(L1_ONLY, epochs=1))
+
+
+def test_more_epochs_are_the_longer_run(figures: Path, tmp_path: Path) -> None:
+    """At a constant rate, two epochs after one are the same to the bit as three at once."""
+    longer = replace(CONFIG, constant_epochs=9, flip=True)
+    train(figures, tmp_path / "run", replace(longer, epochs=1))
+    steps = train(figures, tmp_path / "run", longer)
+    assert [progress.step for progress in steps] == list(range(4, 10))
+    train(figures, tmp_path / "whole", longer)
+    assert equal(weights(tmp_path / "run"), weights(tmp_path / "whole"))
+    assert equal(weights(tmp_path / "run", "last-raw"), weights(tmp_path / "whole", "last-raw"))
+
+
+def test_the_rate_follows_the_new_number_of_epochs(figures: Path, tmp_path: Path) -> None:
+    train(figures, tmp_path / "run", replace(L1_ONLY, epochs=2))
+    steps = train(figures, tmp_path / "run", replace(L1_ONLY, epochs=4, constant_epochs=2))
+    rates = [progress.learning_rates.generator / L1_ONLY.learning_rate for progress in steps]
+    assert rates == pytest.approx([2 / 3] * 3 + [1 / 3] * 3)
+
+
+def test_another_batch_size_goes_on_in_the_middle_of_an_epoch(
+    figures: Path, tmp_path: Path
+) -> None:
+    def stop(progress: Progress) -> None:
+        if progress.step == 1:
+            signal.raise_signal(signal.SIGTERM)
+
+    run = tmp_path / "run"
+    with RunFolder(run) as folder:
+        assert not trainer(figures, folder, L1_ONLY).train(stop)
+    larger = replace(L1_ONLY, batch_size=5)
+    with RunFolder(run) as folder:  # 8 pairs are left of the first epoch, then 12 and 12
+        second_part = trainer(figures, folder, larger)
+        assert second_part.changes == ("--batch-size was 4, now 5",)
+        assert second_part.steps == 1 + 2 + 3 + 3
+        assert not second_part.train(
+            lambda progress: stop(replace(progress, step=progress.step - 1))
+        )
+    steps = train(figures, run, larger)
+    assert [(progress.step, progress.epoch) for progress in steps] == [
+        (3, 0), (4, 1), (5, 1), (6, 1), (7, 2), (8, 2), (9, 2)
+    ]  # fmt: skip
+
+
+def test_fewer_epochs_than_trained(figures: Path, tmp_path: Path) -> None:
+    def stop(progress: Progress) -> None:
+        if progress.step == 4:
+            signal.raise_signal(signal.SIGTERM)
+
+    with RunFolder(tmp_path / "run") as folder:
+        assert not trainer(figures, folder, replace(L1_ONLY, epochs=9)).train(stop)
+    message = "has already trained 1 epochs and a part of the next: give at least --epochs 2"
+    with RunFolder(tmp_path / "run") as folder, pytest.raises(InputError, match=message):
+        trainer(figures, folder, replace(L1_ONLY, epochs=1))
+    assert train(figures, tmp_path / "run", replace(L1_ONLY, epochs=2))[-1].step == 6
+    assert metrics(tmp_path / "run")[-1]["step"] == 6
+
+
+def test_the_last_trained_epoch_may_become_the_last(figures: Path, tmp_path: Path) -> None:
+    def stop(progress: Progress) -> None:
+        if progress.step == 3:
+            signal.raise_signal(signal.SIGTERM)
+
+    with RunFolder(tmp_path / "run") as folder:
+        assert not trainer(figures, folder, L1_ONLY).train(stop)
+    assert not (tmp_path / "run" / "generator-best.pth").exists()
+    assert train(figures, tmp_path / "run", replace(L1_ONLY, epochs=1)) == []
+    assert (tmp_path / "run" / "generator-best.pth").exists()
+
+
+def test_a_checkpoint_of_an_impossible_position(figures: Path, tmp_path: Path) -> None:
+    config = replace(L1_ONLY, epochs=1)
+    train(figures, tmp_path / "run", config)
+    path = tmp_path / "run" / "checkpoint-last.pth"
+    state = torch.load(path, weights_only=True)
+    for start in ([9, 0, 0], [0, 0, 12], [0, -1, 0], "abc", None):
+        torch.save(state | {"start": start}, path)
+        with RunFolder(tmp_path / "run") as folder, pytest.raises(ModelError, match="not a compl"):
+            trainer(figures, folder, config)
+    del state["start"]  # as earlier versions wrote it
+    torch.save(state, path)
+    assert train(figures, tmp_path / "run", config) == []
+    torch.save({"step": 3}, path)
+    with RunFolder(tmp_path / "run") as folder, pytest.raises(ModelError, match="no settings"):
+        trainer(figures, folder, config)
 
 
 def test_the_keys_of_a_checkpoint_never_change(figures: Path, tmp_path: Path) -> None:
@@ -200,8 +290,8 @@ def test_the_keys_of_a_checkpoint_never_change(figures: Path, tmp_path: Path) ->
     train(figures, run, replace(CONFIG, epochs=1))
     state = torch.load(run / "checkpoint-last.pth", weights_only=True)
     assert set(state) == {
-        "config", "step", "best", "owed", "generator", "average", "optimiser", "discriminator",
-        "discriminator_optimiser",
+        "config", "step", "best", "owed", "start", "generator", "average", "optimiser",
+        "discriminator", "discriminator_optimiser",
     }  # fmt: skip
     assert set(state["best"]) == {"step", "ssim", "psnr", "l1"}
     settings = state["config"]
