@@ -45,7 +45,11 @@ def train(
     ] = None,
     network_size: Annotated[
         str | None,
-        _option("Your own data: size in the network, HEIGHTxWIDTH; default: --image-size.", DATA),
+        _option(
+            "Size of the images in the network, HEIGHTxWIDTH, in multiples of 8; default: "
+            "--image-size, or the published one.",
+            DATA,
+        ),
     ] = None,
     skip_missing: Annotated[
         bool, _option("Leave out pairs whose images or keypoints cannot be used.", DATA)
@@ -288,6 +292,8 @@ def _train(
 
 
 def _print_start(trainer: "Trainer", processes: int, device: str, *, quiet: bool) -> None:
+    from dptn_cli.train.recipe import borrowed_recipe
+
     config = trainer.config
     each = "" if processes == 1 else f", {config.batch_size // processes} on each of {processes}"
     echo(
@@ -295,6 +301,8 @@ def _print_start(trainer: "Trainer", processes: int, device: str, *, quiet: bool
         f"{trainer.steps:,} steps in {config.epochs} epochs",
         quiet=quiet,
     )
+    if note := borrowed_recipe(config.spec.dataset):
+        echo(f"{note}.", quiet=quiet)
     for name, pairs in (("training", trainer.data.train), ("test", trainer.data.test)):
         if pairs is not None and pairs.unusable:
             first = "; ".join(pairs.unusable[:MAX_SHOWN])

@@ -1,5 +1,6 @@
 """Reading of the published data layout, as batches of images and poses."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -17,7 +18,8 @@ from dptn_cli.io.images import decode_image, read_image_size
 from dptn_cli.io.pair_list import read_pairs
 from dptn_cli.io.resize import resize_to_network
 from dptn_cli.keypoints import Annotations, mirror_pose, to_network
-from dptn_cli.types import ImageSpec, ImageU8, Pair, Pose
+from dptn_cli.train.recipe import size_options
+from dptn_cli.types import ImageSpec, ImageU8, Pair, Pose, Size
 
 HEADER_THREADS = 8  # Reading image headers waits for the disk, not for the processor.
 
@@ -131,10 +133,12 @@ class PairDataset(Dataset[Sample]):
         self.poses = Annotations(phase.annotations)
         pairs: list[Pair] = list(read_pairs(phase.pairs))
         names = sorted({name for pair in pairs for name in (pair.source, pair.target)})
+        self._sizes: dict[str, Size] = {}
         with ThreadPoolExecutor(HEADER_THREADS) as pool:
             problems = dict(zip(names, pool.map(self._problem, names), strict=True))
         bad = {name for name, problem in problems.items() if problem}
         self.unusable = tuple(f"{name}: {problems[name]}" for name in sorted(bad))
+        self._check_common_size()
         if bad and not skip_missing:
             raise InputError(
                 f"{phase.pairs}: {len(bad):,} images cannot be used (--skip-missing leaves out "
@@ -144,6 +148,23 @@ class PairDataset(Dataset[Sample]):
         self.pairs = [pair for pair in pairs if not {pair.source, pair.target} & bad]
         if not self.pairs:
             raise InputError(f"{phase.pairs}: none of its {len(pairs):,} pairs can be used")
+
+    def _check_common_size(self) -> None:
+        """Make sure that the options name the size that most images have.
+
+        Raises:
+            InputError: they name another size; the message says which options to give.
+        """
+        if not self._sizes:
+            return
+        size, count = Counter(self._sizes.values()).most_common(1)[0]
+        if size != self.spec.image_size:
+            height, width = self.spec.image_size
+            raise InputError(
+                f"{self.folder}: {count:,} of {len(self._sizes):,} images have {size[0]}x{size[1]} "
+                f"pixels (HxW), but the options are for {height}x{width} (--dataset "
+                f"{self.spec.dataset}): give {size_options(size)}"
+            )
 
     def _problem(self, name: str) -> str:
         """Return why an image cannot be used; an empty string if it can."""
@@ -156,6 +177,7 @@ class PairDataset(Dataset[Sample]):
             size = read_image_size(self.folder / name)
         except InputError as error:
             return str(error)
+        self._sizes[name] = size
         if size != self.spec.image_size:
             height, width = self.spec.image_size
             return f"{size[0]}x{size[1]} pixels (HxW), but the data has {height}x{width}"

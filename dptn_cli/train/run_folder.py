@@ -25,19 +25,20 @@ from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
 from dptn_cli.enums import ImageFormat
-from dptn_cli.errors import DptnError, user_errors
+from dptn_cli.errors import DptnError, ModelError, user_errors
 from dptn_cli.io.files import make_folder, write_atomic
 from dptn_cli.io.images import encode_image
 from dptn_cli.io.jsonl import lock
 from dptn_cli.io.own_files import foreign_file
 from dptn_cli.io.storage import storage_of
-from dptn_cli.network.checkpoint import read_checkpoint, save_generator
+from dptn_cli.network.checkpoint import FORMAT, read_checkpoint, save_generator
 from dptn_cli.network.generator import Generator
 from dptn_cli.types import ImageSpec, ImageU8
 
 LAST = "checkpoint-last.pth"
 METRICS = "metrics.jsonl"
 TENSORBOARD = "tensorboard"
+DISCRIMINATOR = "discriminator-last.pth"
 GRIDS = "grids"
 LOCK = ".lock"
 MAX_LINE_LENGTH = 1 << 20
@@ -56,7 +57,7 @@ class RunFolder:
 
     Raises:
         InputError: the folder cannot be created or written to, another run has locked it, or it
-            has metrics of another tool.
+            has metrics, networks or grids that are not this run's.
     """
 
     def __init__(self, path: Path, *, writes: bool = True) -> None:
@@ -67,6 +68,7 @@ class RunFolder:
         self._scalars: SummaryWriter | None = None
         if writes:
             _check_metrics(path / METRICS)
+            _check_other_files(path)
             make_folder(path)
             with user_errors(path):
                 self._lock = self._open_files.enter_context((path / LOCK).open("a"))
@@ -141,7 +143,7 @@ class RunFolder:
     def save_discriminator(self, tensors: Mapping[str, Tensor]) -> None:
         """Write the discriminator in the format of a published `*_net_D.pth`."""
         on_cpu = {name: tensor.detach().cpu() for name, tensor in tensors.items()}
-        self._write("discriminator-last.pth", lambda file: torch.save(on_cpu, file))
+        self._write(DISCRIMINATOR, lambda file: torch.save(on_cpu, file))
 
     def save_generator(self, version: str, generator: Generator, spec: ImageSpec) -> None:
         """Write `generator-VERSION.pth`."""
@@ -276,6 +278,36 @@ def _check_metrics(path: Path) -> None:
             line = file.readline(MAX_LINE_LENGTH)
     if line.strip() and isinf(_step(line)) and (line.endswith("\n") or not line.startswith("{")):
         raise foreign_file(path, "dptn train", "name another run folder")
+
+
+def _check_other_files(folder: Path) -> None:
+    """Make sure that no network or grid that a run would overwrite is from elsewhere.
+
+    A run makes its metrics before any other file, so that a folder without metrics and without a
+    checkpoint is not a run's.
+
+    Raises:
+        InputError: a file is not this run's.
+    """
+    with user_errors(folder):
+        is_run = (folder / LAST).exists() or (folder / METRICS).exists()
+        own_names = {f"generator-{version}.pth" for version in ("last", "last-raw", "best")}
+        for pattern in ("generator-*.pth", DISCRIMINATOR, f"{GRIDS}/step-*.png"):
+            for path in sorted(folder.glob(pattern)):
+                is_written = path.parent.name == GRIDS or path.name in {*own_names, DISCRIMINATOR}
+                if is_written and not (is_run and _may_be_own(path)):
+                    raise foreign_file(path, "this run", "move it, or name another run folder")
+
+
+def _may_be_own(path: Path) -> bool:
+    """Return whether a file in the folder of a run may be the run's, by its content."""
+    if path.suffix != ".pth":
+        return path.is_file()
+    try:
+        content = read_checkpoint(path)
+    except ModelError:
+        return False
+    return path.name == DISCRIMINATOR or content.get("format") == FORMAT
 
 
 def _step(line: str) -> float:

@@ -6,18 +6,21 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 from seeded_weights import seeded_tensor
 from support import dptn
+from training import draw_data
 from typer.testing import Result
 
 from dptn_cli.network.checkpoint import load_generator
-from dptn_cli.network.config import GeneratorConfig
+from dptn_cli.network.config import IMAGE_SPECS, GeneratorConfig
 from dptn_cli.network.generator import Generator
 from dptn_cli.network.torchvision_compat import import_torchvision
+from dptn_cli.types import ImageSpec
 
 SMALL = ("--dataset", "figures", "--image-size", "64x48", "--width", "8", "--batch-size", "4",
          "--epochs", "1", "--constant-epochs", "1", "--discriminator-layers", "2",
@@ -180,6 +183,40 @@ def test_an_unknown_data_set(figures: Path, tmp_path: Path) -> None:
     result = dptn("train", figures, "-o", tmp_path / "run", "--dataset", "cats", "--no-perceptual")
     assert result.exit_code == 2
     assert "or give --image-size" in message(result)
+
+
+def test_images_of_another_size_say_which_options_to_give(tmp_path: Path) -> None:
+    data = draw_data(tmp_path / "data", size="30x24")
+    for more in ((), ("--skip-missing",), ("--dataset", "market")):
+        result = dptn("train", data, "-o", tmp_path / "run", "--no-perceptual", *more)
+        assert result.exit_code == 2
+        size = "128x64 (--dataset market)" if "market" in more else "256x176 (--dataset fashion)"
+        assert message(result) == (
+            f"Error: {data / 'train'}: 6 of 6 images have 30x24 pixels (HxW), but the options are "
+            f"for {size}: give --dataset NAME --image-size 30x24 --network-size 32x24"
+        )
+    way_out = ["--dataset", "NAME", "--image-size", "30x24", "--network-size", "32x24"]
+    result = train(data, tmp_path / "run", "--no-perceptual", *way_out)
+    assert result.exit_code == 0, result.stderr
+    assert "--dataset NAME has no recipe of its own" in message(result)
+    spec = load_generator(tmp_path / "run" / "generator-last.pth").spec
+    assert spec == ImageSpec("NAME", image_size=(30, 24), network_size=(32, 24))
+
+
+def test_images_of_a_published_size_name_its_data_set(tmp_path: Path) -> None:
+    data = draw_data(tmp_path / "data", people=1, images=2, size="128x64")
+    result = dptn("train", data, "-o", tmp_path / "run", "--no-perceptual")
+    assert result.exit_code == 2
+    assert message(result).endswith("for 256x176 (--dataset fashion): give --dataset market")
+    result = dptn(
+        "train", data, "-o", tmp_path / "run", "--no-perceptual", "--dataset", "market",
+        "--network-size", "32x16", "--width", "8", "--batch-size", "2", "--epochs", "1",
+        "--workers", "0",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.stderr
+    assert "no recipe" not in message(result)
+    spec = load_generator(tmp_path / "run" / "generator-last.pth").spec
+    assert spec == replace(IMAGE_SPECS["market"], network_size=(32, 16))
 
 
 def test_missing_images_are_left_out_with_skip_missing(figures: Path, tmp_path: Path) -> None:

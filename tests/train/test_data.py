@@ -10,7 +10,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
-from training import SPEC, draw_data
+from training import SPEC
 
 from dptn_cli.errors import InputError
 from dptn_cli.io.images import read_image
@@ -185,9 +185,8 @@ class TestUnusable:
         annotations.write_text("\n".join(lines) + "\n")
         assert "all 18 joints are missing" in self.problems(broken)[0]
 
-
-def test_images_of_another_size(tmp_path: Path) -> None:
-    data = draw_data(tmp_path / "data", people=1, images=2, size="72x48")
-    with pytest.raises(InputError) as error:
-        dataset(data)
-    assert error.value.problems[0].endswith("72x48 pixels (HxW), but the data has 64x48")
+    def test_an_image_of_another_size(self, broken: Path) -> None:
+        victim = sorted((broken / "train").iterdir())[0]
+        Image.new("RGB", (48, 72)).save(victim)
+        (problem,) = self.problems(broken)
+        assert problem == f"{victim.name}: 72x48 pixels (HxW), but the data has 64x48"

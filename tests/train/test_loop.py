@@ -174,6 +174,44 @@ def test_metrics_of_another_tool_stay(tmp_path: Path) -> None:
         pass
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["generator-best.pth", "generator-last-raw.pth", "discriminator-last.pth",
+     "grids/step-00000003.png"],
+)  # fmt: skip
+def test_networks_and_grids_of_others_stay(tmp_path: Path, name: str) -> None:
+    path = tmp_path / "run" / name
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"of another tool")
+    with pytest.raises(InputError, match="exists, but this run did not write it: move it"):
+        RunFolder(tmp_path / "run")
+    assert path.read_bytes() == b"of another tool"
+    assert [p for p in (tmp_path / "run").rglob("*") if p.is_file()] == [path]
+
+
+def test_networks_of_others_in_the_folder_of_a_run(figures: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    train(figures, run, replace(L1_ONLY, epochs=1))
+    best, published = run / "generator-best.pth", tmp_path / "published.pth"
+    torch.save(load_generator(best).generator.state_dict(), published)
+    shutil.copy(published, run / "generator-mine.pth")
+    with RunFolder(run):
+        pass  # a name that no run writes
+    shutil.copy(published, best)
+    with pytest.raises(InputError, match="best.pth exists, but this run did not write it"):
+        RunFolder(run)
+    assert best.read_bytes() == published.read_bytes()
+
+
+def test_networks_of_an_earlier_run_without_its_checkpoint(figures: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    train(figures, run, replace(L1_ONLY, epochs=1))
+    (run / "checkpoint-last.pth").unlink()
+    (run / "metrics.jsonl").unlink()
+    with pytest.raises(InputError, match="generator-best.pth exists, but this run did not"):
+        RunFolder(run)
+
+
 def test_a_run_folder_of_other_settings(figures: Path, tmp_path: Path) -> None:
     train(figures, tmp_path / "run", replace(L1_ONLY, epochs=1))
     before = (tmp_path / "run" / "checkpoint-last.pth").read_bytes()
