@@ -250,8 +250,8 @@ def test_it_stops_at_sigterm_and_resumes(figures: Path, tmp_path: Path) -> None:
     _, stderr = process.communicate(timeout=60)
     assert process.returncode == 130, stderr
     assert b"Traceback" not in stderr
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    done = dptn(*command[3:])
+    assert done.exit_code == 0, done.stderr
     assert "step 120 of 120" in done.stderr
     lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     steps = [line["step"] for line in lines if "loss/generator" in line]
