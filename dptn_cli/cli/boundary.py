@@ -24,7 +24,7 @@ from dptn_cli.cli.console import (
 )
 from dptn_cli.cli.durations import format_duration
 from dptn_cli.cli.progress import heartbeat
-from dptn_cli.errors import DptnError, ExitCode, InputError
+from dptn_cli.errors import DptnError, ExitCode, InputError, RunStopped
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -91,6 +91,9 @@ def _guarded(command: Callable[[], ExitCode]) -> ExitCode:
 
 def _report_error(error: DptnError) -> ExitCode:
     print_error(error)
+    if isinstance(error, RunStopped):  # what was done before is kept
+        _print_stop(ExitCode.SOME_FAILED, "stopped", str(error))
+        return ExitCode.SOME_FAILED
     problems = error.problems if isinstance(error, InputError) else ()
     _print_stop(ExitCode.UNUSABLE, "error", str(error), problems)
     return ExitCode.UNUSABLE

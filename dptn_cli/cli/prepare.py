@@ -86,7 +86,8 @@ def own(
 ) -> ExitCode:
     """Pair your own images: all ordered pairs of each person's images, split by person.
 
-    Exit code: 0 all images are used, 1 some are not, 2 nothing could be prepared.
+    Exit code: 0 all images in IMAGES are used, 1 some are not, 2 nothing could be prepared.
+    Listed images that are not in IMAGES are passed over and counted.
     """
     from dptn_cli.keypoints import Annotations
     from dptn_cli.prepare.own import identities_of, prepare_own, read_identities
@@ -104,6 +105,8 @@ def own(
 def _print_result(result: "PrepareResult", out: Path, *, quiet: bool) -> ExitCode:
     """Print counts and problems; problems, which make the exit code 1, appear with --quiet too."""
     print_table({label: f"{count:,}" for label, count in result.counts.items()}, quiet=quiet)
+    for note in result.notes:
+        echo(f"  {note}", quiet=quiet)
     for problem in result.problems[:MAX_SHOWN]:
         echo(f"  {problem}")
     if len(result.problems) > MAX_SHOWN:

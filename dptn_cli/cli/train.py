@@ -47,7 +47,11 @@ def train(
     ] = None,
     network_size: Annotated[
         str | None,
-        _option("Your own data: size in the network, HEIGHTxWIDTH; default: --image-size.", DATA),
+        _option(
+            "Size of the images in the network, HEIGHTxWIDTH, in multiples of 8; default: "
+            "--image-size, or the published one.",
+            DATA,
+        ),
     ] = None,
     skip_missing: Annotated[
         bool, _option("Leave out pairs whose images or keypoints cannot be used.", DATA)
@@ -249,7 +253,8 @@ def _train(
     try:
         from dptn_cli.train.data import read_data
         from dptn_cli.train.loop import Trainer
-        from dptn_cli.train.run_folder import RunFolder
+        from dptn_cli.train.processes import failing_together
+        from dptn_cli.train.run_folder import RunFolder, RunStopped
         from dptn_cli.train.step import connect
         from dptn_cli.train.vgg import load_vgg
     except ImportError as error:
@@ -259,12 +264,19 @@ def _train(
     if not accelerator.is_main_process:
         quiet = True
         use_errors_only()
+    vgg = None
     # One process per machine downloads the weights; the others wait and find them in the cache.
-    with accelerator.local_main_process_first():
-        vgg = load_vgg() if config.weights.perceptual else None
-    with RunFolder(out, writes=accelerator.is_main_process) as folder:
+    for is_first in (True, False):
+        with failing_together(accelerator):
+            if config.weights.perceptual and accelerator.is_local_main_process == is_first:
+                vgg = load_vgg()
+    with failing_together(accelerator):
+        folder = RunFolder(out, writes=accelerator.is_main_process)
+    with folder:
+        with failing_together(accelerator):
+            pairs = read_data(data, config.spec, skip_missing=skip_missing)
         trainer = Trainer(
-            read_data(data, config.spec, skip_missing=skip_missing),
+            pairs,
             folder,
             config,
             accelerator=accelerator,
@@ -281,6 +293,8 @@ def _train(
 
 
 def _print_start(trainer: "Trainer", processes: int, device: str, *, quiet: bool) -> None:
+    from dptn_cli.train.recipe import borrowed_recipe
+
     config = trainer.config
     each = "" if processes == 1 else f", {config.batch_size // processes} on each of {processes}"
     echo(
@@ -288,6 +302,8 @@ def _print_start(trainer: "Trainer", processes: int, device: str, *, quiet: bool
         f"{trainer.steps:,} steps in {config.epochs} epochs",
         quiet=quiet,
     )
+    if note := borrowed_recipe(config.spec.dataset):
+        echo(f"{note}.", quiet=quiet)
     for name, pairs in (("training", trainer.data.train), ("test", trainer.data.test)):
         if pairs is not None and pairs.unusable:
             first = "; ".join(pairs.unusable[:MAX_SHOWN])
@@ -296,6 +312,17 @@ def _print_start(trainer: "Trainer", processes: int, device: str, *, quiet: bool
         echo("The data has no test/: no validation and no generator-best.pth.", quiet=quiet)
     if trainer.step:
         echo(f"Resuming after step {trainer.step:,}.", quiet=quiet)
+    if trainer.changes:
+        echo(f"Changed: {'; '.join(trainer.changes)}.{_schedule(trainer)}", quiet=quiet)
+
+
+def _schedule(trainer: "Trainer") -> str:
+    """Say which learning rate a run goes on with whose number of epochs has changed."""
+    if trainer.step >= trainer.steps or not any("epochs" in text for text in trainer.changes):
+        return ""
+    epoch = trainer.order.place(trainer.step).epoch
+    rate = trainer.config.learning_rates(epoch).generator
+    return f" The learning rate follows the new schedule: {rate:.2g} in epoch {epoch + 1}."
 
 
 def _print_end(trainer: "Trainer", out: Path, *, quiet: bool) -> None:

@@ -5,19 +5,24 @@ belongs to `LocalStorage`, a `UPath` to `FsspecStorage`.
 """
 
 import glob
+import io
 import os
 import stat
 import tempfile
 import unicodedata
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
 from pathlib import Path
-from typing import BinaryIO, ClassVar, Protocol, TypeVar
+from typing import TYPE_CHECKING, BinaryIO, ClassVar, Protocol, TypeVar
 
 from dptn_cli.errors import InputError, user_errors
 from dptn_cli.io.paths import is_hidden
 from dptn_cli.io.results_folder import TEMPORARY_PREFIX, TEMPORARY_SUFFIX, is_temporary
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
 
 T = TypeVar("T")
 
@@ -254,13 +259,17 @@ class LocalStorage:
     def write_atomic(self, path: Path, write: Callable[[BinaryIO], object]) -> None:
         """See `Storage.write_atomic`."""
         handle, temporary = tempfile.mkstemp(TEMPORARY_SUFFIX, TEMPORARY_PREFIX, path.parent)
+        raw = _FileThatKeepsErrors(handle, "wb")
         try:
-            with os.fdopen(handle, "wb") as file:
+            with io.BufferedWriter(raw) as file:
                 write(file)
             os.chmod(temporary, 0o666 & ~_UMASK)
             os.replace(temporary, path)
-        except BaseException:
-            os.unlink(temporary)
+        except BaseException as error:
+            with suppress(OSError):  # its folder may be gone, or the disk read-only
+                os.unlink(temporary)
+            if raw.error is not None and isinstance(error, Exception):
+                raise raw.error from error
             raise
 
     def upload(self, path: Path, local: Path) -> None:
@@ -277,6 +286,25 @@ class LocalStorage:
             for name in names:
                 if is_temporary(name):
                     (Path(parent) / name).unlink(missing_ok=True)
+
+
+class _FileThatKeepsErrors(io.FileIO):
+    """A file that keeps the disk's first refusal.
+
+    Libraries replace it: torch.save raises a `RuntimeError` about positions in its archive.
+
+    Attributes:
+        error: the refusal; None if there was none.
+    """
+
+    error: OSError | None = None
+
+    def write(self, data: "ReadableBuffer", /) -> int:
+        try:
+            return super().write(data)
+        except OSError as error:
+            self.error = self.error or error
+            raise
 
 
 class _LocalIndex:

@@ -8,6 +8,7 @@ from dptn_cli.errors import user_errors
 from dptn_cli.io.files import write_file
 
 PHASES = ("train", "test")
+MAX_NAMES = 5
 
 
 @dataclass(frozen=True)
@@ -18,11 +19,28 @@ class PrepareResult:
         counts: numbers to show, by label, in the order to show them.
         problems: one line for each file that is missing or could not be used.
         ready: whether everything that `dptn train` needs is there.
+        notes: one line for each thing that was passed over and is no problem.
     """
 
     counts: Mapping[str, int]
     problems: Sequence[str]
     ready: bool
+    notes: Sequence[str] = ()
+
+
+def count_names(names: Sequence[str], singular: str, plural: str) -> list[str]:
+    """Count images in one line, and name the first of them; no line if there are none.
+
+    Args:
+        names: names of images.
+        singular: what is said of one image, such as "image is missing".
+        plural: what is said of several.
+    """
+    if not names:
+        return []
+    more = f" and {len(names) - MAX_NAMES:,} more" if len(names) > MAX_NAMES else ""
+    what = singular if len(names) == 1 else plural
+    return [f"{len(names):,} {what}: {', '.join(names[:MAX_NAMES])}{more}"]
 
 
 def copy_file(source: Path, copy: Path) -> None:

@@ -19,7 +19,7 @@ from dptn_cli.errors import InputError, user_errors
 from dptn_cli.io.files import make_folder, write_atomic
 from dptn_cli.io.images import encode_image, read_image, read_image_size
 from dptn_cli.io.paths import checked_name
-from dptn_cli.prepare.common import PHASES, PrepareResult, copy_file
+from dptn_cli.prepare.common import PHASES, PrepareResult, copy_file, count_names
 
 RAW_SIZE = (256, 256)
 COLUMNS = slice(40, 216)  # of a raw image; the published crops are these 176
@@ -82,7 +82,16 @@ def prepare_deepfashion(
         raise InputError(f"{out}: not a single image could be cropped:", tuple(problems))
     problems += [problem for phase in PHASES for problem in _copy_lists(lists, out, phase)]
     has_train_lists = all((out / pattern.format("train")).is_file() for pattern in LISTS)
-    return PrepareResult(counts, problems, ready=has_train_lists and counts["train images"] > 0)
+    return PrepareResult(
+        counts,
+        problems,
+        ready=has_train_lists and counts["train images"] > 0,
+        notes=count_names(
+            sorted(raws.keys() - {name for names in listed.values() for name in names}),
+            "raw image is in no list, and is left out",
+            "raw images are in no list, and are left out",
+        ),
+    )
 
 
 def count_listed(lists: Path) -> int:
@@ -134,7 +143,11 @@ def _crop_all(
             make_folder(out / phase)
             tasks = [_CropTask(raws[name], out / phase / name) for name in names if name in raws]
             missing = [name for name in names if name not in raws]
-            problems += [f"{phase}: {name} is not among the raw images" for name in missing]
+            problems += count_names(
+                missing,
+                f"image of {phase}.lst is not among the raw images",
+                f"images of {phase}.lst are not among the raw images",
+            )
             advance(len(missing))
             count = 0
             for problem in pool.map(_try_crop, tasks):

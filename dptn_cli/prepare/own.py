@@ -12,12 +12,14 @@ from typing import BinaryIO, TypeAlias
 
 from dptn_cli.errors import InputError, user_errors
 from dptn_cli.io.files import write_file
+from dptn_cli.io.image_folders import ImageFile, find_images
 from dptn_cli.io.images import read_image_size
+from dptn_cli.io.left_out import LeftOut
 from dptn_cli.io.paths import checked_name
 from dptn_cli.io.results_folder import TEMPORARY_PREFIX
 from dptn_cli.keypoints import Annotations
 from dptn_cli.keypoints.annotation_csv import format_csv
-from dptn_cli.prepare.common import PHASES, PrepareResult, copy_file
+from dptn_cli.prepare.common import PHASES, PrepareResult, copy_file, count_names
 from dptn_cli.types import Size
 
 Groups: TypeAlias = Sequence[Sequence[str]]
@@ -97,7 +99,11 @@ def prepare_own(
             themselves, or a file cannot be read or written.
     """
     folder = images.resolve()
-    usable, problems = _find_usable(folder, poses, identities)
+    listed, missing = _find_listed(folder, identities)
+    usable, problems = _find_usable(folder, poses, listed)
+    left_out = LeftOut()
+    problems += _unlisted(images, poses, identities, find_images([images], out, left_out))
+    notes = (*_missing_note(images, missing), *left_out.notes())
     people: dict[str, list[str]] = {}
     for name in usable:
         people.setdefault(identities[name], []).append(name)
@@ -108,26 +114,74 @@ def prepare_own(
     ]
     people = {person: names for person, names in people.items() if len(names) > 1}
     if not people:
-        raise InputError(f"{images}: nobody has two usable images: {'; '.join(problems[:3])}")
+        reasons = "; ".join([*notes, *problems][:3])
+        raise InputError(f"{images}: nobody has two usable images: {reasons}")
     split = _split(people, test_share, seed)
     _check_out(out, folder, split)
     counts: dict[str, int] = {}
     for phase, groups in split.items():
         counts |= _write_phase(folder, poses, groups, out, phase)
-    return PrepareResult(counts, problems, ready=True)
+    return PrepareResult(counts, problems, ready=True, notes=notes)
+
+
+def _find_listed(folder: Path, names: Iterable[str]) -> tuple[list[str], list[str]]:
+    """Sort listed names into those to look at and those that are not in the folder."""
+    listed: list[str] = []
+    missing: list[str] = []
+    for name in sorted(names):
+        try:
+            is_there = checked_name(name) != name or (folder / name).is_file()
+        except (InputError, OSError):
+            is_there = True  # `_find_usable` says why it cannot be used.
+        (listed if is_there else missing).append(name)
+    return listed, missing
+
+
+def _missing_note(images: Path, missing: Sequence[str]) -> list[str]:
+    return count_names(
+        missing,
+        f"listed image is not in {images}, and is passed over",
+        f"listed images are not in {images}, and are passed over",
+    )
+
+
+def _unlisted(
+    images: Path, poses: Annotations, identities: Mapping[str, str], files: Iterable[ImageFile]
+) -> list[str]:
+    """Return a line for the images without keypoints, and one for those of nobody known."""
+    names = [file.name for file in files if file.name not in identities]
+    without_pose = [name for name in names if name not in poses]
+    without_person = [name for name in names if name in poses]
+    return [
+        *count_names(
+            without_pose,
+            f"image in {images} has no keypoints",
+            f"images in {images} have no keypoints",
+        ),
+        *count_names(
+            without_person,
+            f"image in {images} has no identity",
+            f"images in {images} have no identity",
+        ),
+    ]
 
 
 def _find_usable(
-    folder: Path, poses: Annotations, identities: Mapping[str, str]
+    folder: Path, poses: Annotations, names: Iterable[str]
 ) -> tuple[list[str], list[str]]:
     """Find the images that have keypoints and the most common size.
+
+    Args:
+        folder: the folder of the images, resolved.
+        poses: keypoints by image name.
+        names: names of images, sorted.
 
     Returns:
         Their names, and the problems with the others.
     """
     problems: list[str] = []
     sizes: dict[str, Size] = {}
-    for name in sorted(identities):
+    for name in names:
         try:
             if (plain := checked_name(name)) != name:
                 raise InputError(f"must be written as {plain}")

@@ -1,5 +1,6 @@
 """Reading of the published data layout, as batches of images and poses."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -17,7 +18,8 @@ from dptn_cli.io.images import decode_image, read_image_size
 from dptn_cli.io.pair_list import read_pairs
 from dptn_cli.io.resize import resize_to_network
 from dptn_cli.keypoints import Annotations, mirror_pose, to_network
-from dptn_cli.types import ImageSpec, ImageU8, Pair, Pose
+from dptn_cli.train.recipe import size_options
+from dptn_cli.types import ImageSpec, ImageU8, Pair, Pose, Size
 
 HEADER_THREADS = 8  # Reading image headers waits for the disk, not for the processor.
 
@@ -131,10 +133,12 @@ class PairDataset(Dataset[Sample]):
         self.poses = Annotations(phase.annotations)
         pairs: list[Pair] = list(read_pairs(phase.pairs))
         names = sorted({name for pair in pairs for name in (pair.source, pair.target)})
+        self._sizes: dict[str, Size] = {}
         with ThreadPoolExecutor(HEADER_THREADS) as pool:
             problems = dict(zip(names, pool.map(self._problem, names), strict=True))
         bad = {name for name, problem in problems.items() if problem}
         self.unusable = tuple(f"{name}: {problems[name]}" for name in sorted(bad))
+        self._check_common_size()
         if bad and not skip_missing:
             raise InputError(
                 f"{phase.pairs}: {len(bad):,} images cannot be used (--skip-missing leaves out "
@@ -144,6 +148,23 @@ class PairDataset(Dataset[Sample]):
         self.pairs = [pair for pair in pairs if not {pair.source, pair.target} & bad]
         if not self.pairs:
             raise InputError(f"{phase.pairs}: none of its {len(pairs):,} pairs can be used")
+
+    def _check_common_size(self) -> None:
+        """Make sure that the options name the size that most images have.
+
+        Raises:
+            InputError: they name another size; the message says which options to give.
+        """
+        if not self._sizes:
+            return
+        size, count = Counter(self._sizes.values()).most_common(1)[0]
+        if size != self.spec.image_size:
+            height, width = self.spec.image_size
+            raise InputError(
+                f"{self.folder}: {count:,} of {len(self._sizes):,} images have {size[0]}x{size[1]} "
+                f"pixels (HxW), but the options are for {height}x{width} (--dataset "
+                f"{self.spec.dataset}): give {size_options(size)}"
+            )
 
     def _problem(self, name: str) -> str:
         """Return why an image cannot be used; an empty string if it can."""
@@ -156,6 +177,7 @@ class PairDataset(Dataset[Sample]):
             size = read_image_size(self.folder / name)
         except InputError as error:
             return str(error)
+        self._sizes[name] = size
         if size != self.spec.image_size:
             height, width = self.spec.image_size
             return f"{size[0]}x{size[1]} pixels (HxW), but the data has {height}x{width}"
@@ -238,6 +260,20 @@ def read_data(data: Path, spec: ImageSpec, *, skip_missing: bool = False) -> Tra
     return TrainData(train, PairDataset(find_phase(data, "test"), spec, skip_missing=skip_missing))
 
 
+class Start(NamedTuple):
+    """Where a run began to take batches of its size.
+
+    Attributes:
+        step: number of steps before it.
+        epoch: the epoch that the next batch belongs to, counted from 0.
+        pair: number of pairs of that epoch that were used before.
+    """
+
+    step: int = 0
+    epoch: int = 0
+    pair: int = 0
+
+
 @dataclass(frozen=True)
 class BatchOrder:
     """The order in which a run takes pairs from the list.
@@ -251,6 +287,8 @@ class BatchOrder:
         flip: whether to mirror half of the pairs.
         drop_last: whether to leave out an epoch's incomplete last batch.
         seed: random seed of the order and the mirroring.
+        start: where batches of this size begin. Anything but the default is a run that was resumed
+            with another batch size.
     """
 
     pairs: int
@@ -258,6 +296,7 @@ class BatchOrder:
     flip: bool
     drop_last: bool
     seed: int
+    start: Start = Start()
 
     @property
     def steps_per_epoch(self) -> int:
@@ -266,8 +305,7 @@ class BatchOrder:
         Raises:
             InputError: the only batch is incomplete, and `drop_last` leaves it out.
         """
-        full, remaining_pairs = divmod(self.pairs, self.batch_size)
-        steps = full + (1 if remaining_pairs and not self.drop_last else 0)
+        steps = self._batches_of(self.pairs)
         if not steps:
             raise InputError(
                 f"{self.pairs} pairs are less than one batch of {self.batch_size}, and "
@@ -289,16 +327,33 @@ class BatchOrder:
             process: index of this process, from 0.
             processes: number of processes.
         """
-        step = first_step
-        while step < end_step:
-            epoch, step_in_epoch = divmod(step, self.steps_per_epoch)
-            draws = self._epoch(epoch)
-            for index in range(
-                step_in_epoch, min(self.steps_per_epoch, step_in_epoch + end_step - step)
-            ):
-                batch = draws[index * self.batch_size : (index + 1) * self.batch_size]
-                yield batch[process::processes] or batch[:1]
-                step += 1
+        epoch, draws = -1, []
+        for step in range(first_step, end_step):
+            place = self.place(step)
+            if place.epoch != epoch:
+                epoch, draws = place.epoch, self._epoch(place.epoch)
+            batch = draws[place.pair : place.pair + self.batch_size]
+            yield batch[process::processes] or batch[:1]
+
+    def steps(self, epochs: int) -> int:
+        """Return the number of steps of a run of some epochs, with those before `start`."""
+        first = self._batches_of(self.pairs - self.start.pair)
+        later_epochs = epochs - self.start.epoch - 1
+        return self.start.step + first + later_epochs * self.steps_per_epoch
+
+    def place(self, step: int) -> Start:
+        """Return where a step lies, counted from 0: its epoch, and its first pair in the epoch."""
+        later = step - self.start.step - self._batches_of(self.pairs - self.start.pair)
+        if later < 0:
+            used = (step - self.start.step) * self.batch_size
+            return Start(step, self.start.epoch, self.start.pair + used)
+        epochs, steps = divmod(later, self.steps_per_epoch)
+        return Start(step, self.start.epoch + 1 + epochs, steps * self.batch_size)
+
+    def _batches_of(self, pairs: int) -> int:
+        """Return the number of batches that some pairs make."""
+        full, remaining_pairs = divmod(pairs, self.batch_size)
+        return full + (1 if remaining_pairs and not self.drop_last else 0)
 
     def share(self, step: int, process: int, processes: int) -> float:
         """Return the weight of one process's loss in a step.
@@ -311,8 +366,7 @@ class BatchOrder:
             process: index of the process, from 0.
             processes: number of processes.
         """
-        first_pair = step % self.steps_per_epoch * self.batch_size
-        batch_size = min(self.batch_size, self.pairs - first_pair)
+        batch_size = min(self.batch_size, self.pairs - self.place(step).pair)
         own_pairs = len(range(process, batch_size, processes))
         return own_pairs * processes / batch_size
 

@@ -2,8 +2,8 @@
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -14,11 +14,17 @@ from torch.utils.data import DataLoader
 
 from dptn_cli.errors import InputError, ModelError
 from dptn_cli.signals import StopRequest, ignore_interrupts
-from dptn_cli.train.data import BadSample, BatchOrder, PairDataset, Sample, TrainData
+from dptn_cli.train.data import BadSample, BatchOrder, PairDataset, Sample, Start, TrainData
 from dptn_cli.train.losses import Vgg19
+from dptn_cli.train.processes import any_process, failing_together
 from dptn_cli.train.recipe import LearningRates, LoggingConfig, TrainConfig
-from dptn_cli.train.resume_checks import check_same_step, check_settings, pair_list_digest
-from dptn_cli.train.run_folder import LAST, RunFolder
+from dptn_cli.train.resume_checks import (
+    check_epochs,
+    check_same_step,
+    check_settings,
+    pair_list_digest,
+)
+from dptn_cli.train.run_folder import LAST, RunFolder, RunStopped
 from dptn_cli.train.step import GANStep
 from dptn_cli.train.validation import Scores, draw_grid, spread, validate
 
@@ -60,7 +66,7 @@ class Trainer:
     Args:
         data: the pairs, from `read_data`.
         folder: folder of the run; the run is resumed if the folder holds a checkpoint.
-        config: the configuration; must equal that of a resumed run.
+        config: the configuration; of a resumed run's, only what `CHANGEABLE` lists may change.
         accelerator: from `connect`.
         logging: how often to save, log and validate; None for the defaults.
         vgg: network of the perceptual losses; required if these have a weight.
@@ -71,6 +77,7 @@ class Trainer:
         step: number of finished steps.
         steps: number of steps of the whole run.
         unreadable: a line for each test pair that validations had to leave out.
+        changes: a text for each setting that was another before the run was resumed.
 
     Raises:
         InputError: the batch cannot be divided among the processes, the folder belongs to a run
@@ -100,21 +107,24 @@ class Trainer:
         self.order = BatchOrder(
             len(data.train), config.batch_size, config.flip, config.drop_last, config.seed
         )
-        self.steps = self.order.steps_per_epoch * config.epochs
         self.step = 0
         self.best: dict[str, float] = {}
         self.unreadable: set[str] = set()
+        self.changes: tuple[str, ...] = ()
         self._validation_pending = False
 
         state = folder.read_state()
         if state is None:
             self.gan = GANStep(config, accelerator, vgg, initial_checkpoints)
         else:
-            check_settings(folder.path / LAST, state.get("config"), self._settings())
+            path, stored = folder.path / LAST, state.get("config")
+            self.changes = tuple(check_settings(path, stored, self._settings()))
             self.gan = GANStep(config, accelerator, vgg)
-            self._resume(state)
+            self._resume(path, state)
+        self.steps = self.order.steps(config.epochs)
         check_same_step(accelerator, folder.path, self.step)
-        folder.open_metrics(self.step)
+        with self._writing_together():
+            folder.open_metrics(self.step)
 
     def train(self, on_step: Callable[[Progress], None]) -> bool:
         """Train to the end, or until SIGINT or SIGTERM.
@@ -128,6 +138,7 @@ class Trainer:
         Raises:
             InputError: an image cannot be read, after the state was saved; or a data-loading
                 worker was killed.
+            RunStopped: a file cannot be written; the last checkpoint is kept.
             ModelError: a loss or a weight is not finite; the last checkpoint is kept.
         """
         started_s, first_step = time.monotonic(), self.step
@@ -136,7 +147,7 @@ class Trainer:
                 self._validate_and_preview()
             for loaded in self._data_loader():
                 sample = self._stop_on_bad_sample(loaded)
-                epoch = self.step // self.order.steps_per_epoch
+                epoch = self.order.place(self.step).epoch
                 learning_rates = self.config.learning_rates(epoch)
                 losses = self._update(sample, learning_rates)
 
@@ -147,9 +158,10 @@ class Trainer:
                 )
                 on_step(progress)
                 if self._is_due(self.logging.log_every):
-                    self.folder.log(self.step, progress.metrics())
+                    with self._writing_together():
+                        self.folder.log(self.step, progress.metrics())
 
-                if self.step < self.steps and self._any_process(stop.requested):
+                if self.step < self.steps and any_process(self._accelerator, stop.requested):
                     # A batch system kills the process soon after SIGTERM. So the validation after
                     # this step is left to the resumed run.
                     self._validation_pending = True
@@ -181,20 +193,13 @@ class Trainer:
         Raises:
             InputError: this or another process could not read its images.
         """
-        if self._any_process(isinstance(loaded, BadSample)):
+        if any_process(self._accelerator, isinstance(loaded, BadSample)):
             self.save()
             if isinstance(loaded, BadSample):
                 raise InputError(loaded.reason)
             raise InputError("another process could not read its images; see its message")
         assert isinstance(loaded, Sample)
         return loaded
-
-    def _any_process(self, flag: bool) -> bool:
-        """Return whether the flag is set in any process. All processes must call this."""
-        if self._accelerator.num_processes == 1:
-            return flag
-        value = torch.tensor([float(flag)], device=self._accelerator.device)
-        return bool(cast(Tensor, self._accelerator.reduce(value, "sum")).item())
 
     def _update(self, sample: Sample, learning_rates: LearningRates) -> dict[str, float]:
         """Train one step and return its losses."""
@@ -222,8 +227,14 @@ class Trainer:
         test, self._validation_pending = self.data.test, False
         if test is not None and self._is_due(self.logging.validate_every):
             self._validate(test)
-        if self._is_due(self.logging.grid_every) and self._accelerator.is_main_process:
-            grid = draw_grid(self.gan.average, test or self.data.train)
+        if self._is_due(self.logging.grid_every):
+            with self._writing_together():
+                self._preview(test or self.data.train)
+
+    def _preview(self, pairs: PairDataset) -> None:
+        """Draw an image grid of fixed pairs, in one process."""
+        if self._accelerator.is_main_process:
+            grid = draw_grid(self.gan.average, pairs)
             if grid is not None:
                 self.folder.write_grid(self.step, grid)
 
@@ -237,16 +248,27 @@ class Trainer:
         sums = torch.tensor(list(asdict(scores).values()), device=accelerator.device)
         sums = cast(Tensor, accelerator.reduce(sums, "sum"))
         means = Scores(*sums.tolist()).means()
-        self.folder.log(self.step, {f"validation/{name}": value for name, value in means.items()})
-        if means and means["ssim"] > self.best.get("ssim", -1.0):
-            self.best = {"step": self.step, **means}
-            self.folder.save_generator("best", average, self.config.spec)
+        with self._writing_together():
+            self.folder.log(
+                self.step, {f"validation/{name}": value for name, value in means.items()}
+            )
+            if means and means["ssim"] > self.best.get("ssim", -1.0):
+                self.best = {"step": self.step, **means}
+                self.folder.save_generator("best", average, self.config.spec)
+
+    def _writing_together(self) -> AbstractContextManager[None]:
+        """End all processes if the one that writes to the folder cannot.
+
+        Raises:
+            RunStopped: a file cannot be written.
+        """
+        return failing_together(self._accelerator, RunStopped)
 
     def save(self) -> None:
         """Write the checkpoint, and each network to a file of its own.
 
         Raises:
-            InputError: a file cannot be written.
+            RunStopped: a file cannot be written.
             ModelError: a weight is not finite; nothing was written.
         """
         gan, spec = self.gan, self.config.spec
@@ -258,27 +280,46 @@ class Trainer:
             "step": self.step,
             "best": self.best,
             "owed": self._validation_pending,
+            "start": list(self.order.start),
         }
-        self.folder.save_state(state | gan.state())
-        self.folder.save_generator("last", gan.average, spec)
-        self.folder.save_generator("last-raw", gan.generator, spec)
-        if gan.discriminator is not None:
-            self.folder.save_discriminator(gan.discriminator.state_dict())
+        with self._writing_together():
+            self.folder.save_state(state | gan.state())
+            self.folder.save_generator("last", gan.average, spec)
+            self.folder.save_generator("last-raw", gan.generator, spec)
+            if gan.discriminator is not None:
+                self.folder.save_discriminator(gan.discriminator.state_dict())
 
     def _settings(self) -> dict[str, Any]:
         """Return everything that the weights of the finished run depend on."""
         return self.config.settings() | {"training list": pair_list_digest(self.data.train.pairs)}
 
-    def _resume(self, state: Mapping[str, Any]) -> None:
-        path = self.folder.path / LAST
+    def _resume(self, path: Path, state: Mapping[str, Any]) -> None:
+        """Go on from a checkpoint whose settings fit.
+
+        Raises:
+            InputError: it has trained more epochs than this run is to have.
+            ModelError: it is incomplete.
+        """
         self.gan.load_state(path, state)
         try:
             self.step, self.best = int(state["step"]), dict(state["best"])
             self._validation_pending = bool(state.get("owed"))
+            batch_size, epochs = int(state["config"]["batch_size"]), state["config"]["epochs"]
+            start = Start(*map(int, state.get("start", Start())))
+            is_possible = 0 <= start.step <= self.step and 0 <= start.pair < self.order.pairs
+            if batch_size < 1 or start.epoch < 0 or not is_possible:
+                raise ValueError("its position is not one of a run")
+            before = replace(self.order, batch_size=batch_size, start=start)
+            if batch_size != self.config.batch_size:
+                start = before.place(self.step)
         except (KeyError, TypeError, ValueError) as error:
             raise ModelError(
                 f"{path}: not a complete checkpoint of `dptn train`: {error}"
             ) from error
+        check_epochs(path.parent, self.config.epochs, before.place(self.step))
+        self.order = replace(self.order, start=start)
+        if self.config.epochs != epochs and self.step == self.order.steps(self.config.epochs):
+            self._validation_pending = True  # this has become the last step
 
 
 @contextmanager

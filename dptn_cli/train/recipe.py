@@ -55,6 +55,7 @@ PUBLISHED_DISCRIMINATOR_LAYERS = {"fashion": 4, "market": 3}
 # By network: the values of --init and --init-discriminator that are not checkpoints.
 INITIALISATIONS = {"generator": ("published", "torch"), "discriminator": ("torch", "orthogonal")}
 MAX_SEEDS = 1 << 32
+SIDE_MULTIPLE = 8  # A network halves the sides of its images three times.
 
 
 class LearningRates(NamedTuple):
@@ -68,8 +69,8 @@ class LearningRates(NamedTuple):
 class TrainConfig:
     """Everything that the weights of a finished run depend on, except the data.
 
-    A run folder belongs to one configuration: checkpoint-last.pth stores it, and a run resumes
-    only with an equal one.
+    checkpoint-last.pth stores the configuration. `resume_checks` says what of it may change when
+    the run is resumed.
 
     Attributes:
         generator: widths and depths of the generator.
@@ -186,9 +187,9 @@ def image_spec(
 
     Args:
         dataset: `fashion`, `market`, or a name of your own.
-        image_size: (height, width) of the images of your own data, pixels; None for a published
-            data set.
-        network_size: (height, width) in the network, pixels; None for `image_size`.
+        image_size: (height, width) of the images, pixels; None for that of a published data set.
+        network_size: (height, width) in the network, pixels; None for `image_size`, or for that of
+            a published data set whose images have their own size.
 
     Raises:
         InputError: the data set is not a published one and `image_size` is None.
@@ -196,8 +197,26 @@ def image_spec(
     if image_size:
         return ImageSpec(dataset, image_size, network_size or image_size)
     if dataset in IMAGE_SPECS:
-        return IMAGE_SPECS[dataset]
+        spec = IMAGE_SPECS[dataset]
+        return replace(spec, network_size=network_size or spec.network_size)
     raise InputError(f"--dataset {dataset}: must be fashion or market, or give --image-size")
+
+
+def size_options(size: Size) -> str:
+    """Return the options with which images of a size can be trained on.
+
+    Args:
+        size: (height, width) of the images, pixels.
+    """
+    for dataset, spec in IMAGE_SPECS.items():
+        if size == spec.image_size:
+            return f"--dataset {dataset}"
+    height, width = size
+    options = f"--dataset NAME --image-size {height}x{width}"
+    if height % SIDE_MULTIPLE or width % SIDE_MULTIPLE:
+        sides = (max(16, -(-side // SIDE_MULTIPLE) * SIDE_MULTIPLE) for side in size)
+        options += f" --network-size {'x'.join(map(str, sides))}"
+    return options
 
 
 def loss_weights(
@@ -220,6 +239,16 @@ def loss_weights(
         weights = replace(weights, content=0.0, style=0.0)
     return replace(
         weights, **{name: value for name, value in overrides.items() if value is not None}
+    )
+
+
+def borrowed_recipe(dataset: str) -> str:
+    """Say where the recipe of your own data set comes from; an empty text for a published one."""
+    if dataset in PUBLISHED_WEIGHTS:
+        return ""
+    return (
+        f"--dataset {dataset} has no recipe of its own: what the options leave open of the loss "
+        "weights and the discriminator is as for fashion"
     )
 
 

@@ -1,4 +1,4 @@
-"""Checks that a checkpoint belongs to the run that resumes from it."""
+"""What may change when a run is resumed, and checks that nothing else has changed."""
 
 from collections.abc import Mapping, Sequence
 from hashlib import blake2b
@@ -8,8 +8,41 @@ from typing import Any, cast
 import torch
 from accelerate import Accelerator
 
-from dptn_cli.errors import InputError
+from dptn_cli.errors import InputError, ModelError
+from dptn_cli.train.data import Start
 from dptn_cli.types import Pair
+
+# The settings in a checkpoint that may change, with their options. Nothing of what the networks
+# and optimisers have learned depends on them. Settings that are not in a checkpoint may change too.
+CHANGEABLE = {
+    "epochs": "--epochs",
+    "constant_epochs": "--constant-epochs",
+    "batch_size": "--batch-size",
+    "precision": "--precision",
+}
+# The settings that may not change, with their options.
+FIXED = {
+    "generator.width": "--width",
+    "frame.dataset": "--dataset",
+    "frame.image_size": "--image-size",
+    "frame.network_size": "--network-size",
+    "weights.reconstruction": "--reconstruction",
+    "weights.content": "--content",
+    "weights.style": "--style",
+    "weights.adversarial": "--adversarial",
+    "weights.target_share": "--target-share",
+    "discriminator_layers": "--discriminator-layers",
+    "learning_rate": "--learning-rate",
+    "discriminator_rate": "--discriminator-rate",
+    "betas": "--beta1 and --beta2",
+    "ema_decay": "--ema-decay",
+    "initialisation": "--init",
+    "discriminator_initialisation": "--init-discriminator",
+    "flip": "--flip",
+    "drop_last": "--drop-last",
+    "seed": "--seed",
+    "training list": "list of training pairs",
+}
 
 
 def pair_list_digest(pairs: Sequence[Pair]) -> str:
@@ -20,27 +53,74 @@ def pair_list_digest(pairs: Sequence[Pair]) -> str:
     return f"{len(pairs)} pairs, {digest.hexdigest()}"
 
 
-def check_settings(path: Path, stored: Any, current: Mapping[str, Any]) -> None:
-    """Check that a checkpoint has the settings of the current run.
+def check_settings(path: Path, stored: Any, current: Mapping[str, Any]) -> list[str]:
+    """Check that a checkpoint's run can go on with the settings of the current run.
 
     Args:
         path: the checkpoint.
-        stored: its settings; anything but a dict counts as none.
+        stored: its settings.
         current: the settings of this run.
 
+    Returns:
+        What has changed and may change: a text for each option, with both values.
+
     Raises:
-        InputError: they differ; the message names the settings.
+        InputError: a setting has changed that may not; the message names the options, both values
+            and the way out.
+        ModelError: the checkpoint has no settings.
     """
-    before, now = _flatten(stored if isinstance(stored, dict) else {}), _flatten(current)
-    differences = [
-        f"{name} was {before.get(name, 'unknown')}, now {now.get(name, 'unknown')}"
+    if not isinstance(stored, dict):
+        raise ModelError(f"{path}: not a complete checkpoint of `dptn train`: it has no settings")
+    before, now = _flatten(stored), _flatten(current)
+    different = [
+        name
         for name in sorted(before.keys() | now.keys())
-        if before.get(name) != now.get(name)
+        if name not in before or name not in now or before[name] != now[name]
     ]
-    if differences:
+    if "generator.width" in different and "generator.feed_forward" in different:
+        different.remove("generator.feed_forward")  # it follows from the width
+    changes = {
+        name: f"{CHANGEABLE.get(name) or FIXED.get(name, name)} was "
+        f"{_text(before.get(name, 'unknown'))}, now {_text(now.get(name, 'unknown'))}"
+        for name in different
+    }
+    refused = [text for name, text in changes.items() if name not in CHANGEABLE]
+    if refused:
         raise InputError(
-            f"{path.parent} belongs to a run with other settings ({'; '.join(differences)}): use "
-            "another folder or the same settings"
+            f"{path.parent} belongs to a run with other settings ({'; '.join(refused)}): use the "
+            f"same settings, or another folder{_start_from(path.parent, different)}"
+        )
+    return list(changes.values())
+
+
+def _start_from(run: Path, different: Sequence[str]) -> str:
+    """Return the options with which a new run starts from a run's weights, where they fit it."""
+    if any(name.startswith("generator.") for name in different):
+        return ""
+    options = f"; to start there from these weights: --init {run / 'generator-last-raw.pth'}"
+    discriminator = run / "discriminator-last.pth"
+    if "discriminator_layers" not in different and discriminator.exists():
+        options += f" --init-discriminator {discriminator}"
+    return options
+
+
+def check_epochs(run: Path, epochs: int, place: Start) -> None:
+    """Check that a run that goes on with fewer epochs has not trained more already.
+
+    Args:
+        run: the run's folder.
+        epochs: number of epochs of this run.
+        place: where the next step would lie.
+
+    Raises:
+        InputError: it has trained more.
+    """
+    started = place.epoch + (place.pair > 0)
+    if epochs < started:
+        part = " and a part of the next" if place.pair else ""
+        raise InputError(
+            f"--epochs {epochs}: the run in {run} has already trained {place.epoch} epochs{part}: "
+            f"give at least --epochs {started}, or use another folder"
         )
 
 
@@ -68,3 +148,11 @@ def _flatten(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
         else:
             flat[f"{prefix}{name}"] = tuple(value) if isinstance(value, list) else value
     return flat
+
+
+def _text(value: Any) -> str:
+    """Return a setting as the user would write it."""
+    if isinstance(value, tuple):
+        separator = "x" if all(isinstance(part, int) for part in value) else " and "
+        return separator.join(map(str, value))
+    return str(value)

@@ -12,7 +12,10 @@ grids/step-00001000.png  a contact sheet of images that the generator draws for 
 
 import json
 import os
-from collections.abc import Callable, Mapping
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
+from io import FileIO
 from math import isinf
 from pathlib import Path
 from typing import IO, Any, BinaryIO
@@ -21,19 +24,28 @@ import torch
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
-from dptn_cli.errors import user_errors
+from dptn_cli.enums import ImageFormat
+from dptn_cli.errors import DptnError, ModelError, user_errors
 from dptn_cli.io.files import make_folder, write_atomic
-from dptn_cli.io.images import write_image
+from dptn_cli.io.images import encode_image
 from dptn_cli.io.locks import Lock
 from dptn_cli.io.own_files import foreign_file
 from dptn_cli.io.storage import storage_of
-from dptn_cli.network.checkpoint import read_checkpoint, save_generator
+from dptn_cli.network.checkpoint import FORMAT, read_checkpoint, save_generator
 from dptn_cli.network.generator import Generator
 from dptn_cli.types import ImageSpec, ImageU8
 
 LAST = "checkpoint-last.pth"
 METRICS = "metrics.jsonl"
+TENSORBOARD = "tensorboard"
+DISCRIMINATOR = "discriminator-last.pth"
+GRIDS = "grids"
+LOCK = ".lock"
 MAX_LINE_LENGTH = 1 << 20
+
+
+class RunStopped(DptnError):
+    """A file of the run cannot be written. What was written before is whole, and is resumed."""
 
 
 class RunFolder:
@@ -45,32 +57,43 @@ class RunFolder:
 
     Raises:
         InputError: the folder cannot be created or written to, another run has locked it, or it
-            has metrics of another tool.
+            has metrics, networks or grids that are not this run's.
     """
 
     def __init__(self, path: Path, *, writes: bool = True) -> None:
         self.path, self._writes = path, writes
+        self._open_files = ExitStack()
         self._lock: IO[str] | None = None
-        self._held: Lock | None = None
-        self._log: IO[str] | None = None
+        self._log: FileIO | None = None
         self._scalars: SummaryWriter | None = None
         if writes:
             _check_metrics(path / METRICS)
+            _check_other_files(path)
             make_folder(path)
             with user_errors(path):
-                self._lock = (path / ".lock").open("a")
-                self._held = Lock(self._lock, path, "dptn train")
+                self._lock = self._open_files.enter_context((path / LOCK).open("a"))
+                self._open_files.callback(Lock(self._lock, path, "dptn train").release)
                 storage_of(self.path).remove_temporary_files(path)
 
     def __enter__(self) -> "RunFolder":
         return self
 
-    def __exit__(self, *_: object) -> None:
-        if self._held:
-            self._held.release()
-        for open_file in (self._scalars, self._log, self._lock):
-            if open_file is not None:
-                open_file.close()
+    def __exit__(self, kind: object = None, *_: object) -> None:
+        """Close all files.
+
+        Raises:
+            RunStopped: the rest of TensorBoard's file cannot be written, and no other error is on
+                its way.
+        """
+        try:
+            if self._scalars is not None:
+                with self._writing(TENSORBOARD):
+                    self._scalars.close()
+        except RunStopped:
+            if kind is None:
+                raise
+        finally:
+            self._open_files.close()
 
     def read_state(self) -> dict[str, Any] | None:
         """Read the last checkpoint; return None in a new folder.
@@ -91,18 +114,20 @@ class RunFolder:
             step: the step that the run resumes from; 0 for a new run.
 
         Raises:
-            InputError: the metrics cannot be read or written.
+            RunStopped: the metrics cannot be read or written.
         """
         if not self._writes:
             return
         path = self.path / METRICS
-        with user_errors(path):
+        with self._writing(METRICS):
             if path.exists():
                 lines = path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)
                 text = "".join(line for line in lines if _step(line) <= step)
                 write_atomic(path, lambda file: file.write(text.encode()))
-            self._log = path.open("a", encoding="utf-8")
-        self._scalars = SummaryWriter(str(self.path / "tensorboard"), purge_step=step + 1)
+            self._log = self._open_files.enter_context(FileIO(path, "a"))
+        with self._writing(TENSORBOARD):
+            self._open_files.enter_context(_quiet_tensorboard())
+            self._scalars = SummaryWriter(str(self.path / TENSORBOARD), purge_step=step + 1)
 
     def save_state(self, state: Mapping[str, Any]) -> None:
         """Replace the checkpoint, once the new one is completely on the disk."""
@@ -118,18 +143,18 @@ class RunFolder:
     def save_discriminator(self, tensors: Mapping[str, Tensor]) -> None:
         """Write the discriminator in the format of a published `*_net_D.pth`."""
         on_cpu = {name: tensor.detach().cpu() for name, tensor in tensors.items()}
-        self._write("discriminator-last.pth", lambda file: torch.save(on_cpu, file))
+        self._write(DISCRIMINATOR, lambda file: torch.save(on_cpu, file))
 
     def save_generator(self, version: str, generator: Generator, spec: ImageSpec) -> None:
         """Write `generator-VERSION.pth`."""
-        path = self.path / f"generator-{version}.pth"
+        name = f"generator-{version}.pth"
         if self._writes:
-            with user_errors(path):
-                save_generator(path, generator, spec)
+            with self._writing(name):
+                save_generator(self.path / name, generator, spec)
 
     def _write(self, name: str, write: Callable[[BinaryIO], object]) -> None:
         if self._writes:
-            with user_errors(self.path / name):
+            with self._writing(name):
                 write_atomic(self.path / name, write)
 
     def log(self, step: int, values: Mapping[str, float]) -> None:
@@ -141,20 +166,103 @@ class RunFolder:
                 before the slash.
         """
         if self._log is not None:
-            with user_errors(self.path / METRICS):
-                self._log.write(json.dumps({"step": step, **values}) + "\n")
-                self._log.flush()
+            with self._writing(METRICS):
+                _append(self._log, json.dumps({"step": step, **values}) + "\n")
         if self._scalars is not None:
-            for name, value in values.items():
-                self._scalars.add_scalar(name, value, step)
+            with self._writing(TENSORBOARD):
+                for name, value in values.items():
+                    self._scalars.add_scalar(name, value, step)
 
     def write_grid(self, step: int, grid_u8: ImageU8) -> None:
         """Write an image grid, (H, W, 3) RGB."""
         if not self._writes:
             return
-        write_image(self.path / "grids" / f"step-{step:08d}.png", grid_u8)
+        name = f"grids/step-{step:08d}.png"
+        content = encode_image(grid_u8, ImageFormat.PNG)
+        with self._writing(name):
+            (self.path / GRIDS).mkdir(exist_ok=True)
+            write_atomic(self.path / name, lambda file: file.write(content))
         if self._scalars is not None:
-            self._scalars.add_image("grid", grid_u8, step, dataformats="HWC")
+            with self._writing(TENSORBOARD):
+                self._scalars.add_image("grid", grid_u8, step, dataformats="HWC")
+
+    @contextmanager
+    def _writing(self, name: str) -> Iterator[None]:
+        """Stop the run if the operating system refuses to write a file of it.
+
+        Args:
+            name: the file's name in the folder.
+
+        Raises:
+            RunStopped: it refused, or the folder is not the one that was locked any more.
+        """
+        try:
+            self._check_unchanged()
+            yield
+        except OSError as error:
+            reason = error.strerror or str(error)
+            kept = "the same command goes on from the last checkpoint"
+            if not os.path.exists(self.path / LAST):
+                kept = "there is no checkpoint yet, so that the same command starts anew"
+            raise RunStopped(
+                f"{self.path / name}: {reason}; the run stopped, and {kept}"
+            ) from error
+
+    def _check_unchanged(self) -> None:
+        """Make sure that what is written now lands beside what was written before.
+
+        Raises:
+            OSError: the folder or its metrics were removed, moved or replaced during the run.
+        """
+        for name, open_file in ((LOCK, self._lock), (METRICS, self._log)):
+            if open_file is not None and not _is_at(self.path / name, open_file):
+                gone = self.path if name == LOCK else self.path / name
+                raise OSError(0, f"{gone} was removed, moved or replaced during the run")
+
+
+def _is_at(path: Path, file: IO[str] | FileIO) -> bool:
+    """Return whether an open file still has a path."""
+    try:
+        return os.path.samestat(os.stat(path), os.fstat(file.fileno()))
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+
+
+def _append(file: FileIO, line: str) -> None:
+    """Append a line as a whole, or none of it.
+
+    Raises:
+        OSError: the disk refused.
+    """
+    content = line.encode()
+    size = os.fstat(file.fileno()).st_size
+    try:
+        while content:
+            content = content[file.write(content) :]
+    except OSError:
+        with suppress(OSError):
+            os.ftruncate(file.fileno(), size)
+        raise
+
+
+@contextmanager
+def _quiet_tensorboard() -> Iterator[None]:
+    """Keep TensorBoard's thread from printing a traceback if the disk refuses.
+
+    The thread keeps the error, and raises it at the next write.
+    """
+    previous = threading.excepthook
+
+    def report(failure: threading.ExceptHookArgs) -> None:
+        is_tensorboards = type(failure.thread).__module__.startswith("tensorboard.")
+        if not (is_tensorboards and isinstance(failure.exc_value, OSError)):
+            previous(failure)
+
+    threading.excepthook = report
+    try:
+        yield
+    finally:
+        threading.excepthook = previous
 
 
 def _check_metrics(path: Path) -> None:
@@ -170,6 +278,36 @@ def _check_metrics(path: Path) -> None:
             line = file.readline(MAX_LINE_LENGTH)
     if line.strip() and isinf(_step(line)) and (line.endswith("\n") or not line.startswith("{")):
         raise foreign_file(path, "dptn train", "name another run folder")
+
+
+def _check_other_files(folder: Path) -> None:
+    """Make sure that no network or grid that a run would overwrite is from elsewhere.
+
+    A run makes its metrics before any other file, so that a folder without metrics and without a
+    checkpoint is not a run's.
+
+    Raises:
+        InputError: a file is not this run's.
+    """
+    with user_errors(folder):
+        is_run = (folder / LAST).exists() or (folder / METRICS).exists()
+        own_names = {f"generator-{version}.pth" for version in ("last", "last-raw", "best")}
+        for pattern in ("generator-*.pth", DISCRIMINATOR, f"{GRIDS}/step-*.png"):
+            for path in sorted(folder.glob(pattern)):
+                is_written = path.parent.name == GRIDS or path.name in {*own_names, DISCRIMINATOR}
+                if is_written and not (is_run and _may_be_own(path)):
+                    raise foreign_file(path, "this run", "move it, or name another run folder")
+
+
+def _may_be_own(path: Path) -> bool:
+    """Return whether a file in the folder of a run may be the run's, by its content."""
+    if path.suffix != ".pth":
+        return path.is_file()
+    try:
+        content = read_checkpoint(path)
+    except ModelError:
+        return False
+    return path.name == DISCRIMINATOR or content.get("format") == FORMAT
 
 
 def _step(line: str) -> float:

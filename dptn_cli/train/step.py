@@ -235,7 +235,8 @@ class GANStep:
             _load_adam(self._optimiser, state["optimiser"])
             if self.discriminator is not None:
                 _load_adam(self._discriminator_optimiser, state["discriminator_optimiser"])
-            if self._accelerator.scaler is not None:
+            # A run that had another precision before has no state of the scaler.
+            if self._accelerator.scaler is not None and "scaler" in state:
                 self._accelerator.scaler.load_state_dict(state["scaler"])
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise ModelError(

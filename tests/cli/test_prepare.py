@@ -88,10 +88,27 @@ class TestDeepFashion:
         result = self.prepare(raw)
         assert result.exit_code == 1
         text = message(result)
-        assert f"train: {RAW[paths[0]]} is not among" in text
+        assert f"1 image of train.lst is not among the raw images: {RAW[paths[0]]}" in text
         assert "01_7_additional.jpg: not an image" in text
         assert "fasion-resize-pairs-test.csv is missing" in text
         assert len(images(raw.parent / "data")) == 1
+
+    def test_many_missing_images_are_one_line(self, raw: Path) -> None:
+        for name in list(RAW)[:2]:
+            (raw / name).unlink()
+        with (raw / "train.lst").open("a") as file:
+            file.writelines(f"{number:03}.jpg\n" for number in range(100))
+        result = self.prepare(raw, "--quiet")
+        assert result.exit_code == 1
+        assert "102 images of train.lst are not among the raw images: " in message(result)
+        assert "000.jpg, 001.jpg, 002.jpg and 97 more" in message(result)
+
+    def test_raw_images_in_no_list(self, raw: Path) -> None:
+        (raw / "test.lst").write_text("")
+        result = self.prepare(raw)
+        assert result.exit_code == 0, result.stderr
+        name = list(RAW.values())[2]
+        assert f"1 raw image is in no list, and is left out: {name}" in message(result)
 
     def test_another_size(self, raw: Path) -> None:
         Image.new("RGB", (750, 1101)).save(raw / next(iter(RAW)))
@@ -278,6 +295,45 @@ class TestOwn:
         assert f"{names[0]}:" in text
         assert f"{names[1]}: 30x30, most have 64x48" in text
         assert f"{names[2]}: the only image of" in text
+
+    def test_listed_images_that_are_not_there(self, photos: Path) -> None:
+        """Keypoints of a whole data set beside a part of its images."""
+        with (photos / "keypoints.csv").open("a") as file:
+            lines = (photos / "keypoints.csv").read_text().splitlines()
+            keypoints = lines[1].partition(":")[2]
+            file.writelines(f"other{n % 4}_{n:02}.png:{keypoints}\n" for n in range(20))
+        result = self.prepare(photos)
+        assert result.exit_code == 0, result.stderr
+        assert message(result) == (
+            f"20 listed images are not in {photos}, and are passed over: other0_00.png, "
+            "other0_04.png, other0_08.png, other0_12.png, other0_16.png and 15 more "
+            f"{photos.parent / 'data'}: ready for `dptn train`"
+        )
+        assert len(self.pairs(photos, "train")) == 6
+
+    def test_images_that_are_not_listed(self, photos: Path) -> None:
+        for name in ("q_0.png", "sub/q_1.png"):
+            (photos / name).parent.mkdir(exist_ok=True)
+            Image.new("RGB", (48, 64)).save(photos / name)
+        keypoints = (photos / "keypoints.csv").read_text()
+        (photos / "keypoints.csv").write_text(keypoints.replace("p0000_0.png", "p0000-0.png"))
+        (photos / "p0000_0.png").rename(photos / "p0000-0.png")
+        result = self.prepare(photos)
+        assert result.exit_code == 1
+        text = message(result)
+        assert f"2 images in {photos} have no keypoints: q_0.png, sub/q_1.png" in text
+        assert f"1 image in {photos} has no identity: p0000-0.png" in text
+        assert self.prepare(photos, "-o", photos / "data").exit_code == 1
+        assert message(self.prepare(photos, "-o", photos / "data")).count("no keypoints") == 1
+
+    def test_keypoints_of_other_images(self, photos: Path) -> None:
+        for path in images(photos):
+            path.rename(path.with_name(f"new_{path.name}"))
+        result = self.prepare(photos)
+        assert result.exit_code == 2
+        text = message(result)
+        assert "nobody has two usable images: 6 listed images are not in" in text
+        assert "6 images in" in text
 
     def test_nobody_with_two_images(self, photos: Path) -> None:
         result = self.prepare(photos, "--identity-pattern", "(.+)")

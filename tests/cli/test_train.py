@@ -6,18 +6,21 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 from seeded_weights import seeded_tensor
 from support import dptn
+from training import draw_data
 from typer.testing import Result
 
 from dptn_cli.network.checkpoint import load_generator
-from dptn_cli.network.config import GeneratorConfig
+from dptn_cli.network.config import IMAGE_SPECS, GeneratorConfig
 from dptn_cli.network.generator import Generator
 from dptn_cli.network.torchvision_compat import import_torchvision
+from dptn_cli.types import ImageSpec
 
 SMALL = ("--dataset", "figures", "--image-size", "64x48", "--width", "8", "--batch-size", "4",
          "--epochs", "1", "--constant-epochs", "1", "--discriminator-layers", "2",
@@ -60,10 +63,36 @@ def test_the_same_command_again_changes_nothing(figures: Path, tmp_path: Path) -
 
 
 def test_other_settings(figures: Path, tmp_path: Path) -> None:
-    train(figures, tmp_path / "run", "--no-perceptual")
-    result = train(figures, tmp_path / "run", "--no-perceptual", "--adversarial", "3")
+    run, other = tmp_path / "run", tmp_path / "other"
+    train(figures, run, "--no-perceptual")
+    result = train(figures, run, "--no-perceptual", "--adversarial", "3")
     assert result.exit_code == 2
-    assert "weights.adversarial was 2.0, now 3.0" in message(result)
+    text = message(result)
+    assert "--adversarial was 2.0, now 3.0" in text
+    way_out = text.partition("from these weights: ")[2].split()
+    done = train(figures, other, "--no-perceptual", "--adversarial", "3", *way_out)
+    assert done.exit_code == 0, done.stderr
+    result = train(figures, run, "--no-perceptual", "--width", "16")
+    assert result.exit_code == 2
+    assert "(--width was 8, now 16): use the same settings, or another folder" in message(result)
+    assert "--init" not in message(result)
+
+
+def test_more_epochs_and_another_batch_size(figures: Path, tmp_path: Path) -> None:
+    train(figures, tmp_path / "run", "--no-perceptual")
+    result = train(
+        figures, tmp_path / "run", "--no-perceptual", "--epochs", "2", "--batch-size", "6",
+        "--save-every", "1",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.stderr
+    assert (
+        "Resuming after step 3. Changed: --batch-size was 4, now 6; --epochs was 1, now 2. The "
+        "learning rate follows the new schedule: 0.0001 in epoch 2."
+    ) in message(result)
+    assert "step 5 of 5" in result.stderr
+    result = train(figures, tmp_path / "run", "--no-perceptual", "--batch-size", "6")
+    assert result.exit_code == 2
+    assert "has already trained 2 epochs: give at least --epochs 2" in message(result)
 
 
 class TestPerceptual:
@@ -156,6 +185,40 @@ def test_an_unknown_data_set(figures: Path, tmp_path: Path) -> None:
     assert "or give --image-size" in message(result)
 
 
+def test_images_of_another_size_say_which_options_to_give(tmp_path: Path) -> None:
+    data = draw_data(tmp_path / "data", size="30x24")
+    for more in ((), ("--skip-missing",), ("--dataset", "market")):
+        result = dptn("train", data, "-o", tmp_path / "run", "--no-perceptual", *more)
+        assert result.exit_code == 2
+        size = "128x64 (--dataset market)" if "market" in more else "256x176 (--dataset fashion)"
+        assert message(result) == (
+            f"Error: {data / 'train'}: 6 of 6 images have 30x24 pixels (HxW), but the options are "
+            f"for {size}: give --dataset NAME --image-size 30x24 --network-size 32x24"
+        )
+    way_out = ["--dataset", "NAME", "--image-size", "30x24", "--network-size", "32x24"]
+    result = train(data, tmp_path / "run", "--no-perceptual", *way_out)
+    assert result.exit_code == 0, result.stderr
+    assert "--dataset NAME has no recipe of its own" in message(result)
+    spec = load_generator(tmp_path / "run" / "generator-last.pth").spec
+    assert spec == ImageSpec("NAME", image_size=(30, 24), network_size=(32, 24))
+
+
+def test_images_of_a_published_size_name_its_data_set(tmp_path: Path) -> None:
+    data = draw_data(tmp_path / "data", people=1, images=2, size="128x64")
+    result = dptn("train", data, "-o", tmp_path / "run", "--no-perceptual")
+    assert result.exit_code == 2
+    assert message(result).endswith("for 256x176 (--dataset fashion): give --dataset market")
+    result = dptn(
+        "train", data, "-o", tmp_path / "run", "--no-perceptual", "--dataset", "market",
+        "--network-size", "32x16", "--width", "8", "--batch-size", "2", "--epochs", "1",
+        "--workers", "0",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.stderr
+    assert "no recipe" not in message(result)
+    spec = load_generator(tmp_path / "run" / "generator-last.pth").spec
+    assert spec == replace(IMAGE_SPECS["market"], network_size=(32, 16))
+
+
 def test_missing_images_are_left_out_with_skip_missing(figures: Path, tmp_path: Path) -> None:
     data = tmp_path / "data"
     subprocess.run(["cp", "-r", str(figures), str(data)], check=True)
@@ -174,8 +237,8 @@ def test_it_stops_at_sigterm_and_resumes(figures: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     command = [
         sys.executable, "-m", "dptn_cli", "train", str(figures), "-o", str(run), *SMALL,
-        "--batch-size", "1", "--epochs", "40", "--save-every", "2", "--no-perceptual",
-        "--workers", "2",
+        "--network-size", "16x16", "--adversarial", "0", "--batch-size", "1", "--epochs", "10",
+        "--save-every", "2", "--no-perceptual", "--workers", "2",
     ]  # fmt: skip
     process = subprocess.Popen(command, stderr=subprocess.PIPE, start_new_session=True)
     deadline = time.monotonic() + 120
@@ -187,10 +250,10 @@ def test_it_stops_at_sigterm_and_resumes(figures: Path, tmp_path: Path) -> None:
     _, stderr = process.communicate(timeout=60)
     assert process.returncode == 130, stderr
     assert b"Traceback" not in stderr
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert "step 480 of 480" in done.stderr
+    done = dptn(*command[3:])
+    assert done.exit_code == 0, done.stderr
+    assert "step 120 of 120" in done.stderr
     lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     steps = [line["step"] for line in lines if "loss/generator" in line]
     assert steps == sorted(set(steps))
-    assert steps[-1] == 480
+    assert steps[-1] == 120

@@ -1,8 +1,11 @@
 import os
+import resource
+import shutil
 import stat
 from pathlib import Path
 
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -71,6 +74,29 @@ def test_a_file_appears_whole_or_not_at_all(tmp_path: Path) -> None:
         write_atomic(path, fail_halfway)
     assert path.read_bytes() == b"first"
     assert os.listdir(tmp_path) == ["a.bin"]
+
+
+def test_the_disks_refusal_is_raised_whatever_a_library_makes_of_it(tmp_path: Path) -> None:
+    """torch.save raises a RuntimeError about positions when its archive cannot be closed."""
+    path = tmp_path / "a.pth"
+    write_atomic(path, lambda file: torch.save({"a": torch.zeros(4)}, file))
+    before = path.read_bytes()
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    for size in (0, 100, 20_000, 40_000, 40_700, 41_000):
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+        try:
+            with pytest.raises(OSError, match="File too large"):
+                write_atomic(path, lambda file: torch.save({"a": torch.zeros(10_000)}, file))
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        assert os.listdir(tmp_path) == ["a.pth"]
+        assert path.read_bytes() == before
+
+
+def test_a_folder_that_is_removed_meanwhile(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(FileNotFoundError):
+        write_atomic(tmp_path / "folder" / "a", lambda file: shutil.rmtree(tmp_path / "folder"))
 
 
 def test_the_umask_decides_who_may_read(tmp_path: Path) -> None:

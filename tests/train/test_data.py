@@ -1,6 +1,7 @@
 """The published layout: its images and poses, their order, and files that cannot be used."""
 
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,12 +10,12 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
-from training import SPEC, draw_data
+from training import SPEC
 
 from dptn_cli.errors import InputError
 from dptn_cli.io.images import read_image
 from dptn_cli.keypoints import MIRRORED
-from dptn_cli.train.data import BatchOrder, Draw, PairDataset, find_phase
+from dptn_cli.train.data import BatchOrder, Draw, PairDataset, Start, find_phase
 from dptn_cli.train.validation import spread
 
 
@@ -58,6 +59,21 @@ orders = st.builds(
 
 
 class TestOrder:
+    @given(orders, st.integers(0, 40), st.integers(1, 20))
+    def test_another_batch_size_takes_each_pair_once(
+        self, order: BatchOrder, steps: int, batch_size: int
+    ) -> None:
+        start = order.place(steps)
+        other = replace(order, batch_size=batch_size, start=start)
+        epochs = start.epoch + 2
+        end = other.steps(epochs)
+        drawn = [*order.batches(0, steps, 0, 1), *other.batches(steps, end, 0, 1)]
+        rows = [draw for batch in drawn for draw in batch]
+        whole = replace(order, batch_size=order.pairs)
+        assert rows == [draw for batch in whole.batches(0, epochs, 0, 1) for draw in batch]
+        assert other.place(end) == Start(end, epochs, 0)
+        assert all(other.place(step).step == step for step in range(steps, end))
+
     @given(order=orders, epochs=st.integers(1, 3))
     def test_every_pair_once_an_epoch(self, order: BatchOrder, epochs: int) -> None:
         steps = order.steps_per_epoch
@@ -169,9 +185,8 @@ class TestUnusable:
         annotations.write_text("\n".join(lines) + "\n")
         assert "all 18 joints are missing" in self.problems(broken)[0]
 
-
-def test_images_of_another_size(tmp_path: Path) -> None:
-    data = draw_data(tmp_path / "data", people=1, images=2, size="72x48")
-    with pytest.raises(InputError) as error:
-        dataset(data)
-    assert error.value.problems[0].endswith("72x48 pixels (HxW), but the data has 64x48")
+    def test_an_image_of_another_size(self, broken: Path) -> None:
+        victim = sorted((broken / "train").iterdir())[0]
+        Image.new("RGB", (48, 72)).save(victim)
+        (problem,) = self.problems(broken)
+        assert problem == f"{victim.name}: 72x48 pixels (HxW), but the data has 64x48"

@@ -3,17 +3,20 @@
 import json
 import multiprocessing
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 import torch
 import two_processes
+from accelerate import Accelerator
 from support import TINY_CONFIG, TINY_SPEC
 from training import (
     CONFIG,
@@ -31,10 +34,11 @@ from dptn_cli.errors import InputError, ModelError
 from dptn_cli.network.checkpoint import load_generator
 from dptn_cli.network.config import GeneratorConfig
 from dptn_cli.train.data import read_data
-from dptn_cli.train.loop import Progress
+from dptn_cli.train.loop import Progress, Trainer
 from dptn_cli.train.recipe import TrainConfig
 from dptn_cli.train.resume_checks import check_same_step
 from dptn_cli.train.run_folder import RunFolder
+from dptn_cli.types import ImageSpec
 
 
 def metrics(run: Path) -> list[dict[str, Any]]:
@@ -71,18 +75,19 @@ def test_a_run(figures: Path, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_it_overfits_eight_images(tmp_path: Path) -> None:
-    data = draw_data(tmp_path / "data", people=4, images=2)
+    data = draw_data(tmp_path / "data", people=4, images=2, size="32x24")
     config = replace(
         CONFIG,
-        generator=GeneratorConfig(width=16, residual_blocks=1, feed_forward=64),
+        spec=ImageSpec("figures", image_size=(32, 24), network_size=(32, 24)),
+        generator=GeneratorConfig(width=8, residual_blocks=1, feed_forward=64),
         batch_size=8,
-        epochs=200,
-        constant_epochs=200,
+        epochs=100,
+        constant_epochs=100,
         learning_rate=4e-3,
         initialisation="torch",
     )
     steps = train(data, tmp_path / "run", config)
-    assert len(steps) == 200
+    assert len(steps) == 100
     last = sum(progress.losses["target_l1"] for progress in steps[-5:]) / 5
     assert last < steps[0].losses["target_l1"] / 5
 
@@ -169,13 +174,56 @@ def test_metrics_of_another_tool_stay(tmp_path: Path) -> None:
         pass
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["generator-best.pth", "generator-last-raw.pth", "discriminator-last.pth",
+     "grids/step-00000003.png"],
+)  # fmt: skip
+def test_networks_and_grids_of_others_stay(tmp_path: Path, name: str) -> None:
+    path = tmp_path / "run" / name
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"of another tool")
+    with pytest.raises(InputError, match="exists, but this run did not write it: move it"):
+        RunFolder(tmp_path / "run")
+    assert path.read_bytes() == b"of another tool"
+    assert [p for p in (tmp_path / "run").rglob("*") if p.is_file()] == [path]
+
+
+def test_networks_of_others_in_the_folder_of_a_run(figures: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    train(figures, run, replace(L1_ONLY, epochs=1))
+    best, published = run / "generator-best.pth", tmp_path / "published.pth"
+    torch.save(load_generator(best).generator.state_dict(), published)
+    shutil.copy(published, run / "generator-mine.pth")
+    with RunFolder(run):
+        pass  # a name that no run writes
+    shutil.copy(published, best)
+    with pytest.raises(InputError, match="best.pth exists, but this run did not write it"):
+        RunFolder(run)
+    assert best.read_bytes() == published.read_bytes()
+
+
+def test_networks_of_an_earlier_run_without_its_checkpoint(figures: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    train(figures, run, replace(L1_ONLY, epochs=1))
+    (run / "checkpoint-last.pth").unlink()
+    (run / "metrics.jsonl").unlink()
+    with pytest.raises(InputError, match="generator-best.pth exists, but this run did not"):
+        RunFolder(run)
+
+
 def test_a_run_folder_of_other_settings(figures: Path, tmp_path: Path) -> None:
     train(figures, tmp_path / "run", replace(L1_ONLY, epochs=1))
     before = (tmp_path / "run" / "checkpoint-last.pth").read_bytes()
-    other = replace(L1_ONLY, epochs=1, learning_rate=1e-3)
+    other = replace(L1_ONLY, epochs=1, learning_rate=1e-3, betas=(0.9, 0.99))
     with RunFolder(tmp_path / "run") as folder, pytest.raises(InputError) as error:
         trainer(figures, folder, other)
-    assert "other settings (learning_rate was 0.0002, now 0.001)" in str(error.value)
+    assert str(error.value) == (
+        f"{tmp_path / 'run'} belongs to a run with other settings (--beta1 and --beta2 was 0.5 and "
+        "0.999, now 0.9 and 0.99; --learning-rate was 0.0002, now 0.001): use the same settings, "
+        "or another folder; to start there from these weights: --init "
+        f"{tmp_path / 'run' / 'generator-last-raw.pth'}"
+    )
     assert (tmp_path / "run" / "checkpoint-last.pth").read_bytes() == before
 
 
@@ -185,8 +233,93 @@ def test_a_run_folder_of_another_pair_list(figures: Path, tmp_path: Path) -> Non
     (pair_list,) = (tmp_path / "data").glob("*pairs-train.csv")
     header, first, *rest = pair_list.read_text().splitlines(keepends=True)
     pair_list.write_text("".join([header, *rest, first]))
-    with RunFolder(tmp_path / "run") as folder, pytest.raises(InputError, match="training list"):
+    with RunFolder(tmp_path / "run") as folder, pytest.raises(InputError, match="training pairs"):
         trainer(tmp_path / "data", folder, replace(L1_ONLY, epochs=1))
+
+
+def test_more_epochs_are_the_longer_run(figures: Path, tmp_path: Path) -> None:
+    """At a constant rate, two epochs after one are the same to the bit as three at once."""
+    longer = replace(CONFIG, constant_epochs=9, flip=True)
+    train(figures, tmp_path / "run", replace(longer, epochs=1))
+    steps = train(figures, tmp_path / "run", longer)
+    assert [progress.step for progress in steps] == list(range(4, 10))
+    train(figures, tmp_path / "whole", longer)
+    assert equal(weights(tmp_path / "run"), weights(tmp_path / "whole"))
+    assert equal(weights(tmp_path / "run", "last-raw"), weights(tmp_path / "whole", "last-raw"))
+
+
+def test_the_rate_follows_the_new_number_of_epochs(figures: Path, tmp_path: Path) -> None:
+    train(figures, tmp_path / "run", replace(L1_ONLY, epochs=2))
+    steps = train(figures, tmp_path / "run", replace(L1_ONLY, epochs=4, constant_epochs=2))
+    rates = [progress.learning_rates.generator / L1_ONLY.learning_rate for progress in steps]
+    assert rates == pytest.approx([2 / 3] * 3 + [1 / 3] * 3)
+
+
+def test_another_batch_size_goes_on_in_the_middle_of_an_epoch(
+    figures: Path, tmp_path: Path
+) -> None:
+    def stop(progress: Progress) -> None:
+        if progress.step == 1:
+            signal.raise_signal(signal.SIGTERM)
+
+    run = tmp_path / "run"
+    with RunFolder(run) as folder:
+        assert not trainer(figures, folder, L1_ONLY).train(stop)
+    larger = replace(L1_ONLY, batch_size=5)
+    with RunFolder(run) as folder:  # 8 pairs are left of the first epoch, then 12 and 12
+        second_part = trainer(figures, folder, larger)
+        assert second_part.changes == ("--batch-size was 4, now 5",)
+        assert second_part.steps == 1 + 2 + 3 + 3
+        assert not second_part.train(
+            lambda progress: stop(replace(progress, step=progress.step - 1))
+        )
+    steps = train(figures, run, larger)
+    assert [(progress.step, progress.epoch) for progress in steps] == [
+        (3, 0), (4, 1), (5, 1), (6, 1), (7, 2), (8, 2), (9, 2)
+    ]  # fmt: skip
+
+
+def test_fewer_epochs_than_trained(figures: Path, tmp_path: Path) -> None:
+    def stop(progress: Progress) -> None:
+        if progress.step == 4:
+            signal.raise_signal(signal.SIGTERM)
+
+    with RunFolder(tmp_path / "run") as folder:
+        assert not trainer(figures, folder, replace(L1_ONLY, epochs=9)).train(stop)
+    message = "has already trained 1 epochs and a part of the next: give at least --epochs 2"
+    with RunFolder(tmp_path / "run") as folder, pytest.raises(InputError, match=message):
+        trainer(figures, folder, replace(L1_ONLY, epochs=1))
+    assert train(figures, tmp_path / "run", replace(L1_ONLY, epochs=2))[-1].step == 6
+    assert metrics(tmp_path / "run")[-1]["step"] == 6
+
+
+def test_the_last_trained_epoch_may_become_the_last(figures: Path, tmp_path: Path) -> None:
+    def stop(progress: Progress) -> None:
+        if progress.step == 3:
+            signal.raise_signal(signal.SIGTERM)
+
+    with RunFolder(tmp_path / "run") as folder:
+        assert not trainer(figures, folder, L1_ONLY).train(stop)
+    assert not (tmp_path / "run" / "generator-best.pth").exists()
+    assert train(figures, tmp_path / "run", replace(L1_ONLY, epochs=1)) == []
+    assert (tmp_path / "run" / "generator-best.pth").exists()
+
+
+def test_a_checkpoint_of_an_impossible_position(figures: Path, tmp_path: Path) -> None:
+    config = replace(L1_ONLY, epochs=1)
+    train(figures, tmp_path / "run", config)
+    path = tmp_path / "run" / "checkpoint-last.pth"
+    state = torch.load(path, weights_only=True)
+    for start in ([9, 0, 0], [0, 0, 12], [0, -1, 0], "abc", None):
+        torch.save(state | {"start": start}, path)
+        with RunFolder(tmp_path / "run") as folder, pytest.raises(ModelError, match="not a compl"):
+            trainer(figures, folder, config)
+    del state["start"]  # as earlier versions wrote it
+    torch.save(state, path)
+    assert train(figures, tmp_path / "run", config) == []
+    torch.save({"step": 3}, path)
+    with RunFolder(tmp_path / "run") as folder, pytest.raises(ModelError, match="no settings"):
+        trainer(figures, folder, config)
 
 
 def test_the_keys_of_a_checkpoint_never_change(figures: Path, tmp_path: Path) -> None:
@@ -195,8 +328,8 @@ def test_the_keys_of_a_checkpoint_never_change(figures: Path, tmp_path: Path) ->
     train(figures, run, replace(CONFIG, epochs=1))
     state = torch.load(run / "checkpoint-last.pth", weights_only=True)
     assert set(state) == {
-        "config", "step", "best", "owed", "generator", "average", "optimiser", "discriminator",
-        "discriminator_optimiser",
+        "config", "step", "best", "owed", "start", "generator", "average", "optimiser",
+        "discriminator", "discriminator_optimiser",
     }  # fmt: skip
     assert set(state["best"]) == {"step", "ssim", "psnr", "l1"}
     settings = state["config"]
@@ -390,20 +523,43 @@ def test_fewer_epochs_than_constant_ones() -> None:
     assert {config.learning_rates(epoch).generator for epoch in range(99)} == {config.learning_rate}
 
 
+def test_a_batch_that_cannot_be_divided(figures: Path, tmp_path: Path) -> None:
+    two_processes = cast(Accelerator, SimpleNamespace(num_processes=2))
+    config = replace(CONFIG, batch_size=3)
+    with RunFolder(tmp_path) as folder, pytest.raises(InputError, match="of their number, 2"):
+        Trainer(read_data(figures, SPEC), folder, config, accelerator=two_processes)
+
+
+def can_mount() -> bool:
+    command = ["unshare", "-m", "sh", "-c", "mount -t tmpfs tmpfs /tmp"]
+    try:
+        return subprocess.run(command, capture_output=True).returncode == 0
+    except FileNotFoundError:
+        return False
+
+
+CAN_MOUNT = sys.platform == "linux" and can_mount()
+
+
 @pytest.mark.slow
 class TestTwoProcesses:
     """Two processes on the CPU, started as `accelerate launch` and torchrun start them."""
 
-    def run(self, *command: object) -> subprocess.CompletedProcess[str]:
+    def launcher(self, *command: object) -> list[object]:
         launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
-        launcher += ["--nproc_per_node", "2"]
+        return [*launcher, "--nproc_per_node", "2", *command]
+
+    def run(self, *command: object) -> subprocess.CompletedProcess[str]:
+        return self.start(*self.launcher(*command))
+
+    def start(self, *command: object) -> subprocess.CompletedProcess[str]:
         environment = os.environ | {
             "ACCELERATE_USE_CPU": "true",
             "OMP_NUM_THREADS": "1",
             "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
         }
         return subprocess.run(
-            [*launcher, *map(str, command)],
+            list(map(str, command)),
             capture_output=True,
             text=True,
             env=environment,
@@ -447,7 +603,17 @@ class TestTwoProcesses:
         assert load_generator(tmp_path / "run" / "generator-best.pth").spec == SPEC
         assert metrics(tmp_path / "run")[-1]["step"] == 2
 
-    def test_a_batch_that_cannot_be_divided(self, figures: Path, tmp_path: Path) -> None:
-        done = self.run(*self.command(figures, tmp_path / "run", 3))
-        assert done.returncode != 0
-        assert "must be a multiple of their number, 2" in done.stderr.replace("\n", " ")
+    @pytest.mark.skipif(not CAN_MOUNT, reason="may not mount a file system")
+    def test_a_full_disk_ends_both(self, figures: Path, tmp_path: Path) -> None:
+        (tmp_path / "full").mkdir()
+        mount = f"mount -t tmpfs -o size=2m tmpfs {tmp_path / 'full'}"
+        training = self.launcher(*self.command(figures, tmp_path / "full" / "run", 6))
+        script = f'{mount}; "$@"; ls -A {tmp_path / "full" / "run"}'
+        done = self.start("unshare", "-m", "sh", "-c", script, "sh", *training)
+        assert "checkpoint-last.pth: No space left on device; the run stopped" in done.stderr
+        assert "defect" not in done.stderr
+        exit_codes = set(re.findall(r"exitcode *: (-?\d+)", done.stderr))
+        assert "1" in exit_codes
+        assert exit_codes <= {"1", "-15"}, "torchrun may send SIGTERM to the other"
+        left = done.stdout.split()
+        assert left == [".lock", "generator-best.pth", "grids", "metrics.jsonl", "tensorboard"]
