@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from dptn_cli.enums import Dataset
-from dptn_cli.evaluate.bootstrap import bootstrap, mean_of
+from dptn_cli.evaluate.bootstrap import mean_of
 from dptn_cli.evaluate.compare import compare
 from dptn_cli.evaluate.types import Comparison, ImagePair, PairTable, Problem, Report
 from dptn_cli.report.formats import write_report
@@ -53,7 +53,7 @@ def run(
         dataset=dataset,
         formats={"png": rows},
         scores={key: mean for key, column in values.items() if (mean := mean_of(column))},
-        intervals=bootstrap(values),
+        intervals={},
         table=PairTable(tuple(ImagePair(n, image, image, image) for n in names), values),
         unpaired=(),
         failed=(),
