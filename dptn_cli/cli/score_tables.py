@@ -1,5 +1,6 @@
 """The tables of `dptn evaluate` on the terminal."""
 
+import textwrap
 from collections.abc import Sequence
 
 from rich import box
@@ -22,6 +23,8 @@ from dptn_cli.report.tables import (
     score_table,
 )
 
+LABEL_WIDTH, SCORE_WIDTH, GAP = 20, 12, 2
+"""Characters of a narrow table's columns of labels and of scores, and between columns."""
 STYLES: dict[Style, str] = {
     "": "",
     "value": "bold",
@@ -39,13 +42,16 @@ def show_report(report: Report) -> None:
 
 def show_comparison(comparison: Comparison) -> None:
     """Print several runs side by side, their differences, and the published table."""
-    table = comparison_table(comparison.reports)
-    drawn = _draw(table)
-    unbounded = stdout_console.options.update(width=10_000)
-    if stdout_console.measure(drawn, options=unbounded).maximum > stdout_console.width:
-        drawn = _draw(table, range_separator="..\n")
-    stdout_console.print(_title(table))
-    stdout_console.print(drawn)
+    reports, width = comparison.reports, stdout_console.width
+    runs_per_table = max(1, (width - LABEL_WIDTH - GAP) // (SCORE_WIDTH + GAP) - 1)
+    stdout_console.print(_title(comparison_table(reports)))
+    for start in range(0, len(reports), runs_per_table):
+        table = comparison_table(reports[start : start + runs_per_table])
+        drawn = _draw(table)
+        unbounded = stdout_console.options.update(width=10_000)
+        if stdout_console.measure(drawn, options=unbounded).maximum > width:
+            drawn = _draw(table, narrow=True)
+        stdout_console.print(drawn)
     for differences in difference_tables(comparison):
         stdout_console.print(_with_title(differences))
     _show_published(comparison.reports)
@@ -73,18 +79,20 @@ def _title(table: ScoreTable) -> Text:
     return Text(table.title, style="bold")
 
 
-def _draw(table: ScoreTable, range_separator: str = "..") -> Table:
-    """Draw a table.
+def _draw(table: ScoreTable, *, narrow: bool = False) -> Table:
+    """Draw a table. Labels are folded if the terminal is narrower, numbers are not.
 
     Args:
         table: the table.
-        range_separator: what stands between the ends of an interval below a score; with a line
-            break, the columns are narrower.
+        narrow: fold titles, and break the intervals below scores.
     """
     drawn = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
-    drawn.add_column(table.columns[0], no_wrap=True)
+    labels = max((len(row.label) for row in table.rows), default=0)
+    drawn.add_column(table.columns[0], min_width=min(labels, LABEL_WIDTH), overflow="fold")
     for title in table.columns[1:]:
-        drawn.add_column(Text(title), justify="right", overflow="fold")
+        lines = _folded(title) if narrow else title
+        drawn.add_column(Text(lines), justify="right", no_wrap=True)
+    range_separator = "..\n" if narrow else ".."
     previous, indent = "", ""
     for row in table.rows:
         if row.kind == "group" or (row.kind == "yours" and previous != "yours"):
@@ -95,6 +103,11 @@ def _draw(table: ScoreTable, range_separator: str = "..") -> Table:
         cells = (_draw_cell(cell, range_separator) for cell in row.cells)
         drawn.add_row(label, *cells, style="bold" if row.kind == "yours" else None)
     return drawn
+
+
+def _folded(title: str) -> str:
+    lines = (textwrap.wrap(line, SCORE_WIDTH) for line in title.split("\n"))
+    return "\n".join(line for folded in lines for line in folded)
 
 
 def _draw_cell(cell: Cell, range_separator: str) -> Text:

@@ -1,6 +1,7 @@
 """`dptn evaluate` as users see it: exit codes, messages, files and tables."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -256,3 +257,21 @@ def test_a_pair_list_in_the_folder_for_the_report_stays(scene: Scene) -> None:
     assert result.exit_code == 2
     assert "pairs.csv exists, but dptn evaluate did not write it" in result.stderr
     assert [path.name for path in scene.report.iterdir()] == ["pairs.csv"]
+
+
+def test_tables_of_many_runs_with_long_names_fit_the_terminal(scene: Scene) -> None:
+    runs = [scene.results]
+    for number in range(4):
+        runs.append(scene.results.with_name(f"run_{number}_with_a_name_of_{'many' * 10}_letters"))
+        shutil.copytree(scene.results, runs[-1])
+    result = evaluate(*runs, "--truth", scene.truth, "-o", scene.report)
+    assert result.exit_code == 0, result.stderr
+    lines = result.stdout.splitlines()
+    assert max(map(len, lines)) <= 80
+    psnr = f"{scene.document()['runs'][0]['protocols']['paper']['psnr']:.4f}"  # type: ignore[index]
+    tables, published = result.stdout.split("Published on Market-1501")
+    assert sum(line.split().count(psnr) for line in lines if "paper psnr" in line) == 5
+    assert published.count(psnr) == 5
+    for number in range(4):
+        assert f"run_{number}_with" in tables
+        assert f"run_{number}_with" in published

@@ -252,16 +252,16 @@ def test_identical_images_give_no_nan_and_say_so(tmp_path: Path, without_weights
 
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="reads Linux's /proc")
 def test_memory_does_not_grow_with_the_images(tmp_path: Path, without_weights: Path) -> None:
-    """The process needs no more memory after 8,000 small pairs than after 1,000."""
-    scene = make_scene(tmp_path, pairs=4, size=(24, 24), manifest=False)
-    for index in range(4, 8000):
+    """The process needs no more memory after 4,000 small pairs than after 1,000."""
+    scene = make_scene(tmp_path, pairs=4, size=(40, 40), manifest=False)
+    for index in range(4, 4000):
         image_path = scene.results / f"a{index % 4}_2_b{index % 4}_vis.png"
         os.link(image_path, scene.results / f"a{index}_2_b{index % 4}_vis.png")
     progress = MemoryRecorder()
     plan = plan_of(scene, protocols=(Protocol.STANDARD,))
     report = evaluate(plan, NO_NETWORKS, options=OPTIONS, progress=progress)
-    assert len(report.table.pairs) == len(progress.memory_bytes) == 8000
-    images = 7000 * 2 * 24 * 24 * 3
+    assert len(report.table.pairs) == len(progress.memory_bytes) == 4000
+    images = 3000 * 2 * 40 * 40 * 3
     assert max(progress.memory_bytes) - max(progress.memory_bytes[:1000]) < images / 6
 
 
