@@ -76,6 +76,8 @@ def export(
         )
     )
     spec, verification = result.spec, result.verification
+    if result.note:
+        echo(f"{checkpoint}: {result.note}")
     echo(
         f"{out}: {result.megabytes:.1f} MB, {spec.dataset}, images of "
         f"{spec.image_size[0]}x{spec.image_size[1]}. Compared with PyTorch: largest difference "

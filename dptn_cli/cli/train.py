@@ -283,6 +283,8 @@ def _print_start(trainer: "Trainer", processes: int, device: str, *, quiet: bool
         f"{trainer.steps:,} steps in {config.epochs} epochs",
         quiet=quiet,
     )
+    for note in trainer.gan.notes:
+        echo(note, quiet=quiet)
     for name, pairs in (("training", trainer.data.train), ("test", trainer.data.test)):
         if pairs is not None and pairs.unusable:
             first = "; ".join(pairs.unusable[:MAX_SHOWN])
