@@ -9,7 +9,6 @@ import onnxruntime as ort
 from dptn_cli.enums import Provider
 from dptn_cli.errors import ModelError
 from dptn_cli.inference.io_binding import BoundSession
-from dptn_cli.inference.model_file import check_contract
 from dptn_cli.inference.providers import (
     EXECUTION_PROVIDERS,
     FATAL_ONLY,
@@ -99,6 +98,9 @@ class Session:
             (generated,) = self._session.run(["generated"], batch.feeds())
         except Exception as error:  # onnxruntime's exceptions have no common base class.
             raise ModelError(f"inference failed: {one_line(error)}") from error
+        shape = (len(batch.target_poses), *self.model.spec.network_size, 3)
+        if generated.shape != shape:
+            raise ModelError(f"inference failed: images of {generated.shape}, not {shape}")
         return np.asarray(generated)
 
     def _open_on_gpu(self, provider: Provider, device: int, streams: int) -> None:
@@ -133,17 +135,11 @@ class Session:
         try:
             if provider is Provider.TENSORRT:
                 engine_folder(self.model, cache).mkdir(parents=True, exist_ok=True)
-            session = ort.InferenceSession(self._content, options, providers=providers)
+            return ort.InferenceSession(self._content, options, providers=providers)
         except Exception as error:  # onnxruntime's exceptions have no common base class.
             raise ModelError(
                 f"{self.model.path}: onnxruntime cannot load it: {one_line(error)}"
             ) from error
-        check_contract(
-            self.model.path,
-            inputs={entry.name: entry.type for entry in session.get_inputs()},
-            outputs={entry.name: entry.type for entry in session.get_outputs()},
-        )
-        return session
 
 
 def available_cores() -> int:
