@@ -91,8 +91,7 @@ def _check_contract(path: Path, graph: Graph, spec: ImageSpec) -> None:
             if not port.fits(expected[name]):
                 raise ModelError(
                     f"{path}: its inputs and outputs are not those of format {FORMAT}: "
-                    f"{name} is {list(port.shape)}, but its metadata promises "
-                    f"{list(expected[name].shape)}"
+                    f"{name} is {port}, but its metadata promises {expected[name]}"
                 )
     if None in graph.inputs["source"].shape[1:]:
         raise ModelError(f"{path}: its graph leaves the size of its images open")

@@ -19,6 +19,7 @@ MAX_FIELDS = 400_000  # of a file; an export has about 20,000
 _BYTES = {1: 4, 2: 1, 3: 1, 4: 2, 5: 2, 6: 4, 7: 8, 9: 1, 10: 2, 11: 8, 12: 4, 13: 8, 16: 2}
 _BYTES |= dict.fromkeys((17, 18, 19, 20), 1)
 _FLOAT32, _FLOAT16, _FLOAT64, _BFLOAT16 = 1, 10, 11, 16
+_NAMES = {1: "float32", 2: "uint8", 6: "int32", 7: "int64", 10: "float16", 11: "float64"}
 _FOUR_BITS = (21, 22)
 _FLOAT8 = (17, 18, 19, 20)
 # Operators of onnxruntime and ONNX that compute in integers, by their names' parts.
@@ -37,6 +38,10 @@ class Port:
 
     element_type: int
     shape: tuple[int | None, ...]
+
+    def __str__(self) -> str:
+        kind = _NAMES.get(self.element_type, f"type {self.element_type}")
+        return f"{kind} ({', '.join('any' if n is None else str(n) for n in self.shape)})"
 
     def fits(self, other: "Port") -> bool:
         """Return whether type and sizes are those of another; a size that this leaves open is."""
