@@ -1,13 +1,13 @@
 """The metadata of an exported ONNX file, read without the onnx package or a session."""
 
 import hashlib
-import stat
+import mmap
 from collections.abc import Mapping
 from pathlib import Path
 
 from dptn_cli.errors import InputError, ModelError, short, user_errors
 from dptn_cli.inference.onnx_graph import Graph, Port, UnusableGraph, read_graph
-from dptn_cli.io.content_kinds import not_a
+from dptn_cli.io.content_kinds import not_a, open_regular
 from dptn_cli.types import JOINTS, ImageSpec, Model
 
 FORMAT = "1"
@@ -23,9 +23,11 @@ def read_model(path: Path) -> Model:
     Raises:
         ModelError: the file is missing, is not ONNX, or is not an export in this format.
     """
-    with user_errors(path, kind=ModelError):
-        content = _read(path)
+    with user_errors(path, kind=ModelError), open_regular(path) as file:
+        if path.stat().st_size > MAX_BYTES:
+            raise ModelError(f"{path}: larger than 2 GB, which no ONNX file can be")
         try:
+            content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
             graph = read_graph(memoryview(content))
         except UnusableGraph as error:
             raise ModelError(f"{path}: {error}") from error
@@ -51,15 +53,6 @@ def read_model(path: Path) -> Model:
     runtime = metadata.get("target", "any")  # older exports lack the key
     sha256 = hashlib.sha256(content).hexdigest()
     return Model(path, sha256, spec, graph.precision, metadata, runtime)
-
-
-def _read(path: Path) -> bytes:
-    status = path.stat()
-    if not (stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode)):
-        raise ModelError(f"{path}: not a file")
-    if status.st_size > MAX_BYTES:
-        raise ModelError(f"{path}: larger than 2 GB, which no ONNX file can be")
-    return path.read_bytes()
 
 
 def _image_spec(metadata: Mapping[str, str]) -> ImageSpec:

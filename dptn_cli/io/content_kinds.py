@@ -4,9 +4,12 @@ A saved web page, a git-lfs pointer or an archive is often found under the name 
 error should call it what it is.
 """
 
+import errno
 import re
+import stat
 import zipfile
 from pathlib import Path
+from typing import BinaryIO
 
 START_BYTES = 1024
 AGAIN = "download the file itself again"
@@ -74,6 +77,18 @@ def not_a(path: Path, expected: str) -> str:
     if not kind or kind == expected:
         return f"{path}: not {expected}, or a truncated one"
     return f"{path}: {kind}, not {expected}" + (f": {advice}" if advice else "")
+
+
+def open_regular(path: Path) -> BinaryIO:
+    """Open a file for reading, but no device or pipe, which could have no end.
+
+    Raises:
+        OSError: it cannot be read, is a folder, or is no regular file.
+    """
+    mode = path.stat().st_mode
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        raise OSError(errno.EINVAL, "not a regular file")
+    return path.open("rb")
 
 
 def content_kind(path: Path) -> tuple[str, str]:

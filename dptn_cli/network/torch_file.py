@@ -12,7 +12,6 @@ https://pytorch.org/docs/stable/notes/serialization.html describes the zip forma
 import math
 import mmap
 import pickletools
-import stat
 import struct
 import zipfile
 import zlib
@@ -26,7 +25,7 @@ import torch
 from torch import Tensor
 
 from dptn_cli.errors import ModelError, short, user_errors
-from dptn_cli.io.content_kinds import AGAIN, content_kind, not_a
+from dptn_cli.io.content_kinds import AGAIN, content_kind, not_a, open_regular
 
 EXPECTED = "a PyTorch checkpoint"
 MAX_OPERATIONS = 1_000_000  # of a pickle; a checkpoint of a thousand tensors has 50,000
@@ -143,9 +142,7 @@ def read_torch_file(path: Path) -> Any:
         ModelError: the file cannot be read, is not from `torch.save`, is damaged, or contains
             anything but dense tensors and plain values.
     """
-    with user_errors(path, kind=ModelError), path.open("rb") as file:
-        if not stat.S_ISREG(path.stat().st_mode):
-            raise ModelError(f"{path}: not a file")
+    with user_errors(path, kind=ModelError), open_regular(path) as file:
         try:
             return _read(path, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
         except _NotReadable as error:

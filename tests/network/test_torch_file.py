@@ -1,6 +1,7 @@
 """Strangers' checkpoints: plain tensors and values are read, all else is refused in one line."""
 
 import io
+import os
 import random
 import zipfile
 from collections.abc import Callable
@@ -13,6 +14,7 @@ from support import TINY_SPEC, tiny_generator
 from torch import Tensor
 
 from dptn_cli.errors import ModelError
+from dptn_cli.inference.model_file import read_model
 from dptn_cli.network.checkpoint import load_generator, read_checkpoint, save_generator
 from dptn_cli.network.config import GeneratorConfig
 from dptn_cli.network.generator import Generator
@@ -177,5 +179,9 @@ def test_keys_that_take_for_ever_to_hash_are_refused(tmp_path: Path) -> None:
 
 
 def test_devices_and_folders_are_refused(tmp_path: Path) -> None:
-    assert refused(Path("/dev/zero")) == "/dev/zero: not a file"
+    os.mkfifo(tmp_path / "pipe.pth")
+    for path in (Path("/dev/zero"), tmp_path / "pipe.pth"):
+        assert refused(path) == f"{path}: not a regular file"
+        with pytest.raises(ModelError, match="not a regular file"):
+            read_model(path)
     assert "Is a directory" in refused(tmp_path)
