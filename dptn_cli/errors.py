@@ -70,6 +70,17 @@ class MissingDependency(DptnError):
         super().__init__(f"{feature} needs {package}, which is not installed: {command}")
 
 
+def short(value: object, max_length: int = 60) -> str:
+    """Return a stranger's value as printable characters, at most `max_length` and an ellipsis."""
+    if isinstance(value, int) and abs(value) >= 10**max_length:
+        return "a huge number"
+    if not isinstance(value, str | int | float | None):
+        name = type(value).__name__
+        return f"{'an' if name[0] in 'aeiou' else 'a'} {name}"
+    text = value if isinstance(value, str) and value.isprintable() else repr(value)
+    return text if len(text) <= max_length else text[:max_length] + "..."
+
+
 @contextmanager
 def user_errors(
     path: Path, problem: str = "", kind: type[InputError] | type[ModelError] = InputError

@@ -24,6 +24,7 @@ from dptn_cli.enums import Provider
 from dptn_cli.errors import ExitCode, InputError
 from dptn_cli.inference.model_file import read_model
 from dptn_cli.inference.session import Session
+from dptn_cli.inference.trial import try_model
 from dptn_cli.io.files import write_file
 from dptn_cli.transfer.plan import TransferRequest, check_output_file
 from dptn_cli.transfer.run import default_workers
@@ -100,7 +101,9 @@ def bench(
         check_output_file(out)
     if (images or keypoints) and not pairs:
         raise InputError("--images and --keypoints need --pairs")
-    session = Session(read_model(model or default_model()), provider)
+    exported = read_model(model or default_model())
+    try_model(exported)
+    session = Session(exported, provider)
     silent = quiet or as_json
     if session.fallback:
         echo(f"Running on the CPU: {session.fallback}.", quiet=silent)

@@ -85,6 +85,8 @@ def export(
         _Stages(quiet=quiet or as_json),
     )
     spec, verification = result.spec, result.verification
+    if result.note:
+        echo(f"{checkpoint}: {result.note}")
     echo(
         f"{out}: {result.megabytes:.1f} MB, {spec.dataset}, images of "
         f"{spec.image_size[0]}x{spec.image_size[1]}. Compared with PyTorch: largest difference "

@@ -254,7 +254,7 @@ def _train(
         from dptn_cli.train.data import read_data
         from dptn_cli.train.loop import Trainer
         from dptn_cli.train.processes import failing_together
-        from dptn_cli.train.run_folder import RunFolder, RunStopped
+        from dptn_cli.train.run_folder import RunFolder
         from dptn_cli.train.step import connect
         from dptn_cli.train.vgg import load_vgg
     except ImportError as error:
@@ -304,6 +304,8 @@ def _print_start(trainer: "Trainer", processes: int, device: str, *, quiet: bool
     )
     if note := borrowed_recipe(config.spec.dataset):
         echo(f"{note}.", quiet=quiet)
+    for note in trainer.gan.notes:
+        echo(note, quiet=quiet)
     for name, pairs in (("training", trainer.data.train), ("test", trainer.data.test)):
         if pairs is not None and pairs.unusable:
             first = "; ".join(pairs.unusable[:MAX_SHOWN])

@@ -27,6 +27,7 @@ from dptn_cli.distributed.executors import open_run
 from dptn_cli.enums import Fit, ImageFormat, Provider, Retarget
 from dptn_cli.errors import ExitCode, InputError
 from dptn_cli.inference.model_file import read_model
+from dptn_cli.inference.trial import try_model
 from dptn_cli.io.paths import parse_location
 from dptn_cli.io.results_folder import CONTACT_SHEETS_FOLDER
 from dptn_cli.signals import StopRequest
@@ -276,7 +277,9 @@ def transfer(
     reporter = TransferReporter(
         quiet=quiet, as_json=as_json, verbose=verbose, accept_known=accept_known
     )
-    job = make_job(request, read_model(model or default_model()))
+    exported = read_model(model or default_model())
+    try_model(exported)
+    job = make_job(request, exported)
     if grid:
         check_pages(job.out)
     if job.missing_pose:

@@ -15,6 +15,7 @@ from typing import Any
 
 from dptn_cli.detect.openpifpaf_package import import_openpifpaf
 from dptn_cli.errors import InputError, ModelError, user_errors
+from dptn_cli.io.content_kinds import content_kind, not_a
 from dptn_cli.io.weights import WeightFile, download
 from dptn_cli.keypoints import COCO_NAMES
 
@@ -159,6 +160,8 @@ def _unpickle(path: Path) -> Any:
     except OSError as error:
         raise ModelError(f"{path}: {error.strerror or error}") from error
     except Exception as error:  # The unpickler raises nearly anything for broken files.
+        if content_kind(path)[0] not in ("", "a pickle file", "a PyTorch checkpoint"):
+            raise ModelError(not_a(path, "an openpifpaf checkpoint")) from error
         raise ModelError(
             f"{path}: not an openpifpaf checkpoint, or truncated, or it contains more than a "
             f"network ({_one_line(error)})"

@@ -23,6 +23,8 @@ from dptn_cli.io.results_folder import RECORD_SUFFIX
 from dptn_cli.keypoints.annotation_csv import HEADER
 from dptn_cli.types import JOINTS, FoundPose
 
+_MAX_NUMBER = 1 << 31
+
 
 @dataclass(frozen=True)
 class DetectionOutcome:
@@ -222,7 +224,7 @@ def _parse_line(line: str) -> DetectionOutcome | None:
         name, status = str(values["picture"]), Status(values["status"])
         pose = _parse_pose(name, values) if status == Status.DONE else None
         people, fingerprint = int(values["people"]), str(values["fingerprint"])
-    except (ValueError, KeyError, TypeError, RecursionError):
+    except (ValueError, KeyError, TypeError, RecursionError, OverflowError):
         return None
     reason, permanent = str(values.get("reason", "")), values.get("permanent") is True
     return DetectionOutcome(name, status, reason, people, pose, fingerprint, permanent)
@@ -231,8 +233,13 @@ def _parse_line(line: str) -> DetectionOutcome | None:
 def _parse_pose(name: str, values: Mapping[str, Any]) -> FoundPose:
     pose = np.array([values["keypoints_y"], values["keypoints_x"]], np.float64).T
     confidence = np.array(values["confidence"], np.float64)
-    if pose.shape != (JOINTS, 2) or confidence.shape != (JOINTS,) or not np.isfinite(pose).all():
+    if pose.shape != (JOINTS, 2) or confidence.shape != (JOINTS,):
         raise ValueError("not a pose")
     height, width = values["picture_size"]
-    size = (int(height), int(width))
-    return FoundPose(name, pose, confidence, size, int(values["people"]))
+    size, people = (int(height), int(width)), int(values["people"])
+    # Also false for NaN. No image is that large.
+    if not ((abs(pose) < _MAX_NUMBER).all() and (abs(confidence) < _MAX_NUMBER).all()):
+        raise ValueError("not a pose")
+    if not all(0 < number < _MAX_NUMBER for number in (*size, people)):
+        raise ValueError("not the size of an image, or a number of people")
+    return FoundPose(name, pose, confidence, size, people)

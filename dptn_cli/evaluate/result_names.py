@@ -10,6 +10,8 @@ from dptn_cli.io.paths import without_image_suffix
 SOURCE, TARGET = "{source}", "{target}"
 PRESETS = {
     "dptn": "{source}_2_{target}_vis",
+    "gfla": "{source}_2_{target}_vis",
+    "nted": "{source}_2_{target}_vis",
     "cfld": "{source}_to_{target}",
     "pidm": "{source}_to_{target}",
     "patn": "{source}___{target}_vis",

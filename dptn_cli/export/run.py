@@ -61,11 +61,13 @@ class ExportResult:
         spec: the images that the model was trained on.
         verification: the differences between the model's images and PyTorch's.
         megabytes: size of the file, in units of 10^6 bytes.
+        note: what was read of a checkpoint that holds more; empty if all of it was.
     """
 
     spec: ImageSpec
     verification: Verification
     megabytes: float
+    note: str = ""
 
 
 def export_checkpoint(request: ExportRequest, progress: Progress | None = None) -> ExportResult:
@@ -110,4 +112,4 @@ def export_checkpoint(request: ExportRequest, progress: Progress | None = None) 
         calibration=calibration,
         progress=progress,
     )
-    return ExportResult(spec, verification, request.out.stat().st_size / 1e6)
+    return ExportResult(spec, verification, request.out.stat().st_size / 1e6, loaded.note)

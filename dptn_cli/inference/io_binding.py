@@ -77,7 +77,7 @@ class BoundSession:
         try:
             return stream.run(batch)
         except Exception as error:  # onnxruntime's exceptions have no common base class.
-            if not _is_out_of_memory(error):
+            if not isinstance(error, MemoryError) and not is_out_of_memory(str(error)):
                 raise
             stream.clear()
             (generated,) = self._session.run(["generated"], batch.feeds())
@@ -124,6 +124,6 @@ class _Stream:
         self._buffers.clear()
 
 
-def _is_out_of_memory(error: Exception) -> bool:
-    message = str(error).lower()
-    return isinstance(error, MemoryError) or any(phrase in message for phrase in OUT_OF_MEMORY)
+def is_out_of_memory(message: str) -> bool:
+    """Return whether an error's message says that memory ran out."""
+    return any(phrase in message.lower() for phrase in OUT_OF_MEMORY)

@@ -9,7 +9,6 @@ import onnxruntime as ort
 from dptn_cli.enums import Provider
 from dptn_cli.errors import ModelError, SessionLost
 from dptn_cli.inference.io_binding import BoundSession
-from dptn_cli.inference.model_file import check_contract
 from dptn_cli.inference.providers import (
     EXECUTION_PROVIDERS,
     FATAL_ONLY,
@@ -95,12 +94,16 @@ class Session:
             ModelError: onnxruntime failed, for instance because memory ran out.
         """
         try:
-            return self._run(batch)
+            generated = self._run(batch)
         except Exception as error:  # onnxruntime's exceptions have no common base class.
             message = f"inference failed: {one_line(error)}"
             if self._is_lost():
                 raise SessionLost(f"{self.provider} does not work any more: {message}") from error
             raise ModelError(message) from error
+        shape = (len(batch.target_poses), *self.model.spec.network_size, 3)
+        if generated.shape != shape:
+            raise ModelError(f"inference failed: images of {generated.shape}, not {shape}")
+        return generated
 
     def _run(self, batch: Batch) -> npt.NDArray[np.uint8]:
         if self._bound:
@@ -153,17 +156,11 @@ class Session:
         try:
             if provider is Provider.TENSORRT:
                 engine_folder(self.model, cache).mkdir(parents=True, exist_ok=True)
-            session = ort.InferenceSession(self._content, options, providers=providers)
+            return ort.InferenceSession(self._content, options, providers=providers)
         except Exception as error:  # onnxruntime's exceptions have no common base class.
             raise ModelError(
                 f"{self.model.path}: onnxruntime cannot load it: {one_line(error)}"
             ) from error
-        check_contract(
-            self.model.path,
-            inputs={entry.name: entry.type for entry in session.get_inputs()},
-            outputs={entry.name: entry.type for entry in session.get_outputs()},
-        )
-        return session
 
 
 def available_cores() -> int:

@@ -8,12 +8,7 @@ from pathlib import Path
 import torch
 
 from dptn_cli.errors import ModelError
-from dptn_cli.network.checkpoint import (
-    check_tensors,
-    load_generator,
-    published_to_own_names,
-    read_checkpoint,
-)
+from dptn_cli.network.checkpoint import load_discriminator, load_generator
 from dptn_cli.network.discriminator import Discriminator
 from dptn_cli.network.generator import Generator
 from dptn_cli.network.initialization import init_generator, init_kernels, zero_biases
@@ -28,11 +23,13 @@ class Networks:
         generator: in training mode.
         average: a copy of the generator, in evaluation mode.
         discriminator: in training mode; None if the adversarial loss has no weight.
+        notes: what was read of checkpoints that hold more, one line each.
     """
 
     generator: Generator
     average: Generator
     discriminator: Discriminator | None
+    notes: tuple[str, ...] = ()
 
 
 def create_networks(config: TrainConfig, checkpoints: Mapping[str, Path]) -> Networks:
@@ -51,16 +48,20 @@ def create_networks(config: TrainConfig, checkpoints: Mapping[str, Path]) -> Net
     torch.manual_seed(config.seed)
     # Also created if a checkpoint replaces it, so that the discriminator draws the same numbers.
     generator = Generator(config.generator)
+    notes: list[str] = []
     if path := checkpoints.get("generator"):
-        generator = _read_generator(path, config)
+        generator = _read_generator(path, config, notes)
     elif config.initialisation == "published":
         init_generator(generator)
-    discriminator = _create_discriminator(config, checkpoints.get("discriminator"))
-    return Networks(generator.train(), copy.deepcopy(generator).eval(), discriminator)
+    discriminator = _create_discriminator(config, checkpoints.get("discriminator"), notes)
+    average = copy.deepcopy(generator).eval()
+    return Networks(generator.train(), average, discriminator, tuple(notes))
 
 
-def _read_generator(path: Path, config: TrainConfig) -> Generator:
-    generator = load_generator(path).generator
+def _read_generator(path: Path, config: TrainConfig, notes: list[str]) -> Generator:
+    loaded = load_generator(path)
+    generator = loaded.generator
+    _add_note(notes, path, loaded.note)
     if generator.config != config.generator:
         raise ModelError(
             f"{path}: a generator of other sizes ({generator.config}) than this run's; "
@@ -69,14 +70,19 @@ def _read_generator(path: Path, config: TrainConfig) -> Generator:
     return generator
 
 
-def _create_discriminator(config: TrainConfig, path: Path | None) -> Discriminator | None:
+def _add_note(notes: list[str], path: Path, note: str) -> None:
+    if note:
+        notes.append(f"{path}: {note}")
+
+
+def _create_discriminator(
+    config: TrainConfig, path: Path | None, notes: list[str]
+) -> Discriminator | None:
     if not config.weights.adversarial:
         return None
     discriminator = Discriminator(config.discriminator_layers)
     if path:
-        state = published_to_own_names(path, read_checkpoint(path))
-        check_tensors(path, state, discriminator.state_dict())
-        discriminator.load_state_dict(state)
+        _add_note(notes, path, load_discriminator(path, discriminator))
     elif config.discriminator_initialisation == "orthogonal":
         init_kernels(discriminator)
     else:

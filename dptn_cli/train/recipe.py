@@ -273,4 +273,5 @@ def find_initial_checkpoint(network: str, initialisation: str) -> Path | None:
 
 def checkpoint_digest(path: Path) -> str:
     """Return a checkpoint's digest, for `TrainConfig.initialisation`."""
-    return f"sha256 {hashlib.sha256(path.read_bytes()).hexdigest()[:16]}"
+    with path.open("rb") as file:
+        return f"sha256 {hashlib.file_digest(file, 'sha256').hexdigest()[:16]}"

@@ -61,6 +61,7 @@ class GANStep:
 
     Attributes:
         average: the generator with the moving average of its weights.
+        notes: what was read of checkpoints that hold more, one line each.
 
     Raises:
         ModelError: a checkpoint to start from cannot be read or does not fit the configuration.
@@ -78,6 +79,7 @@ class GANStep:
             raise ValueError("the perceptual losses have a weight, but there is no VGG")
         self._vgg = vgg.to(self._device) if vgg is not None and config.weights.perceptual else None
         networks = create_networks(config, initial_checkpoints or {})
+        self.notes = networks.notes
         self.average = networks.average.to(self._device).requires_grad_(False)
         prepare = _prepare(accelerator)
         self._generator: nn.Module = prepare(networks.generator)

@@ -1,5 +1,7 @@
 """Detection jobs called from Python."""
 
+import json
+import math
 import os
 from hashlib import blake2b
 from pathlib import Path
@@ -16,6 +18,7 @@ from dptn_cli.detect.job import (
     run_job,
     split_finished,
 )
+from dptn_cli.detect.log import log_path, read_found
 from dptn_cli.enums import Status
 from dptn_cli.errors import InputError
 from dptn_cli.keypoints import Annotations
@@ -73,3 +76,36 @@ def test_logs_of_earlier_versions_still_count(photos: Path, tmp_path: Path) -> N
     assert outcome.fingerprint == blake2b(text.encode(), digest_size=16).hexdigest()
     skipped, remaining = split_finished(request, files, detector.sha256)
     assert (len(skipped), remaining) == (1, [])
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("people", math.inf),
+        ("people", 10**4000),
+        ("people", -1),
+        ("picture_size", [math.inf, 4]),
+        ("picture_size", [10**400, 4]),
+        ("keypoints_y", [10**400] * 18),
+        ("keypoints_x", [1e300] * 18),
+        ("confidence", [math.nan] * 18),
+        ("picture", ["a"] * 3),
+    ],
+)
+def test_lines_of_the_log_with_impossible_numbers_are_ignored(
+    tmp_path: Path, key: str, value: object
+) -> None:
+    line = {
+        "picture": "a.png",
+        "status": "done",
+        "people": 1,
+        "fingerprint": "",
+        "picture_size": [8, 8],
+        "keypoints_y": [1.0] * 18,
+        "keypoints_x": [1.0] * 18,
+        "confidence": [1.0] * 18,
+    }
+    log_path(tmp_path / "k.csv").write_text(json.dumps(line) + "\n")
+    assert list(read_found(tmp_path / "k.csv")) == ["a.png"]
+    log_path(tmp_path / "k.csv").write_text(json.dumps(line | {key: value}) + "\n")
+    assert "a.png" not in read_found(tmp_path / "k.csv")

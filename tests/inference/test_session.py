@@ -85,10 +85,19 @@ def test_unusable_metadata(
     assert str(path) in str(raised.value)
 
 
-@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 something else", b"\x00" * 100])
-def test_files_that_are_not_onnx(tmp_path: Path, content: bytes) -> None:
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "an empty file, not an ONNX file"),
+        (b"PK\x03\x04 something else", "not an ONNX file, or a truncated one"),
+        (b"\x00" * 100, "not an ONNX file, or a truncated one"),
+        (b"<!DOCTYPE html><title>Virus scan warning</title>", "a web page .* not an ONNX file"),
+        (b'{"message": "Not Found"}', "JSON text, not an ONNX file"),
+    ],
+)
+def test_files_that_are_not_onnx(tmp_path: Path, content: bytes, message: str) -> None:
     (tmp_path / "a.onnx").write_bytes(content)
-    with pytest.raises(ModelError, match="not an ONNX file, or a truncated one"):
+    with pytest.raises(ModelError, match=message):
         read_model(tmp_path / "a.onnx")
 
 
@@ -117,7 +126,7 @@ def test_a_graph_with_other_inputs(tiny_model: Path, tmp_path: Path) -> None:
         node.input[:] = ["image" if name == "source" else name for name in node.input]
     onnx.save(model, tmp_path / "a.onnx")
     with pytest.raises(ModelError, match="not those of format 1"):
-        Session(read_model(tmp_path / "a.onnx"), Provider.CPU)
+        read_model(tmp_path / "a.onnx")
 
 
 def test_a_damaged_graph(tiny_model: Path, tmp_path: Path) -> None:

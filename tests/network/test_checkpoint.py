@@ -12,7 +12,8 @@ from support import TINY_CONFIG, TINY_SPEC, tiny_generator
 from torch import Tensor
 
 from dptn_cli.errors import ModelError
-from dptn_cli.network.checkpoint import load_generator, save_generator
+from dptn_cli.network.checkpoint import load_discriminator, load_generator, save_generator
+from dptn_cli.network.discriminator import Discriminator
 from dptn_cli.network.generator import Generator
 
 Tensors = dict[str, Tensor]
@@ -31,8 +32,9 @@ def saved(tmp_path: Path, content: object) -> Path:
         lambda name: f"module.{name}",
         lambda name: name.replace("PTM.", "transformer."),
         lambda name: "module." + name.replace("PTM.", "transformer."),
+        lambda name: f"_orig_mod.module.module.{name}",
     ],
-    ids=["plain", "prefixed", "older", "prefixed older"],
+    ids=["plain", "prefixed", "older", "prefixed older", "compiled"],
 )
 def test_published_names(
     tmp_path: Path,
@@ -128,6 +130,83 @@ def test_truncated_file(tmp_path: Path, tiny_checkpoint: Path, share: float) -> 
     path.write_bytes(content[: int(len(content) * share)])
     with pytest.raises(ModelError, match="not a PyTorch checkpoint"):
         load_generator(path)
+
+
+def with_prefix(prefix: str, tensors: Tensors) -> Tensors:
+    return {prefix + name: tensor for name, tensor in tensors.items()}
+
+
+@pytest.mark.parametrize(
+    ("wrap", "note"),
+    [
+        (lambda t: {"state_dict": with_prefix("module.", t), "epoch": 3}, "state_dict"),
+        (lambda t: {"net_G": t, "net_D": {}, "epoch": 10}, "net_G"),
+        (lambda t: {"checkpoint": {"model": t, "args": {"lr": 0.1}}}, "checkpoint.model"),
+        (lambda t: {"params": zeros(t), "params_ema": t}, "params_ema, not params"),
+        (lambda t: {"net_G_ema": t, "net_G": zeros(t)}, "net_G_ema, not net_G"),
+        (lambda t: {"n_averaged": torch.tensor(5), **with_prefix("module.", t)}, "module"),
+        (
+            lambda t: {"state_dict": with_prefix("ema.", t) | with_prefix("net_G.", zeros(t))},
+            "state_dict.ema, not state_dict.net_G",
+        ),
+        (lambda t: {"a": t, "b": t}, "a, not b"),
+    ],
+)
+def test_the_one_dict_that_holds_the_generator(
+    tmp_path: Path, official_tensors: Tensors, wrap: Callable[[Tensors], Any], note: str
+) -> None:
+    loaded = load_generator(saved(tmp_path, wrap(official_tensors)))
+    assert loaded.note == f"the weights are read from {note}"
+    state = loaded.generator.state_dict()
+    assert torch.equal(state["decoder0.model.2.bias"], official_tensors["decoder0.model.2.bias"])
+
+
+def zeros(tensors: Tensors) -> Tensors:
+    return dict.fromkeys(tensors, torch.zeros(1))
+
+
+def test_several_generators_and_no_average(tmp_path: Path, official_tensors: Tensors) -> None:
+    content = {"a": official_tensors, "b": zeros(official_tensors)}
+    with pytest.raises(ModelError, match="several generators: a, b: save the dict that you want"):
+        load_generator(saved(tmp_path, content))
+
+
+def test_no_generator_in_the_dicts(tmp_path: Path) -> None:
+    content = {"epoch": 3, "optimizer": {"lr": 0.1}}
+    with pytest.raises(ModelError, match="no weights of a generator in it, but epoch, optimizer:"):
+        load_generator(saved(tmp_path, content))
+
+
+def test_each_network_in_the_place_of_the_other(tmp_path: Path, tiny_checkpoint: Path) -> None:
+    path = saved(tmp_path, Discriminator(3).state_dict())
+    with pytest.raises(ModelError, match="the weights of a discriminator, not of a generator"):
+        load_generator(path)
+    with pytest.raises(ModelError, match="the weights of a generator, not of a discriminator"):
+        load_discriminator(tiny_checkpoint, Discriminator(3))
+
+
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_a_discriminator(tmp_path: Path, wrapped: bool) -> None:
+    state = with_prefix("module.", Discriminator(3).state_dict())
+    network = Discriminator(3)
+    note = load_discriminator(saved(tmp_path, {"net_D": state} if wrapped else state), network)
+    assert note == ("the weights are read from net_D" if wrapped else "")
+    assert torch.equal(network.state_dict()["conv.bias"], state["module.conv.bias"])
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+@pytest.mark.parametrize("legacy", [False, True])
+def test_other_precisions_and_the_older_format(
+    tmp_path: Path, dtype: torch.dtype, legacy: bool
+) -> None:
+    path, generator = tmp_path / "own.pth", tiny_generator()
+    save_generator(path, generator, TINY_SPEC)
+    content = torch.load(path, weights_only=True)
+    content["generator"] = {name: t.to(dtype) for name, t in content["generator"].items()}
+    torch.save(content, path, _use_new_zipfile_serialization=not legacy)
+    for name, tensor in load_generator(path).generator.state_dict().items():
+        assert tensor.dtype == torch.float32
+        assert torch.equal(tensor, generator.state_dict()[name].to(dtype).float())
 
 
 class Evil:

@@ -12,8 +12,9 @@ from support import dptn
 from training import CONFIG, LOGGING, equal, train, trainer, weights
 from typer.testing import Result
 
+from dptn_cli.errors import RunStopped
 from dptn_cli.train.loop import Progress
-from dptn_cli.train.run_folder import RunFolder, RunStopped
+from dptn_cli.train.run_folder import RunFolder
 
 
 @pytest.fixture
