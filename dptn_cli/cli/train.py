@@ -254,7 +254,7 @@ def _train(
         from dptn_cli.train.data import read_data
         from dptn_cli.train.loop import Trainer
         from dptn_cli.train.processes import failing_together
-        from dptn_cli.train.run_folder import RunFolder, RunStopped
+        from dptn_cli.train.run_folder import RunFolder
         from dptn_cli.train.step import connect
         from dptn_cli.train.vgg import load_vgg
     except ImportError as error:

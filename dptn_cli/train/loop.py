@@ -12,7 +12,7 @@ from accelerate import Accelerator
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from dptn_cli.errors import InputError, ModelError
+from dptn_cli.errors import InputError, ModelError, RunStopped
 from dptn_cli.signals import StopRequest, ignore_interrupts
 from dptn_cli.train.data import BadSample, BatchOrder, PairDataset, Sample, Start, TrainData
 from dptn_cli.train.losses import Vgg19
@@ -24,7 +24,7 @@ from dptn_cli.train.resume_checks import (
     check_settings,
     pair_list_digest,
 )
-from dptn_cli.train.run_folder import LAST, RunFolder, RunStopped
+from dptn_cli.train.run_folder import LAST, RunFolder
 from dptn_cli.train.step import GANStep
 from dptn_cli.train.validation import Scores, draw_grid, spread, validate
 

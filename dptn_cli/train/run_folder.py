@@ -25,7 +25,7 @@ from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
 from dptn_cli.enums import ImageFormat
-from dptn_cli.errors import DptnError, ModelError, user_errors
+from dptn_cli.errors import ModelError, RunStopped, user_errors
 from dptn_cli.io.files import make_folder, write_atomic
 from dptn_cli.io.images import encode_image
 from dptn_cli.io.locks import Lock
@@ -42,10 +42,6 @@ DISCRIMINATOR = "discriminator-last.pth"
 GRIDS = "grids"
 LOCK = ".lock"
 MAX_LINE_LENGTH = 1 << 20
-
-
-class RunStopped(DptnError):
-    """A file of the run cannot be written. What was written before is whole, and is resumed."""
 
 
 class RunFolder:
