@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from support import dptn, images
+from support import LINE_TIME, dptn, images
 from typer.testing import Result
 
 from dptn_cli.io.files import write_atomic
@@ -25,7 +25,7 @@ RAW = {
 
 def message(result: Result) -> str:
     assert "Traceback" not in result.stderr
-    return " ".join(result.stderr.split())
+    return " ".join(LINE_TIME.sub("", result.stderr).split())
 
 
 def full_disk(*_: object) -> None:

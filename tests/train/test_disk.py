@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from support import dptn
+from support import LINE_TIME, dptn
 from training import CONFIG, LOGGING, equal, train, trainer, weights
 from typer.testing import Result
 
@@ -40,7 +40,7 @@ def command(data: Path, run: Path, *more: object) -> Result:
 
 def message(result: Result) -> str:
     assert "Traceback" not in result.stderr
-    return " ".join(result.stderr.split())
+    return " ".join(LINE_TIME.sub("", result.stderr).split())
 
 
 @pytest.fixture(scope="module")
