@@ -34,6 +34,16 @@ class _Console(Console):
         with _surviving_reader(self.file):
             super().print(*objects, **options)
 
+    def control(self, *control: Any) -> None:
+        """Write control codes, as the progress bar does at its end."""
+        with _surviving_reader(self.file):
+            super().control(*control)
+
+    def __exit__(self, *error: Any) -> None:
+        """Write what was held back, as the progress bar does at each refresh."""
+        with _surviving_reader(self.file):
+            super().__exit__(*error)
+
     def on_broken_pipe(self) -> None:
         """Leave it to `_surviving_reader`: rich would end the process."""
         raise

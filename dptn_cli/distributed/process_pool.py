@@ -16,6 +16,7 @@ from multiprocessing.connection import Connection, wait
 from threading import Lock
 from typing import Any, cast
 
+from dptn_cli.distributed.orphans import end_with_parent
 from dptn_cli.distributed.scheduler import (
     MAX_RESTARTS,
     POLL_S,
@@ -237,6 +238,7 @@ def _wait_until_ready(worker: _ProcessWorker) -> str:
 def _run_worker(connection: Connection, setup: WorkerSetup) -> None:
     """Run chunks in a process until the parent closes the connection."""
     ignore_interrupts()
+    end_with_parent()
     try:
         session = Session(
             setup.job.model, setup.provider, threads=setup.threads, device=setup.device

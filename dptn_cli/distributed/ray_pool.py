@@ -8,20 +8,18 @@ complete, so generating one twice does no harm.
 """
 
 import logging
-import os
 import socket
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Thread
 from typing import Any, cast
 
 import ray
 from ray.exceptions import RayError, RayTaskError
 
+from dptn_cli.distributed.orphans import end_with_parent
 from dptn_cli.distributed.scheduler import (
     MAX_RESTARTS,
     POLL_S,
@@ -33,7 +31,7 @@ from dptn_cli.distributed.scheduler import (
     WorkerLost,
 )
 from dptn_cli.enums import Provider
-from dptn_cli.errors import DptnError, ExitCode, InputError, ModelError, SessionLost, user_errors
+from dptn_cli.errors import DptnError, InputError, ModelError, SessionLost, user_errors
 from dptn_cli.inference.session import Session
 from dptn_cli.io.results_folder import TEMPORARY_PREFIX
 from dptn_cli.io.storage import storage_of
@@ -45,7 +43,6 @@ from dptn_cli.types import Failure, Item, Job, Outcome
 
 CONCURRENT_CHUNKS = 3  # per actor: one is being read, one inferred and one written
 CONNECT_TIMEOUT_S = 10.0
-ORPHAN_POLL_S = 2.0
 LATE_ACTORS_TIMEOUT_S = 5.0  # wait for more actors once one is ready, to report their number
 
 
@@ -77,7 +74,7 @@ class ChunkActor:
 
     def __init__(self, setup: ActorSetup) -> None:
         self._setup, self._maker = setup, cast(ChunkMaker | None, None)
-        Thread(target=_end_with_parent, daemon=True).start()
+        end_with_parent()  # Ray itself notices only after some 40 seconds that the node is gone
 
     @ray.method(max_task_retries=-1)
     def open_session(self, model_bytes: bytes) -> Ready | Failure:
@@ -282,18 +279,6 @@ class RayPool:
             timeout_s = LATE_ACTORS_TIMEOUT_S if self.ready_count else None
         if self.is_lost:
             raise InputError(f"--ray: no actor can work: {self.problem}")
-
-
-def _end_with_parent() -> None:
-    """End this process once its parent, the node's raylet, is gone.
-
-    Ray itself notices that only after some 40 seconds, in which the actor would hold its GPU and
-    write results that nobody waits for.
-    """
-    parent = os.getppid()
-    while os.getppid() == parent:
-        time.sleep(ORPHAN_POLL_S)
-    os._exit(ExitCode.INTERRUPTED)
 
 
 def _wait_for_any(refs: list[Any], timeout_s: float | None) -> list[Any]:

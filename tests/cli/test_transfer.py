@@ -434,7 +434,7 @@ def test_killed_at_any_instant(tmp_path: Path, tiny_model: Path) -> None:
     assert all((folder.out / name).stat().st_mtime_ns == at for name, at in kept.items())
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_interrupted(tmp_path: Path, tiny_model: Path, number: signal.Signals) -> None:
     folder = many(tmp_path, tiny_model, 400)
     process = start(folder)
@@ -450,6 +450,28 @@ def test_interrupted(tmp_path: Path, tiny_model: Path, number: signal.Signals) -
     assert {line["output"] for line in folder.manifest()} == set(folder.results())
     assert len(folder.results()) == done < 400
     assert json.loads(folder.transfer("--json").stdout)["counts"]["skipped"] == done
+
+
+def test_a_terminal_that_is_closed(tmp_path: Path, tiny_model: Path) -> None:
+    folder = many(tmp_path, tiny_model, 400)
+    master, terminal = os.openpty()
+    code = "import fcntl, runpy, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); "
+    code += "runpy.run_module('dptn_cli', run_name='__main__')"
+    arguments = ["transfer", "--pairs", folder.pairs, "--model", folder.model, "-o", folder.out]
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, *map(str, arguments)],
+        stdin=terminal,
+        stdout=terminal,
+        stderr=terminal,
+        start_new_session=True,
+    )
+    os.close(terminal)
+    wait_for_lines(folder, 20, process)
+    os.close(master)  # the system sends SIGHUP, and nothing can be printed any more
+    assert process.wait(timeout=60) == 130
+    run = json.loads((folder.out / "run.json").read_text())
+    assert run["state"] == "interrupted"
+    assert {line["output"] for line in folder.manifest()} == set(folder.results())
 
 
 def test_two_at_once_on_one_folder(tmp_path: Path, tiny_model: Path) -> None:
