@@ -345,7 +345,8 @@ def evaluate_results(
         names: how the results are named, as in `{source}_to_{target}.png`, or the name of a
             system, such as `cfld`.
         all_lists: whether to score the results of earlier lists too.
-        real: folder of the reference images of FID and KID; None to compute neither.
+        real: folder of the reference images of FID and KID, or a `.npz` with their statistics for
+            the standard FID; None to compute neither.
         dataset: `fashion` or `market`; None for the one in `run.json`.
         protocol: `paper`, `standard` or `all`.
         drop_last: whether to drop an incomplete last batch from the paper's FID, as published.

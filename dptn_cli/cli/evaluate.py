@@ -86,8 +86,9 @@ def evaluate(
     real: Annotated[
         Path | None,
         typer.Option(
-            metavar="DIR",
-            help="Reference images for FID and KID. The paper used the training set.",
+            metavar="DIR|FILE",
+            help="Reference images for FID and KID, or a .npz with mu and sigma for the standard "
+            "FID. The paper used the training set.",
             rich_help_panel=IMAGES,
         ),
     ] = None,

@@ -49,7 +49,11 @@ def _paper_notes(plan: Plan, scores: Collection[str]) -> Iterator[str]:
 
 
 def _small_set_notes(plan: Plan, scores: Collection[str]) -> Iterator[str]:
-    size = min(len(images.names) for images in plan.feature_sets(Protocol.STANDARD))
+    if plan.statistics:
+        size = len(plan.generated.names)
+        yield f"standard.fid: the real set is that of the statistics in {plan.request.reference}"
+    else:
+        size = min(len(images.names) for images in plan.feature_sets(Protocol.STANDARD))
     if "standard.kid" in scores and size < KID_SUBSET_SIZE:
         yield f"standard.kid: subsets of {size:,} images, not of {KID_SUBSET_SIZE:,}: no more there"
     if size < FEATURE_WIDTH:

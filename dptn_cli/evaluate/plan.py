@@ -21,10 +21,12 @@ from dptn_cli.evaluate.pairing import (
     read_run_file,
 )
 from dptn_cli.evaluate.provenance import provenance
+from dptn_cli.evaluate.statistics_file import read_statistics
 from dptn_cli.evaluate.types import NotComputed
 from dptn_cli.io.jsonl import parse_line, read_lines
 from dptn_cli.io.results_folder import UNLISTED_NAME
 from dptn_cli.io.weights import WeightFile
+from dptn_cli.metrics.fid import Gaussian
 from dptn_cli.metrics.protocols import METRICS, Kind, Metric, find_metrics
 from dptn_cli.metrics.weights import NETWORKS, missing_for
 from dptn_cli.transfer.earlier_runs import read_manifest
@@ -39,7 +41,8 @@ class EvalRequest:
     Attributes:
         results: the results folder.
         truth: folder of the true images; None means the folders that `run.json` names.
-        reference: folder of the reference set of FID and KID; None means that neither is computed.
+        reference: folder of the reference set of FID and KID, or a file with its statistics; None
+            means that neither is computed.
         protocols: the protocols whose metrics are computed.
         dataset: the data set of the paper's protocol; None means the one that `run.json` names.
         drop_last: for the paper's FID, drop the images that do not fill a batch of 64, as the
@@ -91,6 +94,7 @@ class Plan:
         not_computed: the metrics that will not, and why.
         required: ids of the metrics that the report must have.
         provenance: what the results were made with and of, by `run.json` and the pair list.
+        statistics: the reference set's statistics, if a file has them; `reference` is None then.
         trained_on: name of the data set of the model, as `run.json` has it; None if it has none.
     """
 
@@ -102,6 +106,7 @@ class Plan:
     not_computed: tuple[NotComputed, ...]
     required: frozenset[str]
     provenance: Mapping[str, Any] = field(default_factory=dict)
+    statistics: Gaussian | None = None
     trained_on: str | None = None
 
     @property
@@ -156,10 +161,12 @@ def make_plan(request: EvalRequest) -> Plan:
         _unlisted_notes(unlisted, run),
     )
     _check_alike(request, pairing)
-    reference = None
-    if request.reference:
+    reference = statistics = None
+    if request.reference and request.reference.is_file():
+        statistics = read_statistics(request.reference)
+    elif request.reference:
         reference = ImageSet(request.reference, tuple(list_images(request.reference)))
-    if not pairing.pairs and reference is None:
+    if not pairing.pairs and reference is None and statistics is None:
         raise InputError(_why_no_pairs(request, pairing))
     dataset = _dataset(request, run)
     obstacles = {m.id: _obstacle(m, request, dataset, pairing, reference) for m in requested}
@@ -174,6 +181,7 @@ def make_plan(request: EvalRequest) -> Plan:
         not_computed=not_computed,
         required=required,
         provenance=provenance(request, run),
+        statistics=statistics,
         trained_on=_trained_on(run),
     )
 
@@ -289,6 +297,12 @@ def _obstacle(
     if metric.kind != Kind.FEATURES and not pairing.pairs:
         return _why_no_pairs(request, pairing)
     if metric.kind == Kind.FEATURES:
+        if reference is None and request.reference:
+            if metric.protocol == Protocol.PAPER or metric.name != "fid":
+                return f"statistics hold the standard FID alone: --real FOLDER gives {metric.id}"
+            if len(pairing.images) < 2:
+                return f"{request.results} holds one image; a covariance needs two"
+            return missing_for(metric.network) if metric.network else None
         if reference is None:
             return "no real set: add --real FOLDER, the training images in the paper"
         for folder, names in (

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from dptn_cli import __version__
 from dptn_cli.errors import ModelError
 from dptn_cli.evaluate.bootstrap import bootstrap
-from dptn_cli.evaluate.feature_sets import FeatureExtractor, SetFeatures
+from dptn_cli.evaluate.feature_sets import FeatureExtractor, ImageSet, SetFeatures
 from dptn_cli.evaluate.image_batches import image_batches
 from dptn_cli.evaluate.networks import Networks
 from dptn_cli.evaluate.notes import notes
@@ -218,7 +218,11 @@ class _Evaluation:
     def _set_features(
         self, network: str, metrics: Sequence[Metric], scratch: Path
     ) -> tuple[SetFeatures, SetFeatures]:
-        generated, reference = self.plan.feature_sets(metrics[0].protocol)
+        statistics = self.plan.statistics
+        if statistics:
+            generated, reference = self.plan.generated, ImageSet(Path(), ())
+        else:
+            generated, reference = self.plan.feature_sets(metrics[0].protocol)
         total = len(generated.names) + len(reference.names)
         with self.progress.stage(NETWORKS[network].title, total) as advance:
             extractor = FeatureExtractor(
@@ -231,7 +235,11 @@ class _Evaluation:
                 note=self.notes.append,
             )
             of_generated = extractor.extract(generated)
-            of_reference = extractor.extract_cached(reference)
+            of_reference = (
+                SetFeatures(statistics, Path(), ())
+                if statistics
+                else extractor.extract_cached(reference)
+            )
         self.failed |= dict.fromkeys((*of_generated.failed, *of_reference.failed))
         self.unread_references = len(of_reference.failed)
         return of_generated, of_reference

@@ -26,6 +26,7 @@ from dptn_cli.evaluate.plan import EvalRequest, Plan, make_plan, without_broken
 from dptn_cli.evaluate.progress import EvalProgress
 from dptn_cli.evaluate.run import evaluate
 from dptn_cli.evaluate.types import EvalOptions, Report
+from dptn_cli.io.images import read_image
 from dptn_cli.metrics.pairwise import score_pixels
 from dptn_cli.metrics.weights import NETWORKS
 
@@ -303,6 +304,35 @@ def test_without_a_readable_pair_there_is_no_score(tmp_path: Path, without_weigh
     report = report_of(scene)
     assert report.scores == {}
     assert reasons(report)["standard.psnr"] == "no pair could be scored"
+
+
+def test_statistics_stand_for_the_real_images(tmp_path: Path, with_weights: Path) -> None:
+    """The FID is that of the images; what needs the images themselves is said."""
+    scene = make_scene(tmp_path, pairs=3, references=5)
+    networks = Networks({}, {"inception_tensorflow": fake_features}, {})
+
+    def score(reference: Path) -> Report:
+        plan = plan_of(scene, reference=reference, protocols=(Protocol.STANDARD,))
+        plan = without_broken(plan, {"alex": "not needed here", "vgg": "not needed here"})
+        return evaluate(plan, networks, options=OPTIONS, progress=Recorder())
+
+    images = np.stack([read_image(path) for path in sorted(scene.reference.iterdir())])
+    features = fake_features(images).astype(np.float64)
+    path = tmp_path / "real.npz"
+    np.savez(path, mu=features.mean(axis=0), sigma=np.cov(features, rowvar=False))
+    of_images, of_statistics = score(scene.reference), score(path)
+    assert of_statistics.scores["standard.fid"] == pytest.approx(
+        of_images.scores["standard.fid"], rel=1e-6
+    )
+    assert "standard.kid" in of_images.scores
+    assert reasons(of_statistics)["standard.kid"].startswith("statistics hold the standard FID")
+    for content in (b"", b"no archive", path.read_bytes()[:-200]):
+        path.write_bytes(content)
+        with pytest.raises(InputError, match="not the statistics of a real set"):
+            score(path)
+    np.savez(path, mu=np.zeros(3), sigma=np.full((3, 3), np.nan))
+    with pytest.raises(InputError, match="not the statistics of a real set"):
+        score(path)
 
 
 def test_corrupt_images_leave_too_few_for_fid(tmp_path: Path, with_weights: Path) -> None:
