@@ -295,7 +295,8 @@ class Job:
         remote: whether images or results are behind a URL, so that each access waits.
         notes: what the user should know before the job starts, one line each.
         request: the lists, folders and options that the job was made of, for `run.json`.
-        limited: whether the job has only the first items of its list.
+        is_partial: whether outputs may be listed that the job does not know: beyond `--limit`, or
+            in rows that cannot be read.
         is_input: returns whether an output's name is that of an image that the job reads.
     """
 
@@ -314,7 +315,7 @@ class Job:
     retarget: Retarget = Retarget.NONE
     remote: bool = False
     request: Mapping[str, Any] = field(default_factory=dict)
-    limited: bool = False
+    is_partial: bool = False
     is_input: Callable[[str], bool] = lambda output: False
 
     def without_items(self) -> "Job":

@@ -342,7 +342,7 @@ def _preview(job: Job, options: RunOptions, reporter: TransferReporter) -> ExitC
         "unlisted": 0,
         "prune": options.prune,
     }
-    for entry in () if job.limited else unlisted.entries():
+    for entry in () if job.is_partial else unlisted.entries():
         document["unlisted"] += 1
         if document["unlisted"] <= MAX_FAILURES_SHOWN:
             reporter.unlisted_examples.append(entry["output"])

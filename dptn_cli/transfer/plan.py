@@ -157,7 +157,7 @@ def make_job(request: TransferRequest, model: Model) -> Job:
             *checks.summary(),
         ),
         request=_describe_request(request),
-        limited=request.limit is not None,
+        is_partial=request.limit is not None or bool(checks.bad_lines),
         is_input=checks.is_input,
     )
 

@@ -192,8 +192,10 @@ class TransferRun:
             stop_reason=self.stop_reason,
         )
         self.manifest.release_reserve()
-        is_whole = document["state"] == "finished" and not self.job.limited
-        self._try(self._settle_unlisted if is_whole else lambda: None)
+        if document["state"] == "finished" and not self.job.is_partial:
+            self._try(self._settle_unlisted)
+        elif self.options.prune:
+            self.notify("Nothing was pruned, because only a part of the list is known.")
         document |= {"unlisted": self.unlisted, "pruned": self.pruned}
         if self.manifest.is_in_place:
             write = partial(self._run_json.write, document)

@@ -239,6 +239,14 @@ class TestUnlisted:
         folder.transfer("--prune", "--limit", 1)
         assert len(folder.results()) == 4
 
+    def test_a_row_that_cannot_be_read_may_list_any_result(self, folder: Folder) -> None:
+        with folder.pairs.open("a") as file:
+            file.write("2.png,,2.png\n")  # its target has got lost
+        result = folder.transfer("--prune", "--skip-bad-rows")
+        assert result.exit_code == 1
+        assert "Nothing was pruned" in result.stderr
+        assert len(folder.results()) == 4
+
     def test_an_image_that_the_job_reads_is_kept(self, folder: Folder) -> None:
         """The new list takes a result of the old one as its source."""
         write_pairs(folder.out / "next.csv", [("2.png", "2.png", "new.png")], header="from,to,out")
