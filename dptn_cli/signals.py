@@ -3,15 +3,15 @@
 import signal
 from types import FrameType
 
-STOPPING = [signal.SIGINT, signal.SIGTERM]
-if hasattr(signal, "SIGHUP"):
-    STOPPING.append(signal.SIGHUP)  # the terminal or the connection has closed
+ALWAYS = (signal.SIGINT, signal.SIGTERM)
+# SIGHUP: the terminal or the connection has closed. Windows has none.
+STOPPING = (*ALWAYS, signal.SIGHUP) if hasattr(signal, "SIGHUP") else ALWAYS
 
 
 class StopRequest:
     """While entered, the first signal to stop is only noted; a second SIGINT is raised.
 
-    A signal that is ignored, as SIGHUP is after `nohup`, stays ignored.
+    SIGHUP stays ignored if it is, as after `nohup`.
 
     Work that is then running in threads, such as a batch, is still waited for.
 
@@ -25,7 +25,7 @@ class StopRequest:
 
     def __enter__(self) -> "StopRequest":
         for number in STOPPING:
-            if signal.getsignal(number) is not signal.SIG_IGN:
+            if number in ALWAYS or signal.getsignal(number) is not signal.SIG_IGN:
                 self._previous[number] = signal.signal(number, self._on_signal)
         return self
 
