@@ -139,32 +139,6 @@ class TestActors:
         assert len({outcome.output for outcome in outcomes}) == len(outcomes) == 30
         assert len(photos.results()) == 29
 
-    def test_an_actor_ends_after_its_node(
-        self, job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        class BusyActor(ray_pool.ChunkActor):
-            def make(self, items: list[Item]) -> tuple[list[Outcome], StageSeconds] | None:
-                (tmp_path / "actor").write_text(f"{os.getpid()} {os.getppid()}")
-                time.sleep(600)
-                return None
-
-        monkeypatch.setattr(ray_pool, "ChunkActor", BusyActor)
-        started = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
-        deadline_s = time.monotonic() + 120
-        try:
-            with RayPool(job, started.address, Provider.CPU, overwrite=False) as pool:
-                pool.submit(pool.workers[0], [])
-                while not (tmp_path / "actor").exists() or not (tmp_path / "actor").read_text():
-                    assert time.monotonic() < deadline_s
-                    time.sleep(0.05)
-                actor, raylet = map(int, (tmp_path / "actor").read_text().split())
-                os.kill(raylet, signal.SIGKILL)
-                while Path(f"/proc/{actor}").exists():
-                    assert time.monotonic() < deadline_s
-                    time.sleep(0.05)
-        finally:
-            started.shutdown()  # type: ignore[no-untyped-call]
-
     def test_a_defect_fails_the_chunk_with_its_message(self, job: Job, cluster: str) -> None:
         with RayPool(job, cluster, Provider.CPU, overwrite=False) as pool:
             worker = pool.workers[0]
