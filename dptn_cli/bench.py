@@ -127,9 +127,9 @@ def run_bench(
 
 def _check_complete(job: Job, request: TransferRequest) -> None:
     """Check that no item would fail or need detection, which would distort the comparison."""
-    if job.missing_sources:
+    if job.missing_source_count:
         raise InputError(
-            f"{request.pairs}: {len(job.missing_sources):,} source images are missing, for "
+            f"{request.pairs}: {job.missing_source_count:,} source images are missing, for "
             f"instance {job.missing_sources[0]}: add them, or name their folder with --images"
         )
     if job.missing_pose:

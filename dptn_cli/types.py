@@ -35,9 +35,11 @@ class Failure:
 
     Attributes:
         reason: one line for the user.
+        fingerprint: digest of the inputs that the failure depends on; empty if it is not known.
     """
 
     reason: str
+    fingerprint: str = ""
 
 
 class Progress(Protocol):
@@ -150,6 +152,8 @@ class Item:
             say.
         failure_reason: why the item cannot be generated, if that is known from planning; else
             empty.
+        failure_fingerprint: digest of the inputs that this failure depends on; empty if the reason
+            tells all of it.
         line: number of its line in the pair list, from 1 on; 0 if there is none.
         source_pose_pending: whether the source pose is still to be detected.
         target_pose_pending: whether the target pose is still to be detected.
@@ -165,6 +169,7 @@ class Item:
     target_size: Size | None = None
     source_size: Size | None = None
     failure_reason: str = ""
+    failure_fingerprint: str = ""
     line: int = 0
     source_pose_pending: bool = False
     target_pose_pending: bool = False
@@ -284,7 +289,8 @@ class Job:
         planned: number of items.
         items: iterates over the items from the start at each call. They are never in memory as a
             whole.
-        missing_sources: names of source images that do not exist. Their items will fail.
+        missing_source_count: number of source images that do not exist. Their items will fail.
+        missing_sources: names of the first few of them, with their lines in the pair list.
         multi_person_count: number of images with several people, one of whom counts.
         multi_person_names: names of the first few such images, with their numbers of people.
         target_folders: the folders of the target images.
@@ -296,7 +302,7 @@ class Job:
         notes: what the user should know before the job starts, one line each.
         request: the lists, folders and options that the job was made of, for `run.json`.
         is_partial: whether outputs may be listed that the job does not know: beyond `--limit`, or
-            in rows that cannot be read.
+            in rows that cannot be used.
         is_input: returns whether an output's name is that of an image that the job reads.
     """
 
@@ -305,6 +311,7 @@ class Job:
     jpeg_quality: int
     planned: int
     items: Callable[[], Iterator[Item]]
+    missing_source_count: int = 0
     missing_sources: tuple[str, ...] = ()
     multi_person_count: int = 0
     multi_person_names: tuple[str, ...] = ()

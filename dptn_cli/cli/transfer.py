@@ -41,7 +41,7 @@ from dptn_cli.transfer.earlier_runs import read_earlier_runs
 from dptn_cli.transfer.pipeline import preview
 from dptn_cli.transfer.plan import TransferRequest, make_job, with_poses
 from dptn_cli.transfer.run import FailureLimit, RunOptions
-from dptn_cli.transfer.unlisted import UnlistedResults
+from dptn_cli.transfer.unlisted import Unlisted
 from dptn_cli.types import Job
 
 PATH_OR_URL = "PATH|URL"
@@ -322,11 +322,11 @@ def _detect_poses(
 def _preview(job: Job, options: RunOptions, reporter: TransferReporter) -> ExitCode:
     """Say what would be done, and generate nothing."""
     earlier = read_earlier_runs(job.out)
-    unlisted = UnlistedResults(job, earlier)
+    unlisted = Unlisted(job, earlier)
     lookup = earlier.lookup(overwrite=options.overwrite, retry_failed=options.retry_failed)
     with reporter.stage("checking", job.planned) as advance:
         for outcome in preview(job, lookup):
-            reporter.count(outcome)
+            reporter.count(earlier.recognized(outcome))
             unlisted.add_listed(outcome.output)
             advance(1)
     counts = reporter.counts
@@ -342,10 +342,10 @@ def _preview(job: Job, options: RunOptions, reporter: TransferReporter) -> ExitC
         "unlisted": 0,
         "prune": options.prune,
     }
-    for entry in () if job.is_partial else unlisted.entries():
+    for output in () if job.is_partial else unlisted.results():
         document["unlisted"] += 1
         if document["unlisted"] <= MAX_FAILURES_SHOWN:
-            reporter.unlisted_examples.append(entry["output"])
+            reporter.unlisted_examples.append(output)
     return reporter.print_summary(document, job)
 
 

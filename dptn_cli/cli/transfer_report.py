@@ -15,7 +15,6 @@ from dptn_cli.types import Job, Outcome
 
 MAX_FAILURES_SHOWN = 20
 FAILED_KEYS = ("output", "source", "target", "reason", "known")  # of an item in `--json`
-MAX_NAMES_SHOWN = 5
 
 
 @dataclass
@@ -89,11 +88,11 @@ class TransferReporter:
                 f"{job.multi_person_count:,} images show several people, and the largest is taken: "
                 f"{', '.join(job.multi_person_names)}{more}"
             )
-        if job.missing_sources:
-            more = ", ..." if len(job.missing_sources) > MAX_NAMES_SHOWN else ""
+        if job.missing_source_count:
+            more = ", ..." if job.missing_source_count > len(job.missing_sources) else ""
             self.notify(
-                f"{len(job.missing_sources):,} source images are missing, and their items will "
-                f"fail: {', '.join(job.missing_sources[:MAX_NAMES_SHOWN])}{more}"
+                f"{job.missing_source_count:,} source images are missing, and their items will "
+                f"fail: {', '.join(job.missing_sources)}{more}"
             )
 
     def print_summary(self, document: dict[str, Any], job: Job) -> ExitCode:

@@ -38,6 +38,7 @@ from dptn_cli.types import Failure, Item, Job, Outcome
 
 IO_CHUNKS = 2  # chunks that a process reads or writes while its session is busy
 JOIN_TIMEOUT_S = 10.0
+MAX_FAILED_STARTS = 3  # in a row, after which a process is not started again
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,7 @@ class _ProcessWorker(Worker):
         is_starting: whether its session is being opened.
         last_words: why it cannot work, in its own words; empty if it has said nothing.
         deaths: how often it died since it finished a chunk.
+        failed_starts: how often it died since it was last ready.
     """
 
     process: Any
@@ -80,7 +82,7 @@ class _ProcessWorker(Worker):
     def __init__(self, setup: WorkerSetup) -> None:
         super().__init__()
         self._setup, self.device = setup, setup.device
-        self.deaths = 0
+        self.deaths = self.failed_starts = 0
         self.start()
 
     def start(self) -> None:
@@ -105,7 +107,7 @@ class _ProcessWorker(Worker):
         """
         message = self.connection.recv()
         if isinstance(message, Ready):
-            self.capacity, self.is_starting = message.capacity, False
+            self.capacity, self.is_starting, self.failed_starts = message.capacity, False, 0
             return None
         if isinstance(message, Failure):  # it ends now
             self.last_words = message.reason
@@ -114,8 +116,16 @@ class _ProcessWorker(Worker):
         ended: tuple[int, list[Outcome], StageSeconds] = message
         return ended
 
+    @property
+    def may_start(self) -> bool:
+        """Whether to start it again: what has said why it cannot work would say so again."""
+        is_hopeful = self.deaths <= MAX_RESTARTS and self.failed_starts < MAX_FAILED_STARTS
+        return is_hopeful and not self.last_words
+
     def bury(self) -> str:
         """Wait until the process has ended, after its connection has; return how it ended."""
+        self.deaths += 1
+        self.failed_starts += self.is_starting
         self.capacity, self.is_starting = 0, False
         self.process.join(JOIN_TIMEOUT_S)
         words = f": {self.last_words}" if self.last_words else ""
@@ -212,12 +222,10 @@ class ProcessPool:
             try:
                 ended = worker.receive()
             except (EOFError, OSError):
-                reason = worker.bury()
-                worker.deaths += 1
-                # What says why it cannot work would say so again.
-                if worker.deaths <= MAX_RESTARTS and not worker.last_words:
+                reason, is_blameless = worker.bury(), bool(worker.last_words)
+                if worker.may_start:
                     worker.start()
-                yield WorkerLost(worker, reason)
+                yield WorkerLost(worker, reason, is_blameless)
             else:
                 if ended:
                     yield ChunkDone(worker, *ended)

@@ -43,6 +43,7 @@ from dptn_cli.types import Failure, Item, Job, Outcome
 
 CONCURRENT_CHUNKS = 3  # per actor: one is being read, one inferred and one written
 CONNECT_TIMEOUT_S = 10.0
+MAX_LOST_SESSIONS = 2  # of an actor that finishes nothing in between
 LATE_ACTORS_TIMEOUT_S = 5.0  # wait for more actors once one is ready, to report their number
 
 
@@ -77,7 +78,7 @@ class ChunkActor:
         end_with_parent()  # Ray itself notices only after some 40 seconds that the node is gone
 
     @ray.method(max_task_retries=-1)
-    def open_session(self, model_bytes: bytes) -> Ready | Failure:
+    def open_session(self, model_bytes: bytes, provider: Provider) -> Ready | Failure:
         """Open the session and read the manifest.
 
         Ray retries this call until the actor runs on a node and has answered.
@@ -86,6 +87,7 @@ class ChunkActor:
             model_bytes: content of the ONNX file, so that no node needs the file. It is not part
                 of `ActorSetup`, because Ray may have freed a constructor's arguments by the time
                 it restarts the actor.
+            provider: where to run.
 
         Returns:
             Where the session runs, or why it could not be opened.
@@ -97,9 +99,7 @@ class ChunkActor:
             context = ray.get_runtime_context()
             assigned = context.get_assigned_resources()  # type: ignore[no-untyped-call]
             threads = max(1, int(assigned.get("CPU", 1)))
-            session = Session(
-                job.model, self._setup.provider, 1, threads=threads, model_bytes=model_bytes
-            )
+            session = Session(job.model, provider, 1, threads=threads, model_bytes=model_bytes)
             earlier = read_earlier_runs(job.out).lookup(
                 overwrite=self._setup.overwrite, retry_failed=self._setup.retry_failed
             )
@@ -131,16 +131,18 @@ class _ActorWorker(Worker):
     Attributes:
         handle: Ray's handle of the actor.
         opening: reference to the actor's running `open_session`; None once that has ended.
+        lost_sessions: how often its session was lost since it finished a chunk.
     """
 
     def __init__(self, handle: Any) -> None:
         super().__init__()
         self.handle = handle
         self.opening: Any = None
+        self.lost_sessions = 0
 
-    def open_session(self, model_ref: Any) -> None:
+    def open_session(self, model_ref: Any, provider: Provider) -> None:
         """Ask the actor to open its session; it takes no chunks until it has answered."""
-        self.capacity, self.opening = 0, self.handle.open_session.remote(model_ref)
+        self.capacity, self.opening = 0, self.handle.open_session.remote(model_ref, provider)
 
 
 class RayPool:
@@ -175,7 +177,7 @@ class RayPool:
         overwrite: bool,
         retry_failed: bool = False,
     ) -> None:
-        self._job, self.provider, self.problem = job, "", ""
+        self._job, self._provider, self.provider, self.problem = job, provider, "", ""
         self._marker = None if storage_of(job.out).is_remote else _create_marker(job.out)
         try:
             _check_reachable(address)
@@ -241,18 +243,26 @@ class RayPool:
             result = ray.get(ticket)
         except RayTaskError as error:  # the actor itself lives on
             if isinstance(error.cause, SessionLost):
-                worker.open_session(self._model_ref)
-                return WorkerLost(worker, f"an actor: {error.cause}")
+                worker.capacity = 0
+                worker.lost_sessions += 1
+                if worker.lost_sessions < MAX_LOST_SESSIONS:
+                    self._open_session(worker)
+                return WorkerLost(worker, f"an actor: {error.cause}", is_blameless=True)
             reason = f"{type(error.cause).__name__}: {error.cause}"
             outcomes = [failed(item, reason) for item in worker.pending[ticket].items]
             return ChunkDone(worker, ticket, outcomes, StageSeconds())
         except RayError as error:
-            worker.open_session(self._model_ref)
+            self._open_session(worker)
             return WorkerLost(worker, f"an actor: {_first_line(error)}")
         if result is None:
-            worker.open_session(self._model_ref)
+            self._open_session(worker)
             return WorkerLost(worker, "an actor has restarted")
+        worker.lost_sessions = 0
         return ChunkDone(worker, ticket, *result)
+
+    def _open_session(self, worker: _ActorWorker) -> None:
+        # Where the first sessions run: `auto` would fall back to the CPU without a word.
+        worker.open_session(self._model_ref, Provider(self.provider or self._provider))
 
     def _on_session_opened(self, worker: _ActorWorker) -> None:
         try:
@@ -268,7 +278,7 @@ class RayPool:
     def _wait_for_actors(self) -> None:
         """Open all sessions; wait for the first, then a few seconds more for each other one."""
         for worker in self.workers:
-            worker.open_session(self._model_ref)
+            self._open_session(worker)
         timeout_s = None
         while opening := {worker.opening: worker for worker in self.workers if worker.opening}:
             opened = _wait_for_any(list(opening), timeout_s)

@@ -94,10 +94,12 @@ class WorkerLost:
     Attributes:
         worker: the worker.
         reason: which worker it was and how it ended, such as "an actor has restarted".
+        is_blameless: whether no item is the cause, because its GPU does not work any more.
     """
 
     worker: Worker
     reason: str
+    is_blameless: bool = False
 
 
 class WorkerPool(Protocol):
@@ -233,6 +235,9 @@ class Scheduler:
     def _retry_chunks(self, lost: WorkerLost) -> Iterator[Outcome]:
         chunks, lost.worker.pending = list(lost.worker.pending.values()), {}
         for chunk in chunks:
+            if lost.is_blameless:
+                self._suspects.append(chunk)
+                continue
             chunk.lone_losses += chunk.is_alone
             if chunk.is_alone and len(chunk.items) > 1:
                 self._suspects += (Chunk([item]) for item in chunk.items)

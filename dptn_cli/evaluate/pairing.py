@@ -1,6 +1,5 @@
 """Pair each generated image with its true image: by a list, by the manifest, or by its name."""
 
-import json
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
@@ -13,13 +12,14 @@ from dptn_cli.errors import InputError, user_errors
 from dptn_cli.evaluate.result_names import PRESETS, NameTemplate
 from dptn_cli.evaluate.types import ImagePair, Problem
 from dptn_cli.io.image_kinds import FileKind, file_kind
+from dptn_cli.io.jsonl import parse_line
+from dptn_cli.io.own_files import RUN_BYTES
 from dptn_cli.io.pair_list import read_pairs
 from dptn_cli.io.paths import IMAGE_SUFFIXES, checked_name, without_image_suffix
-from dptn_cli.io.results_folder import is_contact_sheet
+from dptn_cli.io.results_folder import RUN_NAME, is_contact_sheet
 from dptn_cli.io.storage import storage_of
 from dptn_cli.transfer.earlier_runs import read_manifest
 
-RUN_FILE = "run.json"
 # `A_2_B_vis`: A may contain `_2_`, so B follows the last `_2_` and ends at the next `_vis`.
 PUBLISHED_NAME = re.compile(r"(?P<source>.+)_2_(?P<target>.+?)_vis.*", re.DOTALL)
 # The published true images are JPEGs. The other formats are tried in a fixed order.
@@ -105,9 +105,10 @@ def list_images(folder: Path) -> list[str]:
 def read_run_file(results: Path) -> dict[str, Any]:
     """Read `run.json` of a results folder. Return {} if it is missing or unreadable."""
     try:
-        document = json.loads((results / RUN_FILE).read_text("utf-8"))
-    except (OSError, ValueError, RecursionError):
+        content = storage_of(results).read_bytes(results / RUN_NAME, RUN_BYTES)
+    except OSError:
         return {}
+    document = parse_line(content)
     return document if isinstance(document, dict) else {}
 
 
@@ -135,10 +136,9 @@ def pair_up(
         if not folder.is_dir():
             raise InputError(f"{folder}: no such folder of true images")
     present = list_images(results)
-    if naming.pairs is None:
-        items = {entry["output"]: entry for entry in read_manifest(results)}
-    else:
-        items = _items_of_list(naming.pairs, naming.template, present)
+    items = {entry["output"]: entry for entry in read_manifest(results)}
+    if naming.pairs:
+        items = _items_of_list(naming.pairs, naming.template, present, items)
         notes = [*notes, *_unlisted_note(present, items)]
         present = [name for name in present if name in items]
     items = {name: entry for name, entry in items.items() if is_wanted(name, entry)}
@@ -175,9 +175,12 @@ def model_of(entry: Mapping[str, Any]) -> str:
 
 
 def _items_of_list(
-    pair_list: Path, template: NameTemplate | None, present: Sequence[str]
+    pair_list: Path,
+    template: NameTemplate | None,
+    present: Sequence[str],
+    manifest: Mapping[str, dict[str, Any]],
 ) -> dict[str, dict[str, Any]]:
-    """Return what the manifest would say of each row of a pair list.
+    """Return the line of the manifest for each row of a pair list, with the row's images.
 
     A result may have another image suffix than the list says. One that the list does not name is
     named as `template` says.
@@ -188,7 +191,8 @@ def _items_of_list(
     for pair in read_pairs(pair_list):
         output = pair.output or template.render(pair.source, pair.target)
         name = output if output in names else by_stem.get(without_image_suffix(output))
-        items[name or output] = {"source": pair.source, "target": pair.target, "status": "done"}
+        name = name or output
+        items[name] = manifest.get(name, {}) | {"source": pair.source, "target": pair.target}
     return items
 
 

@@ -29,7 +29,6 @@ from dptn_cli.io.weights import WeightFile
 from dptn_cli.metrics.fid import Gaussian
 from dptn_cli.metrics.protocols import METRICS, Kind, Metric, find_metrics
 from dptn_cli.metrics.weights import NETWORKS, missing_for
-from dptn_cli.transfer.earlier_runs import read_manifest
 
 PUBLISHED_FID_BATCH = 64
 
@@ -52,6 +51,7 @@ class EvalRequest:
         all_lists: also score the results of earlier lists, which the last run's list has not.
         split_by: score the results of each model or file format apart.
         part: with `split_by`, the model's digest or the file format to score; empty for all.
+        notes: what the reader of the scores should know of the request, one line each.
     """
 
     results: Path
@@ -65,6 +65,7 @@ class EvalRequest:
     all_lists: bool = False
     split_by: SplitBy | None = None
     part: str = ""
+    notes: tuple[str, ...] = ()
 
     @property
     def run_name(self) -> str:
@@ -129,17 +130,20 @@ class Plan:
 
 
 def split_request(request: EvalRequest) -> list[EvalRequest]:
-    """Return a request for each model or file format in a results folder, or the request itself.
+    """Return a request for each model or file format among the results to score.
 
     Raises:
-        InputError: the folder does not exist or holds no image.
+        InputError: the folder does not exist, or holds nothing to score.
     """
     if request.split_by is None:
         return [request]
-    entries = {entry["output"]: entry for entry in read_manifest(request.results)}
-    names = list_images(request.results)
-    parts = sorted({request.kind_of(name, entries.get(name, {})) for name in names} - {""})
-    return [replace(request, part=part) for part in parts] or [request]
+    pairing = _pair_up(request, read_run_file(request.results))
+    parts = pairing.models if request.split_by is SplitBy.MODEL else pairing.formats
+    rest = len(pairing.images) - sum(parts.values())
+    notes = (f"{rest:,} images are not scored: no line of the manifest tells their model",)
+    return [replace(request, part=part, notes=notes if rest else ()) for part in sorted(parts)] or [
+        request
+    ]
 
 
 def make_plan(request: EvalRequest) -> Plan:
@@ -152,14 +156,7 @@ def make_plan(request: EvalRequest) -> Plan:
     run = read_run_file(request.results)
     requested = [metric for metric in METRICS if metric.protocol in request.protocols]
     required = _required_ids(request, requested)
-    unlisted = _unlisted(request, run)
-    pairing = pair_up(
-        request.results,
-        _truth_folders(request, run),
-        request.naming,
-        lambda name, entry: name not in unlisted and request.is_part(name, entry),
-        _unlisted_notes(unlisted, run),
-    )
+    pairing = _pair_up(request, run)
     _check_alike(request, pairing)
     reference = statistics = None
     if request.reference and request.reference.is_file():
@@ -186,8 +183,20 @@ def make_plan(request: EvalRequest) -> Plan:
     )
 
 
+def _pair_up(request: EvalRequest, run: dict[str, Any]) -> Pairing:
+    """Pair the results that the request wants scored."""
+    unlisted = _unlisted(request, run)
+    return pair_up(
+        request.results,
+        _truth_folders(request, run),
+        request.naming,
+        lambda name, entry: name not in unlisted and request.is_part(name, entry),
+        (*request.notes, *_unlisted_notes(request.results, unlisted, run)),
+    )
+
+
 def _unlisted(request: EvalRequest, run: Mapping[str, Any]) -> frozenset[str]:
-    """Return the results of earlier lists, which are not scored."""
+    """Return the outputs of earlier lists, which are not scored."""
     # Only a run that came to its end knows which they are.
     if request.all_lists or request.naming.pairs or run.get("state") != "finished":
         return frozenset()
@@ -201,12 +210,10 @@ def _unlisted(request: EvalRequest, run: Mapping[str, Any]) -> frozenset[str]:
         )
 
 
-def _unlisted_notes(unlisted: Collection[str], run: Mapping[str, Any]) -> list[str]:
+def _unlisted_notes(results: Path, unlisted: Collection[str], run: Mapping[str, Any]) -> list[str]:
     notes = []
-    if unlisted:
-        notes.append(
-            f"{len(unlisted):,} results of earlier lists are not scored: --all-lists adds them"
-        )
+    if count := sum((results / name).is_file() for name in unlisted):
+        notes.append(f"{count:,} results of earlier lists are not scored: --all-lists adds them")
     if (state := run.get("state")) in ("running", "interrupted", "stopped"):
         notes.append(f"the run that made the results did not come to its end (run.json: {state})")
     return notes

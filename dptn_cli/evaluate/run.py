@@ -134,11 +134,12 @@ class _Evaluation:
             except ModelError as error:
                 self._give_up(metrics, str(error))
             except OSError as error:
-                reason = error.strerror or str(error)
-                self._give_up(
-                    metrics,
-                    f"{tempfile.gettempdir()}: {reason}; $TMPDIR names a folder for the features",
-                )
+                reason, scratch_root = error.strerror or str(error), tempfile.gettempdir()
+                if error.filename and not str(error.filename).startswith(scratch_root):
+                    self._give_up(metrics, f"{error.filename}: {reason}")
+                else:
+                    way_out = "$TMPDIR names a folder for the features"
+                    self._give_up(metrics, f"{scratch_root}: {reason}; {way_out}")
 
     def report(self) -> Report:
         """Gather everything into a report."""

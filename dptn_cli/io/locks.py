@@ -15,6 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 from threading import Event, Thread
 from typing import IO, Any
+from uuid import uuid4
 
 from dptn_cli.errors import InputError
 from dptn_cli.io.jsonl import parse_line
@@ -87,8 +88,9 @@ class _LockFile:
     """A lock file that this process has created."""
 
     def __init__(self, path: Path, resource: Path, command: str) -> None:
-        self._path, self._released = path, Event()
-        content = (json.dumps(_this_process() | {"command": command}) + "\n").encode()
+        self._path, self._released, self._token = path, Event(), uuid4().hex
+        holder = _this_process() | {"command": command, "token": self._token}
+        content = (json.dumps(holder) + "\n").encode()
         if not _create(path, content):
             holder = _read(path)
             if not _is_stale(path, holder):
@@ -101,12 +103,16 @@ class _LockFile:
     def release(self) -> None:
         if not self._released.is_set():
             self._released.set()
-            if _read(self._path).get("pid") == os.getpid():
+            if self._is_own():
                 with suppress(OSError):
                     self._path.unlink()
 
+    def _is_own(self) -> bool:
+        """Return whether the file is still this process's: it may have been taken for stale."""
+        return _read(self._path).get("token") == self._token
+
     def _refresh(self) -> None:
-        while not self._released.wait(REFRESH_S):
+        while not self._released.wait(REFRESH_S) and self._is_own():
             with suppress(OSError):
                 os.utime(self._path)
 

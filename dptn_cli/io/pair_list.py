@@ -35,7 +35,7 @@ def read_numbered_pairs(
     path: Path,
     image_name: Callable[[str], str] = checked_name,
     limit: int | None = None,
-    on_bad_row: Callable[[int, str], object] | None = None,
+    on_bad_row: Callable[[int, str, str], object] | None = None,
 ) -> Iterator[tuple[int, Pair]]:
     """Read a pair list row by row, without holding it in memory.
 
@@ -48,8 +48,8 @@ def read_numbered_pairs(
         image_name: returns the name of an image in its folder, for a name in the list; raises
             `InputError` for a name that cannot be used.
         limit: number of pairs after which reading ends; None for all.
-        on_bad_row: is called with the number of the line of each row that cannot be used, and
-            with what is wrong with it; None to collect these rows into one error.
+        on_bad_row: is called with the number of the line of each row that cannot be used, with the
+            line, and with what is wrong with it; None to collect these rows into one error.
 
     Yields:
         The number of the line and the pair, for each row that is not blank.
@@ -68,11 +68,11 @@ def read_numbered_pairs(
     count = 0
     problems: list[str] = []
 
-    def collect(number: int, reason: str) -> None:
+    def collect(number: int, line: str, reason: str) -> None:
         nonlocal count
         count += 1
         if on_bad_row:
-            on_bad_row(number, reason)
+            on_bad_row(number, line, reason)
         else:
             problems.append(f"{path}, line {number}: {reason}")
 
@@ -93,7 +93,7 @@ def _parse_rows(
     lines: Iterator[tuple[int, str]],
     parser: "_RowParser",
     problems: list[str],
-    on_bad_row: Callable[[int, str], None],
+    on_bad_row: Callable[[int, str, str], None],
 ) -> Iterator[tuple[int, Pair]]:
     """Yield the rows that can be used, and report the others; add what ends the list."""
     try:
@@ -106,7 +106,7 @@ def _parse_rows(
             if pair:
                 yield number, pair
             elif reason:
-                on_bad_row(number, reason)
+                on_bad_row(number, line, reason)
                 if len(problems) == MAX_PROBLEMS:
                     return
     except InputError as error:  # the file cannot be read further

@@ -31,15 +31,16 @@ from dptn_cli.types import FoundPose, Size
 Row: TypeAlias = tuple[ImageFile, ImageFile, str, int]
 """Source, target, the name of the result, and the line in the pair list, or 0."""
 
-Rows: TypeAlias = Callable[[Callable[[int, str], object]], Iterator[Row]]
-"""Iterates over the rows from the start. Calls its argument with the line of each row that cannot
-be read, and the reason."""
+Rows: TypeAlias = Callable[[Callable[[int, str, str], object]], Iterator[Row]]
+"""Iterates over the rows from the start. Calls its argument with the number of the line of each row
+that cannot be read, with the line, and the reason."""
 
 CHUNK = 1 << 11  # rows
 MAX_PROBLEMS = 100_000  # before the pass stops
 MAX_SIZES_CHECKED = 256  # images that are opened to compare their size with their pose file's
 MAX_NAMES_SHOWN = 5  # of images with several people, or without a file
 MAX_EXAMPLES = 3  # of bad rows
+MAX_ROW_SHOWN = 200  # characters
 TOO_MANY = "the rest of the list was not checked"
 
 
@@ -58,7 +59,8 @@ class PairChecks:
         planned: number of pairs, bad rows included.
         bad_rows: by position among the rows, why one cannot be used, if bad rows are skipped.
         bad_lines: by line of the list, why it cannot be read, if bad rows are skipped.
-        missing_sources: names of source images that do not exist, the first few with their lines.
+        missing_source_count: number of source images that do not exist.
+        missing_sources: names of the first few of them, with their lines.
         missing_pose: images without a pose, on which one can be detected.
         multi_person_count: number of images with more than one person.
         multi_person_names: names of the first few of them, with their numbers of people.
@@ -75,6 +77,7 @@ class PairChecks:
     planned: int = 0
     bad_rows: dict[int, str] = field(default_factory=dict)
     bad_lines: dict[int, str] = field(default_factory=dict)
+    missing_source_count: int = 0
     missing_sources: list[str] = field(default_factory=list)
     missing_pose: list[ImageFile] = field(default_factory=list)
     multi_person_count: int = 0
@@ -192,12 +195,13 @@ class PairChecks:
         count = len(self._problems) + len(self.bad_rows) + len(self.bad_lines)
         return count >= MAX_PROBLEMS
 
-    def _add_bad_line(self, line: int, reason: str) -> None:
+    def _add_bad_line(self, number: int, line: str, reason: str) -> None:
         """Note a row that cannot be read."""
         if self.skip_bad_rows:
-            self.bad_lines[line] = f"line {line}: {reason}"
+            # With the row itself, so that another bad row in this line is another failure.
+            self.bad_lines[number] = f"line {number}: {reason}: {line[:MAX_ROW_SHOWN]!r}"
         else:
-            self._problems.append((line, f"{_place(self.pair_list, line)}{reason}"))
+            self._problems.append((number, f"{_place(self.pair_list, number)}{reason}"))
         if self._is_full():
             raise InputError(TOO_MANY)
 
@@ -309,9 +313,9 @@ class PairChecks:
             else:
                 self._first_missing = self._first_missing or image.folder / image.name
                 self._absent.add(np.array([hash64(image.key)], np.uint64))
-                is_shown = len(self.missing_sources) < MAX_NAMES_SHOWN
-                name = _with_line(image, chunk) if is_shown else image.name
-                self.missing_sources.append(name)
+                self.missing_source_count += 1
+                if self.missing_source_count <= MAX_NAMES_SHOWN:
+                    self.missing_sources.append(_with_line(image, chunk))
         except InputError as error:
             self._add_image_problem(image, chunk, str(error))
 
@@ -322,7 +326,7 @@ class PairChecks:
             self._problems.append((line, f"{_place(self.pair_list, line)}{reason}"))
 
     def _count_hopeless(self, chunk: list[Row]) -> None:
-        if self._lacking_count or self.missing_sources:
+        if self._lacking_count or self.missing_source_count:
             self._hopeless_count += sum(
                 hash64(source.key) in self._absent or hash64(target.key) in self._lacking
                 for source, target, _, _ in chunk
@@ -355,11 +359,11 @@ class PairChecks:
         )
 
     def _raise_problems(self) -> None:
-        if self.missing_sources and not self._existing_sources:
+        if self.missing_source_count and not self._existing_sources:
             self._problems.append(
                 (
                     0,
-                    f"none of the {len(self.missing_sources):,} source images exists, for example "
+                    f"none of the {self.missing_source_count:,} source images exists, for example "
                     f"{self._first_missing}; --images names a list's folder",
                 )
             )
@@ -408,7 +412,7 @@ def _with_line(image: ImageFile, chunk: list[Row]) -> str:
     return f"{image.name} (line {line})" if line else image.name
 
 
-def _ignore(line: int, reason: str) -> None:
+def _ignore(number: int, line: str, reason: str) -> None:
     """Pass over a row that cannot be read, which an earlier pass has told."""
 
 

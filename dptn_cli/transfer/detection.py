@@ -146,7 +146,7 @@ class _Detection:
 
 def _pose_of(outcome: DetectionOutcome) -> FoundPose | Failure:
     if outcome.found_pose is None:
-        return Failure(outcome.reason)
+        return Failure(outcome.reason, outcome.fingerprint)
     # Rounded as in the log, so that the next run computes the same fingerprint.
     return replace(outcome.found_pose, pose=outcome.found_pose.pose.round(LOGGED_DIGITS))
 

@@ -4,6 +4,8 @@ The last line of an output counts. Names and fingerprints are kept as 64 bits ea
 """
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import replace
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -11,10 +13,11 @@ from typing import Any, TypeAlias
 from dptn_cli.enums import Status
 from dptn_cli.errors import user_errors
 from dptn_cli.io.hash_sets import HashMap
-from dptn_cli.io.jsonl import parse_line, read_lines
+from dptn_cli.io.jsonl import MAX_LINE_BYTES, parse_line, read_lines
 from dptn_cli.io.results_folder import MANIFEST_NAME
 from dptn_cli.io.storage import storage_of
 from dptn_cli.transfer.manifest_sync import known_lines
+from dptn_cli.types import Outcome
 
 EarlierLookup: TypeAlias = Callable[[str, str], Status | None]
 """Returns what an earlier run made of an output (its name, its fingerprint): `DONE` if its image
@@ -27,13 +30,19 @@ class EarlierRuns:
     Args:
         folder: the results folder.
         lines: returns the manifest's lines, oldest first, each with its offset in bytes.
+        path: the file that the lines are in; None if they are not in one file of this machine.
 
     Attributes:
         is_empty: whether the manifest has no outcome.
     """
 
-    def __init__(self, folder: Path, lines: Callable[[], Iterator[tuple[int, bytes]]]) -> None:
-        self._lines, self.is_empty = lines, True
+    def __init__(
+        self,
+        folder: Path,
+        lines: Callable[[], Iterator[tuple[int, bytes]]],
+        path: Path | None = None,
+    ) -> None:
+        self._lines, self._path, self.is_empty = lines, path, True
         self._index = storage_of(folder).index(folder.resolve())
         self._marks, self._offsets = HashMap(), HashMap()
         for offset, entry in _entries(lines()):
@@ -67,20 +76,48 @@ class EarlierRuns:
         mark = self._marks.get(hash_text(output))
         return bool(mark) and not _is_failure(mark) and self._index.has(output)
 
-    def failure_offset(self, output: str) -> int | None:
-        """Return the offset of an output's last line, bytes; None if that is not a failure."""
-        hashed = hash_text(output)
-        return self._offsets.get(hashed) - 1 if _is_failure(self._marks.get(hashed)) else None
+    def recognized(self, outcome: Outcome) -> Outcome:
+        """Mark a failure as known if the manifest's last line tells of the same one.
 
-    def done_entries(self) -> Iterator[dict[str, Any]]:
-        """Yield the last line of each output that is done and whose file exists.
+        Returns:
+            The outcome. A known failure has the reason of its line.
+        """
+        if outcome.status is not Status.FAILED or not outcome.permanent:
+            return outcome
+        if self._path is None:  # the line cannot be found; the fingerprint may have told
+            return outcome
+        entry = self._last_failure(outcome.output)
+        same = {
+            "source": outcome.source,
+            "target": outcome.target,
+            "fingerprint": outcome.fingerprint,
+            "permanent": True,
+        }
+        if any(entry.get(key) != value for key, value in same.items()):
+            return replace(outcome, known=False)
+        reason = str(entry.get("reason", ""))
+        if outcome.known:
+            return replace(outcome, reason=reason)
+        return replace(outcome, known=reason == outcome.reason)
+
+    def _last_failure(self, output: str) -> dict[str, Any]:
+        """Return an output's last line; {} if that is not a failure or cannot be read."""
+        hashed = hash_text(output)
+        entry = None
+        if self._path and _is_failure(self._marks.get(hashed)):
+            with suppress(OSError), self._path.open("rb") as file:
+                file.seek(self._offsets.get(hashed) - 1)
+                entry = parse_line(file.readline(MAX_LINE_BYTES))
+        return entry if isinstance(entry, dict) else {}
+
+    def last_entries(self) -> Iterator[dict[str, Any]]:
+        """Yield the last line of each output.
 
         Raises:
             OSError: the manifest cannot be read.
         """
         for offset, entry in _entries(self._lines()):
-            is_last = self._offsets.get(hash_text(entry["output"])) == offset + 1
-            if is_last and self.is_done(entry["output"]):
+            if self._offsets.get(hash_text(entry["output"])) == offset + 1:
                 yield entry
 
 
@@ -100,7 +137,8 @@ def read_earlier_runs(folder: Path) -> EarlierRuns:
         InputError: the manifest cannot be read.
     """
     with user_errors(folder / MANIFEST_NAME):
-        return EarlierRuns(folder, lambda: _manifest_lines(folder))
+        path = folder / MANIFEST_NAME if storage_of(folder).can_append else None
+        return EarlierRuns(folder, lambda: _manifest_lines(folder), path)
 
 
 def _entries(lines: Iterator[tuple[int, bytes]]) -> Iterator[tuple[int, dict[str, Any]]]:

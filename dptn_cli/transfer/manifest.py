@@ -12,12 +12,11 @@ import json
 import os
 import tempfile
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 
 from dptn_cli.enums import Status
 from dptn_cli.errors import InputError, RunStopped, user_errors
-from dptn_cli.io.jsonl import MAX_LINE_BYTES, drop_torn_line, parse_line, read_lines
+from dptn_cli.io.jsonl import drop_torn_line, read_lines
 from dptn_cli.io.locks import Lock
 from dptn_cli.io.own_files import check_results_folder
 from dptn_cli.io.results_folder import MANIFEST_NAME, TEMPORARY_PREFIX, TEMPORARY_SUFFIX
@@ -63,7 +62,7 @@ class Manifest:
                 self._sync.upload()
             self._size = self._path.stat().st_size
             storage.remove_temporary_files(folder)
-            self.earlier = EarlierRuns(folder, lambda: read_lines(self._path))
+            self.earlier = EarlierRuns(folder, lambda: read_lines(self._path), self._path)
         self._reserve = _Reserve(self._path.parent)
 
     def __enter__(self) -> "Manifest":
@@ -112,6 +111,17 @@ class Manifest:
             return False
         return os.path.samestat(own, in_folder)
 
+    def check(self) -> None:
+        """Make sure that the file is in its folder, with what this run wrote and no more.
+
+        Raises:
+            RunStopped: it is not.
+        """
+        try:
+            self._check_place()
+        except OSError as error:
+            raise self._stopped(error) from error
+
     def release_reserve(self) -> None:
         """Free the disk space that was kept back for the records of a run that stops."""
         self._reserve.release()
@@ -129,10 +139,9 @@ class Manifest:
         """
         if outcome.status is Status.SKIPPED:
             return outcome
-        if outcome.status is Status.FAILED:
-            outcome = self._with_earlier_reason(outcome)
-            if outcome.known:
-                return outcome
+        outcome = self.earlier.recognized(outcome)
+        if outcome.known:
+            return outcome
         line = {
             "output": outcome.output,
             "source": outcome.source,
@@ -151,22 +160,6 @@ class Manifest:
                 self._sync.upload()
         return outcome
 
-    def _with_earlier_reason(self, outcome: Outcome) -> Outcome:
-        """Mark a failure that has its line already as known."""
-        offset = self.earlier.failure_offset(outcome.output)
-        if offset is None or not outcome.permanent:
-            return replace(outcome, known=False)
-        entry = None
-        with suppress(OSError), self._path.open("rb") as file:
-            file.seek(offset)
-            entry = parse_line(file.readline(MAX_LINE_BYTES))
-        if not isinstance(entry, dict) or entry.get("permanent") is not True:
-            return replace(outcome, known=False)
-        reason = str(entry.get("reason", ""))
-        if outcome.known:
-            return replace(outcome, reason=reason)
-        return replace(outcome, known=reason == outcome.reason)
-
     def _write(self, line: bytes) -> None:
         try:
             self._check_place()
@@ -178,8 +171,7 @@ class Manifest:
                 self._reserve.release()
                 self._write_whole(line)
         except OSError as error:
-            reason = error.strerror or str(error)
-            raise RunStopped(f"{self.folder / MANIFEST_NAME}: {reason}") from error
+            raise self._stopped(error) from error
         self._size += len(line)
 
     def _write_whole(self, line: bytes) -> None:
@@ -190,8 +182,10 @@ class Manifest:
             os.ftruncate(self._file.fileno(), self._size)  # drop the part that was written
             raise
 
+    def _stopped(self, error: OSError) -> RunStopped:
+        return RunStopped(f"{self.folder / MANIFEST_NAME}: {error.strerror or error}")
+
     def _check_place(self) -> None:
-        """Make sure that the file is still in its folder, with what this run wrote and no more."""
         if not self.is_in_place:
             raise OSError(errno.ESTALE, "the results folder or this file was removed or replaced")
         if os.fstat(self._file.fileno()).st_size != self._size:

@@ -142,6 +142,7 @@ def make_job(request: TransferRequest, model: Model) -> Job:
             _items(listing, request.shard, checks.bad_rows),
             _bad_lines(listing.pair_list, checks.bad_lines),
         ),
+        missing_source_count=checks.missing_source_count,
         missing_sources=tuple(checks.missing_sources),
         multi_person_count=checks.multi_person_count,
         multi_person_names=tuple(checks.multi_person_names),
@@ -157,7 +158,7 @@ def make_job(request: TransferRequest, model: Model) -> Job:
             *checks.summary(),
         ),
         request=_describe_request(request),
-        is_partial=request.limit is not None or bool(checks.bad_lines),
+        is_partial=request.limit is not None or bool(checks.bad_lines or checks.bad_rows),
         is_input=checks.is_input,
     )
 
@@ -225,6 +226,7 @@ def _with_poses(item: Item, poses: Mapping[Path, FoundPose | Failure]) -> Item:
     if not item.pose_pending:
         return item
     reasons = [item.failure_reason] if item.failure_reason else []
+    fingerprint = ""
     if item.source_pose_pending:
         pose = poses.get(item.source_path)
         if isinstance(pose, FoundPose):
@@ -236,6 +238,7 @@ def _with_poses(item: Item, poses: Mapping[Path, FoundPose | Failure]) -> Item:
             )
         elif pose is not None:
             reasons.append(f"{item.source}: {pose.reason}")
+            fingerprint += pose.fingerprint
     if item.target_pose_pending and item.target_path is not None:
         pose = poses.get(item.target_path)
         if isinstance(pose, FoundPose):
@@ -247,7 +250,9 @@ def _with_poses(item: Item, poses: Mapping[Path, FoundPose | Failure]) -> Item:
             )
         elif pose is not None:
             reasons.append(f"{item.target}: {pose.reason}")
-    return replace(item, failure_reason="; ".join(dict.fromkeys(reasons)))
+            fingerprint += pose.fingerprint
+    reason = "; ".join(dict.fromkeys(reasons))
+    return replace(item, failure_reason=reason, failure_fingerprint=fingerprint)
 
 
 def check_output_folder(folder: Path) -> None:
@@ -281,7 +286,7 @@ def _items(listing: _Listing, shard: int | None, bad_rows: Mapping[int, str]) ->
     """
     pose_of = lru_cache(maxsize=4096)(listing.pose_of)
     path_of = lru_cache(maxsize=4096)(attrgetter("path"))
-    rows = _sharded(listing.rows(lambda line, reason: None), shard)
+    rows = _sharded(listing.rows(lambda number, line, reason: None), shard)
     for number, (source, target, output, line) in enumerate(rows):
         reason = bad_rows.get(number, "")
         if reason:
@@ -383,7 +388,7 @@ def _listing_of_pairs(request: TransferRequest) -> _Listing:
     def image_file(name: str) -> ImageFile:
         return _in_existing_form(ImageFile(folder, name), image_index)
 
-    def rows(on_bad_row: Callable[[int, str], object]) -> Iterator[Row]:
+    def rows(on_bad_row: Callable[[int, str, str], object]) -> Iterator[Row]:
         for line, pair in read_numbered_pairs(
             pair_list, names.name_below, request.limit, on_bad_row
         ):

@@ -18,10 +18,11 @@ from dptn_cli.errors import InputError, RunStopped
 from dptn_cli.transfer.manifest import Manifest
 from dptn_cli.transfer.run_json import RunJson, utc_now
 from dptn_cli.transfer.settings import REMOTE_WORKERS, Settings, StageSeconds
-from dptn_cli.transfer.unlisted import UnlistedResults, prune, write_unlisted
+from dptn_cli.transfer.unlisted import Unlisted, prune, remove_unlisted, write_unlisted
 from dptn_cli.types import Job, Outcome
 
 MAX_WORKERS = 8
+MAX_PROBLEMS = 20  # results that cannot be removed, one line each
 
 
 @dataclass(frozen=True)
@@ -136,7 +137,7 @@ class TransferRun:
             self.job, self.executor.provider, self.executor.batch_size, self.workers, utc_now()
         )
         self._stages, self._started_s = StageSeconds(), time.monotonic()
-        self._unlisted = UnlistedResults(self.job, self.manifest.earlier)
+        self._unlisted = Unlisted(self.job, self.manifest.earlier)
         limit = self.options.max_failures
         self._max_failures = math.inf if limit is None else limit.items(self.job.planned)
 
@@ -148,9 +149,10 @@ class TransferRun:
             is in the manifest.
 
         Raises:
-            InputError: `run.json` cannot be written at the start.
+            InputError: the records cannot be written at the start.
         """
         self._run_json.write_started()
+        remove_unlisted(self.job.out)
         settings = Settings(
             batch_size=self.executor.batch_size,
             streams=self.executor.streams,
@@ -161,7 +163,7 @@ class TransferRun:
             stop=lambda: bool(self.stop_reason) or self.stop(),
             notify=self.notify,
         )
-        for outcome in self.executor.run(settings, self._stages):
+        for outcome in self._executed(settings):
             if outcome.stop_reason:
                 self._stop_because(outcome.stop_reason)
                 continue
@@ -173,6 +175,13 @@ class TransferRun:
             self._count(recorded)
             yield recorded
 
+    def _executed(self, settings: Settings) -> Iterator[Outcome]:
+        """Run the items; stop if the list cannot be read to its end a second time."""
+        try:
+            yield from self.executor.run(settings, self._stages)
+        except (InputError, OSError) as error:
+            self._stop_because(f"the list cannot be read any more: {error}")
+
     def finish(self) -> dict[str, Any]:
         """Record how the run went, after `outcomes` has ended, and let go of the results folder.
 
@@ -183,6 +192,7 @@ class TransferRun:
             The content of `run.json`.
         """
         elapsed_s = time.monotonic() - self._started_s
+        self._check_end()
         document = self._run_json.finished(
             self.counts,
             self._stages,
@@ -192,10 +202,12 @@ class TransferRun:
             stop_reason=self.stop_reason,
         )
         self.manifest.release_reserve()
-        if document["state"] == "finished" and not self.job.is_partial:
+        if document["state"] != "finished":
+            self._say_unpruned("the run did not come to its end")
+        elif self.job.is_partial:
+            self._say_unpruned("only a part of the list is known")
+        else:
             self._try(self._settle_unlisted)
-        elif self.options.prune:
-            self.notify("Nothing was pruned, because only a part of the list is known.")
         document |= {"unlisted": self.unlisted, "pruned": self.pruned}
         if self.manifest.is_in_place:
             write = partial(self._run_json.write, document)
@@ -203,6 +215,23 @@ class TransferRun:
         self._try(self.manifest.publish)
         self._try(self.manifest.close)
         return document
+
+    def _check_end(self) -> None:
+        """Find out whether the run came to its end, and still has its folder."""
+        try:
+            self.manifest.check()
+        except RunStopped as error:
+            self._stop_because(str(error))
+        ended = self.counts.total()
+        if ended != self.job.planned and not self.stop() and not self.stop_reason:
+            self._stop_because(
+                f"the list changed during the run: {self.job.planned:,} items were planned, and "
+                f"{ended:,} ended"
+            )
+
+    def _say_unpruned(self, reason: str) -> None:
+        if self.options.prune:
+            self.notify(f"Nothing was pruned, because {reason}.")
 
     def _stop_because(self, reason: str) -> None:
         self.stop_reason = self.stop_reason or reason
@@ -220,11 +249,12 @@ class TransferRun:
             )
 
     def _settle_unlisted(self) -> None:
-        """Remove the results of earlier lists, or record which they are."""
+        """Record the outputs of earlier lists, and remove their images or count them."""
         if self.options.prune:
-            self.pruned = prune(self.job.out, self._unlisted.entries())
-        if not self.manifest.earlier.is_empty:
-            self.unlisted = write_unlisted(self.job.out, self._unlisted.entries())
+            self.pruned, problems = prune(self.job.out, self._unlisted.results())
+            self.problems += problems[:MAX_PROBLEMS]
+        self.unlisted = sum(1 for _ in self._unlisted.results())
+        write_unlisted(self.job.out, self._unlisted.entries())
 
     def _try(self, record: Callable[[], object], attempts: int = 1) -> None:
         for left in reversed(range(attempts)):

@@ -66,6 +66,7 @@ def failed(item: Item, reason: str, *, permanent: bool = False, stop_reason: str
         item.target,
         Status.FAILED,
         reason,
+        item.failure_fingerprint,
         line=item.line,
         permanent=permanent,
         stop_reason=stop_reason,

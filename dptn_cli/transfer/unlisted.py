@@ -1,7 +1,8 @@
-"""Results of earlier lists that the last list no longer has: found, recorded and removed.
+"""Outputs of earlier lists that the last list no longer has: found, recorded and removed.
 
-They are in the manifest, so dptn made them. `unlisted.jsonl` repeats the manifest's last line of
-each, and is written anew at the end of every whole run.
+`unlisted.jsonl` repeats the manifest's last line of each, whether its image exists or not, so that
+a reader of the manifest can pass them over. Every run removes the file when it starts, and writes
+it anew at its end if it knows the whole list.
 """
 
 import json
@@ -26,8 +27,8 @@ from dptn_cli.types import Job
 MERGED_AT_ONCE = 1 << 16  # outputs
 
 
-class UnlistedResults:
-    """Finds the results that are not among the outputs of a job: eight bytes for each of these.
+class Unlisted:
+    """Finds the outputs that are not among those of a job: eight bytes for each of these.
 
     Args:
         job: the job.
@@ -49,18 +50,29 @@ class UnlistedResults:
             self._recent.clear()
 
     def entries(self) -> Iterator[dict[str, Any]]:
-        """Yield the manifest's line of each result that exists and is not listed.
+        """Yield the manifest's last line of each output that is not listed.
+
+        Raises:
+            InputError: the manifest cannot be read.
+        """
+        with user_errors(self._folder):
+            for entry in self._earlier.last_entries():
+                if not self._is_listed(entry["output"]):
+                    yield entry
+
+    def results(self) -> Iterator[str]:
+        """Yield the names of the images that exist, are not listed, and can be removed.
 
         Images that the job itself reads are left out, even if an earlier run made them.
 
         Raises:
             InputError: the manifest cannot be read.
         """
-        with user_errors(self._folder):
-            for entry in self._earlier.done_entries():
-                output = entry["output"]
-                if not self._is_listed(output) and _is_name(output) and not self._is_input(output):
-                    yield entry
+        return filter(self.is_result, (entry["output"] for entry in self.entries()))
+
+    def is_result(self, output: str) -> bool:
+        """Return whether an output is an image that exists, and that the job does not read."""
+        return _is_name(output) and self._earlier.is_done(output) and not self._is_input(output)
 
     def _is_listed(self, output: str) -> bool:
         value = hash_text(self._key(output))
@@ -75,52 +87,59 @@ def _is_name(output: str) -> bool:
         return False
 
 
-def write_unlisted(folder: Path, entries: Iterator[dict[str, Any]]) -> int:
-    """Write `unlisted.jsonl`, or remove it if there are no entries.
+def remove_unlisted(folder: Path) -> None:
+    """Remove `unlisted.jsonl`, which does not hold any more once a run has started.
 
-    Returns:
-        The number of entries.
+    Raises:
+        InputError: it cannot be removed.
+    """
+    path = folder / UNLISTED_NAME
+    with user_errors(path):
+        storage_of(folder).remove(path)
+
+
+def write_unlisted(folder: Path, entries: Iterator[dict[str, Any]]) -> None:
+    """Write `unlisted.jsonl`, if there are entries.
 
     Raises:
         InputError: it cannot be written.
     """
-    path, count = folder / UNLISTED_NAME, 0
 
     def write(file: BinaryIO) -> None:
-        nonlocal count
-        for count, entry in enumerate(chain([first], entries), start=1):  # noqa: B007 - the last
+        for entry in chain([first], entries):
             file.write((json.dumps(entry) + "\n").encode())
 
     first = next(entries, None)
-    with user_errors(path):
-        if first is None:
-            storage_of(folder).remove(path)
-        else:
+    path = folder / UNLISTED_NAME
+    if first is not None:
+        with user_errors(path):
             write_atomic(path, write)
-    return count
 
 
-def prune(folder: Path, entries: Iterator[dict[str, Any]]) -> int:
+def prune(folder: Path, outputs: Iterator[str]) -> tuple[int, list[str]]:
     """Remove results, and the folders that are empty without them.
 
     Args:
         folder: the results folder.
-        entries: the manifest's lines of the results.
+        outputs: the names of the results.
 
     Returns:
-        The number of results that were removed.
-
-    Raises:
-        InputError: a result cannot be removed, or leads out of the folder through a link.
+        The number of results that were removed, and why others were not, one line each.
     """
-    out, count = folder.resolve(), 0
-    storage = storage_of(out)
-    for entry in entries:
-        path = join_inside(out, entry["output"])
-        with user_errors(path):
-            storage.remove(path)
-        count += 1
-        for parent in PurePosixPath(entry["output"]).parents[:-1] if not storage.is_remote else ():
-            with suppress(OSError):  # it holds something else
-                os.rmdir(out / parent)
-    return count
+    out, count, problems = folder.resolve(), 0, []
+    for output in outputs:
+        try:
+            _remove_result(out, output)
+            count += 1
+        except InputError as error:
+            problems.append(str(error))
+    return count, problems
+
+
+def _remove_result(out: Path, output: str) -> None:
+    storage, path = storage_of(out), join_inside(out, output)
+    with user_errors(path, "cannot be removed"):
+        storage.remove(path)
+    for parent in PurePosixPath(output).parents[:-1] if not storage.is_remote else ():
+        with suppress(OSError):  # it holds something else
+            os.rmdir(out / parent)

@@ -45,6 +45,40 @@ def test_two_models_are_not_averaged(scene: Scene, tmp_path: Path) -> None:
     assert [run["counts"]["pairs"] for run in runs] == [2, 2]
 
 
+def test_a_list_hides_neither_models_nor_failures(scene: Scene, tmp_path: Path) -> None:
+    path = scene.results / "manifest.jsonl"
+    lines = [json.loads(line) | {"model": "a" * 64} for line in path.open()]
+    lines[0]["model"] = "b" * 64
+    lines[1] |= {"status": "failed", "reason": "torn"}
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    rows = [(line["source"], line["target"], line["output"]) for line in lines]
+    listed = ("--pairs", write_pairs(tmp_path / "pairs.csv", rows, header="from,to,out"))
+    result = evaluate(scene, tmp_path, *listed)
+    assert result.exit_code == 2
+    assert "images of more than one model: " in result.stderr
+    result = evaluate(scene, tmp_path, *listed, "--split-by", "model", "--json")
+    runs = json.loads(result.stdout)["runs"]
+    assert [run["counts"]["pairs"] for run in runs] == [2, 1]
+    assert [len(run["failed"]) for run in runs] == [1, 0]
+
+
+def test_parts_are_of_what_is_scored(folder: Folder, tmp_path: Path) -> None:
+    """A model whose results only an earlier list has is no part."""
+    folder.transfer()
+    path = folder.out / "manifest.jsonl"
+    lines = [json.loads(line) for line in path.open()]
+    for line in lines[2:]:
+        line["model"] = "b" * 64
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    keep = [(line["source"], line["target"]) for line in lines[:2]]
+    write_pairs(folder.pairs, keep)
+    folder.transfer()
+    result = dptn(
+        "evaluate", folder.out, "-o", tmp_path / "report", "--json", "--split-by", "model"
+    )
+    assert json.loads(result.stdout)["counts"]["pairs"] == 2
+
+
 def test_two_formats_are_not_averaged(scene: Scene, tmp_path: Path) -> None:
     first = min(scene.results.glob("*.png"))
     Image.open(first).save(first.with_suffix(".jpg"))

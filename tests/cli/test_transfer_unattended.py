@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support import LINE_TIME, Folder, build_library, write_pairs
+from support import LINE_TIME, Folder, build_library, dptn, write_pairs
 
 from dptn_cli import PoseTransfer
 from dptn_cli.errors import RunStopped
@@ -133,6 +133,25 @@ class TestKnownFailures:
         assert folder.transfer("--accept-known").exit_code == 0
         assert run_json(folder)["known_failures"] == 6
 
+    def test_another_broken_image_is_new(self, folder: Folder) -> None:
+        """Though its reason is the same; the time after that, it is known."""
+        (folder.path / "2.png").write_bytes(b"\xff\xd8\xff\xe0 broken too")
+        assert folder.transfer("--accept-known").exit_code == 1
+        assert run_json(folder)["known_failures"] == 0
+        assert folder.transfer("--accept-known").exit_code == 0
+
+    def test_a_missing_image_and_a_bad_row_are_known(self, folder: Folder) -> None:
+        """A dry run says the same; another bad row in the same line is new."""
+        options = ("--skip-bad-rows", "--accept-known")
+        (folder.path / "2.png").unlink()
+        folder.pairs.write_text("from,to\n0.png,1.png\n2.png,0.png\n3.png,\n")
+        assert folder.transfer(*options).exit_code == 1
+        for more in ((), ("--dry-run",)):
+            assert folder.transfer(*options, *more).exit_code == 0
+        folder.pairs.write_text("from,to\n0.png,1.png\n2.png,0.png\n1.png,\n")
+        for more in (("--dry-run",), ()):
+            assert folder.transfer(*options, *more).exit_code == 1
+
     def test_a_changed_image_is_tried(self, folder: Folder) -> None:
         shutil.copy(folder.path / "1.png", folder.path / "2.png")
         assert folder.transfer().exit_code == 0
@@ -232,8 +251,39 @@ class TestUnlisted:
         assert sorted(folder.results()) == ["0.png", "sub/mine.png"]
         assert not (folder.out / "sub" / "deep").exists(), "a folder that is empty goes too"
         assert run_json(folder)["pruned"] == 2
-        assert not (folder.out / "unlisted.jsonl").exists()
         assert "earlier lists" not in folder.transfer("--prune").stderr
+        scores = dptn("evaluate", folder.out, "-o", folder.path / "report", "--json")
+        document = json.loads(scores.stdout)
+        assert [problem["name"] for problem in document["unpaired"]] == ["sub/mine.png"]
+        assert (scores.exit_code, document["failed"]) == (0, [])
+
+    def test_one_that_cannot_be_removed_does_not_keep_the_others(self, folder: Folder) -> None:
+        (folder.out / "sub" / "deep" / "1.png").unlink()
+        (folder.out / "sub" / "deep").rmdir()
+        (folder.out / "sub" / "deep").symlink_to(folder.path)  # its 1.png is an image of the user
+        result = folder.transfer("--prune")
+        assert result.exit_code == 1
+        assert "leads out of" in result.stderr
+        assert sorted(folder.results()) == ["0.png", "sub/mine.png"]
+        assert (folder.path / "1.png").exists()
+        assert (run_json(folder)["pruned"], run_json(folder)["unlisted"]) == (1, 1)
+
+    def test_what_a_part_of_the_list_leaves_open(self, folder: Folder) -> None:
+        """A list of yesterday is the list again: the record of today does not hold any more."""
+        folder.transfer()
+        assert (folder.out / "unlisted.jsonl").exists()
+        write_pairs(folder.pairs, [("2.png", "0.png", "2.png"), ("0.png", "1.png", "0.png")],
+                    header="from,to,out")  # fmt: skip
+        folder.transfer("--limit", 1)
+        assert not (folder.out / "unlisted.jsonl").exists()
+
+    def test_failures_of_an_earlier_list_are_forgotten(self, folder: Folder) -> None:
+        folder.pairs.write_text("from,to,out\n0.png,1.png,0.png\n0.png,,bad.png\n")
+        assert folder.transfer("--skip-bad-rows").exit_code == 1
+        folder.pairs.write_text("from,to,out\n0.png,1.png,0.png\n")
+        assert folder.transfer().exit_code == 0
+        scores = dptn("evaluate", folder.out, "-o", folder.path / "report", "--json")
+        assert (scores.exit_code, json.loads(scores.stdout)["failed"]) == (0, [])
 
     def test_a_part_of_the_list_removes_nothing(self, folder: Folder) -> None:
         folder.transfer("--prune", "--limit", 1)
@@ -377,6 +427,27 @@ class TestAFolderThatGoes:
         with pytest.raises(RunStopped, match="removed or replaced"):
             list(outcomes)
         assert not list(folder.out.iterdir())
+
+    def test_removed_when_all_is_skipped(self, folder: Folder) -> None:
+        folder.transfer()
+        outcomes = PoseTransfer(folder.model, provider="cpu").transfer(folder.pairs, out=folder.out)
+        for _ in range(12):
+            next(outcomes)
+        shutil.rmtree(folder.out)
+        with pytest.raises(RunStopped, match="removed or replaced"):
+            next(outcomes)
+        assert not folder.out.exists()
+
+    @pytest.mark.parametrize("change", ["gone", "shorter", "other columns"])
+    def test_a_list_that_changes(self, folder: Folder, outcomes: Any, change: str) -> None:
+        """It is read a second time while images are generated."""
+        if change == "gone":
+            folder.pairs.unlink()
+        else:
+            folder.pairs.write_text("from,to\n0.png,1.png\n" if change == "shorter" else "a,b\n")
+        with pytest.raises(RunStopped, match="the list"):
+            list(outcomes)
+        assert run_json(folder)["state"] == "stopped"
 
     def test_emptied_manifest(self, folder: Folder, outcomes: Any) -> None:
         next(outcomes)

@@ -172,7 +172,7 @@ class TestActors:
     ) -> None:
         class DyingActor(ray_pool.ChunkActor):
             @ray.method(max_task_retries=-1)
-            def open_session(self, model_bytes: bytes) -> Ready | Failure:
+            def open_session(self, model_bytes: bytes, provider: Provider) -> Ready | Failure:
                 os._exit(1)
 
         monkeypatch.setattr(ray_pool, "ChunkActor", DyingActor)

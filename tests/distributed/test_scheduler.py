@@ -36,10 +36,15 @@ class FakePool:
     """
 
     def __init__(
-        self, capacities: Sequence[int], events: Sequence[Event], guilty: Collection[str] = ()
+        self,
+        capacities: Sequence[int],
+        events: Sequence[Event],
+        guilty: Collection[str] = (),
+        *,
+        is_blameless: bool = False,
     ) -> None:
         self.workers = [Worker(capacity) for capacity in capacities]
-        self.guilty = guilty
+        self.guilty, self.is_blameless = guilty, is_blameless
         self.submitted: list[str] = []
         self._capacities, self._events, self._tickets = capacities, iter(events), count()
         self._away: set[int] = set()
@@ -71,7 +76,7 @@ class FakePool:
         elif action in ("dies", "leaves") and worker.capacity:
             worker.capacity = 0
             self._away |= {number} if action == "leaves" else set()
-            yield WorkerLost(worker, "it crashed")
+            yield WorkerLost(worker, "it crashed", self.is_blameless)
 
     def _finish(self, worker: Worker) -> ChunkDone | WorkerLost:
         ticket, chunk = next(iter(worker.pending.items()))
@@ -159,6 +164,15 @@ def test_an_item_fails_after_too_many_attempts() -> None:
     outcomes = list(Scheduler(make_job(1), pool).run(Settings(batch_size=1), StageSeconds()))
     assert pool.submitted == ["0.png"] * 3
     assert [outcome.reason for outcome in outcomes] == ["its worker died: it crashed"]
+
+
+def test_no_item_is_blamed_for_a_gpu_that_is_lost() -> None:
+    """However often it happens, the items are tried again; at the end the run stops."""
+    events: list[Event] = [(0, "leaves"), (0, "returns")]
+    pool = FakePool([2], events * 6 + [(0, "dies")], is_blameless=True)
+    outcomes = list(Scheduler(make_job(4), pool).run(Settings(batch_size=2), StageSeconds()))
+    assert {outcome.stop_reason for outcome in outcomes} == {"no worker is left: it crashed"}
+    assert len(outcomes) == 4
 
 
 def test_the_worker_with_the_fewest_chunks_gets_the_next() -> None:

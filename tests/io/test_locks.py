@@ -104,6 +104,18 @@ def test_a_holder_on_another_machine_is_judged_by_its_refreshing(
     assert line == "held" if is_free else "on far" in line
 
 
+def test_a_lock_that_another_took_for_stale_is_left_to_it(
+    tmp_path: Path, lockless: dict[str, str]
+) -> None:
+    path = tmp_path / "log"
+    holder = start(path, 1, lockless)
+    assert first_line(holder) == "held"
+    taken = json.loads(lock_file(path).read_text()) | {"token": "of another process"}
+    lock_file(path).write_text(json.dumps(taken))
+    assert holder.wait(30) == 0
+    assert lock_file(path).exists()
+
+
 @pytest.mark.parametrize("content", ["", "nonsense", "[]", '{"pid": "x"}'])
 def test_a_lock_that_cannot_be_read_is_held_while_it_is_fresh(
     tmp_path: Path, lockless: dict[str, str], content: str
