@@ -70,6 +70,16 @@ class MissingDependency(DptnError):
         super().__init__(f"{feature} needs {package}, which is not installed: {command}")
 
 
+def counted(number: int, noun: str) -> str:
+    """Return a number and what it counts, as in `1 image` or `2,000 images`.
+
+    Args:
+        number: how many there are.
+        noun: what is counted, in the singular; its plural ends in `s`.
+    """
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
 def short(value: object, max_length: int = 60) -> str:
     """Return a stranger's value as printable characters, at most `max_length` and an ellipsis."""
     if isinstance(value, int) and abs(value) >= 10**max_length:

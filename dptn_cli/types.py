@@ -304,6 +304,7 @@ class Job:
         is_partial: whether outputs may be listed that the job does not know: beyond `--limit`, or
             in rows that cannot be used.
         is_input: returns whether an output's name is that of an image that the job reads.
+        name_key: returns what two outputs share if the disk takes their names for one file.
     """
 
     model: Model
@@ -324,6 +325,7 @@ class Job:
     request: Mapping[str, Any] = field(default_factory=dict)
     is_partial: bool = False
     is_input: Callable[[str], bool] = lambda output: False
+    name_key: Callable[[str], str] = str
 
     def without_items(self) -> "Job":
         """Return a copy for worker processes: absolute paths, and no iterator of items."""

@@ -12,7 +12,7 @@ from dptn_cli.cli.console import MAX_LISTED, echo, first_of, print_json, print_t
 from dptn_cli.cli.options import DryRun, Json, LogFile, Quiet, Verbose
 from dptn_cli.cli.progress import ProgressLine
 from dptn_cli.detect import DEFAULT_CHECKPOINT, Detector, PersonChoice, find_checkpoint
-from dptn_cli.detect.checkpoint import file_sha256
+from dptn_cli.detect.checkpoint import checkpoint_sha256
 from dptn_cli.detect.job import DetectionRequest, plan_job, run_job, split_finished
 from dptn_cli.detect.log import DetectionOutcome, log_path
 from dptn_cli.detect.people import MIN_CONFIDENCE, MIN_JOINTS
@@ -158,7 +158,7 @@ def detect_poses(
         out, path, len(files), quiet=quiet or as_json, as_json=as_json, verbose=verbose
     )
     if dry_run:
-        skipped, _ = split_finished(request, files, file_sha256(path))
+        skipped, _ = split_finished(request, files, checkpoint_sha256(path))
         for outcome in skipped:
             reporter.add(outcome)
         return reporter.finish("dry run")

@@ -9,7 +9,7 @@ from typing import Any
 from dptn_cli.cli.console import MAX_LISTED, echo, first_of, print_json, print_table
 from dptn_cli.cli.progress import ProgressLine
 from dptn_cli.enums import Status
-from dptn_cli.errors import ExitCode
+from dptn_cli.errors import ExitCode, counted
 from dptn_cli.io.results_folder import UNLISTED_NAME
 from dptn_cli.types import Job, Outcome
 
@@ -126,24 +126,25 @@ class TransferReporter:
         known = f" ({self.known_failures:,} as before)" if self.known_failures else ""
         lines = [f"Failed{known}:"]
         for failure, items in self.failures.items():
-            lines.append(f"  {failure}" + (f" ({items:,} items)" if items > 1 else ""))
+            lines.append(f"  {failure}" + (f" ({counted(items, 'item')})" if items > 1 else ""))
         if rest := count - self.failures.total():
             lines.append(f"  and {rest:,} more, in manifest.jsonl")
         echo("\n".join(lines))
 
     def _print_unlisted(self, document: dict[str, Any]) -> None:
         if pruned := document.get("pruned", 0):
-            self.notify(f"Removed {pruned:,} results of earlier lists.")
+            self.notify(f"Removed {counted(pruned, 'result')} of earlier lists.")
         unlisted = document.get("unlisted", 0)
+        results = counted(unlisted, "result")
         if unlisted and document.get("prune"):
-            self.notify(f"{unlisted:,} results of earlier lists would be removed:")
+            self.notify(f"--prune would remove {results} of earlier lists:")
             for output in self.unlisted_examples:
                 self.notify(f"  {output}")
         elif unlisted:
             where = "" if document["state"] == "dry run" else f", named in {UNLISTED_NAME}"
             self.notify(
-                f"{unlisted:,} results of earlier lists are in the folder{where}. --prune removes "
-                "them."
+                f"The folder still has {results} of earlier lists{where}; --prune removes "
+                f"{'it' if unlisted == 1 else 'them'}."
             )
 
 

@@ -5,7 +5,6 @@ a pose network is built from are allowed; a file that contains anything else is 
 runs. openpifpaf itself unpickles named checkpoints without this guard, so names are resolved here.
 """
 
-import hashlib
 import inspect
 import warnings
 from collections.abc import Callable
@@ -14,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from dptn_cli.detect.openpifpaf_package import import_openpifpaf
-from dptn_cli.errors import InputError, ModelError, user_errors
+from dptn_cli.errors import InputError, ModelError
 from dptn_cli.io.content_kinds import content_kind, not_a
+from dptn_cli.io.files import file_sha256
 from dptn_cli.io.weights import WeightFile, download
 from dptn_cli.keypoints import COCO_NAMES
 
@@ -133,17 +133,16 @@ def load_network(path: Path) -> LoadedNetwork:
     except Exception as error:  # Layers that do not fit together raise all kinds of errors.
         raise ModelError(f"{path}: its network does not run: {_one_line(error)}") from error
     stride = int(model.head_metas[0].stride)
-    return LoadedNetwork(model, file_sha256(path), stride, _training_long_edge(content))
+    return LoadedNetwork(model, checkpoint_sha256(path), stride, _training_long_edge(content))
 
 
-def file_sha256(path: Path) -> str:
+def checkpoint_sha256(path: Path) -> str:
     """Return the SHA-256 of a checkpoint file, which identifies it in the log.
 
     Raises:
         ModelError: the file cannot be read.
     """
-    with user_errors(path, kind=ModelError), path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return file_sha256(path, ModelError)
 
 
 def _unpickle(path: Path) -> Any:

@@ -2,10 +2,9 @@
 
 import math
 from collections.abc import Mapping
-from hashlib import file_digest
 from typing import TYPE_CHECKING, Any
 
-from dptn_cli.errors import user_errors
+from dptn_cli.io.files import file_sha256
 
 if TYPE_CHECKING:
     from dptn_cli.evaluate.plan import EvalRequest
@@ -41,9 +40,7 @@ def provenance(request: "EvalRequest", run: Mapping[str, Any]) -> dict[str, Any]
     }
     document: dict[str, Any] = {name: values for name, values in known.items() if values}
     if pairs := request.naming.pairs:
-        with user_errors(pairs), pairs.open("rb") as file:
-            digest = file_digest(file, "sha256").hexdigest()
-        document["scored_list"] = {"path": str(pairs), "sha256": digest}
+        document["scored_list"] = {"path": str(pairs), "sha256": file_sha256(pairs)}
     if request.part:
         document["part"] = request.part
     return document

@@ -1,10 +1,13 @@
 """Writing files: whole or not at all, with one line for the user if it fails."""
 
+import os
 from collections.abc import Callable
+from hashlib import sha256
+from io import FileIO
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO, Any, BinaryIO
 
-from dptn_cli.errors import user_errors
+from dptn_cli.errors import InputError, ModelError, user_errors
 from dptn_cli.io.storage import storage_of
 
 
@@ -53,3 +56,32 @@ def join_inside(folder: Path, name: str) -> Path:
         InputError: a link leads out of the folder, or in circles.
     """
     return storage_of(folder).join_inside(folder, name)
+
+
+def file_sha256(path: Path, kind: type[InputError] | type[ModelError] = InputError) -> str:
+    """Return the SHA-256 of a file's content, hexadecimal.
+
+    Args:
+        path: the file.
+        kind: the error to raise.
+
+    Raises:
+        InputError: the file cannot be read; `kind` if that was given.
+    """
+    digest = sha256()
+    with user_errors(path, kind=kind), storage_of(path).open_bytes(path) as file:
+        while block := file.read(1 << 16):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def is_at(path: Path, file: IO[Any] | FileIO) -> bool:
+    """Return whether an open file still is what a path names, and was not removed or replaced.
+
+    Raises:
+        OSError: the disk does not answer.
+    """
+    try:
+        return os.path.samestat(os.stat(path), os.fstat(file.fileno()))
+    except (FileNotFoundError, NotADirectoryError):
+        return False

@@ -4,6 +4,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from dptn_cli.errors import counted
+
 MAX_NAMES = 5
 
 
@@ -28,21 +30,21 @@ class LeftOut:
     def notes(self) -> tuple[str, ...]:
         """Return one line for each reason."""
         notes = [
-            f"{_count(count, 'image')} left out: results of dptn transfer in {folder}"
+            f"{counted(count, 'image')} left out: results of dptn transfer in {folder}"
             for folder, count in self.results.items()
         ]
         notes += [
-            f"{_count(count, 'image')} left out: this run writes to {folder}; to use the images "
+            f"{counted(count, 'image')} left out: this run writes to {folder}; to use the images "
             "there, name another folder for the results"
             for folder, count in self.written.items()
         ]
         if self.heic:
             notes.append(
-                f"{_count(self.heic, 'HEIC image')} left out: pip install 'dptn-cli[heic]'"
+                f"{counted(self.heic, 'HEIC image')} left out: pip install 'dptn-cli[heic]'"
             )
         if self.unread:
             kinds = "a kind that is" if len(self.unread) == 1 else "kinds that are"
-            files = _count(len(self.unread), "file")
+            files = counted(len(self.unread), "file")
             notes.append(f"{files} left out, of {kinds} not read: {_names(self.unread)}")
         if self.unreadable:
             notes.append(
@@ -54,10 +56,6 @@ class LeftOut:
         """Add a link that leads nowhere, or a folder that cannot be read."""
         reason = "broken link" if isinstance(error, FileNotFoundError) else error.strerror
         self.unreadable.append(f"{name} ({reason})")
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 def _names(names: list[str]) -> str:

@@ -26,7 +26,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from dptn_cli.enums import ImageFormat
 from dptn_cli.errors import ModelError, RunStopped, user_errors
-from dptn_cli.io.files import make_folder, write_atomic
+from dptn_cli.io.files import is_at, make_folder, write_atomic
 from dptn_cli.io.images import encode_image
 from dptn_cli.io.locks import Lock
 from dptn_cli.io.own_files import foreign_file
@@ -211,17 +211,9 @@ class RunFolder:
             OSError: the folder or its metrics were removed, moved or replaced during the run.
         """
         for name, open_file in ((LOCK, self._lock), (METRICS, self._log)):
-            if open_file is not None and not _is_at(self.path / name, open_file):
+            if open_file is not None and not is_at(self.path / name, open_file):
                 gone = self.path if name == LOCK else self.path / name
                 raise OSError(0, f"{gone} was removed, moved or replaced during the run")
-
-
-def _is_at(path: Path, file: IO[str] | FileIO) -> bool:
-    """Return whether an open file still has a path."""
-    try:
-        return os.path.samestat(os.stat(path), os.fstat(file.fileno()))
-    except (FileNotFoundError, NotADirectoryError):
-        return False
 
 
 def _append(file: FileIO, line: str) -> None:

@@ -17,7 +17,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from dptn_cli.errors import InputError
+from dptn_cli.errors import InputError, counted
 from dptn_cli.io.hash_sets import DuplicateFinder, HashSet, hash64
 from dptn_cli.io.image_folders import ImageFile
 from dptn_cli.io.images import read_image_size
@@ -66,6 +66,7 @@ class PairChecks:
         multi_person_names: names of the first few of them, with their numbers of people.
         notes: what else the user should know, one line each.
         shortened_count: number of results whose published name is too long for a file.
+        name_key: returns what two results share if their names are the same file.
     """
 
     pose_of: Callable[[ImageFile], FoundPose | None]
@@ -101,7 +102,7 @@ class PairChecks:
 
     def __post_init__(self) -> None:
         self._places = cache(self._find_places)
-        self._name_key = storage_of(self.out).name_key(self.out)
+        self.name_key = storage_of(self.out).name_key(self.out)
 
     def check(self, rows: Rows) -> None:
         """Check every row.
@@ -138,7 +139,7 @@ class PairChecks:
             for path, name in self.unused()
         )
         if duplicates:
-            self._check_clashes(rows(_ignore), duplicates)
+            self._check_clashes(rows(ignore_bad_row), duplicates)
         self.planned += len(self.bad_lines)
         self._raise_problems()
 
@@ -148,7 +149,7 @@ class PairChecks:
         if bad := [*self.bad_lines.values(), *self.bad_rows.values()]:
             more = "; ..." if len(bad) > MAX_EXAMPLES else ""
             yield (
-                f"{len(bad):,} rows cannot be used, and their items will fail: "
+                f"{counted(len(bad), 'row')} cannot be used and will fail: "
                 f"{'; '.join(bad[:MAX_EXAMPLES])}{more}"
             )
         if self._lacking_count:
@@ -175,7 +176,7 @@ class PairChecks:
         """
         if not self._has_inputs_in_out:
             return
-        for number, (_, _, output, line) in enumerate(rows(_ignore)):
+        for number, (_, _, output, line) in enumerate(rows(ignore_bad_row)):
             image = ImageFile(self.out, output)
             if self.is_input(output) and self.exists(image):
                 self._add_bad_row(
@@ -189,7 +190,7 @@ class PairChecks:
         self._raise_problems()
 
     def _hash(self, output: str) -> int:
-        return hash64(self._name_key(output))
+        return hash64(self.name_key(output))
 
     def _is_full(self) -> bool:
         count = len(self._problems) + len(self.bad_rows) + len(self.bad_lines)
@@ -199,7 +200,7 @@ class PairChecks:
         """Note a row that cannot be read."""
         if self.skip_bad_rows:
             # With the row itself, so that another bad row in this line is another failure.
-            self.bad_lines[number] = f"line {number}: {reason}: {line[:MAX_ROW_SHOWN]!r}"
+            self.bad_lines[number] = f"line {number}, {line[:MAX_ROW_SHOWN]!r}: {reason}"
         else:
             self._problems.append((number, f"{_place(self.pair_list, number)}{reason}"))
         if self._is_full():
@@ -284,7 +285,6 @@ class PairChecks:
                 if self._lacking_count <= MAX_NAMES_SHOWN:
                     self._lacking_names.append(_with_line(image, chunk))
         except InputError as error:
-            # If bad rows are skipped, the items of the image will fail with this reason.
             self._add_image_problem(image, chunk, str(error))
 
     def _check_size(self, image: ImageFile, stated: Size | None) -> None:
@@ -320,7 +320,7 @@ class PairChecks:
             self._add_image_problem(image, chunk, str(error))
 
     def _add_image_problem(self, image: ImageFile, chunk: list[Row], reason: str) -> None:
-        """Note that an image's pose or name cannot be used; `_items` meets this again."""
+        """Note that an image's pose or name cannot be used, unless its items are to fail."""
         if not self.skip_bad_rows:
             line = _first_line(image, chunk)
             self._problems.append((line, f"{_place(self.pair_list, line)}{reason}"))
@@ -344,7 +344,7 @@ class PairChecks:
             for number, row in enumerate(rows):
                 if self._hash(row[2]) not in duplicates:
                     continue
-                first = first_rows.setdefault(self._name_key(row[2]), row)
+                first = first_rows.setdefault(self.name_key(row[2]), row)
                 if first is not row:
                     self._add_bad_row(number, row[3], _describe_clash(first, row))
                 if self._is_full():
@@ -412,7 +412,7 @@ def _with_line(image: ImageFile, chunk: list[Row]) -> str:
     return f"{image.name} (line {line})" if line else image.name
 
 
-def _ignore(number: int, line: str, reason: str) -> None:
+def ignore_bad_row(number: int, line: str, reason: str) -> None:
     """Pass over a row that cannot be read, which an earlier pass has told."""
 
 

@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 
 from dptn_cli.detect import DEFAULT_CHECKPOINT, Detector, find_checkpoint
-from dptn_cli.detect.checkpoint import file_sha256
+from dptn_cli.detect.checkpoint import checkpoint_sha256
 from dptn_cli.detect.job import DetectionRequest, run_job, split_finished
 from dptn_cli.detect.log import DetectionOutcome, is_free, log_path, read_failures
 from dptn_cli.detect.openpifpaf_package import install_commands, is_installed
@@ -125,7 +125,9 @@ class _Detection:
         self._notify = notify
 
     def run(self, progress: Progress, stop: Callable[[], bool]) -> dict[Path, FoundPose | Failure]:
-        skipped, pending = split_finished(self._request, self._files, file_sha256(self._checkpoint))
+        skipped, pending = split_finished(
+            self._request, self._files, checkpoint_sha256(self._checkpoint)
+        )
         outcomes: Iterable[DetectionOutcome] = skipped
         if pending:
             _check_installed([self._paths[image.name] for image in pending])

@@ -82,9 +82,8 @@ class EarlierRuns:
         Returns:
             The outcome. A known failure has the reason of its line.
         """
-        if outcome.status is not Status.FAILED or not outcome.permanent:
-            return outcome
-        if self._path is None:  # the line cannot be found; the fingerprint may have told
+        # Without a path, the line cannot be found; the fingerprint may have told.
+        if not outcome.permanent or self._path is None:
             return outcome
         entry = self._last_failure(outcome.output)
         same = {

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from dptn_cli.enums import Status
 from dptn_cli.errors import InputError, RunStopped, user_errors
+from dptn_cli.io.files import is_at
 from dptn_cli.io.jsonl import drop_torn_line, read_lines
 from dptn_cli.io.locks import Lock
 from dptn_cli.io.own_files import check_results_folder
@@ -106,10 +107,9 @@ class Manifest:
     def is_in_place(self) -> bool:
         """Whether the file is still in the results folder, or in this machine's cache."""
         try:
-            own, in_folder = os.fstat(self._file.fileno()), os.stat(self._path)
+            return is_at(self._path, self._file)
         except OSError:
             return False
-        return os.path.samestat(own, in_folder)
 
     def check(self) -> None:
         """Make sure that the file is in its folder, with what this run wrote and no more.
@@ -117,10 +117,10 @@ class Manifest:
         Raises:
             RunStopped: it is not.
         """
-        try:
-            self._check_place()
-        except OSError as error:
-            raise self._stopped(error) from error
+        if not self.is_in_place:
+            raise self._stopped("the results folder or this file was removed or replaced")
+        if os.fstat(self._file.fileno()).st_size != self._size:
+            raise self._stopped("another program changed this file during the run")
 
     def release_reserve(self) -> None:
         """Free the disk space that was kept back for the records of a run that stops."""
@@ -161,8 +161,8 @@ class Manifest:
         return outcome
 
     def _write(self, line: bytes) -> None:
+        self.check()
         try:
-            self._check_place()
             try:
                 self._write_whole(line)
             except OSError as error:
@@ -171,7 +171,7 @@ class Manifest:
                 self._reserve.release()
                 self._write_whole(line)
         except OSError as error:
-            raise self._stopped(error) from error
+            raise self._stopped(error.strerror or str(error)) from error
         self._size += len(line)
 
     def _write_whole(self, line: bytes) -> None:
@@ -182,14 +182,8 @@ class Manifest:
             os.ftruncate(self._file.fileno(), self._size)  # drop the part that was written
             raise
 
-    def _stopped(self, error: OSError) -> RunStopped:
-        return RunStopped(f"{self.folder / MANIFEST_NAME}: {error.strerror or error}")
-
-    def _check_place(self) -> None:
-        if not self.is_in_place:
-            raise OSError(errno.ESTALE, "the results folder or this file was removed or replaced")
-        if os.fstat(self._file.fileno()).st_size != self._size:
-            raise OSError(errno.ESTALE, "another program changed this file during the run")
+    def _stopped(self, reason: str) -> RunStopped:
+        return RunStopped(f"{self.folder / MANIFEST_NAME}: {reason}")
 
 
 class _Reserve:

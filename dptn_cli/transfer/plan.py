@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from hashlib import sha256
 from itertools import chain, islice, product
 from operator import attrgetter
 from pathlib import Path
@@ -13,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from dptn_cli.enums import Fit, ImageFormat, Retarget
-from dptn_cli.errors import InputError, user_errors
+from dptn_cli.errors import InputError, counted, user_errors
+from dptn_cli.io.files import file_sha256
 from dptn_cli.io.image_folders import ImageFile, ImageIndex, find_images, no_images
 from dptn_cli.io.image_kinds import FileKind, file_kind
 from dptn_cli.io.images import PUBLISHED_JPEG_QUALITY
@@ -24,7 +24,14 @@ from dptn_cli.io.pair_list import read_numbered_pairs
 from dptn_cli.io.paths import checked_name, without_image_suffix
 from dptn_cli.io.storage import storage_of
 from dptn_cli.keypoints import PoseFiles
-from dptn_cli.transfer.checks import MAX_NAMES_SHOWN, PairChecks, Row, Rows, name_with_people
+from dptn_cli.transfer.checks import (
+    MAX_NAMES_SHOWN,
+    PairChecks,
+    Row,
+    Rows,
+    ignore_bad_row,
+    name_with_people,
+)
 from dptn_cli.transfer.pose_lookup import PoseLookup, PoseTarget
 from dptn_cli.transfer.result_names import CACHED_NAMES, result_name
 from dptn_cli.types import JOINTS, MISSING, Failure, FoundPose, Item, Job, Model
@@ -139,8 +146,8 @@ def make_job(request: TransferRequest, model: Model) -> Job:
         jpeg_quality=request.jpeg_quality,
         planned=checks.planned,
         items=lambda: chain(
-            _items(listing, request.shard, checks.bad_rows),
             _bad_lines(listing.pair_list, checks.bad_lines),
+            _items(listing, request.shard, checks.bad_rows),
         ),
         missing_source_count=checks.missing_source_count,
         missing_sources=tuple(checks.missing_sources),
@@ -160,6 +167,7 @@ def make_job(request: TransferRequest, model: Model) -> Job:
         request=_describe_request(request),
         is_partial=request.limit is not None or bool(checks.bad_lines or checks.bad_rows),
         is_input=checks.is_input,
+        name_key=checks.name_key,
     )
 
 
@@ -167,7 +175,7 @@ def _describe_request(request: TransferRequest) -> dict[str, Any]:
     """Return what `run.json` says about what a job was made of."""
     return {
         "pairs": None if request.pairs is None else str(request.pairs),
-        "pairs_sha256": None if request.pairs is None else _sha256(request.pairs),
+        "pairs_sha256": None if request.pairs is None else file_sha256(request.pairs),
         "images": None if request.images is None else str(request.images),
         "sources": list(map(str, request.sources)),
         "poses": list(map(str, request.poses)),
@@ -180,21 +188,14 @@ def _describe_request(request: TransferRequest) -> dict[str, Any]:
     }
 
 
-def _sha256(path: Path) -> str:
-    digest = sha256()
-    with user_errors(path), storage_of(path).open_bytes(path) as file:
-        while block := file.read(1 << 16):
-            digest.update(block)
-    return digest.hexdigest()
-
-
 def _missing_keypoints_notes(
     request: TransferRequest, missing: Sequence[ImageFile]
 ) -> Iterator[str]:
     """Say that the pose files lack images, which somebody who named files does not expect."""
     if request.keypoints and missing:
         files = ", ".join(map(str, request.keypoints))
-        yield f"{files}: no keypoints for {len(missing):,} images, such as {missing[0].name}"
+        images = counted(len(missing), "image")
+        yield f"{files}: no keypoints for {images}, such as {missing[0].name}"
 
 
 def with_poses(
@@ -286,7 +287,7 @@ def _items(listing: _Listing, shard: int | None, bad_rows: Mapping[int, str]) ->
     """
     pose_of = lru_cache(maxsize=4096)(listing.pose_of)
     path_of = lru_cache(maxsize=4096)(attrgetter("path"))
-    rows = _sharded(listing.rows(lambda number, line, reason: None), shard)
+    rows = _sharded(listing.rows(ignore_bad_row), shard)
     for number, (source, target, output, line) in enumerate(rows):
         reason = bad_rows.get(number, "")
         if reason:

@@ -242,7 +242,7 @@ class TransferRun:
         self.known_failures += outcome.known
         self._unlisted.add_listed(outcome.output)
         failures = self.counts[Status.FAILED] - self.known_failures
-        if failures > self._max_failures:
+        if failures > self._max_failures and self.counts.total() < self.job.planned:
             self._stop_because(
                 f"more than {self._max_failures:,} items failed (--max-failures "
                 f"{self.options.max_failures})"

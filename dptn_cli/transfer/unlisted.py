@@ -19,7 +19,7 @@ from dptn_cli.errors import InputError, user_errors
 from dptn_cli.io.files import join_inside, write_atomic
 from dptn_cli.io.hash_sets import HashSet
 from dptn_cli.io.paths import checked_name
-from dptn_cli.io.results_folder import UNLISTED_NAME
+from dptn_cli.io.results_folder import MANIFEST_NAME, UNLISTED_NAME
 from dptn_cli.io.storage import storage_of
 from dptn_cli.transfer.earlier_runs import EarlierRuns, hash_text
 from dptn_cli.types import Job
@@ -36,15 +36,14 @@ class Unlisted:
     """
 
     def __init__(self, job: Job, earlier: EarlierRuns) -> None:
-        self._folder, self._is_input, self._earlier = job.out, job.is_input, earlier
-        self._key = storage_of(job.out).name_key(job.out)
+        self._job, self._earlier = job, earlier
         self._listed, self._recent = HashSet(), set[int]()
 
     def add_listed(self, output: str) -> None:
         """Note an output of the job."""
         if self._earlier.is_empty:
             return
-        self._recent.add(hash_text(self._key(output)))
+        self._recent.add(hash_text(self._job.name_key(output)))
         if len(self._recent) >= MERGED_AT_ONCE:
             self._listed.add(np.sort(np.fromiter(self._recent, np.uint64, len(self._recent))))
             self._recent.clear()
@@ -55,7 +54,7 @@ class Unlisted:
         Raises:
             InputError: the manifest cannot be read.
         """
-        with user_errors(self._folder):
+        with user_errors(self._job.out / MANIFEST_NAME):
             for entry in self._earlier.last_entries():
                 if not self._is_listed(entry["output"]):
                     yield entry
@@ -72,10 +71,10 @@ class Unlisted:
 
     def is_result(self, output: str) -> bool:
         """Return whether an output is an image that exists, and that the job does not read."""
-        return _is_name(output) and self._earlier.is_done(output) and not self._is_input(output)
+        return _is_name(output) and self._earlier.is_done(output) and not self._job.is_input(output)
 
     def _is_listed(self, output: str) -> bool:
-        value = hash_text(self._key(output))
+        value = hash_text(self._job.name_key(output))
         return value in self._recent or value in self._listed
 
 

@@ -71,7 +71,7 @@ class TestBadRows:
         assert "leaves its folder" in reasons["pairs.csv, line 4"][0]
         assert "would both write a.png" in reasons["pairs.csv, line 3"][0]
         assert "broken.png" in reasons["e.png"][0]
-        assert "5 rows cannot be used, and their items will fail: line 4: " in result.stderr
+        assert "5 rows cannot be used and will fail: line 4, " in result.stderr
 
     def test_a_dry_run_says_the_same(self, folder: Folder) -> None:
         result = folder.transfer("--skip-bad-rows", "--dry-run", "--json")
@@ -84,7 +84,10 @@ class TestBadRows:
         write_pairs(folder.pairs, [("../0.png", "1.png"), ("", "1.png")])
         result = folder.transfer("--skip-bad-rows")
         assert result.exit_code == 2
-        assert "no row can be used; for example, line 2: '../0.png' leaves" in result.stderr
+        assert (
+            "no row can be used; for example, line 2, '../0.png,1.png': '../0.png' leaves"
+            in result.stderr
+        )
 
 
 @pytest.mark.parametrize("with_keypoints", [True, False])
@@ -207,6 +210,17 @@ def test_too_many_failures_stop_the_run(folder: Folder, limit: str, code: int, e
         assert "Run the same command to resume" in result.stderr
 
 
+def test_bad_rows_count_first(folder: Folder) -> None:
+    """They are known before anything starts, so that a run that cannot be right ends at once."""
+    with folder.pairs.open("a") as file:
+        file.write("0.png,\n,1.png\n")
+    result = folder.transfer("--skip-bad-rows", "--max-failures", 1, "--batch-size", 1)
+    assert result.exit_code == 1
+    assert run_json(folder)["state"] == "stopped"
+    assert run_json(folder)["counts"]["failed"] == 2
+    assert len(folder.results()) < 12
+
+
 @pytest.mark.parametrize("limit", ["-1", "many", "101%", "5 pairs", ""])
 def test_max_failures_that_are_no_number(folder: Folder, limit: str) -> None:
     result = folder.transfer(f"--max-failures={limit}")
@@ -231,7 +245,8 @@ class TestUnlisted:
         result = folder.transfer()
         assert result.exit_code == 0
         assert (
-            "2 results of earlier lists are in the folder, named in unlisted.jsonl" in result.stderr
+            "The folder still has 2 results of earlier lists, named in unlisted.jsonl"
+            in result.stderr
         )
         lines = [json.loads(line) for line in (folder.out / "unlisted.jsonl").open()]
         assert [line["output"] for line in lines] == ["sub/deep/1.png", "2.png"]
@@ -240,7 +255,7 @@ class TestUnlisted:
 
     def test_a_dry_run_names_what_would_be_removed(self, folder: Folder) -> None:
         result = folder.transfer("--prune", "--dry-run")
-        assert "2 results of earlier lists would be removed:\n  sub/deep/1.png\n  2.png\n" in (
+        assert "--prune would remove 2 results of earlier lists:\n  sub/deep/1.png\n  2.png\n" in (
             LINE_TIME.sub("", result.stderr)
         )
         assert len(folder.results()) == 4
