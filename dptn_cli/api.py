@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from dptn_cli.detect import DEFAULT_CHECKPOINT
-from dptn_cli.detect.people import MIN_CONFIDENCE, MIN_JOINTS
+from dptn_cli.detect import AUTO
+from dptn_cli.detect.people import MIN_JOINTS
 from dptn_cli.distributed.executors import open_run
 from dptn_cli.enums import (
     Dataset,
@@ -167,7 +167,7 @@ class PoseTransfer:
         quality: int = PUBLISHED_JPEG_QUALITY,
         limit: int | None = None,
         shard: int | None = None,
-        detector: str | None = None,
+        detector: str = AUTO,
         batch_size: int | None = None,
         workers: int = 0,
         overwrite: bool = False,
@@ -195,8 +195,9 @@ class PoseTransfer:
             quality: JPEG quality, 1 to 100.
             limit: number of items, from the first one on; None for all.
             shard: number of items in each numbered subfolder of results; None for no subfolders.
-            detector: openpifpaf checkpoint for images without keypoints, a file or a published
-                name; None for the default one.
+            detector: what looks at images without keypoints: `movenet`, which is built in,
+                `openpifpaf`, or a checkpoint of openpifpaf, a file or a published name. `auto`
+                takes openpifpaf if it is installed with a checkpoint, else MoveNet.
             batch_size: maximum number of targets in one inference; None to measure the best one.
             workers: number of threads that read, decode, encode and write; 0 to choose.
             overwrite: whether to generate everything again.
@@ -213,7 +214,7 @@ class PoseTransfer:
             InputError: the lists cannot be used; while you iterate, another run holds the results
                 folder, or the records cannot be written.
             RunStopped: while you iterate, the job cannot go on: the disk is full, for instance.
-            MissingDependency: poses must be detected, and openpifpaf is not installed.
+            MissingDependency: `detector` needs openpifpaf, which is not installed.
         """
         request = TransferRequest(
             out=_location(out),
@@ -234,8 +235,10 @@ class PoseTransfer:
         if job.missing_pose:
             from dptn_cli.transfer.detection import find_missing_poses
 
-            found = find_missing_poses(job, detector, retry_failed=retry_failed or overwrite)
-            job = with_poses(job, found, detector or DEFAULT_CHECKPOINT)
+            found = find_missing_poses(
+                job, detector, retry_failed=retry_failed or overwrite, provider=self.provider
+            )
+            job = with_poses(job, found.poses, found.detectors)
         options = RunOptions(
             self.provider,
             batch_size=batch_size,
@@ -268,10 +271,10 @@ def detect_poses(
     *,
     out: str | Path | None = None,
     pose_format: str | PoseFormat = PoseFormat.CSV,
-    checkpoint: str = DEFAULT_CHECKPOINT,
+    detector: str = AUTO,
     person: str | Person = Person.LARGEST,
     min_joints: int = MIN_JOINTS,
-    threshold: float = MIN_CONFIDENCE,
+    threshold: float | None = None,
     batch_size: int = 8,
     download_weights: bool = False,
 ) -> "Generator[DetectionOutcome]":
@@ -286,12 +289,14 @@ def detect_poses(
             to write nothing.
         pose_format: format of the pose file: `csv`, `coco`, `coco-results`, `openpose` or
             `openpifpaf`.
-        checkpoint: openpifpaf checkpoint, a file or a published name.
+        detector: as in `PoseTransfer.transfer`. If you name one, poses that another detector
+            found earlier are detected again.
         person: the person whose pose is taken if there are several: `largest`, `best`, `center`,
             or `error` to take none.
         min_joints: people with fewer joints are ignored.
-        threshold: joints with a lower confidence, 0 to 1, count as missing.
-        batch_size: maximum number of images in one inference.
+        threshold: joints with a lower confidence, 0 to 1, count as missing; None for the
+            detector's own: 0.25 of MoveNet, 0.15 of openpifpaf.
+        batch_size: maximum number of images in one inference of openpifpaf.
         download_weights: whether to download a published checkpoint that is missing.
 
     Returns:
@@ -299,10 +304,10 @@ def detect_poses(
 
     Raises:
         InputError: there are no images, the checkpoint is missing, or `out` cannot be used.
-        MissingDependency: openpifpaf is not installed.
+        MissingDependency: `detector` needs openpifpaf, which is not installed.
         ModelError: the checkpoint cannot be used.
     """
-    from dptn_cli.detect import Detector, PersonChoice, find_checkpoint
+    from dptn_cli.detect import PersonChoice, select_detector
     from dptn_cli.detect.job import DetectionRequest, detect_images, list_images, plan_job, run_job
 
     named = (images,) if isinstance(images, str | Path) else images
@@ -310,13 +315,14 @@ def detect_poses(
     choice = PersonChoice(Person(person), min_joints, threshold)
     request = None
     if out is not None:
-        request = DetectionRequest(paths, Path(out), PoseFormat(pose_format), choice)
+        request = DetectionRequest(
+            paths, Path(out), PoseFormat(pose_format), choice, any_detector=detector == AUTO
+        )
     files = list_images(paths) if request is None else plan_job(request)
-    path = find_checkpoint(checkpoint, "checkpoint").require(download_weights=download_weights)
-    detector = Detector(path, choice, batch_size=batch_size)
-    outcomes = (
-        detect_images(files, detector) if request is None else run_job(request, files, detector)
-    )
+    selected = select_detector(detector, download_weights=download_weights, option="detector")
+    selected.require(download_weights=download_weights)
+    loaded = selected.load(choice, batch_size=batch_size)
+    outcomes = detect_images(files, loaded) if request is None else run_job(request, files, loaded)
     return (outcome for outcome in outcomes)
 
 

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from dptn_cli import __version__
-from dptn_cli.detect import DEFAULT_CHECKPOINT, install_commands
-from dptn_cli.detect.checkpoint import PUBLISHED
+from dptn_cli.detect import MovenetDetector, install_commands
+from dptn_cli.detect.openpifpaf_checkpoint import DEFAULT_CHECKPOINT, PUBLISHED
 from dptn_cli.detect.openpifpaf_package import import_openpifpaf
 from dptn_cli.enums import Provider
 from dptn_cli.errors import DptnError
@@ -111,8 +111,9 @@ def _check_export_and_training() -> Iterator[Fact]:
 
 
 def _check_pose_detection() -> Iterator[Fact]:
-    section, needed_for = POSE_DETECTION, "dptn detect-poses, transfer --detector"
-    name = "openpifpaf"
+    section = POSE_DETECTION
+    yield _check_movenet(section, "dptn detect-poses, dptn transfer")
+    name, needed_for = "openpifpaf", "dptn detect-poses, transfer --detector"
     try:
         import_openpifpaf()
         yield Fact(section, name, needed_for, True, _version(name) or "")
@@ -126,6 +127,15 @@ def _check_pose_detection() -> Iterator[Fact]:
         PUBLISHED[DEFAULT_CHECKPOINT],
         "add --download-weights to dptn detect-poses",
     )
+
+
+def _check_movenet(section: str, needed_for: str) -> Fact:
+    name = "MoveNet (built in)"
+    try:
+        detector = MovenetDetector()
+    except DptnError as error:
+        return Fact(section, name, needed_for, False, str(error), "install dptn-cli again")
+    return Fact(section, name, needed_for, True, f"runs on {detector.device}")
 
 
 def _check_evaluation() -> Iterator[Fact]:

@@ -181,7 +181,7 @@ class TestDetection:
 
     def test_without_a_file(self) -> None:
         images = [self.FIGURES / "p0000_0.png", self.FIGURES / "p0001_0.png"]
-        outcomes = list(detect_poses(images, checkpoint=self.DETECTOR))
+        outcomes = list(detect_poses(images, detector=self.DETECTOR))
         known = read_poses(self.FIGURES.parent / "keypoints.csv")
         assert {outcome.name for outcome in outcomes} == {path.name for path in images}
         for outcome in outcomes:
@@ -191,16 +191,16 @@ class TestDetection:
 
     def test_with_a_file_it_is_the_resumable_job(self, tmp_path: Path) -> None:
         out, image = tmp_path / "k.csv", self.FIGURES / "p0000_0.png"
-        (first,) = detect_poses(image, out=out, checkpoint=self.DETECTOR)
-        (again,) = detect_poses(str(image), out=str(out), checkpoint=self.DETECTOR)
+        (first,) = detect_poses(image, out=out, detector=self.DETECTOR)
+        (again,) = detect_poses(str(image), out=str(out), detector=self.DETECTOR)
         assert (first.status, again.status) == (Status.DONE, Status.SKIPPED)
         assert list(read_poses(out)) == [image.name]
 
     def test_what_cannot_be_used(self, tmp_path: Path) -> None:
         with pytest.raises(InputError, match="no such file or folder"):
-            detect_poses(tmp_path / "none", checkpoint=self.DETECTOR)
+            detect_poses(tmp_path / "none", detector=self.DETECTOR)
         with pytest.raises(InputError, match="no such file"):
-            detect_poses(self.FIGURES, checkpoint="none.pkl")
+            detect_poses(self.FIGURES, detector="none.pkl")
 
 
 class TestScores:

@@ -81,3 +81,20 @@ def test_it_transfers_without_torch(python: Path, tmp_path: Path) -> None:
     )  # fmt: skip
     assert json.loads(summary)["counts"] == {"planned": 72, "done": 72, "skipped": 0, "failed": 0}
     assert len(images(tmp_path / "results")) == 72
+
+
+def test_it_finds_people_without_torch(python: Path, tmp_path: Path) -> None:
+    """From two photos to a new pose, with nothing but the wheel and a model."""
+    people = ROOT / "tests" / "data" / "rendered_people"
+    dptn = python.with_name("dptn")
+    summary = run(
+        tmp_path, dptn, "transfer", people / "person_1.jpg", "--poses", people / "person_3.jpg",
+        "--model", ROOT / "models" / "figures.onnx", "--grid", "--json", "-o", "results",
+    )  # fmt: skip
+    assert json.loads(summary)["counts"]["done"] == 1
+    assert json.loads((tmp_path / "results" / "run.json").read_text())["request"]["detector"] == (
+        "movenet"
+    )
+    assert (tmp_path / "results" / "grids" / "page-00001.png").is_file()
+    found = run(tmp_path, dptn, "detect-poses", people, "-o", "k.csv", "--json")
+    assert json.loads(found)["counts"]["done"] == 8

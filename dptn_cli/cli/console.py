@@ -6,7 +6,7 @@ Where stderr is not a terminal, each line on it begins with the time.
 import io
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
@@ -251,6 +251,19 @@ def print_json(document: dict[str, Any]) -> None:
     if stream is not None:
         with _surviving_reader(stream):
             stream.write(json.dumps(document, indent=2) + "\n")
+
+
+def describe_crowds(count: int, names: Sequence[str], choice: str = "the largest") -> str:
+    """Say which images show several people.
+
+    Args:
+        count: number of such images.
+        names: names of the first few, with their numbers of people.
+        choice: which of the people is taken.
+    """
+    more = ", ..." if count > len(names) else ""
+    images = "1 image shows" if count == 1 else f"{count:,} images show"
+    return f"{images} several people, and {choice} is taken: {', '.join(names)}{more}"
 
 
 def first_of(name: str, values: list[Any], count: int | None = None) -> dict[str, Any]:

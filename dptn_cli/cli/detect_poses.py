@@ -8,20 +8,43 @@ from typing import Annotated, Any
 import typer
 
 from dptn_cli.cli.boundary import error_boundary
-from dptn_cli.cli.console import MAX_LISTED, echo, first_of, print_json, print_table
-from dptn_cli.cli.options import DryRun, Json, LogFile, Quiet, Verbose
+from dptn_cli.cli.console import (
+    MAX_LISTED,
+    describe_crowds,
+    echo,
+    first_of,
+    print_json,
+    print_table,
+)
+from dptn_cli.cli.options import (
+    SPEED,
+    DryRun,
+    Json,
+    LogFile,
+    Quiet,
+    Verbose,
+    detector_option,
+)
 from dptn_cli.cli.progress import ProgressLine
-from dptn_cli.detect import DEFAULT_CHECKPOINT, Detector, PersonChoice, find_checkpoint
-from dptn_cli.detect.checkpoint import checkpoint_sha256
+from dptn_cli.detect import AUTO, PersonChoice, SelectedDetector, select_detector
+from dptn_cli.detect.detector import MIN_CONFIDENCE_MOVENET, MIN_CONFIDENCE_OPENPIFPAF
 from dptn_cli.detect.job import DetectionRequest, plan_job, run_job, split_finished
 from dptn_cli.detect.log import DetectionOutcome, log_path
-from dptn_cli.detect.people import MIN_CONFIDENCE, MIN_JOINTS
+from dptn_cli.detect.people import MIN_JOINTS
+from dptn_cli.detect.selection import DEFAULT_BATCH_SIZE
 from dptn_cli.enums import Person, PoseFormat, Status
 from dptn_cli.errors import ExitCode
 from dptn_cli.signals import StopRequest
 
 MAX_FAILURES_SHOWN = 20
-INPUT, NETWORK, PEOPLE, RESULTS, SPEED = "Input", "Network", "People", "Results", "Speed"
+MAX_CROWDED_SHOWN = 5
+PERSON_TITLES = {
+    Person.LARGEST: "the largest",
+    Person.BEST: "the surest",
+    Person.CENTER: "the one nearest to the center",
+    Person.ERROR: "the only one with enough joints",
+}
+INPUT, DETECTOR, PEOPLE, RESULTS = "Input", "Detector", "People", "Results"
 
 app = typer.Typer(add_completion=False)
 
@@ -39,18 +62,15 @@ def detect_poses(
             min=1, metavar="N", help="Process only the first N images.", rich_help_panel=INPUT
         ),
     ] = None,
+    detector: Annotated[str, detector_option("What finds the people", panel=DETECTOR)] = AUTO,
     checkpoint: Annotated[
-        str,
-        typer.Option(
-            metavar="NAME",
-            help="openpifpaf checkpoint: shufflenetv2k30, shufflenetv2k16, resnet50, or a file.",
-            rich_help_panel=NETWORK,
-        ),
-    ] = DEFAULT_CHECKPOINT,
+        str | None, typer.Option(hidden=True, help="The name of --detector in older versions.")
+    ] = None,
     download_weights: Annotated[
         bool,
         typer.Option(
-            help="Download a published checkpoint if it is missing.", rich_help_panel=NETWORK
+            help="Download a published checkpoint of openpifpaf if it is missing.",
+            rich_help_panel=DETECTOR,
         ),
     ] = False,
     person: Annotated[
@@ -71,15 +91,16 @@ def detect_poses(
         ),
     ] = MIN_JOINTS,
     threshold: Annotated[
-        float,
+        float | None,
         typer.Option(
             min=0,
             max=1,
             metavar="X",
-            help="Ignore joints with a lower confidence.",
+            help="Ignore joints with a lower confidence. Default: "
+            f"{MIN_CONFIDENCE_MOVENET} with movenet, {MIN_CONFIDENCE_OPENPIFPAF} with openpifpaf.",
             rich_help_panel=PEOPLE,
         ),
-    ] = MIN_CONFIDENCE,
+    ] = None,
     out: Annotated[
         Path,
         typer.Option(
@@ -121,10 +142,10 @@ def detect_poses(
             min=1,
             max=1024,
             metavar="N",
-            help="Maximum number of images per batch.",
+            help="Maximum number of images per batch of openpifpaf.",
             rich_help_panel=SPEED,
         ),
-    ] = 8,
+    ] = DEFAULT_BATCH_SIZE,
     dry_run: DryRun = False,
     as_json: Json = False,
     quiet: Quiet = False,
@@ -133,12 +154,16 @@ def detect_poses(
 ) -> ExitCode:
     """Detect people's poses in images, and write a pose file.
 
-    To resume, run the same command again: it keeps the poses it has, and what failed is
-    tried again only if the image has changed.
+    Example: dptn detect-poses photos/ -o photos/keypoints.csv
+
+    To resume, run the same command again: it keeps the poses it has, and what
+    failed is tried again only if the image has changed.
     If you pass other images, their poses are added to the same file.
 
-    Exit code: 0 all done, 1 some images failed, 2 nothing was started, 130 interrupted.
+    Exit code: 0 all done, 1 some images failed, 2 nothing was started,
+    130 interrupted.
     """
+    detector = checkpoint or detector
     request = DetectionRequest(
         images=tuple(images),
         out=out,
@@ -148,29 +173,32 @@ def detect_poses(
         limit=limit,
         overwrite=overwrite,
         retry_failed=retry_failed,
+        any_detector=detector == AUTO,
     )
     files = plan_job(request, lambda note: echo(note, quiet=quiet or as_json))
-    path = find_checkpoint(checkpoint).require(
-        download_weights=download_weights,
-        announce=lambda message: echo(message, quiet=quiet or as_json),
-    )
+    selected = select_detector(detector, download_weights=download_weights)
     reporter = _Reporter(
-        out, path, len(files), quiet=quiet or as_json, as_json=as_json, verbose=verbose
+        out, selected, person, len(files), quiet=quiet or as_json, as_json=as_json, verbose=verbose
     )
+    if selected.checkpoint is None and download_weights:
+        reporter.warn("--download-weights has no effect: MoveNet is part of dptn.")
+    if selected.checkpoint is None and batch_size != DEFAULT_BATCH_SIZE:
+        reporter.warn("--batch-size has no effect: MoveNet looks at one image at a time.")
+    selected.require(download_weights=download_weights, announce=reporter.warn)
     if dry_run:
-        skipped, _ = split_finished(request, files, checkpoint_sha256(path))
+        skipped, _ = split_finished(request, files, selected.read_id())
         for outcome in skipped:
             reporter.add(outcome)
         return reporter.finish("dry run")
-    detector = Detector(path, request.choice, batch_size=batch_size)
+    loaded = selected.load(request.choice, batch_size=batch_size)
     line = ProgressLine(len(files), "detect", quiet=reporter.quiet)
     with StopRequest() as stop, line.shown():
-        for outcome in run_job(request, files, detector, lambda: stop.requested, reporter.warn):
+        for outcome in run_job(request, files, loaded, lambda: stop.requested, reporter.warn):
             reporter.add(outcome)
             failed = reporter.counts[Status.FAILED]
             line.advance(f"{failed:,} failed" if failed else "")
     interrupted = stop.requested and reporter.counts.total() < len(files)
-    return reporter.finish("interrupted" if interrupted else "finished", detector.device)
+    return reporter.finish("interrupted" if interrupted else "finished", loaded.device)
 
 
 @dataclass
@@ -179,7 +207,8 @@ class _Reporter:
 
     Attributes:
         out: the pose file or folder.
-        checkpoint: the checkpoint file.
+        detector: what finds the people.
+        person: which of several people is chosen.
         planned: number of images in the job.
         quiet: print only errors.
         as_json: print one JSON document instead of a table.
@@ -187,10 +216,13 @@ class _Reporter:
         counts: number of images by status.
         images: the JSON object of each image, if `as_json`.
         failures: the first failures, up to `MAX_LISTED`.
+        crowded_count: number of images that show several people, one of whom was chosen.
+        crowded: names of the first few of them, with their numbers of people.
     """
 
     out: Path
-    checkpoint: Path
+    detector: SelectedDetector
+    person: Person
     planned: int
     quiet: bool
     as_json: bool
@@ -198,6 +230,8 @@ class _Reporter:
     counts: Counter[Status] = field(default_factory=Counter)
     images: list[dict[str, Any]] = field(default_factory=list)
     failures: list[DetectionOutcome] = field(default_factory=list)
+    crowded_count: int = 0
+    crowded: list[str] = field(default_factory=list)
 
     def warn(self, message: str) -> None:
         echo(message, quiet=self.quiet)
@@ -205,6 +239,10 @@ class _Reporter:
     def add(self, outcome: DetectionOutcome) -> None:
         """Count an image's outcome, and print its line if `verbose`."""
         self.counts[outcome.status] += 1
+        if outcome.found_pose and outcome.people > 1:
+            self.crowded_count += 1
+            if len(self.crowded) < MAX_CROWDED_SHOWN:
+                self.crowded.append(f"{outcome.name} ({outcome.people:,})")
         if outcome.status is Status.FAILED and len(self.failures) < MAX_LISTED:
             self.failures.append(outcome)
         if self.as_json:
@@ -239,12 +277,17 @@ class _Reporter:
                     "counts": {"planned": self.planned, **counts},
                     "out": str(self.out),
                     "record": str(log_path(self.out)),
-                    "checkpoint": str(self.checkpoint),
+                    "detector": self.detector.name,
+                    "checkpoint": str(self.detector.path or ""),
+                    "several_people": self.crowded_count,
                     "device": device,
                     "pictures": self.images,
                 }
                 | first_of("failed", failed, self.counts[Status.FAILED])
             )
+        if self.crowded_count:
+            title = PERSON_TITLES[self.person]
+            self.warn(describe_crowds(self.crowded_count, self.crowded, title))
         self._print_failures()
         if state == "interrupted":
             self.warn("Interrupted. Finished images are kept; run the same command to resume.")
@@ -265,7 +308,7 @@ class _Reporter:
         rows = {name: f"{count:,}" for name, count in counts.items()}
         if device:
             rows["device"] = device
-        return rows | {"checkpoint": str(self.checkpoint), "poses": str(self.out)}
+        return rows | {"detector": self.detector.title, "poses": str(self.out)}
 
     def _print_failures(self) -> None:
         if not self.failures:

@@ -65,6 +65,17 @@ def batch_size_option(text: str) -> Any:
     return typer.Option(min=1, max=1024, metavar="N", help=text, rich_help_panel=SPEED)
 
 
+def detector_option(text: str, panel: str) -> Any:
+    """Return the option `--detector`, whose help begins with what the detector is for."""
+    return typer.Option(
+        "--detector",
+        metavar="NAME",
+        help=f"{text}: movenet (built in), openpifpaf, or a checkpoint of openpifpaf. auto: "
+        "openpifpaf if it is installed with a checkpoint, else movenet.",
+        rich_help_panel=panel,
+    )
+
+
 def workers_option(text: str) -> Any:
     """Return the option `--workers`; 0 stands for the command's own choice."""
     return typer.Option(min=0, max=256, metavar="N", help=text, rich_help_panel=SPEED)

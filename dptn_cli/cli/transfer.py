@@ -1,6 +1,7 @@
 """`dptn transfer`."""
 
 import re
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 import typer
@@ -18,6 +19,7 @@ from dptn_cli.cli.options import (
     Quiet,
     Verbose,
     default_model,
+    detector_option,
     parse_batch_size,
     parse_devices,
     workers_option,
@@ -98,14 +100,8 @@ def transfer(
         ),
     ] = None,
     detector: Annotated[
-        str | None,
-        typer.Option(
-            metavar="CHECKPOINT",
-            help="openpifpaf checkpoint, a file or a published name, for images without "
-            "keypoints. Default: shufflenetv2k30.",
-            rich_help_panel=POSES,
-        ),
-    ] = None,
+        str, detector_option("What looks at images without keypoints", panel=POSES)
+    ] = "auto",
     fit: Annotated[
         Fit,
         typer.Option(
@@ -242,12 +238,18 @@ def transfer(
 ) -> ExitCode:
     """Generate people in new poses, from a pair list or every source in every pose.
 
-    Run the same command again to resume: done items are skipped, and so are failed ones if their
-    inputs have not changed.
+    Example: dptn transfer photo.jpg --poses wave.jpg --grid -o results/
 
-    Exit codes: 0 all done, 1 some items failed or the run had to stop, 2 nothing was started,
-    130 interrupted.
+    Poses may be photos. Where no file has keypoints for an image, they are
+    detected.
+
+    Run the same command again to resume: done items are skipped, and so are
+    failed ones if their inputs have not changed.
+
+    Exit codes: 0 all done, 1 some items failed or the run had to stop,
+    2 nothing was started, 130 interrupted.
     """
+    _check_sources(sources or pairs, {"--poses": poses, "--keypoints": keypoints})
     request = TransferRequest(
         out=parse_location(out),
         pairs=None if pairs is None else parse_location(pairs),
@@ -284,7 +286,12 @@ def transfer(
         check_pages(job.out)
     if job.missing_pose:
         job = _detect_poses(
-            job, detector, reporter, detect=not dry_run, retry_failed=retry_failed or overwrite
+            job,
+            detector,
+            reporter,
+            detect=not dry_run,
+            retry_failed=retry_failed or overwrite,
+            provider=provider,
         )
     reporter.print_warnings(job)
     if dry_run:
@@ -295,28 +302,47 @@ def transfer(
     return code
 
 
+def _check_sources(given: object, list_options: Mapping[str, Sequence[str] | None]) -> None:
+    """Make sure that no option has taken the sources.
+
+    Args:
+        given: the sources or the pair list.
+        list_options: the options that take all words up to the next option, by name.
+
+    Raises:
+        InputError: there are no sources, and such an option has more than one word.
+    """
+    for option, words in list_options.items():
+        if not given and words and len(words) > 1:
+            raise InputError(
+                f"no SOURCES: {option} takes every word up to the next option, {words[-1]} too. "
+                f"Put the sources first: dptn transfer {words[-1]} {option} {words[0]}"
+            )
+
+
 def _detect_poses(
     job: Job,
-    detector: str | None,
+    detector: str,
     reporter: TransferReporter,
     *,
     detect: bool,
     retry_failed: bool,
+    provider: Provider,
 ) -> Job:
-    from dptn_cli.detect import DEFAULT_CHECKPOINT
     from dptn_cli.transfer.detection import find_missing_poses
 
     with StopRequest() as stop:
-        poses = find_missing_poses(
+        found = find_missing_poses(
             job,
             detector,
             detect=detect,
             retry_failed=retry_failed,
+            provider=provider,
             progress=reporter,
             stop=lambda: stop.requested,
             notify=reporter.notify,
         )
-    return with_poses(job, poses, detector or DEFAULT_CHECKPOINT)
+    return with_poses(job, found.poses, found.detectors)
 
 
 def _preview(job: Job, options: RunOptions, reporter: TransferReporter) -> ExitCode:

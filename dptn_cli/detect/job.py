@@ -6,7 +6,7 @@ from hashlib import blake2b
 from itertools import chain
 from pathlib import Path
 
-from dptn_cli.detect.detector import Detector
+from dptn_cli.detect.detector import Detector, DetectorId
 from dptn_cli.detect.log import (
     DetectionLog,
     DetectionOutcome,
@@ -44,6 +44,7 @@ class DetectionRequest:
         limit: process only the first images, at most this many; None: all.
         overwrite: discard the results of earlier runs and detect every pose again.
         retry_failed: try images again that failed before and have not changed.
+        any_detector: keep what earlier runs found, whichever detector they used.
     """
 
     images: tuple[Path, ...]
@@ -54,6 +55,7 @@ class DetectionRequest:
     limit: int | None = None
     overwrite: bool = False
     retry_failed: bool = False
+    any_detector: bool = False
 
 
 def plan_job(
@@ -161,14 +163,14 @@ def _can_hold_name(pose_format: PoseFormat | None, name: str) -> bool:
 
 
 def split_finished(
-    request: DetectionRequest, images: Sequence[ImageFile], checkpoint_sha256: str
+    request: DetectionRequest, images: Sequence[ImageFile], detector: DetectorId | None
 ) -> tuple[list[DetectionOutcome], list[ImageFile]]:
     """Split the images of a job into those that an earlier run finished and those that remain.
 
     Args:
         request: the job.
         images: its images, each once.
-        checkpoint_sha256: SHA-256 of the checkpoint that the job uses.
+        detector: the detector that the job uses; None only with `request.any_detector`.
 
     Returns:
         The outcomes of the finished images, with the status `SKIPPED`, or `FAILED` if they would
@@ -180,8 +182,11 @@ def split_finished(
     skipped, remaining = [], []
     for image in images:
         outcome = logged.get(image.name)
-        current = _fingerprint(image, checkpoint_sha256, request.choice)
-        if not outcome or not current or outcome.fingerprint != current:
+        if not outcome or outcome.fingerprint != _fingerprint(
+            file_state(image),
+            outcome.detector if detector is None or request.any_detector else detector,
+            request.choice,
+        ):
             remaining.append(image)
         elif outcome.found_pose is None:
             skipped.append(outcome)
@@ -204,14 +209,17 @@ def detect_images(images: Sequence[ImageFile], detector: Detector) -> Iterator[D
     by_name = {image.name: image for image in images}
     files = ((image.name, image.folder / image.name) for image in images)
     for detection in detector.detect(files):
+        state = file_state(by_name[detection.name])
         yield DetectionOutcome(
             name=detection.name,
             status=Status.DONE if detection.found_pose else Status.FAILED,
             reason=detection.reason,
             people=detection.people,
             found_pose=detection.found_pose,
-            fingerprint=_fingerprint(by_name[detection.name], detector.sha256, detector.choice),
+            fingerprint=_fingerprint(state, detector.id, detector.choice),
             permanent=detection.found_pose is None and not detection.is_transient,
+            detector=detector.id,
+            file_state=state,
         )
 
 
@@ -243,8 +251,8 @@ def run_job(
     """
     by_name = {image.name: image for image in images}
     written = read_found(request.out).keys() if request.pose_format.per_image else ()
-    with DetectionLog(request.out, detector.sha256, overwrite=request.overwrite) as log:
-        skipped, remaining = split_finished(request, images, detector.sha256)
+    with DetectionLog(request.out, overwrite=request.overwrite) as log:
+        skipped, remaining = split_finished(request, images, detector.id)
         outdated = {image.name for image in remaining}  # until their new poses are found
         earlier = {outcome.name for outcome in skipped}
         for outcome in chain(skipped, detect_images(remaining, detector)):
@@ -296,16 +304,24 @@ def _logged_poses(
     return poses
 
 
-def _fingerprint(image: ImageFile, checkpoint_sha256: str, choice: PersonChoice) -> str:
-    """Digest the image's size and time, the checkpoint and the choice; "" if the image is gone."""
+def file_state(image: ImageFile) -> tuple[int, int] | None:
+    """Return an image file's size in bytes and when it was changed, ns; None if it is gone."""
     try:
         status = (image.folder / image.name).stat()
     except OSError:
+        return None
+    return status.st_size, status.st_mtime_ns
+
+
+def _fingerprint(state: tuple[int, int] | None, detector: DetectorId, choice: PersonChoice) -> str:
+    """Digest the image file's state, the detector and the choice; "" if the image is gone."""
+    if state is None:
         return ""
+    choice = choice.with_threshold(detector.min_confidence)
     # Logs on users' disks hold digests of exactly this text: any change detects all poses again.
     rules = (
         f"Choice(person={choice.person.value!r}, min_joints={choice.min_joints!r}, "
         f"threshold={choice.threshold!r})"
     )
-    parts = (VERSION, checkpoint_sha256, rules, status.st_size, status.st_mtime_ns)
+    parts = (VERSION, detector.sha256, rules, *state)
     return blake2b("|".join(map(str, parts)).encode(), digest_size=16).hexdigest()

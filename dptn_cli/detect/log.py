@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from dptn_cli.detect.detector import DetectorId
 from dptn_cli.enums import Status
 from dptn_cli.errors import user_errors
 from dptn_cli.io.files import make_folder
@@ -38,6 +39,9 @@ class DetectionOutcome:
         found_pose: the chosen person's pose; None if the image failed.
         fingerprint: digest of everything that the pose depends on; empty if it is not known.
         permanent: whether the image will fail again unless its inputs change.
+        detector: what looked for people.
+        file_state: size of the image file in bytes, and when it was changed, in nanoseconds;
+            None in logs of older versions.
     """
 
     name: str
@@ -47,6 +51,8 @@ class DetectionOutcome:
     found_pose: FoundPose | None = None
     fingerprint: str = ""
     permanent: bool = False
+    detector: DetectorId = DetectorId("", "")
+    file_state: tuple[int, int] | None = None
 
     @property
     def joints(self) -> int:
@@ -110,7 +116,6 @@ class DetectionLog:
 
     Args:
         out: the pose file or folder that the log belongs to.
-        checkpoint_sha256: SHA-256 of the checkpoint, written into every line.
         overwrite: discard the lines of earlier runs.
 
     Raises:
@@ -118,9 +123,9 @@ class DetectionLog:
             written.
     """
 
-    def __init__(self, out: Path, checkpoint_sha256: str, *, overwrite: bool = False) -> None:
+    def __init__(self, out: Path, *, overwrite: bool = False) -> None:
         check_log(out)
-        self.path, self._checkpoint_sha256 = log_path(out), checkpoint_sha256
+        self.path = log_path(out)
         make_folder(self.path.parent)
         with user_errors(self.path):
             self._file = self.path.open("ab", buffering=0)
@@ -142,7 +147,7 @@ class DetectionLog:
         Raises:
             InputError: the log cannot be written, for instance because the disk is full.
         """
-        line = (json.dumps(_to_values(outcome, self._checkpoint_sha256)) + "\n").encode()
+        line = (json.dumps(_to_values(outcome)) + "\n").encode()
         with user_errors(self.path):
             if self._file.write(line) != len(line):
                 raise OSError(0, "the disk is full")
@@ -175,14 +180,14 @@ def read_found(out: Path) -> dict[str, DetectionOutcome]:
     return read_outcomes(out, failed=False)
 
 
-def read_failures(out: Path) -> dict[str, str]:
-    """Read from the log of an output why images failed, by image name.
+def read_failures(out: Path) -> dict[str, DetectionOutcome]:
+    """Read the outcomes without a pose from the log of an output, by image name.
 
     Raises:
         InputError: the log cannot be read. Invalid lines are ignored, and so is a missing log.
     """
     outcomes = _read_last_outcomes(out).items()
-    return {name: outcome.reason for name, outcome in outcomes if outcome.status == Status.FAILED}
+    return {name: outcome for name, outcome in outcomes if outcome.status == Status.FAILED}
 
 
 def _read_last_outcomes(out: Path) -> dict[str, DetectionOutcome]:
@@ -197,7 +202,7 @@ def _read_last_outcomes(out: Path) -> dict[str, DetectionOutcome]:
             return {outcome.name: outcome for outcome in outcomes if outcome}
 
 
-def _to_values(outcome: DetectionOutcome, checkpoint_sha256: str) -> dict[str, Any]:
+def _to_values(outcome: DetectionOutcome) -> dict[str, Any]:
     """Return the JSON object for an outcome. Logs on users' disks have these keys: keep them."""
     values: dict[str, Any] = {
         "picture": outcome.name,
@@ -205,9 +210,12 @@ def _to_values(outcome: DetectionOutcome, checkpoint_sha256: str) -> dict[str, A
         "reason": outcome.reason,
         "people": outcome.people,
         "joints": outcome.joints,
-        "checkpoint": checkpoint_sha256,
+        "detector": outcome.detector.name,
+        "checkpoint": outcome.detector.sha256,
         "fingerprint": outcome.fingerprint,
     }
+    if outcome.file_state:
+        values["picture_bytes"], values["picture_mtime_ns"] = outcome.file_state
     if outcome.permanent:
         values["permanent"] = True
     if outcome.found_pose:
@@ -224,10 +232,26 @@ def _parse_line(line: str) -> DetectionOutcome | None:
         name, status = str(values["picture"]), Status(values["status"])
         pose = _parse_pose(name, values) if status == Status.DONE else None
         people, fingerprint = int(values["people"]), str(values["fingerprint"])
+        file_state = _parse_file_state(values)
     except (ValueError, KeyError, TypeError, RecursionError, OverflowError):
         return None
-    reason, permanent = str(values.get("reason", "")), values.get("permanent") is True
-    return DetectionOutcome(name, status, reason, people, pose, fingerprint, permanent)
+    return DetectionOutcome(
+        name,
+        status,
+        str(values.get("reason", "")),
+        people,
+        pose,
+        fingerprint,
+        permanent=values.get("permanent") is True,
+        detector=DetectorId(str(values.get("detector", "")), str(values.get("checkpoint", ""))),
+        file_state=file_state,
+    )
+
+
+def _parse_file_state(values: Mapping[str, Any]) -> tuple[int, int] | None:
+    if "picture_bytes" not in values:
+        return None
+    return int(values["picture_bytes"]), int(values["picture_mtime_ns"])
 
 
 def _parse_pose(name: str, values: Mapping[str, Any]) -> FoundPose:

@@ -21,6 +21,19 @@ def install_commands() -> tuple[str, ...]:
     )
 
 
+def check_installed(feature: str = "pose detection with openpifpaf") -> None:
+    """Make sure that openpifpaf is installed, without importing it.
+
+    Args:
+        feature: what needs it, for the error message.
+
+    Raises:
+        MissingDependency: it is not installed.
+    """
+    if not is_installed():
+        raise MissingDependency(feature, "openpifpaf", " && ".join(install_commands()))
+
+
 def import_openpifpaf() -> Any:
     """Import openpifpaf, after preparing torchvision for it.
 

@@ -1,7 +1,7 @@
 """The choice of one person in an image that shows nobody, one person or several people."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +11,6 @@ from dptn_cli.keypoints import from_coco
 from dptn_cli.types import FoundPose, Pose, Size
 
 MIN_JOINTS = 5
-MIN_CONFIDENCE = 0.15
 
 
 @dataclass(frozen=True)
@@ -23,12 +22,17 @@ class PersonChoice:
             the highest score of the detector; `CENTER`: the closest to the image center;
             `ERROR`: none, so that the image fails.
         min_joints: people with fewer of the 18 joints are ignored.
-        threshold: joints with a confidence below this (0 to 1) are missing.
+        threshold: joints with a confidence below this (0 to 1) are missing; None for the
+            detector's own.
     """
 
     person: Person = Person.LARGEST
     min_joints: int = MIN_JOINTS
-    threshold: float = MIN_CONFIDENCE
+    threshold: float | None = None
+
+    def with_threshold(self, min_confidence: float) -> "PersonChoice":
+        """Return the same rules, with a threshold where there is none."""
+        return self if self.threshold is not None else replace(self, threshold=min_confidence)
 
 
 @dataclass(frozen=True)
@@ -81,7 +85,7 @@ def choose_person(
     count = len(people)
     if not count:
         return Detection(name, reason="no person found")
-    poses = [from_coco(person.joints_xyv, choice.threshold) for person in people]
+    poses = [from_coco(person.joints_xyv, choice.threshold or 0.0) for person in people]
     joint_counts = [int((confidence > 0).sum()) for _, confidence in poses]
     usable = [i for i, joints in enumerate(joint_counts) if joints >= choice.min_joints]
     if not usable:

@@ -1,8 +1,7 @@
 """Images that threads read ahead, grouped into batches of one size, in order."""
 
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TypeAlias, TypeVar
 
@@ -10,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dptn_cli.errors import InputError
+from dptn_cli.io.threads import map_ahead
 from dptn_cli.types import ImageU8
 
 T = TypeVar("T")
@@ -69,17 +69,8 @@ def _read_ahead(
         except InputError as error:
             return Failure(str(error))
 
-    waiting: deque[Future[Images | Failure]] = deque()
     with ThreadPoolExecutor(workers) as pool:
-        try:
-            for item in items:
-                waiting.append(pool.submit(attempt, item))
-                if len(waiting) > ahead:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+        yield from map_ahead(pool, attempt, items, ahead)
 
 
 @dataclass

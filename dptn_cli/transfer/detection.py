@@ -2,16 +2,16 @@
 
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
-from dptn_cli.detect import DEFAULT_CHECKPOINT, Detector, find_checkpoint
-from dptn_cli.detect.checkpoint import checkpoint_sha256
-from dptn_cli.detect.job import DetectionRequest, run_job, split_finished
+from dptn_cli.detect.job import DetectionRequest, file_state, run_job, split_finished
 from dptn_cli.detect.log import DetectionOutcome, is_free, log_path, read_failures
-from dptn_cli.detect.openpifpaf_package import install_commands, is_installed
-from dptn_cli.errors import InputError, MissingDependency
+from dptn_cli.detect.openpifpaf_package import check_installed
+from dptn_cli.detect.selection import AUTO, SelectedDetector, select_detector
+from dptn_cli.enums import Provider
+from dptn_cli.errors import InputError, counted
 from dptn_cli.io.image_folders import ImageFile
 from dptn_cli.io.results_folder import KEYPOINTS_NAME
 from dptn_cli.io.storage import storage_of
@@ -19,37 +19,53 @@ from dptn_cli.types import Failure, FoundPose, Job, NoProgress, Progress
 
 LOGGED_DIGITS = 3
 MAX_NAMES_SHOWN = 3
+OLD_LOG = "openpifpaf"  # wrote no name of the detector: it was always this one
+
+
+@dataclass(frozen=True)
+class DetectedPoses:
+    """The poses on a job's images without keypoints.
+
+    Attributes:
+        poses: by image, its pose or why there is none. Images that are still to be looked at are
+            left out.
+        detectors: what looked at the images, each once.
+    """
+
+    poses: Mapping[Path, FoundPose | Failure]
+    detectors: tuple[str, ...] = ()
 
 
 def find_missing_poses(
     job: Job,
-    detector: str | None = None,
+    detector: str = AUTO,
     *,
     detect: bool = True,
     retry_failed: bool = False,
+    provider: Provider = Provider.AUTO,
     progress: Progress | None = None,
     stop: Callable[[], bool] = lambda: False,
     notify: Callable[[str], None] = lambda message: None,
-) -> Mapping[Path, FoundPose | Failure]:
+) -> DetectedPoses:
     """Find poses for the images that no file has keypoints for.
+
+    What an earlier run found on an image counts until the image changes, whichever detector it
+    used. So does the answer of `dptn detect-poses` that nobody is on an image.
 
     Args:
         job: a job with `missing_pose`.
-        detector: openpifpaf checkpoint, a file or a published name. None for the default; then
-            images on which an earlier `dptn detect-poses` found nobody are not tried again.
+        detector: as `selection.select_detector` takes it.
         detect: whether to run the detector. Without it, only earlier runs are consulted.
         retry_failed: whether to try images again on which nobody was found.
+        provider: where MoveNet runs: `CPU`, or any other to take CUDA if it works.
         progress: receives how many images are done.
         stop: returns whether to stop; called after each image.
         notify: receives messages for the user, one line each.
 
-    Returns:
-        By image, its pose or why there is none.
-
     Raises:
         InputError: images or results are behind a URL, the checkpoint is missing, or the results
             folder has a `keypoints.csv` that is not from an earlier run.
-        MissingDependency: openpifpaf is not installed.
+        MissingDependency: openpifpaf is needed and not installed.
         KeyboardInterrupt: `stop` returned True; what was found is kept.
     """
     images = tuple(job.missing_pose)
@@ -59,20 +75,38 @@ def find_missing_poses(
             "images and results are local. Run dptn detect-poses on a local copy, and pass its "
             "file with --keypoints"
         )
-    poses: dict[Path, FoundPose | Failure] = {}
-    if detector is None and not retry_failed:
-        poses |= _earlier_failures(images)
-    rest = [path for path in images if path not in poses]
-    if rest and detect:
-        request = DetectionRequest(
-            images=(), out=job.out / KEYPOINTS_NAME, retry_failed=retry_failed
+    request = DetectionRequest(
+        images=(), out=job.out / KEYPOINTS_NAME, retry_failed=retry_failed, any_detector=True
+    )
+    detection = _Detection(request, images)
+    outcomes = detection.earlier()
+    pending = [path for path in images if path not in outcomes]
+    failures = {} if retry_failed else _earlier_failures(pending)
+    pending = [path for path in pending if path not in failures]
+    selected = select_detector(detector)
+    kept = [path for path, outcome in outcomes.items() if outcome.detector.name != selected.name]
+    if kept and detector != AUTO:
+        notify(
+            f"{counted(len(kept), 'image')} keep what another detector found earlier. To look at "
+            f"them with {selected.title}, remove {request.out} and {log_path(request.out).name}."
         )
-        detection = _Detection(request, rest, detector or DEFAULT_CHECKPOINT, notify)
-        poses |= detection.run(progress or NoProgress(), stop)
-    return poses
+    if pending:
+        _require(selected, pending)
+        if detect:
+            notify(
+                f"Detecting the poses on {counted(len(pending), 'image')} without keypoints, with "
+                f"{selected.title}."
+            )
+            outcomes |= detection.run(pending, selected, provider, progress or NoProgress(), stop)
+            if stop():
+                notify("The poses found so far are kept. Run the same command to resume.")
+                raise KeyboardInterrupt
+    detectors = dict.fromkeys(outcome.detector.name or OLD_LOG for outcome in outcomes.values())
+    poses = {path: _pose_of(outcome) for path, outcome in outcomes.items()}
+    return DetectedPoses(poses | failures, tuple(sorted(detectors)))
 
 
-def _earlier_failures(images: Sequence[Path]) -> dict[Path, Failure]:
+def _earlier_failures(images: Sequence[Path]) -> dict[Path, FoundPose | Failure]:
     """Return why `dptn detect-poses` found no pose on some images, by its log beside them.
 
     Args:
@@ -80,22 +114,31 @@ def _earlier_failures(images: Sequence[Path]) -> dict[Path, Failure]:
     """
 
     @cache
-    def failures_in(folder: Path) -> tuple[float, dict[str, str]]:
+    def failures_in(folder: Path) -> tuple[int, dict[str, DetectionOutcome]]:
         poses = folder / KEYPOINTS_NAME
         log = log_path(poses)
-        return (log.stat().st_mtime, read_failures(poses)) if log.is_file() else (0.0, {})
+        return (log.stat().st_mtime_ns, read_failures(poses)) if log.is_file() else (0, {})
 
-    failures = {}
+    failures: dict[Path, FoundPose | Failure] = {}
     for path in images:
         for folder in path.parents:
-            logged_s, reasons = failures_in(folder)
-            reason = reasons.get(path.relative_to(folder).as_posix())
-            if reason and path.stat().st_mtime <= logged_s:
+            logged_ns, outcomes = failures_in(folder)
+            name = path.relative_to(folder).as_posix()
+            if (outcome := outcomes.get(name)) and _is_unchanged(folder, outcome, logged_ns):
                 failures[path] = Failure(
-                    f"{reason} (according to dptn detect-poses; use --detector to try again)"
+                    f"{outcome.reason} (according to dptn detect-poses; use --retry-failed to try "
+                    "again)"
                 )
                 break
     return failures
+
+
+def _is_unchanged(folder: Path, outcome: DetectionOutcome, logged_ns: int) -> bool:
+    """Return whether an image is as it was when a detector looked at it."""
+    state = file_state(ImageFile(folder, outcome.name))
+    if state is None or outcome.file_state is None:  # a log of an older version
+        return state is not None and state[1] <= logged_ns
+    return state == outcome.file_state
 
 
 class _Detection:
@@ -104,46 +147,51 @@ class _Detection:
     The poses are kept in the results' `keypoints.csv`. An image's name there is its path from
     the results folder, so that images of the same name in several folders stay apart. The log
     beside it tells when an image has changed.
+
+    Args:
+        request: where the poses are kept, and what counts as found.
+        images: absolute paths of all images that may be looked at.
+
+    Raises:
+        InputError: `keypoints.csv` is not from an earlier run.
     """
 
-    def __init__(
-        self,
-        request: DetectionRequest,
-        images: Sequence[Path],
-        checkpoint: str,
-        notify: Callable[[str], None],
-    ) -> None:
-        self._request, folder = request, request.out.parent.resolve()
-        self._paths = {Path(os.path.relpath(path, folder)).as_posix(): path for path in images}
-        self._files = [ImageFile(folder, name) for name in self._paths]
-        if not is_free(self._request.out):
+    def __init__(self, request: DetectionRequest, images: Sequence[Path]) -> None:
+        self._request, self._folder = request, request.out.parent.resolve()
+        self._paths = {self._name_of(path): path for path in images}
+        if not is_free(request.out):
             raise InputError(
-                f"{self._request.out} was not written by dptn transfer: choose another "
-                "results folder"
+                f"{request.out} was not written by dptn transfer: choose another results folder"
             )
-        self._checkpoint = _find_checkpoint(checkpoint, images)
-        self._notify = notify
 
-    def run(self, progress: Progress, stop: Callable[[], bool]) -> dict[Path, FoundPose | Failure]:
-        skipped, pending = split_finished(
-            self._request, self._files, checkpoint_sha256(self._checkpoint)
-        )
-        outcomes: Iterable[DetectionOutcome] = skipped
-        if pending:
-            _check_installed([self._paths[image.name] for image in pending])
-            self._notify(f"Detecting the poses on {len(pending):,} images without keypoints.")
-            outcomes = self._detect(progress, stop)  # yields those of earlier runs too
-        return {self._paths[outcome.name]: _pose_of(outcome) for outcome in outcomes}
+    def earlier(self) -> dict[Path, DetectionOutcome]:
+        """Return what earlier runs found on the images, by path."""
+        skipped, _ = split_finished(self._request, self._files(self._paths), None)
+        return {self._paths[outcome.name]: outcome for outcome in skipped}
 
-    def _detect(self, progress: Progress, stop: Callable[[], bool]) -> Iterable[DetectionOutcome]:
-        detector = Detector(self._checkpoint, self._request.choice)
-        with progress.stage("detection", len(self._files)) as advance:
-            for outcome in run_job(self._request, self._files, detector, stop):
-                yield outcome
+    def run(
+        self,
+        images: Sequence[Path],
+        selected: SelectedDetector,
+        provider: Provider,
+        progress: Progress,
+        stop: Callable[[], bool],
+    ) -> dict[Path, DetectionOutcome]:
+        """Detect the poses on images, and keep them; return the outcomes by path."""
+        detector = selected.load(self._request.choice, provider=provider)
+        files = self._files(map(self._name_of, images))
+        outcomes = {}
+        with progress.stage("detection", len(files)) as advance:
+            for outcome in run_job(self._request, files, detector, stop):
+                outcomes[self._paths[outcome.name]] = outcome
                 advance(1)
-        if stop():
-            self._notify("The poses found so far are kept. Run the same command to resume.")
-            raise KeyboardInterrupt
+        return outcomes
+
+    def _name_of(self, path: Path) -> str:
+        return Path(os.path.relpath(path, self._folder)).as_posix()
+
+    def _files(self, names: Iterable[str]) -> list[ImageFile]:
+        return [ImageFile(self._folder, name) for name in names]
 
 
 def _pose_of(outcome: DetectionOutcome) -> FoundPose | Failure:
@@ -153,23 +201,18 @@ def _pose_of(outcome: DetectionOutcome) -> FoundPose | Failure:
     return replace(outcome.found_pose, pose=outcome.found_pose.pose.round(LOGGED_DIGITS))
 
 
-def _find_checkpoint(checkpoint: str, images: Sequence[Path]) -> Path:
-    found = find_checkpoint(checkpoint, "--detector")
-    weights = found.missing_weights
-    if weights is None:
-        return found.path
-    _check_installed(images)
-    raise InputError(
-        f"{_describe_images(images)}. To detect their poses, {weights.name} is needed: "
-        f"{weights.where_to_put()}, or run dptn detect-poses with --download-weights once. "
-        "Or give --keypoints"
-    )
-
-
-def _check_installed(images: Sequence[Path]) -> None:
-    if not is_installed():
-        feature = f"{_describe_images(images)}. Detecting their poses"
-        raise MissingDependency(feature, "openpifpaf", " && ".join(install_commands()))
+def _require(selected: SelectedDetector, images: Sequence[Path]) -> None:
+    """Make sure that a detector can be loaded; else say which images need it."""
+    checkpoint = selected.checkpoint
+    if checkpoint is None:
+        return
+    check_installed(f"{_describe_images(images)}. Detecting their poses with openpifpaf")
+    if weights := checkpoint.missing_weights:
+        raise InputError(
+            f"{_describe_images(images)}. To detect their poses, {weights.name} is needed: "
+            f"{weights.where_to_put()}, or run dptn detect-poses with --download-weights once. "
+            "Or use --detector movenet, or give --keypoints"
+        )
 
 
 def _describe_images(images: Sequence[Path]) -> str:

@@ -1,14 +1,14 @@
 """The pipeline: read ahead, infer, write behind. All threads of a run are started here."""
 
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from itertools import islice, takewhile
-from typing import TypeVar
 
 from dptn_cli.enums import Status
 from dptn_cli.errors import SessionLost
+from dptn_cli.io.threads import map_ahead
 from dptn_cli.transfer.earlier_runs import EarlierLookup
 from dptn_cli.transfer.infer import InferredChunk, infer
 from dptn_cli.transfer.reader import DryReader, ReadChunk, Reader
@@ -21,9 +21,6 @@ WINDOW = 16  # batches' worth of items, among which those of one source are brou
 READ_AHEAD = 3  # batches being read while one is inferred
 WRITE_BEHIND = 3  # batches being written while one is inferred
 PREVIEW_CHUNK = 8
-
-T = TypeVar("T")
-R = TypeVar("R")
 
 
 def run(
@@ -53,10 +50,10 @@ def run(
         reader = Reader(job, settings.earlier, writer)
         # Behind a URL most workers wait for a read, so half of them read ahead.
         max_reading = max(READ_AHEAD + settings.streams, settings.workers // 2 if job.remote else 0)
-        reads = _map_ahead(workers, reader.read, chunks, max_reading)
+        reads = map_ahead(workers, reader.read, chunks, max_reading)
         wanted = takewhile(lambda _: not settings.stop(), reads)
         infer_chunk = partial(_infer_or_stop, session)
-        for chunk in _map_ahead(streams, infer_chunk, wanted, settings.streams):
+        for chunk in map_ahead(streams, infer_chunk, wanted, settings.streams):
             stages.read += chunk.read_s
             stages.infer += chunk.infer_s
             yield from chunk.ended
@@ -138,20 +135,3 @@ def _infer_or_stop(session: BatchRunner, chunk: ReadChunk) -> InferredChunk:
         reason = str(error)
         lost = [failed(task.item, reason, stop_reason=reason) for task in chunk.tasks]
         return InferredChunk([*chunk.ended, *lost], read_s=chunk.elapsed_s)
-
-
-def _map_ahead(
-    pool: ThreadPoolExecutor, function: Callable[[T], R], inputs: Iterable[T], ahead: int
-) -> Generator[R]:
-    """Like `map(function, inputs)`, in order, with `ahead` results being computed beforehand."""
-    pending: deque[Future[R]] = deque()
-    try:
-        for value in inputs:
-            pending.append(pool.submit(function, value))
-            if len(pending) > ahead:
-                yield pending.popleft().result()
-        while pending:
-            yield pending.popleft().result()
-    finally:
-        for future in pending:
-            future.cancel()

@@ -199,14 +199,14 @@ def _missing_keypoints_notes(
 
 
 def with_poses(
-    job: Job, poses: Mapping[Path, FoundPose | Failure], detector: str | None = None
+    job: Job, poses: Mapping[Path, FoundPose | Failure], detectors: Sequence[str] = ()
 ) -> Job:
     """Return the job with poses that were detected after it was planned.
 
     Args:
         job: a job whose `missing_pose` lists images.
         poses: by image, its pose or why none was found. Images that are left out stay pending.
-        detector: the detector's checkpoint, for `run.json`.
+        detectors: what looked at the images, for `run.json`.
     """
     crowded = [
         name_with_people(job.missing_pose.get(path, path.name), pose)
@@ -219,7 +219,7 @@ def with_poses(
         missing_pose={path: name for path, name in job.missing_pose.items() if path not in poses},
         multi_person_count=job.multi_person_count + len(crowded),
         multi_person_names=(*job.multi_person_names, *crowded)[:MAX_NAMES_SHOWN],
-        request={**job.request, "detector": detector},
+        request={**job.request, "detector": ", ".join(detectors) or None},
     )
 
 

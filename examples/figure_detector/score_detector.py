@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from make_figures import draw, sample_person, sample_stance
 
-from dptn_cli.detect import Detection, Detector
+from dptn_cli.detect import Detection, OpenpifpafDetector
 from dptn_cli.types import Pose
 
 SEED = 3  # the training uses 1 and 2
@@ -81,7 +81,7 @@ class Score:
         )
 
 
-def score(detector: Detector, condition: Condition, images: int) -> Score:
+def score(detector: OpenpifpafDetector, condition: Condition, images: int) -> Score:
     """Draw the images of a condition and run the detector on them."""
     poses: dict[str, Pose] = {}
     scale = condition.image_scale
@@ -132,7 +132,7 @@ def main() -> None:
     parser.add_argument("checkpoint", type=Path)
     parser.add_argument("--images", type=int, default=50, help="images per condition")
     options = parser.parse_args()
-    detector = Detector(options.checkpoint)
+    detector = OpenpifpafDetector(options.checkpoint)
     print("| images of | | one person | joints found | mean error, px | unlabelled joints |")
     print("|---|---|---|---|---|---|")
     scores = []

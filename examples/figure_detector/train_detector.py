@@ -9,7 +9,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from dptn_cli.detect.checkpoint import network_classes
+from dptn_cli.detect.openpifpaf_checkpoint import network_classes
 from dptn_cli.network.torchvision_compat import import_torchvision
 
 import_torchvision()

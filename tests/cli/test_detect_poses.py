@@ -19,8 +19,7 @@ from support import LINE_TIME, dptn
 from typer.testing import Result
 
 from dptn_cli.cli.detect_poses import app
-from dptn_cli.detect import DEFAULT_CHECKPOINT, PersonChoice
-from dptn_cli.detect import DEFAULT_CHECKPOINT as DEFAULT_DETECTOR
+from dptn_cli.detect import AUTO, PersonChoice
 from dptn_cli.keypoints import Annotations, PoseFiles
 from dptn_cli.signals import StopRequest
 
@@ -37,9 +36,9 @@ def photos(tmp_path: Path) -> Path:
     return folder
 
 
-def detect(images: Path, *more: object, checkpoint: Path = SHIPPED) -> Result:
+def detect(images: Path, *more: object, detector: Path = SHIPPED) -> Result:
     out = () if "-o" in more else ("-o", images.parent / "keypoints.csv")
-    return dptn("detect-poses", images, "--checkpoint", checkpoint, *out, *more)
+    return dptn("detect-poses", images, "--detector", detector, *out, *more)
 
 
 def record(folder: Path) -> list[dict[str, Any]]:
@@ -63,7 +62,7 @@ def test_a_folder_becomes_an_annotation_csv(photos: Path) -> None:
 def test_an_image_without_people_is_listed_and_gets_no_row(
     photos: Path, fresh_checkpoint: Path
 ) -> None:
-    result = detect(photos, checkpoint=fresh_checkpoint)
+    result = detect(photos, detector=fresh_checkpoint)
     assert result.exit_code == 1
     assert "more/a.png: no person found" in result.stderr
     assert (photos.parent / "keypoints.csv").read_text() == "name:keypoints_y:keypoints_x\n"
@@ -268,8 +267,8 @@ def test_wrong_use_is_reported_before_anything_starts(
     cases: list[tuple[tuple[object, ...], str]] = [
         ((photos.parent / "empty",), "no images in"),
         ((photos.parent / "nowhere",), "no such file or folder"),
-        ((photos, "--checkpoint", "resnet51"), "no such file, and not a published checkpoint"),
-        ((photos,), "5fe1c400.pkl are missing: put the file into"),
+        ((photos, "--detector", "resnet51"), "no such file, and not a published checkpoint"),
+        ((photos, "--detector", "openpifpaf"), "5fe1c400.pkl are missing: put the file into"),
     ]
     for arguments, message in cases:
         result = dptn("detect-poses", *arguments, "-o", photos.parent / "k.csv")
@@ -285,7 +284,7 @@ def test_a_hostile_checkpoint_is_refused_in_one_line(photos: Path) -> None:
             return os.mkdir, (str(photos / "it_ran"),)
 
     torch.save({"model": Evil()}, photos.parent / "evil.pkl")
-    result = detect(photos, checkpoint=photos.parent / "evil.pkl")
+    result = detect(photos, detector=photos.parent / "evil.pkl")
     assert result.exit_code == 2
     assert "not an openpifpaf checkpoint" in result.stderr
     assert result.stderr.count("\n") == 1
@@ -309,7 +308,7 @@ def test_an_interrupt_keeps_what_was_found(photos: Path) -> None:
     out = photos.parent / "keypoints.csv"
     command = [
         sys.executable, "-m", "dptn_cli", "detect-poses", photos, "-o", out,
-        "--checkpoint", SHIPPED, "--batch-size", "2",
+        "--detector", SHIPPED, "--batch-size", "2",
     ]  # fmt: skip
     process = subprocess.Popen([*map(str, command)], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     lines = photos.parent / "keypoints.csv.record.jsonl"
@@ -329,7 +328,7 @@ def test_the_defaults_are_those_of_the_choice() -> None:
     defaults = {option.name: option.default for option in command.params}
     rules = [defaults[name] for name in ("person", "min_joints", "threshold")]
     assert PersonChoice(*rules) == PersonChoice()
-    assert defaults["checkpoint"] == DEFAULT_DETECTOR == DEFAULT_CHECKPOINT
+    assert defaults["detector"] == AUTO
 
 
 def test_previews_need_a_folder(photos: Path, tmp_path: Path) -> None:
@@ -337,3 +336,45 @@ def test_previews_need_a_folder(photos: Path, tmp_path: Path) -> None:
     result = detect(photos, "--preview", tmp_path / "file")
     assert result.exit_code == 2
     assert "cannot hold previews, because it is a file" in result.stderr
+
+
+def test_movenet_is_the_default_without_openpifpaf(
+    photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "openpifpaf", None)
+    out = photos.parent / "keypoints.csv"
+    result = dptn("detect-poses", photos, "-o", out, "--json", "--download-weights")
+    assert result.exit_code == 0, result.stderr
+    document = json.loads(result.stdout)
+    assert (document["detector"], document["checkpoint"]) == ("movenet", "")
+    assert document["counts"]["done"] == 3
+    assert {line["detector"] for line in record(photos.parent)} == {"movenet"}
+    said = dptn("detect-poses", photos, "-o", out, "--download-weights", "--batch-size", 4).stderr
+    assert "--download-weights has no effect" in said
+    assert "--batch-size has no effect" in said
+
+
+def test_a_named_detector_looks_again_and_auto_does_not(
+    photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TORCH_HOME", str(photos.parent))
+    out = ("-o", photos.parent / "keypoints.csv", "--json")
+    for detector, done in ((SHIPPED, 3), ("auto", 0), ("movenet", 3), (SHIPPED, 3)):
+        result = dptn("detect-poses", photos, "--detector", detector, *out)
+        assert json.loads(result.stdout)["counts"]["done"] == done, detector
+
+
+def test_other_rules_look_again(photos: Path) -> None:
+    out = ("-o", photos.parent / "keypoints.csv", "--detector", "movenet", "--json")
+    cases = (((), 3), (("--threshold", 0.25), 0), (("--threshold", 0.2), 3), ((), 3))
+    for more, done in cases:
+        result = dptn("detect-poses", photos, *out, *more)
+        assert json.loads(result.stdout)["counts"]["done"] == done, more
+
+
+def test_the_option_of_older_versions_still_works(photos: Path) -> None:
+    out = photos.parent / "keypoints.csv"
+    result = dptn("detect-poses", photos, "--checkpoint", SHIPPED, "-o", out)
+    assert result.exit_code == 0, result.stderr
+    assert {line["detector"] for line in record(photos.parent)} == {str(SHIPPED)}
+    assert "--checkpoint" not in dptn("detect-poses", "--help").stdout

@@ -64,7 +64,8 @@ def test_help_fits_80_columns(name: str, monkeypatch: pytest.MonkeyPatch) -> Non
     assert max(map(len, result.stdout.splitlines())) <= 80
     assert "…" not in result.stdout
     command = COMMANDS.get(name)
-    for option in command.params if command else ():
+    shown = [option for option in command.params if not option.hidden] if command else []
+    for option in shown:
         choices = option.type_descriptor.annotation
         texts = [*option.opts, *getattr(option, "secondary_opts", ())]
         texts += choices if isinstance(choices, EnumMeta) else []

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from detectors import MODELS, draw_figure
 
-from dptn_cli.detect import Detector, PersonChoice
+from dptn_cli.detect import OpenpifpafDetector, PersonChoice
 from dptn_cli.detect.job import (
     DetectionRequest,
     detect_images,
@@ -37,7 +37,7 @@ def photos(tmp_path: Path) -> Path:
 
 
 def test_poses_can_be_detected_without_writing_anything(photos: Path) -> None:
-    outcomes = list(detect_images(list_images([photos]), Detector(SHIPPED)))
+    outcomes = list(detect_images(list_images([photos]), OpenpifpafDetector(SHIPPED)))
     assert {(outcome.name, outcome.status) for outcome in outcomes} == {
         ("a.png", Status.DONE), ("b.png", Status.DONE),
     }  # fmt: skip
@@ -57,7 +57,7 @@ def test_images_of_the_same_name_are_refused_even_if_nothing_is_written(
 
 def test_a_stopped_job_writes_the_poses_it_has_and_resumes(photos: Path, tmp_path: Path) -> None:
     request = DetectionRequest((photos,), tmp_path / "k.csv")
-    files, detector = plan_job(request), Detector(SHIPPED, batch_size=1)
+    files, detector = plan_job(request), OpenpifpafDetector(SHIPPED, batch_size=1)
     (first,) = run_job(request, files, detector, lambda: True)
     assert list(Annotations(request.out)) == [first.name]
     outcomes = list(run_job(request, plan_job(request), detector))
@@ -68,13 +68,13 @@ def test_a_stopped_job_writes_the_poses_it_has_and_resumes(photos: Path, tmp_pat
 def test_logs_of_earlier_versions_still_count(photos: Path, tmp_path: Path) -> None:
     """The fingerprint is on users' disks: if it changes, every pose is detected again."""
     request = DetectionRequest((photos / "a.png",), tmp_path / "k.csv", choice=PersonChoice())
-    files, detector = plan_job(request), Detector(SHIPPED)
+    files, detector = plan_job(request), OpenpifpafDetector(SHIPPED)
     (outcome,) = run_job(request, files, detector)
     status = os.stat(photos / "a.png")
     rules = "Choice(person='largest', min_joints=5, threshold=0.15)"
-    text = f"1|{detector.sha256}|{rules}|{status.st_size}|{status.st_mtime_ns}"
+    text = f"1|{detector.id.sha256}|{rules}|{status.st_size}|{status.st_mtime_ns}"
     assert outcome.fingerprint == blake2b(text.encode(), digest_size=16).hexdigest()
-    skipped, remaining = split_finished(request, files, detector.sha256)
+    skipped, remaining = split_finished(request, files, detector.id)
     assert (len(skipped), remaining) == (1, [])
 
 

@@ -20,7 +20,7 @@ def test_detection_and_transfer_reproduce_the_figures(tmp_path: Path) -> None:
         shutil.copy(FIGURES / name, photos)
     detector = ROOT / "models" / "figures-pose.pkl"
     keypoints = photos / "keypoints.csv"
-    detected = dptn("detect-poses", photos, "-o", keypoints, "--checkpoint", detector)
+    detected = dptn("detect-poses", photos, "-o", keypoints, "--detector", detector)
     assert detected.exit_code == 0, detected.stderr
     transferred = dptn(
         "transfer", photos, "--poses", photos, "-o", results,

@@ -12,8 +12,13 @@ import pytest
 import torch
 from detectors import MODELS, fresh_network, save_network
 
-from dptn_cli.detect import find_checkpoint, install_commands
-from dptn_cli.detect.checkpoint import PUBLISHED, Checkpoint, load_network
+from dptn_cli.detect import install_commands
+from dptn_cli.detect.openpifpaf_checkpoint import (
+    PUBLISHED,
+    Checkpoint,
+    find_checkpoint,
+    load_network,
+)
 from dptn_cli.detect.openpifpaf_package import import_openpifpaf
 from dptn_cli.errors import InputError, MissingDependency, ModelError
 from dptn_cli.io.weights import WeightFile, hub_folder
@@ -31,7 +36,8 @@ class Hostile:
 
 def test_the_shipped_detector_needs_no_plugin() -> None:
     code = (
-        "import sys; from pathlib import Path; from dptn_cli.detect.checkpoint import load_network;"
+        "import sys; from pathlib import Path;"
+        "from dptn_cli.detect.openpifpaf_checkpoint import load_network;"
         f"print(load_network(Path({str(MODELS / 'figures-pose.pkl')!r})).stride);"
         "assert not [m for m in sys.modules if m.startswith('openpifpaf_')]"
     )
@@ -130,7 +136,7 @@ def test_names_are_looked_up_in_torch_hubs_cache(
     path = checkpoint.path
     assert checkpoint.missing_weights == PUBLISHED["shufflenetv2k30"]
     assert path.parent == hub_folder()
-    with pytest.raises(InputError, match="--checkpoint shufflenetv2k30: .* are missing: put the"):
+    with pytest.raises(InputError, match="--detector shufflenetv2k30: .* are missing: put the"):
         checkpoint.require()
     path.parent.mkdir(parents=True)
     path.touch()
@@ -148,8 +154,8 @@ def test_a_missing_checkpoint_is_downloaded_only_if_allowed(
     (tmp_path / "served.pkl").write_bytes(content)
     digest = hashlib.sha256(content).hexdigest()
     weights = WeightFile(f"net-{digest[:8]}.pkl", (tmp_path / "served.pkl").as_uri())
-    checkpoint = Checkpoint("--checkpoint net", weights.path, weights)
-    with pytest.raises(InputError, match="--checkpoint net: .* add --download-weights"):
+    checkpoint = Checkpoint("--detector net", weights.path, weights)
+    with pytest.raises(InputError, match="--detector net: .* add --download-weights"):
         checkpoint.require()
     messages: list[str] = []
     path = checkpoint.require(download_weights=True, announce=messages.append)

@@ -41,7 +41,7 @@ class Checkpoint:
     """A checkpoint that the user chose by path or by name.
 
     Attributes:
-        label: the option and its value, such as `--checkpoint resnet50`, for error messages.
+        label: the option and its value, such as `--detector resnet50`, for error messages.
         path: the file.
         missing_weights: the published file that must still be downloaded to `path`; None if
             the file is already there.
@@ -90,7 +90,7 @@ class LoadedNetwork:
     long_edge: int | None = None
 
 
-def find_checkpoint(checkpoint: str, option: str = "--checkpoint") -> Checkpoint:
+def find_checkpoint(checkpoint: str, option: str = "--detector") -> Checkpoint:
     """Find a checkpoint by the name of a published one, or by path.
 
     Args:

@@ -12,8 +12,8 @@ import torch
 from detectors import MODELS, draw_figure
 from PIL import Image, ImageOps
 
-from dptn_cli.detect import Detection, Detector, PersonChoice
-from dptn_cli.detect.detector import MAX_LONG_EDGE
+from dptn_cli.detect import Detection, OpenpifpafDetector, PersonChoice
+from dptn_cli.detect.openpifpaf_detector import MAX_LONG_EDGE
 from dptn_cli.detect.openpifpaf_package import import_openpifpaf
 from dptn_cli.enums import Person
 from dptn_cli.keypoints import mirror_pose, to_coco
@@ -74,7 +74,7 @@ def decode(
     """Detect a person from the fields of known people in an image of the given size."""
     path = tmp_path / "a.png"
     Image.new("RGB", (size[1], size[0])).save(path)
-    detector = Detector(SHIPPED, PersonChoice(person))
+    detector = OpenpifpafDetector(SHIPPED, PersonChoice(person))
     detector._training_long_edge = MAX_LONG_EDGE  # noqa: SLF001 - the fields have that size
     detector._model = KnownFields(detector._model.head_metas, poses, scale)  # noqa: SLF001
     (detection,) = detector.detect([("a.png", path)])
@@ -121,7 +121,7 @@ def detect_images(
     """Detect people in images with the shipped detector, by image name."""
     for name, image in images.items():
         image.save(folder / name)
-    detector = Detector(SHIPPED, **options)
+    detector = OpenpifpafDetector(SHIPPED, **options)
     listed = [(name, folder / name) for name in images]
     return {detection.name: detection for detection in detector.detect(listed)}
 
@@ -191,7 +191,7 @@ def test_a_batch_too_large_for_the_memory_is_run_one_by_one(tmp_path: Path) -> N
     images["white.png"] = Image.new("RGB", (176, 256), "white")
     for name, image in images.items():
         image.save(tmp_path / name)
-    detector = Detector(SHIPPED, batch_size=4)
+    detector = OpenpifpafDetector(SHIPPED, batch_size=4)
     network = LittleMemory(detector._model)  # noqa: SLF001
     detector._model = network  # noqa: SLF001
     detections = {d.name: d for d in detector.detect((n, tmp_path / n) for n in images)}
@@ -206,7 +206,7 @@ def test_exif_orientation_is_applied(tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6  # rotated; viewers turn it clockwise
     image.transpose(Image.Transpose.ROTATE_90).save(tmp_path / "turned.jpg", exif=exif)
-    detector = Detector(SHIPPED)
+    detector = OpenpifpafDetector(SHIPPED)
     (detection,) = detector.detect([("turned.jpg", tmp_path / "turned.jpg")])
     assert joint_errors(detection, pose).mean() < 3
     assert detection.found_pose is not None
@@ -221,7 +221,7 @@ def test_a_photo_of_more_than_100_megapixels(tmp_path: Path) -> None:
     photo.paste(image.convert("L").resize((176 * by, 256 * by), Image.Resampling.BOX), (0, 0))
     photo = photo.transform(photo.size, Image.Transform.AFFINE, (1, 0, -left, 0, 1, 0))
     photo.save(tmp_path / "photo.jpg")
-    (detection,) = Detector(SHIPPED).detect([("photo.jpg", tmp_path / "photo.jpg")])
+    (detection,) = OpenpifpafDetector(SHIPPED).detect([("photo.jpg", tmp_path / "photo.jpg")])
     expected = np.where(pose == -1, -1, (pose + 0.5) * by - 0.5 + (0, left))
     assert joint_errors(detection, expected).mean() < 4 * by
     assert detection.found_pose is not None
@@ -241,7 +241,9 @@ def test_odd_images_do_not_affect_others(tmp_path: Path) -> None:
     for name, image in images.items():
         image.save(tmp_path / name)
     names = [*images, "torn.png", "empty.jpg", "gone.jpg"]
-    detections = {d.name: d for d in Detector(SHIPPED).detect((n, tmp_path / n) for n in names)}
+    detections = {
+        d.name: d for d in OpenpifpafDetector(SHIPPED).detect((n, tmp_path / n) for n in names)
+    }
     assert detections["good.png"].found_pose is not None
     reasons = {name: d.reason for name, d in detections.items() if d.found_pose is None}
     assert reasons["dot.png"] == reasons["line.png"] == "no person found"
