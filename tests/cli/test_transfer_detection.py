@@ -1,5 +1,6 @@
 """`dptn transfer` on images without keypoints, with the shipped detector."""
 
+import io
 import json
 import os
 import shutil
@@ -10,13 +11,16 @@ import time
 from pathlib import Path
 
 import numpy as np
+import pillow_heif
 import pytest
-from PIL import Image
+from icc_profiles import DISPLAY_P3, rgb_profile
+from PIL import Image, ImageCms
 from support import LINE_TIME, dptn
 from typer.testing import Result
 
 ROOT = Path(__file__).parents[2]
 FIGURES = ROOT / "examples" / "figures" / "images"
+PEOPLE = ROOT / "tests" / "data" / "rendered_people"
 MODEL, DETECTOR = ROOT / "models" / "figures.onnx", ROOT / "models" / "figures-pose.pkl"
 
 
@@ -312,3 +316,36 @@ def test_the_demo_without_keypoints_shows_people_in_the_right_poses(tmp_path: Pa
         assert score > 2 + decibels(images / outcome["source"], target), outcome["output"]
         scores.append(score)
     assert np.mean(scores) > 21  # 26.0 with the true keypoints, 14.4 for the source itself
+
+
+@pytest.mark.usefixtures("no_openpifpaf")
+@pytest.mark.parametrize("kind", ["heic", "p3"])
+def test_a_photo_of_a_phone_from_detection_to_result(tmp_path: Path, kind: str) -> None:
+    """HEIC, and wide color: the pose and the result are those of the plain sRGB image."""
+    plain, photos = tmp_path / "plain", tmp_path / "photos"
+    plain.mkdir()
+    photos.mkdir()
+    image = Image.open(PEOPLE / "person_3.jpg").convert("RGB")
+    image.save(plain / "anna.png")
+    if kind == "heic":
+        pillow_heif.from_pillow(image).save(photos / "anna.heic", quality=-1)
+    else:
+        p3 = rgb_profile(DISPLAY_P3)
+        wide = ImageCms.profileToProfile(
+            image, ImageCms.createProfile("sRGB"), ImageCms.ImageCmsProfile(io.BytesIO(p3))
+        )
+        assert wide is not None
+        assert np.abs(np.asarray(wide, int) - np.asarray(image, int)).max() > 8
+        wide.save(photos / "anna.png", icc_profile=p3)
+    results, poses = [], []
+    for folder in (plain, photos):
+        out = tmp_path / f"out-{folder.name}"
+        result = dptn("transfer", folder, "--poses", PEOPLE / "person_1.jpg", "--model", MODEL,
+                      "-o", out)  # fmt: skip
+        assert result.exit_code == 0, result.stderr
+        (path,) = out.glob("*_vis.png")
+        results.append(np.asarray(Image.open(path), int))
+        (line,) = (line for line in (out / "keypoints.csv.record.jsonl").open() if "anna" in line)
+        poses.append(np.array([json.loads(line)["keypoints_y"], json.loads(line)["keypoints_x"]]))
+    assert np.abs(poses[0] - poses[1]).max() < 3
+    assert np.abs(results[0] - results[1]).mean() < 2
