@@ -5,7 +5,7 @@ square around them. Both networks, what they expect and return, and how well the
 in `models/README.md`.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
@@ -31,9 +31,10 @@ _NETWORKS = Path(__file__).parent / "networks"
 MULTIPOSE, THUNDER = _NETWORKS / "movenet_multipose.onnx", _NETWORKS / "movenet_thunder.onnx"
 
 # MultiPose sees the image reduced to these long edges, pixels. Large people fall apart at the
-# second, so there it only looks for people who are small, and who were not found at the first.
-FIRST_LONG_EDGE, SECOND_LONG_EDGE = 256, 512
-FIRST_MIN_SCORE, SECOND_MIN_SCORE = 0.2, 0.3
+# second and the third, so there it only looks for people who are small, and who were not found
+# before. The third is for images in which nobody was found.
+FIRST_LONG_EDGE, SECOND_LONG_EDGE, THIRD_LONG_EDGE = 256, 512, 1024
+MIN_SCORE, MIN_SCORE_SMALL = 0.2, 0.3
 SMALL_SHARE = 0.5  # of the image's height, below which a person counts as small
 MAX_OVERLAP = 0.3  # of two people's boxes, intersection over union
 SIDE_MULTIPLE = 32  # both sides of MultiPose's input must be multiples of it
@@ -127,7 +128,7 @@ class MovenetDetector:
         return choose_person(name, on_disk, size, self.choice)
 
     def find_people(self, image: Image.Image) -> list[DetectedPerson]:
-        """Find the people in an image, at most six large and six small ones.
+        """Find the people in an image, at most six of a size.
 
         Args:
             image: upright RGB.
@@ -139,17 +140,25 @@ class MovenetDetector:
         Raises:
             ModelError: onnxruntime failed.
         """
-        people = self._candidates(image, FIRST_LONG_EDGE, FIRST_MIN_SCORE)
+        people = self._candidates(image, FIRST_LONG_EDGE, MIN_SCORE)
         small_px = SMALL_SHARE * image.height
         # Nobody small would be chosen as the largest beside somebody large.
         if self.choice.person is not Person.LARGEST or all(p.height < small_px for p in people):
-            people += [
-                candidate
-                for candidate in self._candidates(image, SECOND_LONG_EDGE, SECOND_MIN_SCORE)
-                if candidate.height < small_px
-                and all(_overlap(candidate.box, person.box) < MAX_OVERLAP for person in people)
-            ]
+            people += self._small_candidates(image, SECOND_LONG_EDGE, people)
+        if not people and max(image.size) > SECOND_LONG_EDGE:
+            people = self._small_candidates(image, THIRD_LONG_EDGE, people)
         return [self._refine(image, person) for person in people]
+
+    def _small_candidates(
+        self, image: Image.Image, long_edge: int, known: Sequence[_Candidate]
+    ) -> list[_Candidate]:
+        """Return the people that MultiPose finds who are small, and not known yet."""
+        return [
+            candidate
+            for candidate in self._candidates(image, long_edge, MIN_SCORE_SMALL)
+            if candidate.height < SMALL_SHARE * image.height
+            and all(_overlap(candidate.box, person.box) < MAX_OVERLAP for person in known)
+        ]
 
     def _candidates(self, image: Image.Image, long_edge: int, min_score: float) -> list[_Candidate]:
         """Return the people that MultiPose finds in an image of a long edge, the surest first."""

@@ -169,6 +169,15 @@ def test_the_choice_of_a_person(tmp_path: Path) -> None:
     assert none.reason == "2 people found, but only one is allowed"
 
 
+def test_somebody_small_in_a_large_image(detector: MovenetDetector) -> None:
+    image = Image.new("RGB", (1280, 960), (150, 160, 150))
+    figure, truth = draw_figure(0, (100, 69))
+    image.paste(figure, (700, 500))
+    (person,) = detector.find_people(image)
+    shoulders = person.joints_xyv[[6, 5], :2] - (700, 500)
+    assert np.abs(shoulders - truth[[2, 5]][:, ::-1]).max() < 6
+
+
 def test_joints_beyond_the_edge_are_missing(detector: MovenetDetector, tmp_path: Path) -> None:
     image, truth = draw_figure(0, (512, 352))
     cut = image.crop((0, 0, 352, int(truth[[9, 12], 0].min()) - 20))  # above the knees
