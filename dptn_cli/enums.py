@@ -14,6 +14,18 @@ class Status(StrEnum):
     FAILED = "failed"
 
 
+class FramingWarning(StrEnum):
+    """The reasons why a result may look wrong, because of how its person or pose is framed."""
+
+    SOURCE_LYING = "the source person is lying"
+    TARGET_LYING = "the target person is lying"
+    SOURCE_SMALL = "the source person is less than 64 pixels tall"
+    SOURCE_FILLED = "more than a quarter of the source's crop is outside the image"
+    NO_LEGS = "the pose shows legs, and the source image does not"
+    NO_ARMS = "the pose shows arms, and the source image does not"
+    NO_FACE = "the pose shows a face, and the source image does not"
+
+
 class Fit(StrEnum):
     """The ways to bring an image of any size to the model's size."""
 

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, Protocol, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from dptn_cli.enums import Fit, Retarget, Status
+from dptn_cli.enums import Fit, FramingWarning, Retarget, Status
 from dptn_cli.errors import InputError
 
 JOINTS = 18
@@ -234,7 +234,7 @@ class Outcome:
         source: name of the source image.
         target: name of the target pose.
         status: done, skipped (an earlier run generated the same image) or failed.
-        reason: why the item was skipped or failed; empty if it is done.
+        reason: why the item was skipped or failed. If it is done, why it may look wrong, or empty.
         fingerprint: digest of all that the image depends on; empty if it is not known.
         elapsed_s: the item's share of reading, inference and writing, seconds.
         line: number of the item's line in the pair list, from 1 on; 0 if there is none.
@@ -242,6 +242,7 @@ class Outcome:
         known: whether an earlier run failed at it for the same reason.
         stop_reason: why the whole run cannot go on; empty if it can. The item is then not done,
             and not to blame.
+        warnings: if it is done, why it may look wrong.
     """
 
     output: str
@@ -255,6 +256,7 @@ class Outcome:
     permanent: bool = False
     known: bool = False
     stop_reason: str = ""
+    warnings: tuple[FramingWarning, ...] = ()
 
 
 @dataclass(frozen=True)

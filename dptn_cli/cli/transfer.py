@@ -365,6 +365,7 @@ def _preview(job: Job, options: RunOptions, reporter: TransferReporter) -> ExitC
             "to_do": counts["done"],
         },
         "known_failures": reporter.known_failures,
+        "warnings": dict(reporter.warnings),
         "unlisted": 0,
         "prune": options.prune,
     }

@@ -1,12 +1,19 @@
 """What `dptn transfer` prints: before it starts, while it runs, and at the end."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from dptn_cli.cli.console import MAX_LISTED, echo, first_of, print_json, print_table
+from dptn_cli.cli.console import (
+    MAX_LISTED,
+    describe_crowds,
+    echo,
+    first_of,
+    print_json,
+    print_table,
+)
 from dptn_cli.cli.progress import ProgressLine
 from dptn_cli.enums import Status
 from dptn_cli.errors import ExitCode, counted
@@ -14,6 +21,7 @@ from dptn_cli.io.results_folder import UNLISTED_NAME
 from dptn_cli.types import Job, Outcome
 
 MAX_FAILURES_SHOWN = 20
+MAX_WARNED_SHOWN = 2
 FAILED_KEYS = ("output", "source", "target", "reason", "known")  # of an item in `--json`
 
 
@@ -31,6 +39,8 @@ class TransferReporter:
         failures: number of items by what to print about their failure, for the first few.
         failed: the first failures as `--json` lists them, up to `MAX_LISTED`.
         unlisted_examples: names of the first few results that a dry run would remove.
+        warnings: number of images that may look wrong, by the reason.
+        warned: names of the first few such images, by the reason.
     """
 
     quiet: bool
@@ -42,6 +52,8 @@ class TransferReporter:
     failures: Counter[str] = field(default_factory=Counter)
     failed: list[dict[str, Any]] = field(default_factory=list)
     unlisted_examples: list[str] = field(default_factory=list)
+    warnings: Counter[str] = field(default_factory=Counter)
+    warned: defaultdict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
 
     @property
     def is_silent(self) -> bool:
@@ -69,6 +81,10 @@ class TransferReporter:
         """Count an outcome, and print its line if the user wants one for every item."""
         self.counts[outcome.status] += 1
         self.known_failures += outcome.known
+        for warning in outcome.warnings:
+            self.warnings[warning] += 1
+            if len(self.warned[warning]) < MAX_WARNED_SHOWN:
+                self.warned[warning].append(outcome.output)
         if outcome.status is Status.FAILED:
             failure = _describe_failure(outcome)
             if failure in self.failures or len(self.failures) < MAX_FAILURES_SHOWN:
@@ -83,11 +99,7 @@ class TransferReporter:
         for note in job.notes:
             self.notify(note)
         if job.multi_person_count:
-            more = ", ..." if job.multi_person_count > len(job.multi_person_names) else ""
-            self.notify(
-                f"{job.multi_person_count:,} images show several people, and the largest is taken: "
-                f"{', '.join(job.multi_person_names)}{more}"
-            )
+            self.notify(describe_crowds(job.multi_person_count, job.multi_person_names))
         if job.missing_source_count:
             more = ", ..." if job.missing_source_count > len(job.missing_sources) else ""
             self.notify(
@@ -106,6 +118,7 @@ class TransferReporter:
         if self.as_json:
             print_json(document | first_of("failed", self.failed, self.counts[Status.FAILED]))
         print_table(_rows(document, job), quiet=self.is_silent)
+        self._print_image_warnings()
         self._print_failures(counts["failed"])
         self._print_unlisted(document)
         if document["state"] == "stopped":
@@ -119,6 +132,14 @@ class TransferReporter:
             return ExitCode.INTERRUPTED
         accepted = self.known_failures if self.accept_known else 0
         return ExitCode.SOME_FAILED if counts["failed"] > accepted else ExitCode.DONE
+
+    def _print_image_warnings(self) -> None:
+        for warning, count in self.warnings.most_common():
+            names = self.warned[warning]
+            more = ", ..." if count > len(names) else ""
+            self.notify(
+                f"{counted(count, 'image')} may look wrong: {warning}: {', '.join(names)}{more}"
+            )
 
     def _print_failures(self, count: int) -> None:
         if not self.failures:

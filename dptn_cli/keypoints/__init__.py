@@ -10,14 +10,17 @@ the image on disk. A missing joint is (-1, -1).
   apart, `person_json` reads one person of any of them, and `json_file` is what they share.
 - `image_names`: which image an entry of a pose file means.
 - `stated_size`: poses whose file states another size than the image has.
+- `body`: how large a person is, and where the body ends.
 - `crop`: the crop around a person.
 - `retarget`: a target pose on the source person's body.
+- `placement`: room for a target pose in the network's image.
 - `network_grid`: from pixels of an image to pixels of the network's input.
 """
 
 from dptn_cli.enums import PoseFormat
 from dptn_cli.keypoints.annotation_csv import Annotations, format_pose, parse_pose
-from dptn_cli.keypoints.crop import crop_for, person_crop
+from dptn_cli.keypoints.body import Body
+from dptn_cli.keypoints.crop import MAX_FILLED_SHARE, crop_for, filled_share, person_crop
 from dptn_cli.keypoints.joints import (
     COCO_NAMES,
     JOINT_NAMES,
@@ -27,6 +30,7 @@ from dptn_cli.keypoints.joints import (
     to_coco,
 )
 from dptn_cli.keypoints.network_grid import joints_in_image, to_network, with_missing
+from dptn_cli.keypoints.placement import fit_into_frame, parts_not_shown
 from dptn_cli.keypoints.pose_files import PoseFiles
 from dptn_cli.keypoints.pose_writer import drop_pose_file, write_poses
 from dptn_cli.keypoints.retarget import retarget
@@ -35,17 +39,22 @@ from dptn_cli.keypoints.stated_size import pose_on_image
 __all__ = [
     "COCO_NAMES",
     "JOINT_NAMES",
+    "MAX_FILLED_SHARE",
     "MIRRORED",
     "Annotations",
+    "Body",
     "PoseFiles",
     "PoseFormat",
     "crop_for",
     "drop_pose_file",
+    "filled_share",
+    "fit_into_frame",
     "format_pose",
     "from_coco",
     "joints_in_image",
     "mirror_pose",
     "parse_pose",
+    "parts_not_shown",
     "person_crop",
     "pose_on_image",
     "retarget",

@@ -6,39 +6,30 @@ hips is at half the width. These shares were measured on 300 of the figures that
 `examples/figures` draws, which stand as people do in DeepFashion's full-length images.
 """
 
-from typing import TypeAlias
+from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 
 from dptn_cli.enums import Fit
 from dptn_cli.errors import InputError
-from dptn_cli.keypoints.joints import HIPS, NECK, SHOULDERS
-from dptn_cli.types import JOINTS, MISSING, Crop, Pose, Size
+from dptn_cli.keypoints.body import ANKLES, Body
+from dptn_cli.keypoints.network_grid import with_missing
+from dptn_cli.types import MISSING, Crop, Pose, Size
 
 # Where a person is in a training image, in shares of the image's height; see above.
 TOP_SHARE = 0.055  # above the crown
 PERSON_SHARE = 0.898  # from crown to soles
-
-# Proportions of people who stand, in torso lengths (neck to mid hip). They hold for the drawn
-# figures and for adults alike.
-CROWN_ABOVE_FACE = 0.29  # crown above the mean of nose, eyes and ears
-SOLE_BELOW_ANKLE = 0.16
-# A person who bends over has a foreshortened torso, so it counts as no shorter than this share
-# of the joints' height.
-MIN_TORSO_PER_HEIGHT = 0.25
-TORSO_PER_SHOULDERS = 1.2  # stands in for the torso if neck or hips are missing
-HAND_ROOM = 0.1  # kept free beyond the outermost joint, because a hand reaches past its wrist
+# If a crop has to be larger than the person needs, the crown may be this far down in it.
+MAX_TOP_SHARE = 0.12
+HAND_ROOM = 0.1  # torso lengths kept free beyond the outermost joint: a hand reaches past its wrist
+# More of a crop is not filled to hold outstretched hands; less, if the image cuts the body anyway.
+MAX_FILLED_SHARE, MAX_FILLED_SHARE_CUT = 0.25, 0.1
 
 SAME_ASPECT = 0.05  # an image whose aspect differs by less is stretched, not cropped
 MIN_JOINTS = 3
 MIN_SIDE_PX = 1.0
 DECIMALS = 3  # of a crop's edges, pixels
-_FACE = [0, 14, 15, 16, 17]  # nose, eyes, ears
-_IS_ARM = np.isin(np.arange(JOINTS), [3, 4, 6, 7])  # elbows and wrists
-
-Mask: TypeAlias = npt.NDArray[np.bool_]
-"""(18,), True where a joint is present."""
+_HALVINGS = 24  # of the interval of heights in which the largest crop is searched
 
 
 def crop_for(pose: Pose, image_size: Size, model_size: Size, fit: Fit) -> Crop | None:
@@ -60,7 +51,10 @@ def crop_for(pose: Pose, image_size: Size, model_size: Size, fit: Fit) -> Crop |
     relative_aspect = image_size[1] / image_size[0] * model_size[0] / model_size[1]
     if fit is Fit.STRETCH or (fit is Fit.AUTO and abs(relative_aspect - 1) <= SAME_ASPECT):
         return None
-    crop = _padded_crop(image_size, model_size) if fit is Fit.PAD else person_crop(pose, model_size)
+    if fit is Fit.PAD:
+        crop = _padded_crop(image_size, model_size)
+    else:
+        crop = person_crop(pose, model_size, image_size)
     return None if crop == Crop(0, 0, *image_size) else crop
 
 
@@ -72,14 +66,17 @@ def _padded_crop(image_size: Size, model_size: Size) -> Crop:
     return Crop((height - crop_height) / 2, (width - crop_width) / 2, crop_height, crop_width)
 
 
-def person_crop(pose: Pose, model_size: Size) -> Crop:
+def person_crop(pose: Pose, model_size: Size, image_size: Size | None = None) -> Crop:
     """Return a crop in the model's aspect that frames a person as training images do.
 
-    The crop leaves no room for legs that are not visible: a half-length image stays one.
+    The crop leaves no room for legs that are not visible: a half-length image stays one. With the
+    image's size, a body that the image cuts off ends at the edge of the crop, and the crop lies
+    inside the image as far as it still holds the person.
 
     Args:
         pose: (18, 2) as (y, x), pixels of the image; missing: -1.
         model_size: (height, width) of the images that the model was trained on, pixels.
+        image_size: (height, width) of the image, pixels; None if it is not known.
 
     Returns:
         The crop, in pixels of the image. It may reach beyond the image.
@@ -95,68 +92,194 @@ def person_crop(pose: Pose, model_size: Size) -> Crop:
         )
     if not np.ptp(pose[present], axis=0).any():
         raise InputError("the joints are all in one place: there is no person to crop around")
-    top, centre, height = _frame(pose, present, model_size[0] / model_size[1])
-    width = height * model_size[1] / model_size[0]
     # A joint's coordinate 0 is the centre of the first pixel, a crop's 0 the edge before it.
+    body = Body(with_missing(pose + 0.5, ~present))
+    room, slimness = _needed_room(body, image_size), model_size[1] / model_size[0]
+    top, left, height = _Framer(room, slimness, image_size).place()
+    if image_size and not body.has_any(ANKLES) and top + height > image_size[0]:
+        # Nothing says where the body ends, so the image cuts it.
+        cut = replace(room, bottom=float(image_size[0]), is_cut_below=True)
+        top, left, height = _Framer(cut, slimness, image_size).place()
     return Crop(
-        top=round(top + 0.5, DECIMALS),
-        left=round(centre + 0.5 - width / 2, DECIMALS),
+        top=round(top, DECIMALS),
+        left=round(left, DECIMALS),
         height=max(MIN_SIDE_PX, round(height, DECIMALS)),
-        width=max(MIN_SIDE_PX, round(width, DECIMALS)),
+        width=max(MIN_SIDE_PX, round(height * slimness, DECIMALS)),
     )
 
 
-def _frame(pose: Pose, present: Mask, tallness: float) -> tuple[float, float, float]:
-    """Find the frame around a person in two steps.
-
-    First, the body without its arms says how large the person is, because an arm moves far
-    while the person stays the same size: crown and soles are estimated from face and feet, and
-    their distance is to fill `PERSON_SHARE` of the height. Then, the frame grows until it holds
-    the arms too, because a hand outside it would be lost.
+def filled_share(crop: Crop, image_size: Size) -> float:
+    """Return the share of a crop, 0 to 1, that lies outside an image and has to be filled.
 
     Args:
-        pose: (18, 2) as (y, x).
-        present: which joints are not missing.
-        tallness: height of the frame divided by its width.
-
-    Returns:
-        Its top (y), the middle of its width (x), and its height, in coordinates of joints.
+        crop: the crop, pixels of the image.
+        image_size: (height, width) of the image, pixels.
     """
-    torso = _torso_px(pose, present)
-    body = present & ~_IS_ARM
-    body_ys = pose[body if body.any() else present, 0]
-    face_ys = pose[_FACE, 0][present[_FACE]]
-    crown = face_ys.mean() - CROWN_ABOVE_FACE * torso if len(face_ys) else body_ys.min()
-    sole = body_ys.max() + SOLE_BELOW_ANKLE * torso
-    height = (sole - crown) / PERSON_SHARE
-    top = crown - TOP_SHARE * height
-
-    ys, xs = pose[present].T
-    missing_above = max(0.0, top - (ys.min() - HAND_ROOM * torso))
-    missing_below = max(0.0, ys.max() + HAND_ROOM * torso - (top + height))
-    top, height = top - missing_above, missing_above + height + missing_below
-    centre = _trunk_centre(pose, present)
-    # The width follows from the height, so a frame that is too narrow has to grow in height,
-    # half of it at either end.
-    half_width = np.abs(xs - centre).max() + HAND_ROOM * torso
-    missing_height = 2 * half_width * tallness - height
-    if missing_height > 0:
-        top, height = top - missing_height / 2, height + missing_height
-    return float(top), centre, float(height)
+    height = min(crop.top + crop.height, image_size[0]) - max(crop.top, 0)
+    width = min(crop.left + crop.width, image_size[1]) - max(crop.left, 0)
+    return max(0.0, 1 - max(height, 0) * max(width, 0) / (crop.height * crop.width))
 
 
-def _torso_px(pose: Pose, present: Mask) -> float:
-    """Return the length from neck to mid hip, estimated if they are missing or foreshortened."""
-    shortest = MIN_TORSO_PER_HEIGHT * float(np.ptp(pose[present, 0]))
-    if present[NECK] and present[HIPS].all():
-        return max(shortest, float(np.linalg.norm(pose[HIPS].mean(axis=0) - pose[NECK])))
-    if present[SHOULDERS].all():
-        right, left = pose[SHOULDERS]
-        return max(shortest, TORSO_PER_SHOULDERS * float(np.linalg.norm(right - left)))
-    return max(shortest, 1.0)
+@dataclass(frozen=True)
+class _Room:
+    """What a crop around a person has to hold. All in pixels of the image; 0 is its outer edge.
+
+    Attributes:
+        crown: y of the top of the head.
+        top: y of what has to be in the crop without a margin: a raised hand, for instance.
+        bottom: y of the lower end: the soles with the usual margin, or the edge that cuts the body.
+        body_x: from and to which x the body reaches, without its arms.
+        reach_x: the same with its arms.
+        centre: x of the trunk.
+        is_cut_above: whether the image cuts the head off.
+        is_cut_below: whether the image cuts the body off below.
+    """
+
+    crown: float
+    top: float
+    bottom: float
+    body_x: tuple[float, float]
+    reach_x: tuple[float, float]
+    centre: float
+    is_cut_above: bool = False
+    is_cut_below: bool = False
 
 
-def _trunk_centre(pose: Pose, present: Mask) -> float:
-    """Return the x midway between neck and hips, or the best that the joints allow."""
-    xs = [pose[part, 1].mean() for part in ([NECK], HIPS) if present[part].all()]
-    return float(np.mean(xs)) if xs else float(pose[present, 1].mean())
+def _needed_room(body: Body, image_size: Size | None) -> _Room:
+    """Return what a crop around a body has to hold."""
+    room_px = HAND_ROOM * body.torso
+    ends = np.vstack([body.without_arms, body.crown])
+    crown, sole = float(ends[:, 0].min()), body.sole
+    body_xs, reach_xs = ends[:, 1], np.append(body.joints[:, 1], body.crown[1])
+    # The crown and the soles are to have the usual margins.
+    margin = (1 - PERSON_SHARE - TOP_SHARE) * (sole - crown) / PERSON_SHARE
+    bottom = max(sole + margin, float(body.joints[:, 0].max()) + room_px)
+    room = _Room(
+        crown=crown,
+        top=min(crown, float(body.joints[:, 0].min()) - room_px),
+        bottom=bottom,
+        body_x=(float(body_xs.min()), float(body_xs.max())),
+        reach_x=(float(reach_xs.min()) - room_px, float(reach_xs.max()) + room_px),
+        centre=body.trunk_centre,
+    )
+    return room if image_size is None else _cut_room(room, body, image_size)
+
+
+def _cut_room(room: _Room, body: Body, image_size: Size) -> _Room:
+    """End what has to be held at the image's edges, where they cut the body off."""
+    height, width = image_size
+    goes_on_to = min(body.next_below, float(height))  # legs that are not marked, down to the edge
+    is_cut_above, is_cut_below = room.crown < 0, body.next_below > height
+    return _Room(
+        crown=max(room.crown, 0.0),
+        top=max(room.top, 0.0),
+        bottom=float(height) if is_cut_below else max(room.bottom, goes_on_to),
+        body_x=_inside(room.body_x, width),
+        reach_x=_inside(room.reach_x, width),
+        centre=min(max(room.centre, 0.0), float(width)),
+        is_cut_above=is_cut_above,
+        is_cut_below=is_cut_below,
+    )
+
+
+def _inside(interval: tuple[float, float], end: float) -> tuple[float, float]:
+    """Return the part of an interval that lies between 0 and `end`, or its nearest end."""
+    low, high = (min(max(edge, 0.0), float(end)) for edge in interval)
+    return low, high
+
+
+@dataclass(frozen=True)
+class _Framer:
+    """Finds the frame for what has to be held.
+
+    Attributes:
+        room: what has to be held.
+        slimness: width of the frame divided by its height.
+        image_size: (height, width) of the image, pixels; None if it is not known.
+    """
+
+    room: _Room
+    slimness: float
+    image_size: Size | None
+
+    def place(self) -> tuple[float, float, float]:
+        """Return the top, the left edge and the height of the frame."""
+        return self._place(self._choose_height())
+
+    def _choose_height(self) -> float:
+        """Return the height of the frame.
+
+        The frame grows until it holds the arms too, because a hand outside it would be lost. But if
+        too much of it had to be filled, the hands stay outside.
+        """
+        is_cut = self.room.is_cut_above or self.room.is_cut_below
+        max_filled = MAX_FILLED_SHARE_CUT if is_cut else MAX_FILLED_SHARE
+        body_height = max(self._margined_height(), _length(self.room.body_x) / self.slimness)
+        height = max(body_height, _length(self.room.reach_x) / self.slimness)
+        if self.image_size is None or self._filled_share(height) <= max_filled:
+            return height
+        low, high = body_height, height
+        for _ in range(_HALVINGS):
+            middle = (low + high) / 2
+            if self._filled_share(middle) <= max_filled:
+                low = middle
+            else:
+                high = middle
+        return low
+
+    def _place(self, height: float) -> tuple[float, float, float]:
+        """Return the top, the left edge and the height of a frame of some height."""
+        return self._top(height), self._left(height * self.slimness), height
+
+    def _margined_height(self) -> float:
+        """Return the height at which the crown has its margin above, and nothing stands out."""
+        room = self.room
+        crown_height = room.bottom - room.crown
+        if not room.is_cut_above:
+            crown_height /= 1 - TOP_SHARE
+        return max(crown_height, room.bottom - room.top)
+
+    def _top(self, height: float) -> float:
+        """Return the top of a frame, so that as little as possible has to be filled."""
+        room = self.room
+        # As low as the crown's margin allows, and as high as the feet do.
+        low_end = room.bottom - height
+        top_share = 0.0 if room.is_cut_above else TOP_SHARE
+        high_end = max(low_end, min(room.crown - top_share * height, room.top))
+        if self.image_size is None:
+            return high_end
+        if room.is_cut_below:  # the frame ends where the body does
+            return low_end if not room.is_cut_above else low_end / 2
+        if room.is_cut_above:
+            return high_end
+        spare = self.image_size[0] - height
+        inside = min(max(high_end, min(spare, 0.0)), max(spare, 0.0))
+        # Up, if there is more image above than below, but not so that the head gets too low.
+        return max(
+            min(high_end, inside), low_end, min(high_end, room.crown - MAX_TOP_SHARE * height)
+        )
+
+    def _left(self, width: float) -> float:
+        """Return the left edge: around the trunk, moved as far as the arms and the image ask."""
+        left = self.room.centre - width / 2
+        left = _hold(left, width, self.room.reach_x)
+        if self.image_size is not None:
+            spare = self.image_size[1] - width
+            inside = min(max(left, min(spare, 0.0)), max(spare, 0.0))
+            left = _hold(inside, width, self.room.reach_x)
+        return _hold(left, width, self.room.body_x)
+
+    def _filled_share(self, height: float) -> float:
+        assert self.image_size is not None
+        top, left, _ = self._place(height)
+        return filled_share(Crop(top, left, height, height * self.slimness), self.image_size)
+
+
+def _length(interval: tuple[float, float]) -> float:
+    return interval[1] - interval[0]
+
+
+def _hold(left: float, width: float, interval: tuple[float, float]) -> float:
+    """Move a frame just as far that it holds an interval, or lies within it if it is shorter."""
+    ends = (interval[0], interval[1] - width)
+    return min(max(left, min(ends)), max(ends))

@@ -64,7 +64,7 @@ def retarget(target: Pose, source: Pose) -> Pose:
         if target_lengths.get(limb, 0) > 0 and source_lengths.get(limb, 0) > 0
     }
     if not ratios:
-        raise InputError("the target pose has no limb in common with the source pose")
+        raise InputError(_describe_no_common_limb(source_lengths, target_lengths))
     size = _weighted_median(ratios, source_lengths)
     allowed = (size / MAX_BUILD_RATIO, size * MAX_BUILD_RATIO)
     scales = {limb: float(np.clip(ratio, *allowed)) for limb, ratio in ratios.items()}
@@ -72,6 +72,21 @@ def retarget(target: Pose, source: Pose) -> Pose:
     scaled += _offset(scaled, source)
     placed: Pose = np.round(scaled[:MID_HIP], DECIMALS)
     return with_missing(placed, ~_is_present(target)[:MID_HIP])
+
+
+def _describe_no_common_limb(source: dict[str, float], target: dict[str, float]) -> str:
+    """Say which of two poses is at fault, by the lengths of their limbs."""
+    for role, other, lengths in (("source", "target", source), ("target", "source", target)):
+        if not any(lengths.values()):
+            return (
+                f"no limb of the {role} pose has both of its joints, so the {role} has no limb in "
+                f"common with the {other}"
+            )
+    limbs = [", ".join(limb for limb in lengths if lengths[limb]) for lengths in (source, target)]
+    return (
+        f"the poses have no limb in common: the source shows only {limbs[0]}, the target only "
+        f"{limbs[1]}"
+    )
 
 
 def _with_mid_hip(pose: Pose) -> Pose:

@@ -1,16 +1,21 @@
 """Where a person and a pose are placed in the network's image."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
-from dptn_cli.enums import Fit, Retarget
+from dptn_cli.enums import Fit, FramingWarning, Retarget
 from dptn_cli.errors import InputError
 from dptn_cli.io.images import read_image_size
 from dptn_cli.keypoints import (
+    MAX_FILLED_SHARE,
+    Body,
     crop_for,
+    filled_share,
+    fit_into_frame,
     joints_in_image,
+    parts_not_shown,
     person_crop,
     pose_on_image,
     retarget,
@@ -21,6 +26,8 @@ from dptn_cli.types import MISSING, Crop, ImageSpec, Item, Job, Pose, Size
 
 # Rounding keeps the last bits of a product from moving a coordinate below a whole pixel.
 DIGITS = 3
+MIN_PERSON_PX = 64  # height of a person in the image; smaller ones are blurred in the crop
+ROUNDING = 1e-3  # of a share, by which a crop may pass its limit
 
 
 @dataclass(frozen=True)
@@ -32,11 +39,13 @@ class FramedPose:
         pose: (18, 2) as (y, x), pixels of that part at the model's size on disk, where both axes
             have the same scale.
         on_network: (18, 2) float32 as (y, x), pixels of the network's image.
+        warnings: why the result may look wrong.
     """
 
     crop: Crop | None
     pose: Pose
     on_network: npt.NDArray[np.float32]
+    warnings: tuple[FramingWarning, ...] = ()
 
 
 def frame_source(pose: Pose, size: Size, spec: ImageSpec, fit: Fit) -> FramedPose:
@@ -52,7 +61,29 @@ def frame_source(pose: Pose, size: Size, spec: ImageSpec, fit: Fit) -> FramedPos
         InputError: no joint is inside the image, or too few joints are known to crop by.
     """
     _check_inside(pose, size, "source")
-    return _frame(pose, size, crop_for(pose, size, spec.image_size, fit), spec)
+    crop = _crop_for(pose, size, spec, fit, "source")
+    return replace(_frame(pose, size, crop, spec), warnings=_source_warnings(pose, size, crop))
+
+
+def _source_warnings(pose: Pose, size: Size, crop: Crop | None) -> tuple[FramingWarning, ...]:
+    """Return what is wrong with a person who is to be cropped out of an image."""
+    if crop is None:  # the image is one of those that the model was made for
+        return ()
+    body = Body(pose)
+    problems = {
+        FramingWarning.SOURCE_LYING: body.is_lying,
+        FramingWarning.SOURCE_SMALL: body.length < MIN_PERSON_PX,
+        FramingWarning.SOURCE_FILLED: filled_share(crop, size) > MAX_FILLED_SHARE + ROUNDING,
+    }
+    return tuple(warning for warning, is_wrong in problems.items() if is_wrong)
+
+
+def _crop_for(pose: Pose, size: Size, spec: ImageSpec, fit: Fit, role: str) -> Crop | None:
+    """Return the crop around a person; say whose pose it is if it cannot be cropped around."""
+    try:
+        return crop_for(pose, size, spec.image_size, fit)
+    except InputError as error:
+        raise InputError(f"the {role} pose: {error}") from error
 
 
 def frame_target(
@@ -77,9 +108,25 @@ def frame_target(
     Raises:
         InputError: no joint is inside the image, or the pose cannot be fitted.
     """
+    _check_not_empty(pose, "target")
+    framed = _place_target(pose, size, source, spec, fit, retarget_mode)
+    warnings = list(parts_not_shown(pose, source.pose))
+    if Body(pose).is_lying and FramingWarning.SOURCE_LYING not in source.warnings:
+        warnings.insert(0, FramingWarning.TARGET_LYING)
+    return replace(framed, warnings=tuple(warnings))
+
+
+def _place_target(
+    pose: Pose,
+    size: Size | None,
+    source: FramedPose,
+    spec: ImageSpec,
+    fit: Fit,
+    retarget_mode: Retarget,
+) -> FramedPose:
+    """Place a target pose, as `frame_target` does."""
     if retarget_mode is Retarget.SCALE:
-        _check_not_empty(pose, "target")
-        pose = retarget(pose, source.pose)
+        pose = fit_into_frame(retarget(pose, source.pose), source.pose, spec.image_size)
         _check_inside(pose, spec.image_size, "target")
         return FramedPose(None, pose, to_network(pose, spec.image_size, spec.network_size))
     if size is None and fit is not Fit.STRETCH and _reaches_beyond(pose, spec.image_size):
@@ -88,8 +135,7 @@ def frame_target(
         return _frame(pose, spec.image_size, crop, spec)
     size = size or spec.image_size
     _check_inside(pose, size, "target")
-    crop = crop_for(pose, size, spec.image_size, fit)
-    return _frame(pose, size, crop, spec)
+    return _frame(pose, size, _crop_for(pose, size, spec, fit, "target"), spec)
 
 
 def _frame(pose: Pose, size: Size, crop: Crop | None, spec: ImageSpec) -> FramedPose:

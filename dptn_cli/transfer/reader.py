@@ -206,15 +206,16 @@ def plan_tasks(
     tasks = []
     for item in group:
         try:
-            target_pose = frame_item_target(item, source, job).on_network
+            target = frame_item_target(item, source, job)
         except (InputError, OSError) as error:
             ended.append(failed(item, reason_of(error), permanent=is_permanent(error)))
             continue
         digest = common.copy()
-        digest.update(target_pose.tobytes())
+        digest.update(target.on_network.tobytes())
         if is_jpeg(item.output):
             digest.update(b"jpeg %d" % job.jpeg_quality)
-        tasks.append(Task(item, digest.hexdigest(), target_pose))
+        warnings = (*source.warnings, *target.warnings)
+        tasks.append(Task(item, digest.hexdigest(), target.on_network, warnings=warnings))
     return source, tasks
 
 

@@ -112,6 +112,7 @@ class TransferRun:
         notify: receives messages that the user should see at once, one line each.
         counts: number of outcomes so far, by status.
         known_failures: number of failures among them that an earlier run has met.
+        warnings: number of generated images that may look wrong, by the reason.
         stop_reason: why the run could not go on; empty if it could.
         problems: what could not be recorded at the end, one line each.
         unlisted: number of results of earlier lists, after `finish`.
@@ -127,6 +128,7 @@ class TransferRun:
     notify: Callable[[str], None] = lambda message: None
     counts: Counter[str] = field(default_factory=Counter)
     known_failures: int = 0
+    warnings: Counter[str] = field(default_factory=Counter)
     stop_reason: str = ""
     problems: list[str] = field(default_factory=list)
     unlisted: int = 0
@@ -208,7 +210,11 @@ class TransferRun:
             self._say_unpruned("only a part of the list is known")
         else:
             self._try(self._settle_unlisted)
-        document |= {"unlisted": self.unlisted, "pruned": self.pruned}
+        document |= {
+            "warnings": dict(self.warnings),
+            "unlisted": self.unlisted,
+            "pruned": self.pruned,
+        }
         if self.manifest.is_in_place:
             write = partial(self._run_json.write, document)
             self._try(write, attempts=2)  # it would say `running` for ever
@@ -240,6 +246,7 @@ class TransferRun:
     def _count(self, outcome: Outcome) -> None:
         self.counts[outcome.status] += 1
         self.known_failures += outcome.known
+        self.warnings.update(outcome.warnings)
         self._unlisted.add_listed(outcome.output)
         failures = self.counts[Status.FAILED] - self.known_failures
         if failures > self._max_failures and self.counts.total() < self.job.planned:

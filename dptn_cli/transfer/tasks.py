@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from dptn_cli.enums import Status
+from dptn_cli.enums import FramingWarning, Status
 from dptn_cli.errors import InputError, MachineLimit
 from dptn_cli.types import Item, Outcome
 
@@ -19,12 +19,14 @@ class Task:
         fingerprint: digest of all that the image depends on.
         target_pose: (18, 2) float32 as (y, x), pixels of the network's image.
         elapsed_s: time spent on it so far, seconds.
+        warnings: why its image may look wrong.
     """
 
     item: Item
     fingerprint: str
     target_pose: npt.NDArray[np.float32]
     elapsed_s: float = 0.0
+    warnings: tuple[FramingWarning, ...] = ()
 
     def ended(
         self, status: Status, reason: str = "", *, permanent: bool = False, known: bool = False
@@ -37,17 +39,19 @@ class Task:
             permanent: see `Outcome`.
             known: see `Outcome`.
         """
+        warnings = self.warnings if status is Status.DONE else ()
         return Outcome(
             output=self.item.output,
             source=self.item.source,
             target=self.item.target,
             status=status,
-            reason=reason,
+            reason=reason or "; ".join(warnings),
             fingerprint=self.fingerprint,
             elapsed_s=self.elapsed_s,
             line=self.item.line,
             permanent=permanent,
             known=known,
+            warnings=warnings,
         )
 
 

@@ -6,9 +6,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
-from support import dptn, write_annotations
+from stances import inside, stance, without
+from support import LINE_TIME, dptn, write_annotations
 
-from dptn_cli.enums import PoseFormat
+from dptn_cli.enums import FramingWarning, PoseFormat
 from dptn_cli.keypoints import Annotations, person_crop, write_poses
 from dptn_cli.metrics.ssim import ssim_standard
 from dptn_cli.types import FoundPose, Pose
@@ -113,3 +114,54 @@ def test_odd_images_fail_by_themselves_and_harm_no_other(tmp_path: Path) -> None
         assert ended["huge.png"]["reason"].startswith("more than 100,000,000 pixels: it has")
         reasons = {line["reason"] for line in ended.values() if line["status"] == "failed"}
         assert all(reasons)
+
+
+def test_who_cannot_be_framed_well_is_generated_and_told(tmp_path: Path) -> None:
+    """In the summary, the manifest and `run.json`; exit code 0; a second run tells nothing."""
+    photos, out = tmp_path / "photos", tmp_path / "out"
+    photos.mkdir()
+    poses = {
+        "half.png": inside(stance("standing", top=120, left=400), 300, 800),
+        "lying.png": stance("lying", top=200, left=150),
+        "whole.png": stance("standing", top=120, left=400),
+    }
+    sizes = {"half.png": (300, 800), "lying.png": (400, 800), "whole.png": (500, 800)}
+    for name, (height, width) in sizes.items():
+        Image.new("RGB", (width, height), "gray").save(photos / name)
+    keypoints = write_annotations(tmp_path / "k.csv", poses)
+    pose = write_annotations(tmp_path / "standing.csv", {"standing.png": poses["whole.png"]})
+    command = ("transfer", photos, "--poses", pose, "--keypoints", keypoints, "--model", MODEL,
+               "-o", out)  # fmt: skip
+    expected = {
+        "half_2_standing_vis.png": [FramingWarning.NO_LEGS],
+        "lying_2_standing_vis.png": [FramingWarning.SOURCE_LYING, FramingWarning.SOURCE_FILLED],
+        "whole_2_standing_vis.png": [],
+    }
+    counts = {str(warning): 1 for warnings in expected.values() for warning in warnings}
+    dry = dptn(*command, "--dry-run", "--json")
+    assert json.loads(dry.stdout)["warnings"] == counts
+    made = dptn(*command)
+    assert made.exit_code == 0, made.stderr
+    said = LINE_TIME.sub("", made.stderr)
+    assert f"1 image may look wrong: {FramingWarning.NO_LEGS}: half_2_standing_vis.png\n" in said
+    lines = map(json.loads, (out / "manifest.jsonl").open())
+    reasons = {line["output"]: line["reason"] for line in lines}
+    assert reasons == {name: "; ".join(warnings) for name, warnings in expected.items()}
+    assert json.loads((out / "run.json").read_text())["warnings"] == counts
+    assert len(list(out.glob("*_vis.png"))) == 3
+    again = dptn(*command)
+    assert again.exit_code == 0
+    assert "may look wrong" not in again.stderr
+    assert json.loads((out / "run.json").read_text())["warnings"] == {}
+
+
+def test_the_source_is_named_if_its_pose_is_at_fault(tmp_path: Path) -> None:
+    Image.new("RGB", (800, 500), "gray").save(tmp_path / "photo.png")
+    head = without(stance("standing", top=120, left=400), list(range(1, 14)))
+    keypoints = write_annotations(tmp_path / "k.csv", {"photo.png": head})
+    whole = {"standing.png": stance("standing", top=120, left=400)}
+    pose = write_annotations(tmp_path / "standing.csv", whole)
+    made = dptn("transfer", tmp_path / "photo.png", "--poses", pose, "--keypoints", keypoints,
+                "--model", MODEL, "-o", tmp_path / "out")  # fmt: skip
+    assert made.exit_code == 1
+    assert "photo.png: no limb of the source pose has both of its joints" in made.stderr

@@ -6,11 +6,20 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from stances import ANKLES, FACE, STANCES, UPRIGHT, inside, mirrored, stance, without
 
 from dptn_cli.enums import Fit
 from dptn_cli.errors import InputError
-from dptn_cli.keypoints import Annotations, crop_for, person_crop, retarget
-from dptn_cli.types import Pose
+from dptn_cli.keypoints import (
+    MAX_FILLED_SHARE,
+    Annotations,
+    Body,
+    crop_for,
+    filled_share,
+    person_crop,
+    retarget,
+)
+from dptn_cli.types import Crop, Pose
 
 FIGURES = Annotations(Path(__file__).parents[2] / "examples" / "figures" / "keypoints.csv")
 NAMES = sorted(FIGURES)
@@ -157,3 +166,135 @@ def test_any_joints_may_be_missing(pose: list[tuple[float, float]], missing: set
         return
     assert np.isfinite(placed).all()
     assert np.array_equal((placed == -1).all(axis=1), (target_pose == -1).all(axis=1))
+
+
+# Without the image's size, the same body in all stances; with it, in images that cut it off.
+
+MODEL = (256, 176)
+stances = st.sampled_from(sorted(UPRIGHT))
+scales = st.floats(0.3, 12)
+
+
+def shares(pose: Pose, crop: Crop) -> dict[str, float]:
+    """Where crown, face and soles are, in shares of the crop's height."""
+    body = Body(pose + 0.5 * (pose != -1))
+    face = body.mean_of(FACE)
+    ends = {"crown": body.crown[0], "sole": body.sole}
+    if face is not None:
+        ends["face"] = face[0]
+    return {name: (y - crop.top) / crop.height for name, y in ends.items()}
+
+
+def holds(crop: Crop, joints: Pose) -> bool:
+    """Whether joints are inside a crop."""
+    low, high = (crop.top, crop.left), (crop.top + crop.height, crop.left + crop.width)
+    return bool((joints + 0.5 > np.array(low) - 0.01).all() and (joints < np.array(high)).all())
+
+
+@given(name=stances, scale=scales)
+def test_nobody_without_a_face_is_beheaded(name: str, scale: float) -> None:
+    """The crown is where the face would have put it, whatever of the head was found."""
+    pose = stance(name, scale=scale, top=900, left=1500)
+    with_face = person_crop(pose, MODEL)
+    for joints in (FACE, [*FACE, 1], [0, 14, 15]):
+        crop = person_crop(without(pose, joints), MODEL)
+        assert crop.top == pytest.approx(with_face.top, abs=0.08 * 100 * scale)
+        assert shares(pose, crop)["crown"] > 0.01
+
+
+@given(name=stances, scale=scales)
+def test_the_face_of_an_upright_person_is_near_the_top(name: str, scale: float) -> None:
+    pose = stance(name, scale=scale, top=900, left=1500)
+    where = shares(pose, person_crop(pose, MODEL))
+    assert 0.08 < where["face"] < (0.3 if name == "arms up" else 0.2)
+    assert where["crown"] > 0
+    assert where["sole"] < 1
+
+
+@given(
+    name=stances,
+    scale=st.floats(0.5, 5),
+    width=st.integers(200, 3000),
+    left=st.floats(0, 1),
+    cut=st.floats(0.3, 2.2),
+)
+def test_a_crop_ends_where_the_image_cuts_the_body(
+    name: str, scale: float, width: int, left: float, cut: float
+) -> None:
+    """No band under a body whose legs the image cuts off, wherever it is cut and stands."""
+    whole = stance(name, scale=scale, top=120 * scale, left=left * width)
+    size = (round((120 + cut * 100) * scale), width)
+    pose = inside(whole, *size)
+    if (pose[ANKLES] != -1).any() or (pose != -1).all(axis=1).sum() < 5 or (pose[1] == -1).any():
+        return
+    crop = person_crop(pose, MODEL, size)
+    assert crop.top + crop.height <= size[0] + 0.01
+    assert holds(crop, pose[[1]]), "the neck is in the crop"
+
+
+@given(name=stances, scale=st.floats(0.5, 5), left=st.floats(0, 1), width=st.integers(100, 4000))
+def test_a_crop_lies_inside_the_image_as_far_as_it_can(
+    name: str, scale: float, left: float, width: int
+) -> None:
+    """If one side of the crop is outside, the other is not inside by more than the person needs."""
+    size = (round(600 * scale), round(width * scale))
+    pose = stance(name, scale=scale, top=150 * scale, left=left * size[1])
+    if not ((pose >= 0) & (pose < size)).all():
+        return
+    crop = person_crop(pose, MODEL, size)
+    assert holds(crop, pose)
+    if crop.width <= size[1]:
+        assert crop.left >= -0.01
+        assert crop.left + crop.width <= size[1] + 0.01
+
+
+def test_a_reach_to_one_side_moves_the_crop_and_leaves_its_size() -> None:
+    standing = person_crop(stance("standing", top=300, left=500), MODEL)
+    reaching = person_crop(stance("one arm", top=300, left=500), MODEL)
+    assert reaching.height == standing.height
+    assert reaching.top == standing.top
+    assert reaching.left < standing.left
+    assert holds(reaching, stance("one arm", top=300, left=500))
+
+
+@given(
+    name=st.sampled_from(sorted(STANCES)), scale=st.floats(0.5, 5), left=st.floats(0, 1),
+    height=st.integers(300, 900), width=st.integers(300, 2000),
+)  # fmt: skip
+def test_a_mirrored_image_has_the_mirrored_crop(
+    name: str, scale: float, left: float, height: int, width: int
+) -> None:
+    pose = inside(stance(name, scale=scale, top=150, left=left * width), height, width)
+    if (pose != -1).all(axis=1).sum() < 4:
+        return
+    crop = person_crop(pose, MODEL, (height, width))
+    other = person_crop(mirrored(pose, width), MODEL, (height, width))
+    assert other.left + other.width == pytest.approx(width - crop.left, abs=0.01)
+    assert (other.top, other.height) == pytest.approx((crop.top, crop.height), abs=0.01)
+
+
+def test_hands_may_leave_the_crop_before_most_of_it_is_filled() -> None:
+    """Spread arms in a low landscape image, which nothing but filling could make portrait."""
+    pose = stance("crouching", top=80, left=300)
+    pose[[3, 4, 6, 7]] = stance("t-pose", top=80, left=300)[[3, 4, 6, 7]]
+    size = (250, 600)
+    crop = person_crop(pose, MODEL, size)
+    assert filled_share(crop, size) == pytest.approx(MAX_FILLED_SHARE, abs=0.001)
+    assert holds(crop, np.delete(pose, [3, 4, 6, 7], axis=0))
+    assert not holds(crop, pose[[4, 7]])
+
+
+def test_legs_that_are_not_marked_are_shown_if_the_image_has_them() -> None:
+    arms_and_legs = [3, 4, 6, 7, 8, 9, 10, 11, 12, 13]
+    pose = without(stance("standing", top=200, left=400), arms_and_legs)
+    unknown, known = person_crop(pose, MODEL), person_crop(pose, MODEL, (900, 800))
+    assert known.top + known.height > unknown.top + unknown.height
+    assert known.top + known.height >= 290, "down to where the hips must be"
+
+
+@given(scale=scales)
+def test_who_lies_is_told_from_who_does_not(scale: float) -> None:
+    for name in STANCES:
+        assert Body(stance(name, scale=scale, top=900, left=900)).is_lying == (name == "lying")
+    turned = stance("lying", scale=scale) * (1, -1) + 2000
+    assert Body(turned).is_lying
