@@ -41,6 +41,19 @@ class InputError(DptnError):
         self.problems = problems
 
 
+class PoseError(InputError):
+    """A pose cannot be used as a source or as a target.
+
+    Args:
+        message: one line.
+        role: whose pose is to blame, `source` or `target`; empty if the two do not go together.
+    """
+
+    def __init__(self, message: str, role: str = "") -> None:
+        super().__init__(message)
+        self.role = role
+
+
 class MachineLimit(InputError):
     """A file may be in order, but this machine lacks the memory or the package to read it."""
 

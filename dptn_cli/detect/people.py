@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from dptn_cli.enums import Person
 from dptn_cli.keypoints import from_coco
+from dptn_cli.keypoints.largest import size_key
 from dptn_cli.types import FoundPose, Pose, Size
 
 MIN_JOINTS = 5
@@ -18,9 +19,9 @@ class PersonChoice:
     """The rules by which one person is chosen in each image.
 
     Attributes:
-        person: which of several people to choose. `LARGEST`: the largest bounding box; `BEST`:
-            the highest score of the detector; `CENTER`: the closest to the image center;
-            `ERROR`: none, so that the image fails.
+        person: which of several people to choose. `LARGEST`: the largest, as `person_size`
+            measures it; `BEST`: the highest score of the detector; `CENTER`: the closest to the
+            image center; `ERROR`: none, so that the image fails.
         min_joints: people with fewer of the 18 joints are ignored.
         threshold: joints with a confidence below this (0 to 1) are missing; None for the
             detector's own.
@@ -94,11 +95,11 @@ def choose_person(
         return Detection(name, count, reason=reason)
     if choice.person is Person.ERROR and len(usable) > 1:
         return Detection(name, count, reason=f"{len(usable)} people found, but only one is allowed")
-    scores = {
-        Person.BEST: lambda i: people[i].score,
-        Person.CENTER: lambda i: -_distance_to_center(poses[i][0], size),
-    }
-    chosen = max(usable, key=scores.get(choice.person, lambda i: _box_area(poses[i][0])))
+    scores = {Person.BEST: [person.score for person in people]}
+    if choice.person == Person.CENTER:
+        scores[Person.CENTER] = [-_distance_to_center(pose, size) for pose, _ in poses]
+    score = scores.get(choice.person, [0.0] * count)
+    chosen = max(usable, key=lambda i: (score[i], size_key(poses[i][0])))
     pose, confidence = poses[chosen]
     return Detection(name, count, FoundPose(name, pose, confidence, size, count))
 
@@ -107,11 +108,6 @@ def _bounding_box(pose: Pose) -> tuple[Pose, Pose]:
     """Return the smallest and the largest (y, x) of the visible joints."""
     visible = pose[(pose != -1).any(axis=1)]
     return visible.min(axis=0), visible.max(axis=0)
-
-
-def _box_area(pose: Pose) -> float:
-    low, high = _bounding_box(pose)
-    return float(np.prod(high - low + 1))
 
 
 def _distance_to_center(pose: Pose, size: Size) -> float:

@@ -12,7 +12,7 @@ import numpy as np
 
 from dptn_cli.enums import Fit
 from dptn_cli.errors import InputError
-from dptn_cli.keypoints.body import ANKLES, Body
+from dptn_cli.keypoints.body import ANKLES, SOLE_BELOW_ANKLE, Body
 from dptn_cli.keypoints.network_grid import with_missing
 from dptn_cli.types import MISSING, Crop, Pose, Size
 
@@ -169,7 +169,10 @@ def _cut_room(room: _Room, body: Body, image_size: Size) -> _Room:
     """End what has to be held at the image's edges, where they cut the body off."""
     height, width = image_size
     goes_on_to = min(body.next_below, float(height))  # legs that are not marked, down to the edge
-    is_cut_above, is_cut_below = room.crown < 0, body.next_below > height
+    is_cut_above = room.crown < 0
+    # Where the soles are is an estimate, so half of the feet may seem to be outside.
+    doubt_px = SOLE_BELOW_ANKLE / 2 * body.torso if body.has_any(ANKLES) else 0.0
+    is_cut_below = body.next_below - doubt_px > height
     return _Room(
         crown=max(room.crown, 0.0),
         top=max(room.top, 0.0),

@@ -20,6 +20,7 @@ from dptn_cli.keypoints.annotation_csv import HEADER, Annotations, is_annotation
 from dptn_cli.keypoints.dialects import NotAPoseFile, read_document
 from dptn_cli.keypoints.image_names import NameIndex, normalize_name
 from dptn_cli.keypoints.json_file import PeopleByImage, load_json
+from dptn_cli.keypoints.largest import size_key
 from dptn_cli.types import JOINTS, MISSING, FoundPose
 
 FORMATS = (
@@ -346,7 +347,7 @@ def _counts(passed_over: Counter[str]) -> str:
 
 
 def _largest(name: str, entry: _Entry) -> FoundPose:
-    """Return the person whose joints cover the largest area.
+    """Return the largest person.
 
     Raises:
         InputError: the entry is broken.
@@ -355,13 +356,8 @@ def _largest(name: str, entry: _Entry) -> FoundPose:
         raise InputError(f"{entry.path} ({name}): {entry.broken}")
     if not entry.people:
         return FoundPose(name, NOBODY, np.zeros(JOINTS), people=0)
-    return replace(max(entry.people, key=_box_area_px), people=len(entry.people))
-
-
-def _box_area_px(person: FoundPose) -> float:
-    """Return the area of the box around a person's joints, square pixels."""
-    present = person.pose[(person.pose != MISSING).all(axis=1)]
-    return float(np.prod(present.max(axis=0) - present.min(axis=0) + 1))
+    largest = max(entry.people, key=lambda person: size_key(person.pose))
+    return replace(largest, people=len(entry.people))
 
 
 def _check_same(

@@ -3,7 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 
-from dptn_cli.errors import InputError
+from dptn_cli.errors import PoseError
 from dptn_cli.keypoints.joints import HIPS, JOINT_NAMES, NECK
 from dptn_cli.keypoints.network_grid import with_missing
 from dptn_cli.types import MISSING, Pose
@@ -53,7 +53,7 @@ def retarget(target: Pose, source: Pose) -> Pose:
         target's scale or place. A source pose retargeted to itself does not change.
 
     Raises:
-        InputError: the two poses have no limb in common.
+        PoseError: the two poses have no limb in common.
     """
     target, source = _with_mid_hip(target), _with_mid_hip(source)
     target_lengths, source_lengths = _limb_lengths(target), _limb_lengths(source)
@@ -64,7 +64,7 @@ def retarget(target: Pose, source: Pose) -> Pose:
         if target_lengths.get(limb, 0) > 0 and source_lengths.get(limb, 0) > 0
     }
     if not ratios:
-        raise InputError(_describe_no_common_limb(source_lengths, target_lengths))
+        raise _no_common_limb(source_lengths, target_lengths)
     size = _weighted_median(ratios, source_lengths)
     allowed = (size / MAX_BUILD_RATIO, size * MAX_BUILD_RATIO)
     scales = {limb: float(np.clip(ratio, *allowed)) for limb, ratio in ratios.items()}
@@ -74,16 +74,17 @@ def retarget(target: Pose, source: Pose) -> Pose:
     return with_missing(placed, ~_is_present(target)[:MID_HIP])
 
 
-def _describe_no_common_limb(source: dict[str, float], target: dict[str, float]) -> str:
-    """Say which of two poses is at fault, by the lengths of their limbs."""
+def _no_common_limb(source: dict[str, float], target: dict[str, float]) -> PoseError:
+    """Return the error that says which of two poses is at fault, by their limbs' lengths."""
     for role, other, lengths in (("source", "target", source), ("target", "source", target)):
         if not any(lengths.values()):
-            return (
+            return PoseError(
                 f"no limb of the {role} pose has both of its joints, so the {role} has no limb in "
-                f"common with the {other}"
+                f"common with the {other}",
+                role,
             )
     limbs = [", ".join(limb for limb in lengths if lengths[limb]) for lengths in (source, target)]
-    return (
+    return PoseError(
         f"the poses have no limb in common: the source shows only {limbs[0]}, the target only "
         f"{limbs[1]}"
     )

@@ -17,9 +17,9 @@ from dptn_cli.io.images import PNG_LEVEL, read_crop, read_image, read_image_size
 from dptn_cli.io.own_files import foreign_file
 from dptn_cli.io.results_folder import CONTACT_SHEETS_FOLDER
 from dptn_cli.io.storage import StoreError, storage_of
-from dptn_cli.keypoints import crop_for
+from dptn_cli.keypoints import crop_for, pose_on_image
 from dptn_cli.transfer.framing import FramedPose, frame_item_source, frame_item_target
-from dptn_cli.types import Crop, ImageU8, Item, Job
+from dptn_cli.types import Crop, ImageU8, Item, Job, Size
 from dptn_cli.visualize.contact_sheet import CAPTION_HEIGHT, cell_width, contact_sheet
 from dptn_cli.visualize.skeleton import draw_pose
 
@@ -185,16 +185,25 @@ class _Cells:
             return None
 
     def _target(self, item: Item, target: FramedPose) -> ImageU8 | None:
-        path, spec = item.target_path, self._job.model.spec
+        path = item.target_path
         if path is None:
             return None
         try:
             crop = target.crop
             if self._job.retarget is Retarget.SCALE:  # the pose has left its place in the image
-                crop = crop_for(item.target_pose, read_image_size(path), spec.image_size, Fit.PAD)
+                crop = self._target_crop(item, read_image_size(path))
             return self._read_cached(path, crop)
         except (InputError, OSError):
             return None
+
+    def _target_crop(self, item: Item, size: Size) -> Crop | None:
+        """Return the crop around the person whose pose was taken, else the whole image."""
+        model_size = self._job.model.spec.image_size
+        try:
+            pose = pose_on_image(item.target_pose, item.target_size, size)
+            return crop_for(pose, size, model_size, Fit.PERSON)
+        except InputError:  # too few joints
+            return crop_for(item.target_pose, size, model_size, Fit.PAD)
 
     def _read(self, path: Path, crop: Crop | None) -> ImageU8:
         return read_crop(path, crop, self._job.model.spec.image_size)

@@ -1,12 +1,14 @@
 """Where a person and a pose are placed in the network's image."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from dptn_cli.enums import Fit, FramingWarning, Retarget
-from dptn_cli.errors import InputError
+from dptn_cli.errors import InputError, PoseError
 from dptn_cli.io.images import read_image_size
 from dptn_cli.keypoints import (
     MAX_FILLED_SHARE,
@@ -83,7 +85,7 @@ def _crop_for(pose: Pose, size: Size, spec: ImageSpec, fit: Fit, role: str) -> C
     try:
         return crop_for(pose, size, spec.image_size, fit)
     except InputError as error:
-        raise InputError(f"the {role} pose: {error}") from error
+        raise PoseError(f"the {role} pose: {error}", role) from error
 
 
 def frame_target(
@@ -165,7 +167,8 @@ def frame_item_source(item: Item, size: Size | None, job: Job) -> FramedPose:
     """
     spec = job.model.spec
     pose = pose_on_image(item.source_pose, item.source_size, size) if size else item.source_pose
-    return frame_source(pose, size or spec.image_size, spec, job.fit)
+    with _naming(item):
+        return frame_source(pose, size or spec.image_size, spec, job.fit)
 
 
 def frame_item_target(item: Item, source: FramedPose, job: Job) -> FramedPose:
@@ -179,7 +182,19 @@ def frame_item_target(item: Item, source: FramedPose, job: Job) -> FramedPose:
     if job.retarget is not Retarget.SCALE:
         size = _target_size(item)
         pose = pose_on_image(pose, item.target_size, size) if size else pose
-    return frame_target(pose, size, source, job.model.spec, job.fit, job.retarget)
+    with _naming(item):
+        return frame_target(pose, size, source, job.model.spec, job.fit, job.retarget)
+
+
+@contextmanager
+def _naming(item: Item) -> Iterator[None]:
+    """Say whose pose it is that cannot be used."""
+    try:
+        yield
+    except PoseError as error:
+        names = {"source": item.source, "target": item.target}
+        name = names.get(error.role, f"{item.source} -> {item.target}")
+        raise InputError(f"{name}: {error}") from error
 
 
 def _target_size(item: Item) -> Size | None:
@@ -197,12 +212,12 @@ def _reaches_beyond(pose: Pose, size: Size) -> bool:
 
 def _check_not_empty(pose: Pose, role: str) -> None:
     if (pose == MISSING).all():
-        raise InputError(f"the {role} pose is empty: all 18 joints are missing")
+        raise PoseError(f"the {role} pose is empty: all 18 joints are missing", role)
 
 
 def _check_inside(pose: Pose, size: Size, role: str) -> None:
     _check_not_empty(pose, role)
     if not joints_in_image(pose, size):
-        raise InputError(
-            f"no joint of the {role} pose is inside the image of {size[1]}x{size[0]} pixels"
+        raise PoseError(
+            f"no joint of the {role} pose is inside the image of {size[1]}x{size[0]} pixels", role
         )

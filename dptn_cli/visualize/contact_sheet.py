@@ -1,18 +1,17 @@
 """Draw contact sheets: a grid of captioned images, to look at many results at once."""
 
-import unicodedata
 from collections.abc import Sequence
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
 from dptn_cli.types import ImageU8, Size
+from dptn_cli.visualize.captions import Caption, caption
 
 # All sizes are in pixels.
 GAP = 4
 GROUP_GAP = 20
 CAPTION_HEIGHT = 18
-FONT = ImageFont.load_default(11)
 PAPER = (255, 255, 255)
 INK = (40, 40, 40)
 
@@ -32,7 +31,8 @@ def contact_sheet(
         cell: (height, width) of a cell, pixels.
         labels: the labels of each row; none by default. The columns are divided evenly into
             groups, as many as the longest row of labels has, and each label is centred under
-            its group. A label that is too long loses its beginning.
+            its group. A label that is too long loses its beginning. Letters that no font of this
+            machine has are written as escapes.
 
     Returns:
         (H, W, 3) uint8 RGB.
@@ -47,8 +47,8 @@ def contact_sheet(
     size = (lefts[-1] + cell[1] + GAP, CAPTION_HEIGHT + len(rows) * row_height + GAP)
     sheet = Image.new("RGB", size, PAPER)
     draw = ImageDraw.Draw(sheet)
-    for left, caption in zip(lefts, captions, strict=True):
-        _write(draw, caption, left + cell[1] // 2, CAPTION_HEIGHT // 2 + 1)
+    for left, text in zip(lefts, captions, strict=True):
+        _write(draw, caption(text), left + cell[1] // 2, CAPTION_HEIGHT // 2 + 1)
     group_width = group_columns * (cell[1] + GAP)
     for row, images in enumerate(rows):
         top = CAPTION_HEIGHT + row * row_height
@@ -60,8 +60,8 @@ def contact_sheet(
         row_labels = labels[row] if labels else ()
         for left, label in zip(lefts[::group_columns], row_labels, strict=False):
             middle = left + (group_width - GAP) // 2
-            label = _shorten(label, group_width)
-            _write(draw, label, middle, top + cell[0] + CAPTION_HEIGHT // 2)
+            y = top + cell[0] + CAPTION_HEIGHT // 2
+            _write(draw, caption(label).shortened(group_width), middle, y)
     return np.asarray(sheet)
 
 
@@ -77,26 +77,9 @@ def cell_width(sheet_width: int, columns: int, groups: int) -> int:
     return max(0, cells // columns) if cells % columns == 0 else 0
 
 
-def _write(draw: ImageDraw.ImageDraw, text: str, x: int, y: int) -> None:
-    """Write text centred on (x, y), with letters that the font lacks replaced."""
-    text = "".join(char if char == "…" else _to_ascii(char) for char in text)
-    draw.text((x, y), text, fill=INK, font=FONT, anchor="mm")
-
-
-def _to_ascii(char: str) -> str:
-    """Return the nearest ASCII text: `Ä` -> `A`, an accent -> nothing, else `?`."""
-    return unicodedata.normalize("NFKD", char).encode("ascii", "ignore").decode() or (
-        "" if unicodedata.combining(char) else "?"
-    )
-
-
-def _shorten(text: str, width: int) -> str:
-    """Cut text at its beginning, because the end of a file name says more."""
-    if FONT.getlength(text) <= width:
-        return text
-    while text and FONT.getlength("…" + text) > width:
-        text = text[1:]
-    return "…" + text
+def _write(draw: ImageDraw.ImageDraw, written: Caption, x: int, y: int) -> None:
+    """Write a caption centred on (x, y)."""
+    draw.text((x, y), written.text, fill=INK, font=written.font, anchor="mm")
 
 
 def _scale_to_fit(image_u8: ImageU8, cell: Size) -> Image.Image:

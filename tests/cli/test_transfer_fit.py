@@ -165,3 +165,15 @@ def test_the_source_is_named_if_its_pose_is_at_fault(tmp_path: Path) -> None:
                 "--model", MODEL, "-o", tmp_path / "out")  # fmt: skip
     assert made.exit_code == 1
     assert "photo.png: no limb of the source pose has both of its joints" in made.stderr
+
+
+def test_the_target_is_named_if_its_pose_is_at_fault(tmp_path: Path) -> None:
+    Image.new("RGB", (800, 500), "gray").save(tmp_path / "photo.png")
+    whole = stance("standing", top=120, left=400)
+    keypoints = write_annotations(tmp_path / "k.csv", {"photo.png": whole})
+    head = {"head.png": without(whole, list(range(1, 14)))}
+    pose = write_annotations(tmp_path / "head.csv", head)
+    made = dptn("transfer", tmp_path / "photo.png", "--poses", pose, "--keypoints", keypoints,
+                "--model", MODEL, "-o", tmp_path / "out")  # fmt: skip
+    assert made.exit_code == 1
+    assert "head.png: no limb of the target pose has both of its joints" in made.stderr

@@ -7,9 +7,13 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from PIL import Image
-from support import TINY_SPEC, Folder, dptn, draw_image, make_folder
+from stances import stance, without
+from support import TINY_SPEC, Folder, dptn, draw_image, make_folder, write_annotations
 
+from dptn_cli.enums import Fit
 from dptn_cli.evaluate.pairing import list_images
+from dptn_cli.io.resize import crop_to_network
+from dptn_cli.keypoints import crop_for
 from dptn_cli.visualize.contact_sheet import CAPTION_HEIGHT, GAP, GROUP_GAP
 
 HEIGHT, WIDTH = TINY_SPEC.image_size
@@ -65,22 +69,33 @@ def test_what_failed_and_what_is_gone_is_left_out(folder: Folder) -> None:
     assert np.array_equal(cell(sheet, 2, 3), image(folder.path / "3.png"))
 
 
-def test_targets_of_any_size_are_shown_whole(folder: Folder, tmp_path: Path) -> None:
-    """With --retarget scale the target image has no place in the frame."""
+@pytest.mark.parametrize("joints", [18, 2])
+def test_targets_are_cropped_to_their_person(folder: Folder, tmp_path: Path, joints: int) -> None:
+    """With --retarget scale the target image has no place in the frame.
+
+    It is shown whole if there are too few joints to crop around.
+    """
     poses = tmp_path / "poses"
     poses.mkdir()
-    draw_image(5, (HEIGHT, 4 * WIDTH)).save(poses / "wide.png")
-    line = (folder.path / "keypoints.csv").read_text().splitlines()[1].replace("0.png", "wide.png")
-    (poses / "keypoints.csv").write_text(f"name:keypoints_y:keypoints_x\n{line}\n")
+    image = draw_image(5, (HEIGHT, 4 * WIDTH))
+    image.save(poses / "wide.png")
+    pose = stance("standing", scale=HEIGHT / 420, top=HEIGHT / 4, left=2.7 * WIDTH)
+    kept = range(18) if joints == 18 else (2, 3)
+    shown_pose = without(pose, [joint for joint in range(18) if joint not in kept])
+    write_annotations(poses / "keypoints.csv", {"wide.png": shown_pose})
     result = dptn("transfer", folder.path / "0.png", "--poses", poses, "--model", folder.model,
                   "-o", folder.out, "--grid")  # fmt: skip
     assert result.exit_code == 0, result.stderr
     sheet = page(folder)
     left = GAP + 3 * (WIDTH + GAP)
     shown = sheet[CAPTION_HEIGHT : CAPTION_HEIGHT + HEIGHT, left : left + WIDTH]
-    borders = shown[[0, 10, -10, -1]].reshape(-1, 3)
-    assert (borders == borders[0]).all(), "padded above and below"
-    assert shown[HEIGHT // 2].std(axis=0).max() > 20
+    crop = crop_for(pose, (HEIGHT, 4 * WIDTH), (HEIGHT, WIDTH), Fit.PERSON)
+    assert crop is not None
+    assert crop.left > WIDTH
+    is_cropped = np.array_equal(shown, crop_to_network(image, crop, (HEIGHT, WIDTH)))
+    assert is_cropped == (joints == 18)
+    borders = shown[[0, 5, -5, -1]].reshape(-1, 3)
+    assert bool((borders == borders[0]).all()) == (joints < 18), "padded above and below"
 
 
 def test_a_full_disk_is_told(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,7 +19,7 @@ PHOTOS = Path(__file__).parents[1] / "data" / "photos"
 SPEC = ImageSpec("fashion", (256, 176), (256, 256))
 WHOLE = [
     "p001_hands_in_pockets.jpg", "p002_studio.jpg", "p004_turned_phone.jpg",
-    "p005_sheet_eight_views.jpg", "p009_leg_forward.jpg", "p010_exif6.jpg",
+    "p005_from_behind.jpg", "p005_sheet_eight_views.jpg", "p009_leg_forward.jpg", "p010_exif6.jpg",
 ]  # fmt: skip
 SELFIE = "p007_selfie_seated_table.jpg"
 

@@ -154,7 +154,10 @@ def test_bad_items_fail_alone(tmp_path: Path) -> None:
     outcomes = list(run(job, Painter(), Settings()))
     reasons = {o.output: o.reason for o in outcomes if o.status is Status.FAILED}
     assert sorted(statuses(outcomes).values()) == ["done"] * 2 + ["failed"] * 4
-    assert reasons["1_2_empty_vis.png"] == "the target pose is empty: all 18 joints are missing"
+    assert (
+        reasons["1_2_empty_vis.png"]
+        == "empty.png: the target pose is empty: all 18 joints are missing"
+    )
     assert "the joints are all in one place" in reasons["2_2_far_vis.png"]
     assert reasons["3_2_1_vis.png"] == "the source image is missing"
     assert reasons["4_2_0_vis.png"].startswith(("not an image", "cannot be decoded"))
