@@ -106,8 +106,8 @@ def transfer(
         Fit,
         typer.Option(
             help="How images of other sizes are fitted to the model's. person: crop around the "
-            "person. pad: add borders. stretch: stretch. auto: stretch if the aspect is within "
-            "5 %, else person.",
+            "person. pad: add borders. stretch: stretch. auto: stretch if the person fills an "
+            "image of the model's aspect, else person.",
             rich_help_panel=POSES,
         ),
     ] = Fit.AUTO,

@@ -25,7 +25,10 @@ HAND_ROOM = 0.1  # torso lengths kept free beyond the outermost joint: a hand re
 # More of a crop is not filled to hold outstretched hands; less, if the image cuts the body anyway.
 MAX_FILLED_SHARE, MAX_FILLED_SHARE_CUT = 0.25, 0.1
 
-SAME_ASPECT = 0.05  # an image whose aspect differs by less is stretched, not cropped
+# `Fit.AUTO` does not crop images like those of the training. They have the model's size; or their
+# aspect differs by less than this, and the crop around the person is nearly the whole image: what
+# both have is at least this share of what either has.
+SAME_ASPECT, SAME_AREA = 0.05, 0.8
 MIN_JOINTS = 3
 MIN_SIDE_PX = 1.0
 DECIMALS = 3  # of a crop's edges, pixels
@@ -49,13 +52,20 @@ def crop_for(pose: Pose, image_size: Size, model_size: Size, fit: Fit) -> Crop |
         InputError: the pose has too few joints to crop around.
     """
     relative_aspect = image_size[1] / image_size[0] * model_size[0] / model_size[1]
-    if fit is Fit.STRETCH or (fit is Fit.AUTO and abs(relative_aspect - 1) <= SAME_ASPECT):
+    has_same_aspect = fit is Fit.AUTO and abs(relative_aspect - 1) <= SAME_ASPECT
+    if fit is Fit.STRETCH or (has_same_aspect and image_size == model_size):
         return None
     if fit is Fit.PAD:
         crop = _padded_crop(image_size, model_size)
     else:
-        crop = person_crop(pose, model_size, image_size)
-    return None if crop == Crop(0, 0, *image_size) else crop
+        try:
+            crop = person_crop(pose, model_size, image_size)
+        except InputError:  # too few joints
+            if has_same_aspect:
+                return None
+            raise
+    is_whole = has_same_aspect and _common_share(crop, image_size) >= SAME_AREA
+    return None if is_whole or crop == Crop(0, 0, *image_size) else crop
 
 
 def _padded_crop(image_size: Size, model_size: Size) -> Crop:
@@ -103,8 +113,8 @@ def person_crop(pose: Pose, model_size: Size, image_size: Size | None = None) ->
     return Crop(
         top=round(top, DECIMALS),
         left=round(left, DECIMALS),
-        height=max(MIN_SIDE_PX, round(height, DECIMALS)),
-        width=max(MIN_SIDE_PX, round(height * slimness, DECIMALS)),
+        height=round(height, DECIMALS),
+        width=round(height * slimness, DECIMALS),
     )
 
 
@@ -118,6 +128,13 @@ def filled_share(crop: Crop, image_size: Size) -> float:
     height = min(crop.top + crop.height, image_size[0]) - max(crop.top, 0)
     width = min(crop.left + crop.width, image_size[1]) - max(crop.left, 0)
     return max(0.0, 1 - max(height, 0) * max(width, 0) / (crop.height * crop.width))
+
+
+def _common_share(crop: Crop, image_size: Size) -> float:
+    """Return the intersection of a crop and its image over their union, 0 to 1."""
+    crop_area, image_area = crop.height * crop.width, image_size[0] * image_size[1]
+    common = (1 - filled_share(crop, image_size)) * crop_area
+    return common / (crop_area + image_area - common)
 
 
 @dataclass(frozen=True)
@@ -217,7 +234,11 @@ class _Framer:
         """
         is_cut = self.room.is_cut_above or self.room.is_cut_below
         max_filled = MAX_FILLED_SHARE_CUT if is_cut else MAX_FILLED_SHARE
-        body_height = max(self._margined_height(), _length(self.room.body_x) / self.slimness)
+        body_height = max(
+            self._margined_height(),
+            _length(self.room.body_x) / self.slimness,
+            MIN_SIDE_PX / min(1, self.slimness),
+        )
         height = max(body_height, _length(self.room.reach_x) / self.slimness)
         if self.image_size is None or self._filled_share(height) <= max_filled:
             return height

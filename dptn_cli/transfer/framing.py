@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -41,13 +41,11 @@ class FramedPose:
         pose: (18, 2) as (y, x), pixels of that part at the model's size on disk, where both axes
             have the same scale.
         on_network: (18, 2) float32 as (y, x), pixels of the network's image.
-        warnings: why the result may look wrong.
     """
 
     crop: Crop | None
     pose: Pose
     on_network: npt.NDArray[np.float32]
-    warnings: tuple[FramingWarning, ...] = ()
 
 
 def frame_source(pose: Pose, size: Size, spec: ImageSpec, fit: Fit) -> FramedPose:
@@ -63,21 +61,7 @@ def frame_source(pose: Pose, size: Size, spec: ImageSpec, fit: Fit) -> FramedPos
         InputError: no joint is inside the image, or too few joints are known to crop by.
     """
     _check_inside(pose, size, "source")
-    crop = _crop_for(pose, size, spec, fit, "source")
-    return replace(_frame(pose, size, crop, spec), warnings=_source_warnings(pose, size, crop))
-
-
-def _source_warnings(pose: Pose, size: Size, crop: Crop | None) -> tuple[FramingWarning, ...]:
-    """Return what is wrong with a person who is to be cropped out of an image."""
-    if crop is None:  # the image is one of those that the model was made for
-        return ()
-    body = Body(pose)
-    problems = {
-        FramingWarning.SOURCE_LYING: body.is_lying,
-        FramingWarning.SOURCE_SMALL: body.length < MIN_PERSON_PX,
-        FramingWarning.SOURCE_FILLED: filled_share(crop, size) > MAX_FILLED_SHARE + ROUNDING,
-    }
-    return tuple(warning for warning, is_wrong in problems.items() if is_wrong)
+    return _frame(pose, size, _crop_for(pose, size, spec, fit, "source"), spec)
 
 
 def _crop_for(pose: Pose, size: Size, spec: ImageSpec, fit: Fit, role: str) -> Crop | None:
@@ -111,22 +95,6 @@ def frame_target(
         InputError: no joint is inside the image, or the pose cannot be fitted.
     """
     _check_not_empty(pose, "target")
-    framed = _place_target(pose, size, source, spec, fit, retarget_mode)
-    warnings = list(parts_not_shown(pose, source.pose))
-    if Body(pose).is_lying and FramingWarning.SOURCE_LYING not in source.warnings:
-        warnings.insert(0, FramingWarning.TARGET_LYING)
-    return replace(framed, warnings=tuple(warnings))
-
-
-def _place_target(
-    pose: Pose,
-    size: Size | None,
-    source: FramedPose,
-    spec: ImageSpec,
-    fit: Fit,
-    retarget_mode: Retarget,
-) -> FramedPose:
-    """Place a target pose, as `frame_target` does."""
     if retarget_mode is Retarget.SCALE:
         pose = fit_into_frame(retarget(pose, source.pose), source.pose, spec.image_size)
         _check_inside(pose, spec.image_size, "target")
@@ -138,6 +106,32 @@ def _place_target(
     size = size or spec.image_size
     _check_inside(pose, size, "target")
     return _frame(pose, size, _crop_for(pose, size, spec, fit, "target"), spec)
+
+
+def framing_warnings(
+    source: FramedPose, target: Pose, size: Size | None, spec: ImageSpec
+) -> tuple[FramingWarning, ...]:
+    """Return why an image may look wrong.
+
+    A source that is not cropped is one of those that the model was made for, and is not judged.
+
+    Args:
+        source: the source pose.
+        target: (18, 2) as (y, x), pixels of the target image; missing: -1. Not empty.
+        size: (height, width) of the source image, pixels; None if it is not known.
+        spec: the images that the model was made for.
+    """
+    body, crop = Body(source.pose), source.crop
+    is_wrong = {FramingWarning.TARGET_LYING: Body(target).is_lying and not body.is_lying}
+    if crop is not None and size is not None:
+        scale = crop.height / spec.image_size[0]
+        is_wrong |= {
+            FramingWarning.SOURCE_LYING: body.is_lying,
+            FramingWarning.SOURCE_SMALL: body.length * scale < MIN_PERSON_PX,
+            FramingWarning.SOURCE_FILLED: filled_share(crop, size) > MAX_FILLED_SHARE + ROUNDING,
+        }
+    wrong = [warning for warning in FramingWarning if is_wrong.get(warning)]
+    return (*wrong, *parts_not_shown(target, source.pose))
 
 
 def _frame(pose: Pose, size: Size, crop: Crop | None, spec: ImageSpec) -> FramedPose:

@@ -15,7 +15,12 @@ from dptn_cli.errors import InputError
 from dptn_cli.io.images import decode_crop, decode_size
 from dptn_cli.io.storage import storage_of
 from dptn_cli.transfer.earlier_runs import EarlierLookup
-from dptn_cli.transfer.framing import FramedPose, frame_item_source, frame_item_target
+from dptn_cli.transfer.framing import (
+    FramedPose,
+    frame_item_source,
+    frame_item_target,
+    framing_warnings,
+)
 from dptn_cli.transfer.tasks import Task, failed, is_permanent, reason_of
 from dptn_cli.transfer.writer import ResultWriter, is_jpeg
 from dptn_cli.types import Batch, ImageU8, Item, Job, Outcome, Size
@@ -214,7 +219,7 @@ def plan_tasks(
         digest.update(target.on_network.tobytes())
         if is_jpeg(item.output):
             digest.update(b"jpeg %d" % job.jpeg_quality)
-        warnings = (*source.warnings, *target.warnings)
+        warnings = framing_warnings(source, item.target_pose, size, job.model.spec)
         tasks.append(Task(item, digest.hexdigest(), target.on_network, warnings=warnings))
     return source, tasks
 

@@ -82,7 +82,21 @@ def test_every_joint_is_in_the_crop(pose: list[tuple[float, float]], missing: se
     ],
 )  # fmt: skip
 def test_when_an_image_is_cropped(size: tuple[int, int], fit: Fit, cropped: bool) -> None:
-    assert (crop_for(FIGURES[NAMES[0]], size, SIZE, fit) is not None) == cropped
+    pose = moved(FIGURES[NAMES[0]], size[0] / SIZE[0])
+    assert (crop_for(pose, size, SIZE, fit) is not None) == cropped
+
+
+def test_a_small_person_in_an_image_of_the_same_aspect_is_cropped() -> None:
+    """As phones take them: 2:3, with much around the person. The model's own size is left alone."""
+    pose = FIGURES[NAMES[0]]
+    small = moved(pose, 2, down=100, across=60)
+    crop = crop_for(small, (384, 264), SIZE, Fit.AUTO)
+    assert crop is not None
+    assert crop.height < 0.8 * 384
+    assert crop_for(moved(pose, 0.6), SIZE, SIZE, Fit.AUTO) is None
+    two = np.full((18, 2), -1.0)
+    two[[1, 2]] = pose[[1, 2]]
+    assert crop_for(two, (384, 264), SIZE, Fit.AUTO) is None, "too few joints to tell"
 
 
 def test_padding_keeps_the_whole_image_in_the_middle() -> None:
@@ -298,3 +312,34 @@ def test_who_lies_is_told_from_who_does_not(scale: float) -> None:
         assert Body(stance(name, scale=scale, top=900, left=900)).is_lying == (name == "lying")
     turned = stance("lying", scale=scale) * (1, -1) + 2000
     assert Body(turned).is_lying
+
+
+@given(
+    pose=st.lists(st.tuples(st.floats(-300, 900), st.floats(-300, 900)), min_size=18, max_size=18),
+    missing=st.sets(st.integers(0, 17), max_size=15),
+    size=st.tuples(st.integers(1, 700), st.integers(1, 700)),
+    model=st.sampled_from([(256, 176), (128, 64), (100, 300)]),
+    scale=st.sampled_from([0.001, 0.1, 1]),
+    shift=st.tuples(st.floats(-2000, 2000), st.floats(-2000, 2000)),
+)
+def test_any_joints_in_any_image_have_a_crop(
+    pose: list[tuple[float, float]],
+    missing: set[int],
+    size: tuple[int, int],
+    model: tuple[int, int],
+    scale: float,
+    shift: tuple[float, float],
+) -> None:
+    joints = np.array(pose) * scale + shift
+    joints[list(missing)] = -1
+    try:
+        crop = person_crop(joints, model, size)
+    except InputError:
+        return
+    numbers = (crop.top, crop.left, crop.height, crop.width)
+    assert np.isfinite(numbers).all()
+    assert min(crop.height, crop.width) >= 1
+    assert crop.height < 20_000
+    assert 0 <= filled_share(crop, size) <= 1
+    if crop.height > 50:
+        assert crop.width / crop.height == pytest.approx(model[1] / model[0], rel=1e-3)

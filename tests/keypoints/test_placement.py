@@ -132,3 +132,23 @@ def test_the_pose_at_fault_is_named(source: list[int], target: list[int], messag
     poses = [without(whole, [j for j in range(18) if j not in kept]) for kept in (target, source)]
     with pytest.raises(InputError, match=message):
         retarget(*poses)
+
+
+@given(
+    poses=st.lists(
+        st.lists(st.tuples(st.floats(-90, 300), st.floats(-90, 300)), min_size=18, max_size=18),
+        min_size=2,
+        max_size=2,
+    ),
+    missing=st.lists(st.sets(st.integers(0, 17), max_size=16), min_size=2, max_size=2),
+)
+def test_any_joints_can_be_placed(
+    poses: list[list[tuple[float, float]]], missing: list[set[int]]
+) -> None:
+    target, source = (np.array(pose) for pose in poses)
+    target[list(missing[0])], source[list(missing[1])] = -1, -1
+    if (target == -1).any(axis=1).all() or (source == -1).any(axis=1).all():
+        return
+    placed = fit_into_frame(target, source, SIZE)
+    assert np.isfinite(placed).all()
+    assert np.array_equal((placed == -1).any(axis=1), (target == -1).any(axis=1))
