@@ -108,7 +108,8 @@ def find_checkpoint(checkpoint: str, option: str = "--detector") -> Checkpoint:
     if path.is_file():
         return Checkpoint(label, path)
     raise InputError(
-        f"{label}: no such file, and not a published checkpoint ({', '.join(PUBLISHED)})"
+        f"{label}: no such file, and not a published checkpoint ({', '.join(PUBLISHED)}), nor "
+        "auto, movenet or openpifpaf"
     )
 
 

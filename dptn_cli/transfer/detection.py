@@ -92,11 +92,11 @@ def find_missing_poses(
         )
     if pending:
         _require(selected, pending)
-        if detect:
-            notify(
-                f"Detecting the poses on {counted(len(pending), 'image')} without keypoints, with "
-                f"{selected.title}."
-            )
+        images_without = f"{counted(len(pending), 'image')} without keypoints"
+        if not detect:
+            notify(f"The run would detect the poses on {images_without}, with {selected.title}.")
+        else:
+            notify(f"Detecting the poses on {images_without}, with {selected.title}.")
             outcomes |= detection.run(pending, selected, provider, progress or NoProgress(), stop)
             if stop():
                 notify("The poses found so far are kept. Run the same command to resume.")

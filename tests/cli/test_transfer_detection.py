@@ -247,9 +247,12 @@ def test_a_dry_run_knows_what_detection_would_do(tmp_path: Path) -> None:
     before = transfer(photos, out, "--dry-run", "--json")
     assert counts_of(before) == {"planned": 9, "skipped": 0, "failed": 0, "to_do": 9}
     assert not out.exists()
+    said = LINE_TIME.sub("", transfer(photos, out, "--dry-run").stderr)
+    assert "would detect the poses on 3 images without keypoints, with MoveNet (built in)" in said
     assert transfer(photos, out).exit_code == 1
     after = transfer(photos, out, "--dry-run", "--json")
     assert after.exit_code == 1
+    assert "would detect" not in transfer(photos, out, "--dry-run").stderr
     assert counts_of(after) == {"planned": 9, "skipped": 4, "failed": 5, "to_do": 0}
 
 
@@ -277,7 +280,7 @@ def test_crowds_are_told(tmp_path: Path) -> None:
     both.save(photos / "both.png")
     for _ in range(2):  # found now, and known from the first run
         said = LINE_TIME.sub("", transfer(photos, out).stderr)
-        assert "show several people, and the largest is taken: both.png (2)\n" in said
+        assert "1 image shows several people, and the largest is taken: both.png (2)\n" in said
     found = dptn("detect-poses", photos, "-o", tmp_path / "k.csv")
     said = LINE_TIME.sub("", found.stderr)
     assert "1 image shows several people, and the largest is taken: both.png (2)\n" in said
