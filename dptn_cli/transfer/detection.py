@@ -84,11 +84,10 @@ def find_missing_poses(
     failures = {} if retry_failed else _earlier_failures(pending)
     pending = [path for path in pending if path not in failures]
     selected = select_detector(detector)
-    kept = [path for path, outcome in outcomes.items() if outcome.detector.name != selected.name]
-    if kept and detector != AUTO:
+    if detector != AUTO and (kept := _found_by_others(outcomes.values(), selected)):
         notify(
-            f"{counted(len(kept), 'image')} keep what another detector found earlier. To look at "
-            f"them with {selected.title}, remove {request.out} and {log_path(request.out).name}."
+            f"{counted(kept, 'image')} keep what another detector found earlier. To look at them "
+            f"with {selected.title}, remove {request.out} and {log_path(request.out).name}."
         )
     if pending:
         _require(selected, pending)
@@ -106,11 +105,18 @@ def find_missing_poses(
     return DetectedPoses(poses | failures, tuple(sorted(detectors)))
 
 
+def _found_by_others(outcomes: Iterable[DetectionOutcome], selected: SelectedDetector) -> int:
+    """Count the outcomes of other detectors; old logs do not tell checkpoints apart."""
+    own_names = {selected.name} if selected.checkpoint is None else {selected.name, ""}
+    return sum(outcome.detector.name not in own_names for outcome in outcomes)
+
+
 def _earlier_failures(images: Sequence[Path]) -> dict[Path, FoundPose | Failure]:
     """Return why `dptn detect-poses` found no pose on some images, by its log beside them.
 
     Args:
-        images: absolute paths. An image that has changed since does not count.
+        images: absolute paths. An image that has changed since does not count, and neither does a
+            failure that may pass.
     """
 
     @cache
@@ -124,7 +130,7 @@ def _earlier_failures(images: Sequence[Path]) -> dict[Path, FoundPose | Failure]
         for folder in path.parents:
             logged_ns, outcomes = failures_in(folder)
             name = path.relative_to(folder).as_posix()
-            if (outcome := outcomes.get(name)) and _is_unchanged(folder, outcome, logged_ns):
+            if (outcome := outcomes.get(name)) and _fails_again(folder, outcome, logged_ns):
                 failures[path] = Failure(
                     f"{outcome.reason} (according to dptn detect-poses; use --retry-failed to try "
                     "again)"
@@ -133,12 +139,12 @@ def _earlier_failures(images: Sequence[Path]) -> dict[Path, FoundPose | Failure]
     return failures
 
 
-def _is_unchanged(folder: Path, outcome: DetectionOutcome, logged_ns: int) -> bool:
-    """Return whether an image is as it was when a detector looked at it."""
+def _fails_again(folder: Path, outcome: DetectionOutcome, logged_ns: int) -> bool:
+    """Return whether a detector would fail at an image as it did before."""
     state = file_state(ImageFile(folder, outcome.name))
     if state is None or outcome.file_state is None:  # a log of an older version
         return state is not None and state[1] <= logged_ns
-    return state == outcome.file_state
+    return outcome.permanent and state == outcome.file_state
 
 
 class _Detection:

@@ -158,6 +158,24 @@ def test_where_detect_poses_found_nobody_only_those_items_fail(
     assert len(list(out.glob("*_vis.png"))) == 3
 
 
+@pytest.mark.parametrize("later_s", [60, -1e6], ids=["newer", "older"])
+def test_an_image_that_is_replaced_is_looked_at_whatever_its_age(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, later_s: float
+) -> None:
+    """A copy may keep the time of its original, which is older than the log."""
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    photos, out = two_photos(tmp_path / "photos"), tmp_path / "out"
+    nobody = photos / "nobody.png"
+    Image.fromarray(np.full((128, 88, 3), 255, np.uint8)).save(nobody)
+    found = dptn("detect-poses", photos, "-o", photos / "keypoints.csv", "--detector", "movenet")
+    assert found.exit_code == 1
+    command = ("transfer", nobody, "--poses", photos / "p0000_0.png", "--model", MODEL, "-o", out)
+    assert dptn(*command).exit_code == 1
+    shutil.copy(FIGURES / "p0001_1.png", nobody)
+    os.utime(nobody, (time.time() + later_s,) * 2)
+    assert dptn(*command).exit_code == 0
+
+
 def no_detector(*_: object, **__: object) -> None:
     raise AssertionError("what is known is not detected again")
 
