@@ -40,6 +40,9 @@ MAX_OVERLAP = 0.3  # of two people's boxes, intersection over union
 SIDE_MULTIPLE = 32  # both sides of MultiPose's input must be multiples of it
 
 THUNDER_SIDE = 256  # pixels
+# The networks count pixels from the centre of the first one. If this were ignored, all joints would
+# be half a pixel of the network's image too far to the left and too high.
+HALF_PIXEL = 0.5
 SQUARE_PER_BOX = 1.45  # side of the square around a person, in longer sides of their joints' box
 # Thunder's joints are kept if their median distance from MultiPose's is below this share of the
 # person's longer side. Otherwise, Thunder saw somebody else in the square.
@@ -168,11 +171,14 @@ class MovenetDetector:
         padded[0, :height, :width] = np.asarray(_resize(image, (width, height)))
         rows = self._multipose.run({"input": padded})[0].astype(np.float64)
         # Fractions of the padded image, (y, x), to pixels of the image, (x, y).
-        to_px = np.array([padded.shape[2], padded.shape[1]]) * image.size / (width, height)
+        padded_size = np.array([padded.shape[2], padded.shape[1]])
+        to_px = padded_size * image.size / (width, height)
+        half_pixel = HALF_PIXEL / padded_size
         candidates = []
         for row in rows:
             joints = row[:51].reshape(COCO_JOINTS, 3)
-            joints_xyv = np.column_stack([joints[:, 1::-1] * to_px, joints[:, 2]])
+            joints_xy = (joints[:, 1::-1] + half_pixel) * to_px
+            joints_xyv = np.column_stack([joints_xy, joints[:, 2]])
             box = (row[51:55].reshape(2, 2)[:, ::-1] * to_px).ravel()
             candidates.append(_Candidate(joints_xyv, box, float(row[55])))
         candidates.sort(key=lambda candidate: -candidate.score)
@@ -186,7 +192,8 @@ class MovenetDetector:
         corner = np.array([left + right - side_px, top + bottom - side_px]) / 2
         square = _square(image, corner, side_px)
         joints = self._thunder.run({"input:0": square})[0, 0].astype(np.float64)
-        joints_xyv = np.column_stack([joints[:, 1::-1] * side_px + corner, joints[:, 2]])
+        joints_xy = (joints[:, 1::-1] + HALF_PIXEL / THUNDER_SIDE) * side_px + corner
+        joints_xyv = np.column_stack([joints_xy, joints[:, 2]])
         if not _is_same_person(person.joints_xyv, joints_xyv, MAX_DISTANCE * longer_px):
             joints_xyv = person.joints_xyv.copy()
         if _is_face_hidden(joints_xyv):
