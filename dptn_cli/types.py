@@ -242,7 +242,7 @@ class Outcome:
         known: whether an earlier run failed at it for the same reason.
         stop_reason: why the whole run cannot go on; empty if it can. The item is then not done,
             and not to blame.
-        warnings: if it is done, why it may look wrong.
+        warnings: if it is done or skipped, why its image may look wrong.
     """
 
     output: str

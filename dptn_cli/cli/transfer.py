@@ -1,6 +1,7 @@
 """`dptn transfer`."""
 
 import re
+import shlex
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
@@ -47,6 +48,7 @@ from dptn_cli.transfer.unlisted import Unlisted
 from dptn_cli.types import Job
 
 PATH_OR_URL = "PATH|URL"
+DRAWN_FIGURES = "figures"  # the data set of the model in the repository
 INPUTS, POSES, RESULTS, FAILURES = "Input", "Poses and framing", "Results", "Failures"
 
 app = typer.Typer(add_completion=False)
@@ -280,6 +282,8 @@ def transfer(
         quiet=quiet, as_json=as_json, verbose=verbose, accept_known=accept_known
     )
     exported = read_model(model or default_model())
+    if model is None and exported.spec.dataset == DRAWN_FIGURES:
+        reporter.notify(f"{exported.path} knows drawn figures, not photos. --model names another.")
     try_model(exported)
     job = make_job(request, exported)
     if grid:
@@ -314,9 +318,10 @@ def _check_sources(given: object, list_options: Mapping[str, Sequence[str] | Non
     """
     for option, words in list_options.items():
         if not given and words and len(words) > 1:
+            source, value = shlex.quote(words[-1]), shlex.quote(words[0])
             raise InputError(
-                f"no SOURCES: {option} takes every word up to the next option, {words[-1]} too. "
-                f"Put the sources first: dptn transfer {words[-1]} {option} {words[0]}"
+                f"no SOURCES: {option} takes every word up to the next option, {source} too. "
+                f"Put the sources first: dptn transfer {source} {option} {value}"
             )
 
 

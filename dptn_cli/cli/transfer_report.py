@@ -39,7 +39,7 @@ class TransferReporter:
         failures: number of items by what to print about their failure, for the first few.
         failed: the first failures as `--json` lists them, up to `MAX_LISTED`.
         unlisted_examples: names of the first few results that a dry run would remove.
-        warnings: number of images that may look wrong, by the reason.
+        warnings: number of new images that may look wrong, by the reason.
         warned: names of the first few such images, by the reason.
     """
 
@@ -81,7 +81,7 @@ class TransferReporter:
         """Count an outcome, and print its line if the user wants one for every item."""
         self.counts[outcome.status] += 1
         self.known_failures += outcome.known
-        for warning in outcome.warnings:
+        for warning in outcome.warnings if outcome.status is Status.DONE else ():
             self.warnings[warning] += 1
             if len(self.warned[warning]) < MAX_WARNED_SHOWN:
                 self.warned[warning].append(outcome.output)

@@ -80,6 +80,12 @@ def plan_job(
     )
     if request.preview and request.preview.exists() and not request.preview.is_dir():
         raise InputError(f"{request.preview}: cannot hold previews, because it is a file")
+    for folder in request.images:
+        if request.preview and request.preview.resolve().is_relative_to(folder.resolve()):
+            notify(
+                f"{request.preview} is in {folder}: other commands will take the previews for "
+                "photos. A folder elsewhere is better."
+            )
     check_output(request)
     return images
 

@@ -132,8 +132,8 @@ def _earlier_failures(images: Sequence[Path]) -> dict[Path, FoundPose | Failure]
             name = path.relative_to(folder).as_posix()
             if (outcome := outcomes.get(name)) and _fails_again(folder, outcome, logged_ns):
                 failures[path] = Failure(
-                    f"{outcome.reason} (according to dptn detect-poses; use --retry-failed to try "
-                    "again)"
+                    f"{outcome.reason} (according to dptn detect-poses, in "
+                    f"{log_path(folder / KEYPOINTS_NAME)}; use --retry-failed to look again)"
                 )
                 break
     return failures

@@ -117,9 +117,7 @@ def preview(job: Job, earlier: EarlierLookup) -> Iterator[Outcome]:
     reader = DryReader(job, earlier)
     for chunk in chunks_of(job, PREVIEW_CHUNK):
         pending = [item for item in chunk if item.pose_pending and not item.failure_reason]
-        for item in pending:
-            reason = "poses to be detected"
-            yield Outcome(item.output, item.source, item.target, Status.DONE, reason)
+        yield from map(reader.preview_pending, pending)
         ended, tasks = reader.read(
             [item for item in chunk if item.failure_reason or not item.pose_pending]
         )

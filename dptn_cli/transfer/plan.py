@@ -82,7 +82,10 @@ class TransferRequest:
         if self.pairs and (self.sources or self.poses):
             raise InputError("use either --pairs, or SOURCES with --poses, not both")
         if not self.pairs and not (self.sources and self.poses):
-            raise InputError("nothing to do: pass --pairs PAIRS.csv, or SOURCES with --poses")
+            missing = "; --poses is missing" if self.sources else ""
+            raise InputError(
+                f"nothing to do: pass --pairs PAIRS.csv, or SOURCES with --poses{missing}"
+            )
         if self.images and not self.pairs:
             raise InputError("--images can only be used with --pairs")
 

@@ -149,6 +149,22 @@ class DryReader:
                 tasks += planned
         return ended, tasks
 
+    def preview_pending(self, item: Item) -> Outcome:
+        """Return the outcome of an item whose poses are to be detected: failed, or to generate."""
+        images = {item.source: item.source_path}
+        if item.target_pose_pending and item.target_path is not None:
+            images[item.target] = item.target_path
+        for name, path in images.items():
+            try:
+                problem: Exception | None = self._decoding_problem(path)
+            except (InputError, OSError) as error:
+                problem = error
+            if problem:
+                permanent = is_permanent(problem)
+                return failed(item, f"{name}: {reason_of(problem)}", permanent=permanent)
+        reason = "poses to be detected"
+        return Outcome(item.output, item.source, item.target, Status.DONE, reason)
+
     def _compute_digest_and_size(self, path: Path) -> tuple[blake2b, Size | None]:
         data = self._data(path)
         return blake2b(data, digest_size=16), _header_size(data)

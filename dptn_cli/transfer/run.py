@@ -112,7 +112,8 @@ class TransferRun:
         notify: receives messages that the user should see at once, one line each.
         counts: number of outcomes so far, by status.
         known_failures: number of failures among them that an earlier run has met.
-        warnings: number of generated images that may look wrong, by the reason.
+        warnings: number of images that may look wrong, those of earlier runs included, by the
+            reason.
         stop_reason: why the run could not go on; empty if it could.
         problems: what could not be recorded at the end, one line each.
         unlisted: number of results of earlier lists, after `finish`.

@@ -39,13 +39,13 @@ class Task:
             permanent: see `Outcome`.
             known: see `Outcome`.
         """
-        warnings = self.warnings if status is Status.DONE else ()
+        warnings = () if status is Status.FAILED else self.warnings
         return Outcome(
             output=self.item.output,
             source=self.item.source,
             target=self.item.target,
             status=status,
-            reason=reason or "; ".join(warnings),
+            reason=reason or "; ".join(warnings),  # a skipped item has a reason
             fingerprint=self.fingerprint,
             elapsed_s=self.elapsed_s,
             line=self.item.line,

@@ -378,3 +378,14 @@ def test_the_option_of_older_versions_still_works(photos: Path) -> None:
     assert result.exit_code == 0, result.stderr
     assert {line["detector"] for line in record(photos.parent)} == {str(SHIPPED)}
     assert "--checkpoint" not in dptn("detect-poses", "--help").stdout
+
+
+def test_previews_among_the_photos_are_told(photos: Path, tmp_path: Path) -> None:
+    """Other commands would take them for photos."""
+    inside = detect(photos, "--preview", photos / "skeletons", "--detector", "movenet")
+    assert inside.exit_code == 0
+    assert "skeletons is in" in inside.stderr
+    again = detect(
+        photos, "--preview", tmp_path / "skeletons", "--overwrite", "--detector", "movenet"
+    )
+    assert "other commands will take the previews" not in again.stderr

@@ -275,6 +275,21 @@ def test_a_dry_run_knows_what_detection_would_do(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("no_openpifpaf")
+@pytest.mark.parametrize("role", ["source", "target"])
+def test_a_dry_run_meets_broken_images_before_their_poses_are_detected(
+    tmp_path: Path, role: str
+) -> None:
+    good, broken = sorted(two_photos(tmp_path / "photos").iterdir())
+    broken.write_bytes(broken.read_bytes()[:2000])
+    source, pose = (broken, good) if role == "source" else (good, broken)
+    command = ("transfer", source, "--poses", pose, "--model", MODEL, "-o", tmp_path / "out")
+    for more in (("--dry-run",), ()):
+        result = dptn(*command, *more)
+        assert result.exit_code == 1, result.stderr
+        assert f"{broken.name}: cannot be decoded" in result.stderr
+
+
+@pytest.mark.usefixtures("no_openpifpaf")
 @pytest.mark.parametrize("detector", ["openpifpaf", "none.pkl"])
 def test_a_dry_run_ends_as_the_run_would_without_its_detector(
     tmp_path: Path, detector: str
@@ -302,6 +317,20 @@ def test_crowds_are_told(tmp_path: Path) -> None:
     found = dptn("detect-poses", photos, "-o", tmp_path / "k.csv")
     said = LINE_TIME.sub("", found.stderr)
     assert "1 image shows several people, and the largest is taken: both.png (2)\n" in said
+
+
+@pytest.mark.usefixtures("no_openpifpaf")
+def test_the_model_of_the_repository_is_named_if_nobody_asked_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photos = two_photos(tmp_path / "photos")
+    (tmp_path / "models").mkdir()
+    shutil.copy(MODEL, tmp_path / "models")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("DPTN_MODEL", raising=False)
+    said = dptn("transfer", photos, "--poses", photos, "-o", "out").stderr
+    assert "models/figures.onnx knows drawn figures, not photos" in said
+    assert "knows drawn figures" not in transfer(photos, tmp_path / "out2").stderr
 
 
 def test_poses_that_take_the_sources_too(tmp_path: Path) -> None:
