@@ -21,7 +21,7 @@ class FramingWarning(StrEnum):
     TARGET_LYING = "the target person is lying"
     SOURCE_SMALL = "the source person is less than 64 pixels tall"
     SOURCE_FILLED = "more than a quarter of the source's crop is outside the image"
-    NO_LEGS = "the pose shows legs, and the source image does not"
+    NO_LEGS = "the pose shows legs or feet, and the source image does not"
     NO_ARMS = "the pose shows arms, and the source image does not"
     NO_FACE = "the pose shows a face, and the source image does not"
 

@@ -33,7 +33,7 @@ from dptn_cli.detect.log import DetectionOutcome, log_path
 from dptn_cli.detect.people import MIN_JOINTS
 from dptn_cli.detect.selection import DEFAULT_BATCH_SIZE
 from dptn_cli.enums import Person, PoseFormat, Status
-from dptn_cli.errors import ExitCode
+from dptn_cli.errors import ExitCode, InputError
 from dptn_cli.signals import StopRequest
 
 MAX_FAILURES_SHOWN = 20
@@ -163,6 +163,8 @@ def detect_poses(
     Exit code: 0 all done, 1 some images failed, 2 nothing was started,
     130 interrupted.
     """
+    if checkpoint and detector != AUTO:
+        raise InputError("--checkpoint is the old name of --detector: use only one of them")
     detector = checkpoint or detector
     request = DetectionRequest(
         images=tuple(images),
@@ -184,6 +186,10 @@ def detect_poses(
         reporter.warn("--download-weights has no effect: MoveNet is part of dptn.")
     if selected.checkpoint is None and batch_size != DEFAULT_BATCH_SIZE:
         reporter.warn("--batch-size has no effect: MoveNet looks at one image at a time.")
+    weights = selected.checkpoint.missing_weights if selected.checkpoint else None
+    if dry_run and download_weights and weights:
+        reporter.warn(f"The run would download {weights.url}")
+        return reporter.finish("dry run")
     selected.require(download_weights=download_weights, announce=reporter.warn)
     if dry_run:
         skipped, _ = split_finished(request, files, selected.read_id())

@@ -318,7 +318,7 @@ def _check_sources(given: object, list_options: Mapping[str, Sequence[str] | Non
     """
     for option, words in list_options.items():
         if not given and words and len(words) > 1:
-            source, value = shlex.quote(words[-1]), shlex.quote(words[0])
+            source, value = shlex.quote(words[-1]), shlex.join(words[:-1])
             raise InputError(
                 f"no SOURCES: {option} takes every word up to the next option, {source} too. "
                 f"Put the sources first: dptn transfer {source} {option} {value}"

@@ -213,9 +213,15 @@ def detect_images(images: Sequence[ImageFile], detector: Detector) -> Iterator[D
         One outcome per image, not in the order of `images`.
     """
     by_name = {image.name: image for image in images}
-    files = ((image.name, image.folder / image.name) for image in images)
-    for detection in detector.detect(files):
-        state = file_state(by_name[detection.name])
+    states: dict[str, tuple[int, int] | None] = {}
+
+    def files() -> Iterator[tuple[str, Path]]:
+        for name, image in by_name.items():
+            states[name] = file_state(image)  # before it is read: it may change at any time
+            yield name, image.folder / name
+
+    for detection in detector.detect(files()):
+        state = states.pop(detection.name)
         yield DetectionOutcome(
             name=detection.name,
             status=Status.DONE if detection.found_pose else Status.FAILED,

@@ -18,7 +18,7 @@ from PIL import Image
 
 from dptn_cli.detect.detector import MOVENET, DetectorId, read_failure
 from dptn_cli.detect.people import DetectedPerson, Detection, PersonChoice, choose_person
-from dptn_cli.enums import Person, Provider
+from dptn_cli.enums import Provider
 from dptn_cli.errors import InputError, ModelError
 from dptn_cli.inference.graph_session import GraphSession
 from dptn_cli.inference.session import MAX_CPU_STREAMS, available_cores
@@ -53,7 +53,9 @@ BOX_CONFIDENCE, COMMON_CONFIDENCE = 0.2, 0.3
 NOSE, LEFT_EAR, RIGHT_EAR = (COCO_NAMES.index(name) for name in ("nose", "left ear", "right ear"))
 SHOULDERS = [COCO_NAMES.index(f"{side} shoulder") for side in ("left", "right")]
 HIDDEN_FROM_BEHIND = [COCO_NAMES.index(name) for name in ("nose", "left eye", "right eye")]
-MIN_EARS_PER_NECK = 0.25  # of a head that is not seen from the side: ears apart, to neck and ears
+# Distance between the ears, over that from the neck to the ears. A head with less is seen from the
+# side.
+MIN_EARS_PER_NECK = 0.25
 # To `decode_reduced`, images are as large as they are: small people need the pixels.
 _NOT_REDUCED_PX = 4096
 
@@ -131,7 +133,7 @@ class MovenetDetector:
         return choose_person(name, on_disk, size, self.choice)
 
     def find_people(self, image: Image.Image) -> list[DetectedPerson]:
-        """Find the people in an image, at most six of a size.
+        """Find the people in an image: up to six in a first look, and up to six small ones more.
 
         Args:
             image: upright RGB.
@@ -144,10 +146,7 @@ class MovenetDetector:
             ModelError: onnxruntime failed.
         """
         people = self._candidates(image, FIRST_LONG_EDGE, MIN_SCORE)
-        small_px = SMALL_SHARE * image.height
-        # Nobody small would be chosen as the largest beside somebody large.
-        if self.choice.person is not Person.LARGEST or all(p.height < small_px for p in people):
-            people += self._small_candidates(image, SECOND_LONG_EDGE, people)
+        people += self._small_candidates(image, SECOND_LONG_EDGE, people)
         if not people and max(image.size) > SECOND_LONG_EDGE:
             people = self._small_candidates(image, THIRD_LONG_EDGE, people)
         return [self._refine(image, person) for person in people]

@@ -112,6 +112,8 @@ def select_detector(
     Raises:
         InputError: it is none of these.
     """
+    if detector.lower() in (AUTO, OPENPIFPAF, MOVENET):
+        detector = detector.lower()
     if detector == AUTO:
         has_checkpoint = download_weights or _present_checkpoint() is not None
         detector = OPENPIFPAF if is_installed() and has_checkpoint else MOVENET

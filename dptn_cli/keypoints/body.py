@@ -141,7 +141,7 @@ class Body:
 
     @cached_property
     def next_below(self) -> float:
-        """The y to which the body goes on at least: the next joint, if legs or hips are missing."""
+        """The lowest y that the body surely reaches: a missing leg goes on to its next joint."""
         lowest = self.mean_of(KNEES) if self.has_any(KNEES) else self.mean_of(HIPS)
         if self.has_any(ANKLES):
             return self.sole
@@ -159,7 +159,7 @@ class Body:
 
     @cached_property
     def is_lying(self) -> bool:
-        """Whether the trunk is nearer to horizontal, and the body is wider than tall."""
+        """Whether the trunk is within 35 degrees of horizontal, and the body wider than tall."""
         if self.neck is None or not self.has_any(HIPS):
             return False
         up, right = self.trunk_direction

@@ -19,10 +19,11 @@ from dptn_cli.types import MISSING, Crop, Pose, Size
 # Where a person is in a training image, in shares of the image's height; see above.
 TOP_SHARE = 0.055  # above the crown
 PERSON_SHARE = 0.898  # from crown to soles
-# If a crop has to be larger than the person needs, the crown may be this far down in it.
+# If a crop has to be larger than an upright person needs, the crown may be this far down in it.
 MAX_TOP_SHARE = 0.12
 HAND_ROOM = 0.1  # torso lengths kept free beyond the outermost joint: a hand reaches past its wrist
-# More of a crop is not filled to hold outstretched hands; less, if the image cuts the body anyway.
+# To hold outstretched hands, at most this share of a crop is filled; a smaller one if the image
+# cuts the body.
 MAX_FILLED_SHARE, MAX_FILLED_SHARE_CUT = 0.25, 0.1
 
 # `Fit.AUTO` does not crop images like those of the training. They have the model's size; or their
@@ -150,6 +151,7 @@ class _Room:
         centre: x of the trunk.
         is_cut_above: whether the image cuts the head off.
         is_cut_below: whether the image cuts the body off below.
+        max_top_share: the largest share of the frame that may be above the crown.
     """
 
     crown: float
@@ -160,6 +162,7 @@ class _Room:
     centre: float
     is_cut_above: bool = False
     is_cut_below: bool = False
+    max_top_share: float = MAX_TOP_SHARE
 
 
 def _needed_room(body: Body, image_size: Size | None) -> _Room:
@@ -178,6 +181,7 @@ def _needed_room(body: Body, image_size: Size | None) -> _Room:
         body_x=(float(body_xs.min()), float(body_xs.max())),
         reach_x=(float(reach_xs.min()) - room_px, float(reach_xs.max()) + room_px),
         centre=body.trunk_centre,
+        max_top_share=1.0 if body.is_lying else MAX_TOP_SHARE,
     )
     return room if image_size is None else _cut_room(room, body, image_size)
 
@@ -190,7 +194,8 @@ def _cut_room(room: _Room, body: Body, image_size: Size) -> _Room:
     # Where the soles are is an estimate, so half of the feet may seem to be outside.
     doubt_px = SOLE_BELOW_ANKLE / 2 * body.torso if body.has_any(ANKLES) else 0.0
     is_cut_below = body.next_below - doubt_px > height
-    return _Room(
+    return replace(
+        room,
         crown=max(room.crown, 0.0),
         top=max(room.top, 0.0),
         bottom=float(height) if is_cut_below else max(room.bottom, goes_on_to),
@@ -266,7 +271,7 @@ class _Framer:
     def _top(self, height: float) -> float:
         """Return the top of a frame, so that as little as possible has to be filled."""
         room = self.room
-        # As low as the crown's margin allows, and as high as the feet do.
+        # The smallest top still holds the feet, the largest leaves the crown its margin.
         low_end = room.bottom - height
         top_share = 0.0 if room.is_cut_above else TOP_SHARE
         high_end = max(low_end, min(room.crown - top_share * height, room.top))
@@ -280,7 +285,7 @@ class _Framer:
         inside = min(max(high_end, min(spare, 0.0)), max(spare, 0.0))
         # Up, if there is more image above than below, but not so that the head gets too low.
         return max(
-            min(high_end, inside), low_end, min(high_end, room.crown - MAX_TOP_SHARE * height)
+            min(high_end, inside), low_end, min(high_end, room.crown - room.max_top_share * height)
         )
 
     def _left(self, width: float) -> float:

@@ -8,6 +8,7 @@ import numpy as np
 from dptn_cli.enums import FramingWarning
 from dptn_cli.keypoints.body import ANKLES, ARMS, KNEES, NOSE_AND_EYES, Body, Point
 from dptn_cli.keypoints.crop import HAND_ROOM
+from dptn_cli.keypoints.joints import HIPS
 from dptn_cli.keypoints.network_grid import with_missing
 from dptn_cli.types import MISSING, Pose, Size
 
@@ -117,12 +118,14 @@ def _trunk_extent(body: Body) -> _Extent:
 
 
 def _without_hidden_legs(target: Pose, source: Pose) -> Pose:
-    """Return the target without the parts of its legs that the source does not show."""
+    """Return the target without the hips and parts of its legs that the source does not show."""
     source_body, shown = Body(source), target.copy()
     if not source_body.has_any(ANKLES):
         shown[ANKLES] = MISSING
         if not source_body.has_any(KNEES):
             shown[KNEES] = MISSING
+            if not source_body.has_any(HIPS):
+                shown[HIPS] = MISSING
     return shown if (shown != MISSING).all(axis=1).any() else target
 
 

@@ -161,7 +161,10 @@ def _offset(scaled: Pose, source: Pose) -> npt.NDArray[np.float64]:
     """Return the (y, x) offset that puts a skeleton on the source's ground and trunk."""
     present = _is_present(scaled) & _is_present(source)
     trunk = [joint for joint in (NECK, MID_HIP) if present[joint]] or np.flatnonzero(present)
-    y, x = np.mean(source[trunk] - scaled[trunk], axis=0)
+    if len(trunk):
+        y, x = np.mean(source[trunk] - scaled[trunk], axis=0)
+    else:  # a left arm in place of a right one, for instance
+        y, x = np.nanmean(source, axis=0) - np.nanmean(scaled, axis=0)
     scaled_ground, source_ground = (
         np.nanmax(joints[_ANKLES, 0], initial=-np.inf) for joints in (scaled, source)
     )

@@ -87,7 +87,7 @@ def find_missing_poses(
     if detector != AUTO and (kept := _found_by_others(outcomes.values(), selected)):
         notify(
             f"{counted(kept, 'image')} keep what another detector found earlier. To look at them "
-            f"with {selected.title}, remove {request.out} and {log_path(request.out).name}."
+            f"with {selected.title}, remove {request.out} and {log_path(request.out)}."
         )
     if pending:
         _require(selected, pending)
@@ -130,7 +130,9 @@ def _earlier_failures(images: Sequence[Path]) -> dict[Path, FoundPose | Failure]
         for folder in path.parents:
             logged_ns, outcomes = failures_in(folder)
             name = path.relative_to(folder).as_posix()
-            if (outcome := outcomes.get(name)) and _fails_again(folder, outcome, logged_ns):
+            outcome = outcomes.get(name)
+            # Whoever shows people may suit this job, even if other rules refused them.
+            if outcome and not outcome.people and _fails_again(folder, outcome, logged_ns):
                 failures[path] = Failure(
                     f"{outcome.reason} (according to dptn detect-poses, in "
                     f"{log_path(folder / KEYPOINTS_NAME)}; use --retry-failed to look again)"

@@ -109,21 +109,23 @@ def frame_target(
 
 
 def framing_warnings(
-    source: FramedPose, target: Pose, size: Size | None, spec: ImageSpec
+    source: FramedPose, target: Pose, size: Size | None, spec: ImageSpec, fit: Fit
 ) -> tuple[FramingWarning, ...]:
     """Return why an image may look wrong.
 
-    A source that is not cropped is one of those that the model was made for, and is not judged.
+    A person who is not cropped around is not judged: the image is one of those that the model was
+    made for, or the user wants it whole.
 
     Args:
         source: the source pose.
         target: (18, 2) as (y, x), pixels of the target image; missing: -1. Not empty.
         size: (height, width) of the source image, pixels; None if it is not known.
         spec: the images that the model was made for.
+        fit: how images of other sizes are brought to the model's size.
     """
     body, crop = Body(source.pose), source.crop
     is_wrong = {FramingWarning.TARGET_LYING: Body(target).is_lying and not body.is_lying}
-    if crop is not None and size is not None:
+    if crop is not None and size is not None and fit is not Fit.PAD:
         scale = crop.height / spec.image_size[0]
         is_wrong |= {
             FramingWarning.SOURCE_LYING: body.is_lying,

@@ -235,7 +235,7 @@ def plan_tasks(
         digest.update(target.on_network.tobytes())
         if is_jpeg(item.output):
             digest.update(b"jpeg %d" % job.jpeg_quality)
-        warnings = framing_warnings(source, item.target_pose, size, job.model.spec)
+        warnings = framing_warnings(source, item.target_pose, size, job.model.spec, job.fit)
         tasks.append(Task(item, digest.hexdigest(), target.on_network, warnings=warnings))
     return source, tasks
 

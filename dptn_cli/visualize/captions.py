@@ -35,12 +35,17 @@ class Caption:
     """A text and a font that has all its letters.
 
     Attributes:
-        text: what is drawn.
+        pieces: what is drawn: letters, and escapes, which are not cut.
         font: what it is drawn in.
     """
 
-    text: str
+    pieces: tuple[str, ...]
     font: Font
+
+    @property
+    def text(self) -> str:
+        """What is drawn, as a whole."""
+        return "".join(self.pieces)
 
     @property
     def width(self) -> float:
@@ -51,10 +56,10 @@ class Caption:
         """Return the caption cut at its beginning: the end of a file name says more."""
         if self.width <= width_px:
             return self
-        text = self.text
-        while text and self.font.getlength("..." + text) > width_px:
-            text = text[1:]
-        return Caption("..." + text, self.font)
+        pieces = self.pieces
+        while pieces and self.font.getlength("..." + "".join(pieces)) > width_px:
+            pieces = pieces[1:]
+        return Caption(("...", *pieces), self.font)
 
 
 def caption(text: str, fonts: Sequence[Font] | None = None) -> Caption:
@@ -71,7 +76,7 @@ def caption(text: str, fonts: Sequence[Font] | None = None) -> Caption:
     text = unicodedata.normalize("NFC", text)
     fonts = available_fonts() if fonts is None else fonts
     font = max(fonts, key=lambda font: sum(_can_draw(font, char) for char in text))
-    return Caption("".join(_or_escape(font, char) for char in text), font)
+    return Caption(tuple(_or_escape(font, char) for char in text), font)
 
 
 @cache
@@ -87,6 +92,8 @@ def available_fonts() -> tuple[Font, ...]:
 
 
 def _or_escape(font: Font, char: str) -> str:
+    if unicodedata.category(char) == "Zs":
+        return " "
     if _can_draw(font, char):
         return char
     return char.encode("unicode_escape").decode()

@@ -389,3 +389,18 @@ def test_previews_among_the_photos_are_told(photos: Path, tmp_path: Path) -> Non
         photos, "--preview", tmp_path / "skeletons", "--overwrite", "--detector", "movenet"
     )
     assert "other commands will take the previews" not in again.stderr
+
+
+def test_both_names_of_the_detector_are_refused_together(photos: Path) -> None:
+    result = detect(photos, "--checkpoint", "resnet50")
+    assert result.exit_code == 2
+    assert "--checkpoint is the old name of --detector" in result.stderr
+
+
+def test_a_dry_run_downloads_nothing(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TORCH_HOME", str(photos.parent / "hub"))
+    out = ("-o", photos.parent / "k.csv", "--detector", "openpifpaf")
+    result = dptn("detect-poses", photos, *out, "--download-weights", "--dry-run")
+    assert result.exit_code == 0, result.stderr
+    assert "The run would download https://" in result.stderr
+    assert not (photos.parent / "hub").exists()

@@ -399,3 +399,21 @@ def test_a_photo_of_a_phone_from_detection_to_result(tmp_path: Path, kind: str) 
         poses.append(np.array([json.loads(line)["keypoints_y"], json.loads(line)["keypoints_x"]]))
     assert np.abs(poses[0] - poses[1]).max() < 3
     assert np.abs(results[0] - results[1]).mean() < 2
+
+
+@pytest.mark.usefixtures("no_openpifpaf")
+@pytest.mark.parametrize("rules", [("--person", "error"), ("--min-joints", 18)])
+def test_people_that_other_rules_refused_are_looked_at(
+    tmp_path: Path, rules: tuple[object, ...]
+) -> None:
+    """Only that nobody is on an image is taken from `dptn detect-poses`."""
+    photos, out = tmp_path / "photos", tmp_path / "out"
+    photos.mkdir()
+    first, second = (Image.open(FIGURES / name) for name in ("p0000_0.png", "p0001_0.png"))
+    both = Image.new("RGB", (first.width * 2, first.height), "white")
+    both.paste(first, (0, 0))
+    both.paste(second, (first.width, 0))
+    both.crop((0, 0, both.width, int(both.height * 0.8))).save(photos / "both.png")
+    found = dptn("detect-poses", photos, "-o", photos / "keypoints.csv", *rules)
+    assert found.exit_code == 1
+    assert transfer(photos / "both.png", out).exit_code == 0

@@ -122,10 +122,10 @@ def test_who_cannot_be_framed_well_is_generated_and_told(tmp_path: Path) -> None
     photos.mkdir()
     poses = {
         "half.png": inside(stance("standing", top=120, left=400), 300, 800),
-        "lying.png": stance("lying", top=200, left=150),
+        "lying.png": stance("lying", top=140, left=150),
         "whole.png": stance("standing", top=120, left=400),
     }
-    sizes = {"half.png": (300, 800), "lying.png": (400, 800), "whole.png": (500, 800)}
+    sizes = {"half.png": (300, 800), "lying.png": (280, 800), "whole.png": (500, 800)}
     for name, (height, width) in sizes.items():
         Image.new("RGB", (width, height), "gray").save(photos / name)
     keypoints = write_annotations(tmp_path / "k.csv", poses)

@@ -3,13 +3,15 @@
 import json
 import math
 import os
+from collections.abc import Iterable, Iterator
 from hashlib import blake2b
 from pathlib import Path
 
 import pytest
 from detectors import MODELS, draw_figure
 
-from dptn_cli.detect import OpenpifpafDetector, PersonChoice
+from dptn_cli.detect import Detection, OpenpifpafDetector, PersonChoice
+from dptn_cli.detect.detector import DetectorId
 from dptn_cli.detect.job import (
     DetectionRequest,
     detect_images,
@@ -109,3 +111,24 @@ def test_lines_of_the_log_with_impossible_numbers_are_ignored(
     assert list(read_found(tmp_path / "k.csv")) == ["a.png"]
     log_path(tmp_path / "k.csv").write_text(json.dumps(line | {key: value}) + "\n")
     assert "a.png" not in read_found(tmp_path / "k.csv")
+
+
+class ReplacingDetector:
+    """Stands for any detector: an image is replaced after it was read and before it is yielded."""
+
+    id, device, choice = DetectorId("replacing", "0" * 64), "cpu", PersonChoice(threshold=0.5)
+
+    def detect(self, images: Iterable[tuple[str, Path]]) -> Iterator[Detection]:
+        for name, path in list(images):
+            draw_figure(7, (256, 176))[0].save(path)
+            yield Detection(name, reason="no person found")
+
+
+def test_an_image_that_is_replaced_while_it_is_looked_at_is_looked_at_again(
+    photos: Path, tmp_path: Path
+) -> None:
+    request = DetectionRequest((photos,), tmp_path / "k.csv", choice=PersonChoice(threshold=0.5))
+    files = plan_job(request)
+    assert len(list(run_job(request, files, ReplacingDetector()))) == 2
+    skipped, remaining = split_finished(request, files, ReplacingDetector.id)
+    assert (skipped, len(remaining)) == ([], 2)

@@ -218,3 +218,14 @@ def test_threshold_and_joints(tmp_path: Path) -> None:
     assert "joints, fewer than 5" in detection.reason
     (all_joints,) = detect(MovenetDetector(PersonChoice(threshold=0)), tmp_path, [image])
     assert present(pose_of(all_joints)).sum() >= 15
+
+
+def test_people_are_counted_alike_whoever_is_chosen(tmp_path: Path) -> None:
+    """Somebody small beside somebody large too."""
+    large, small = draw_figure(0, (512, 352))[0], draw_figure(1, (130, 90))[0]
+    image = side_by_side(large, small)
+    counts = set()
+    for person in (Person.LARGEST, Person.BEST, Person.CENTER):
+        (detection,) = detect(MovenetDetector(PersonChoice(person)), tmp_path, [image])
+        counts.add(detection.people)
+    assert counts == {2}

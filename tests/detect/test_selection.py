@@ -64,3 +64,7 @@ def test_detectors_are_told_apart(hub: Path) -> None:
     ids = {select_detector(name).read_id() for name in ("movenet", str(SHIPPED))}
     assert len({sha256 for _, sha256 in ids}) == 2
     assert {name for name, _ in ids} == {"movenet", str(SHIPPED)}
+
+
+def test_case_does_not_matter(hub: Path) -> None:
+    assert select_detector("MoveNet").name == select_detector("AUTO").name == "movenet"

@@ -343,3 +343,24 @@ def test_any_joints_in_any_image_have_a_crop(
     assert 0 <= filled_share(crop, size) <= 1
     if crop.height > 50:
         assert crop.width / crop.height == pytest.approx(model[1] / model[0], rel=1e-3)
+
+
+@given(
+    scale=st.floats(0.8, 2.5), top=st.floats(0, 1), height=st.integers(400, 1400),
+    width=st.integers(500, 1600),
+)  # fmt: skip
+def test_no_more_is_filled_around_somebody_lying_than_must_be(
+    scale: float, top: float, height: int, width: int
+) -> None:
+    """Wherever in the image they lie: low, in the middle, or at the top."""
+    pose = stance("lying", scale=scale, left=120)
+    pose[:, 0] += (height - 90 * scale) * top + 45 * scale
+    if not ((pose >= 0) & (pose < (height, width))).all():
+        return
+    crop = person_crop(pose, MODEL, (height, width))
+    fewest = [
+        filled_share(Crop(y, x, crop.height, crop.width), (height, width))
+        for y in (0, height - crop.height)
+        for x in (0, width - crop.width)
+    ]
+    assert filled_share(crop, (height, width)) < min(fewest) + 0.12

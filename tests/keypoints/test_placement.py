@@ -152,3 +152,25 @@ def test_any_joints_can_be_placed(
     placed = fit_into_frame(target, source, SIZE)
     assert np.isfinite(placed).all()
     assert np.array_equal((placed == -1).any(axis=1), (target == -1).any(axis=1))
+
+
+def test_a_source_of_head_and_shoulders_keeps_the_size_of_the_target() -> None:
+    """Hips may leave the image too, if the source does not show them."""
+    seen = without(stance("standing", scale=4, top=350, left=240), list(range(8, 14)))
+    crop = person_crop(seen, SIZE, (480, 640))
+    present = (seen != -1).all(axis=1, keepdims=True)
+    scale = SIZE[0] / crop.height
+    source_pose = np.where(present, (seen + 0.5 - (crop.top, crop.left)) * scale - 0.5, -1.0)
+    placed = place(stance("standing"), source_pose)
+    shoulders = [np.linalg.norm(pose[2] - pose[5]) for pose in (placed, source_pose)]
+    assert shoulders[0] == pytest.approx(shoulders[1], rel=0.02)
+
+
+@pytest.mark.filterwarnings("error")
+def test_poses_without_a_joint_in_common_are_placed_on_each_other() -> None:
+    whole = stance("standing", top=60, left=90)
+    source_pose = without(whole, [j for j in range(18) if j not in (2, 3, 4, 8, 9, 10)])
+    target = without(whole, [j for j in range(18) if j not in (5, 6, 7, 11, 12, 13)])
+    placed = retarget(target, source_pose)
+    middles = [pose[(pose != -1).all(axis=1)].mean(axis=0) for pose in (placed, source_pose)]
+    assert np.abs(middles[0][1] - middles[1][1]) < 1

@@ -69,7 +69,7 @@ def test_a_standing_person_is_framed_as_in_training(name: str, fit: Fit) -> None
     present = (source.pose != -1).all(axis=1)
     assert is_inside(source.pose[present])
     assert crop is None or filled_share(crop, size) < 0.18
-    assert framing_warnings(source, source.pose, size, SPEC) == ()
+    assert framing_warnings(source, source.pose, size, SPEC, fit) == ()
 
 
 def test_a_selfie_ends_at_the_edge_of_the_photo() -> None:
@@ -94,16 +94,15 @@ def test_every_photo_in_the_pose_of_every_other(name: str, other: str) -> None:
 
 def warnings_of(pose: Pose, size: Size, target: Pose | None = None) -> set[FramingWarning]:
     source = frame_source(pose, size, SPEC, Fit.PERSON)
-    return set(framing_warnings(source, pose if target is None else target, size, SPEC))
+    target = pose if target is None else target
+    return set(framing_warnings(source, target, size, SPEC, Fit.PERSON))
 
 
 def test_who_cannot_be_framed_well_is_told() -> None:
     standing, size = stance("standing", top=120, left=400), (500, 800)
     lying = stance("lying", top=200, left=150)
     assert warnings_of(standing, size) == set()
-    assert warnings_of(lying, (400, 800)) == {
-        FramingWarning.SOURCE_LYING, FramingWarning.SOURCE_FILLED,
-    }  # fmt: skip
+    assert warnings_of(lying, (400, 800)) == {FramingWarning.SOURCE_LYING}
     assert warnings_of(standing, size, lying) == {FramingWarning.TARGET_LYING}
     small = stance("standing", scale=0.15, top=20, left=60)
     assert warnings_of(small, (80, 120)) == {FramingWarning.SOURCE_SMALL}
@@ -116,7 +115,7 @@ def test_an_image_that_is_not_cropped_is_not_judged() -> None:
     lying = stance("lying", scale=0.3, top=80, left=30)
     source = frame_source(lying, (256, 176), SPEC, Fit.AUTO)
     assert source.crop is None
-    assert framing_warnings(source, lying, (256, 176), SPEC) == ()
+    assert framing_warnings(source, lying, (256, 176), SPEC, Fit.AUTO) == ()
 
 
 def test_a_pose_that_cannot_be_cropped_around_is_named() -> None:
@@ -126,3 +125,9 @@ def test_a_pose_that_cannot_be_cropped_around_is_named() -> None:
     source = frame_source(stance("standing", top=120, left=400), (500, 900), SPEC, Fit.AUTO)
     with pytest.raises(InputError, match="the target pose: 2 joints are too few to crop"):
         frame_target(two, (500, 900), source, SPEC, Fit.AUTO, Retarget.NONE)
+
+
+def test_borders_that_the_user_asked_for_are_not_told() -> None:
+    standing, size = stance("standing", top=120, left=400), (500, 1600)
+    source = frame_source(standing, size, SPEC, Fit.PAD)
+    assert framing_warnings(source, standing, size, SPEC, Fit.PAD) == ()

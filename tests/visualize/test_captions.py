@@ -84,3 +84,18 @@ def test_a_font_without_latin_letters_does_not_draw_a_name_that_has_them() -> No
     chosen = caption("中文_2_back_vis.png")
     assert chosen.text.endswith("_2_back_vis.png")
     assert caption("_2_back_vis.png", [chosen.font]).text == "_2_back_vis.png"
+
+
+def test_an_escape_is_not_cut() -> None:
+    """Half of one would read as another name."""
+    escaped = caption("中文.jpg", [BUILT_IN])
+    shown = {escaped.shortened(width).text for width in range(10, 120)}
+    assert shown <= {
+        "...",
+        *("..." + "".join(escaped.pieces[i:]) for i in range(1, 7)),
+        escaped.text,
+    }
+
+
+def test_spaces_of_any_kind_are_spaces() -> None:
+    assert caption("a\u00a0b\u202fc\u3000d", [BUILT_IN]).text == "a b c d"
