@@ -35,12 +35,12 @@ from dptn_cli.detect.selection import DEFAULT_BATCH_SIZE
 from dptn_cli.enums import Person, PoseFormat, Status
 from dptn_cli.errors import ExitCode, InputError
 from dptn_cli.signals import StopRequest
+from dptn_cli.transfer.checks import MAX_NAMES_SHOWN, name_with_people
 
 MAX_FAILURES_SHOWN = 20
-MAX_CROWDED_SHOWN = 5
 PERSON_TITLES = {
     Person.LARGEST: "the largest",
-    Person.BEST: "the surest",
+    Person.BEST: "the one with the highest score",
     Person.CENTER: "the one nearest to the center",
     Person.ERROR: "the only one with enough joints",
 }
@@ -62,7 +62,7 @@ def detect_poses(
             min=1, metavar="N", help="Process only the first N images.", rich_help_panel=INPUT
         ),
     ] = None,
-    detector: Annotated[str, detector_option("What finds the people", panel=DETECTOR)] = AUTO,
+    detector: Annotated[str, detector_option("Pose detector", panel=DETECTOR)] = AUTO,
     checkpoint: Annotated[
         str | None, typer.Option(hidden=True, help="The name of --detector in older versions.")
     ] = None,
@@ -247,8 +247,8 @@ class _Reporter:
         self.counts[outcome.status] += 1
         if outcome.found_pose and outcome.people > 1:
             self.crowded_count += 1
-            if len(self.crowded) < MAX_CROWDED_SHOWN:
-                self.crowded.append(f"{outcome.name} ({outcome.people:,})")
+            if len(self.crowded) < MAX_NAMES_SHOWN:
+                self.crowded.append(name_with_people(outcome.name, outcome.found_pose))
         if outcome.status is Status.FAILED and len(self.failures) < MAX_LISTED:
             self.failures.append(outcome)
         if self.as_json:

@@ -102,7 +102,7 @@ def transfer(
         ),
     ] = None,
     detector: Annotated[
-        str, detector_option("What looks at images without keypoints", panel=POSES)
+        str, detector_option("Pose detector for images without keypoints", panel=POSES)
     ] = "auto",
     fit: Annotated[
         Fit,
@@ -283,7 +283,9 @@ def transfer(
     )
     exported = read_model(model or default_model())
     if model is None and exported.spec.dataset == DRAWN_FIGURES:
-        reporter.notify(f"{exported.path} knows drawn figures, not photos. --model names another.")
+        reporter.notify(
+            f"{exported.path} knows drawn figures, not photos. Name another with --model."
+        )
     try_model(exported)
     job = make_job(request, exported)
     if grid:

@@ -84,7 +84,7 @@ def plan_job(
         if request.preview and request.preview.resolve().is_relative_to(folder.resolve()):
             notify(
                 f"{request.preview} is in {folder}: other commands will take the previews for "
-                "photos. A folder elsewhere is better."
+                "photos. Choose a folder outside it."
             )
     check_output(request)
     return images
@@ -188,11 +188,10 @@ def split_finished(
     skipped, remaining = [], []
     for image in images:
         outcome = logged.get(image.name)
-        if not outcome or outcome.fingerprint != _fingerprint(
-            file_state(image),
-            outcome.detector if detector is None or request.any_detector else detector,
-            request.choice,
-        ):
+        is_any = detector is None or request.any_detector
+        wanted = outcome.detector if outcome and is_any else detector
+        current = wanted and _fingerprint(file_state(image), wanted, request.choice)
+        if not outcome or not current or outcome.fingerprint != current:
             remaining.append(image)
         elif outcome.found_pose is None:
             skipped.append(outcome)

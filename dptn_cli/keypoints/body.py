@@ -169,8 +169,7 @@ class Body:
     @cached_property
     def length(self) -> float:
         """From crown to soles, or from side to side of somebody who lies."""
-        low, high = self.crown.copy(), np.array([self.sole, self.crown[1]])
-        points = np.vstack([self.without_arms, low, high])
+        points = np.vstack([self.without_arms, self.crown, (self.sole, self.crown[1])])
         return float(np.ptp(points, axis=0).max() if self.is_lying else np.ptp(points[:, 0]))
 
 

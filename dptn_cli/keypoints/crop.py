@@ -281,8 +281,7 @@ class _Framer:
             return low_end if not room.is_cut_above else low_end / 2
         if room.is_cut_above:
             return high_end
-        spare = self.image_size[0] - height
-        inside = min(max(high_end, min(spare, 0.0)), max(spare, 0.0))
+        inside = _hold(high_end, height, (0.0, self.image_size[0]))
         # Up, if there is more image above than below, but not so that the head gets too low.
         return max(
             min(high_end, inside), low_end, min(high_end, room.crown - room.max_top_share * height)
@@ -293,9 +292,8 @@ class _Framer:
         left = self.room.centre - width / 2
         left = _hold(left, width, self.room.reach_x)
         if self.image_size is not None:
-            spare = self.image_size[1] - width
-            inside = min(max(left, min(spare, 0.0)), max(spare, 0.0))
-            left = _hold(inside, width, self.room.reach_x)
+            left = _hold(left, width, (0.0, self.image_size[1]))
+            left = _hold(left, width, self.room.reach_x)
         return _hold(left, width, self.room.body_x)
 
     def _filled_share(self, height: float) -> float:
@@ -308,7 +306,10 @@ def _length(interval: tuple[float, float]) -> float:
     return interval[1] - interval[0]
 
 
-def _hold(left: float, width: float, interval: tuple[float, float]) -> float:
-    """Move a frame just as far that it holds an interval, or lies within it if it is shorter."""
-    ends = (interval[0], interval[1] - width)
-    return min(max(left, min(ends)), max(ends))
+def _hold(start: float, length: float, interval: tuple[float, float]) -> float:
+    """Return where a frame starts after moving it, no farther than needed, to hold an interval.
+
+    A frame that is shorter than the interval is moved inside it.
+    """
+    ends = (interval[0], interval[1] - length)
+    return min(max(start, min(ends)), max(ends))

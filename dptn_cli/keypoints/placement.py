@@ -29,10 +29,10 @@ def fit_into_frame(target: Pose, source: Pose, size: Size) -> Pose:
     """Move a pose into the image, and make it smaller if it is too large for it.
 
     A standing target of a crouching source is taller than the source's crop, and spread arms are
-    wider. The pose is scaled, about its crown, just as far as head, feet and hands need to be
-    inside, and is then moved just as far. Parts of the body that the source does not show may leave
-    the image: the legs of a target whose source is cut off at the hips run out of it below. Hands
-    leave it too, if the body had to shrink to less than `MIN_SCALE_FOR_ARMS` for them.
+    wider. The pose is scaled about its crown and then moved, both only as far as it takes to bring
+    head, feet and hands inside. Parts of the body that the source does not show may leave the
+    image: if the source is cut off at the hips, the legs of the target run out below. Hands leave
+    it too, if the body would have to shrink to less than `MIN_SCALE_FOR_ARMS` for them.
 
     Args:
         target: (18, 2) as (y, x), pixels of the network's image on disk; missing: -1. Not empty.
