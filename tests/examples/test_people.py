@@ -17,9 +17,11 @@ from people_assets import AssetError, connected, digest, load_garment
 from people_layout import Row, Settings, read_log, write_keypoints, write_pairs
 from people_looks import materials, sample_look
 from people_poses import VIEWS, pose, sample_stance
+from support import ROOT
 
 from dptn_cli.io.pair_list import read_pairs
 from dptn_cli.keypoints import JOINT_NAMES, Annotations
+from dptn_cli.network.checkpoint import load_generator
 
 JOINT = {name: number for number, name in enumerate(JOINT_NAMES)}
 
@@ -242,3 +244,10 @@ def test_posed_limbs_keep_their_lengths_and_sides(seed: int) -> None:
         assert across > 0.2, "the person's left is at the image's right"
     if view == "back":
         assert across < -0.1
+
+
+def test_the_checkpoint_to_start_from() -> None:
+    loaded = load_generator(ROOT / "models" / "people-start.pth")
+    assert loaded.spec is not None
+    assert (loaded.spec.dataset, loaded.spec.network_size) == ("people", (256, 176))
+    assert loaded.generator.config.width == 32
