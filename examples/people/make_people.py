@@ -16,16 +16,27 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from importlib.util import find_spec
+from multiprocessing import parent_process
 from pathlib import Path
+from threading import Thread
 from typing import TYPE_CHECKING
 
 # isort: split
-from people_assets import DIGEST, AssetError, digest
-from people_layout import Row, Settings, read_log, write_keypoints, write_pairs
+from people_assets import DIGEST, AssetError, digest, load_garments
+from people_layout import (
+    Row,
+    SetError,
+    Settings,
+    check_settings,
+    read_log,
+    write_keypoints,
+    write_pairs,
+)
 
 if TYPE_CHECKING:  # It needs torch, anny and numba, which take seconds to load.
     from people_photos import Studio
@@ -33,6 +44,7 @@ if TYPE_CHECKING:  # It needs torch, anny and numba, which take seconds to load.
 FIRST_NUMBERS = {"train": 0, "test": 50_000}
 """The number of a part's first person: more people for training do not become those for testing."""
 LIBRARIES = ("anny", "numba", "torch")
+MAX_SEED = (1 << 32) - 1
 _studio: Studio | None = None
 
 
@@ -42,6 +54,23 @@ def _open_studio(settings: Settings) -> None:
     from people_photos import Studio
 
     _studio = Studio(settings)
+
+
+def _open_worker(settings: Settings) -> None:
+    """Load the bodies in a worker, which ends when the process that started it does.
+
+    Ctrl-C reaches all processes; a worker first finishes its person.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    Thread(target=_end_with_parent, daemon=True).start()
+    _open_studio(settings)
+
+
+def _end_with_parent() -> None:
+    parent = parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
 
 
 def _render(task: tuple[int, Path]) -> tuple[int, list[Row]]:
@@ -63,7 +92,7 @@ def make(out: Path, people: Sequence[int], settings: Settings, pairs: int, worke
     for (part, first), count in zip(FIRST_NUMBERS.items(), people, strict=True):
         (out / part).mkdir(parents=True, exist_ok=True)
         log = out / f"{part}.jsonl"
-        done = read_log(log)
+        done = read_log(log, out / part)
         numbers = range(first, first + count)
         tasks = [(number, out / part) for number in numbers if number not in done]
         with log.open("a", encoding="utf-8") as file:
@@ -85,28 +114,23 @@ def _rendered(
             _open_studio(settings)
         yield from map(_render, tasks)
         return
-    with ProcessPoolExecutor(workers, initializer=_open_studio, initargs=(settings,)) as pool:
+    with ProcessPoolExecutor(workers, initializer=_open_worker, initargs=(settings,)) as pool:
         yield from pool.map(_render, tasks)
 
 
-def check_settings(out: Path, settings: Settings) -> None:
-    """Check that a folder's earlier images were made with the same settings, and record these."""
-    path = out / "settings.json"
-    wanted = {"seed": settings.seed, "size": list(settings.size)}
-    if path.is_file():
-        found = json.loads(path.read_text(encoding="utf-8"))
-        if found != wanted:
-            raise SystemExit(f"error: {out} was made with {found}, not {wanted}: choose another")
-    out.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(wanted) + "\n", encoding="utf-8")
+def whole_number(low: int, high: int) -> Callable[[str], int]:
+    """Return a parser of whole numbers in a range."""
 
+    def parse(text: str) -> int:
+        try:
+            number = int(text)
+        except ValueError:
+            number = low - 1
+        if not low <= number <= high:
+            raise argparse.ArgumentTypeError(f"not a whole number from {low} to {high}: {text!r}")
+        return number
 
-def parse_count(text: str) -> int:
-    """Parse a number of people."""
-    count = int(text)
-    if not 0 <= count <= FIRST_NUMBERS["test"]:
-        raise argparse.ArgumentTypeError(f"from 0 to {FIRST_NUMBERS['test']:,}")
-    return count
+    return parse
 
 
 def parse_size(text: str) -> tuple[int, int]:
@@ -120,34 +144,48 @@ def parse_size(text: str) -> tuple[int, int]:
     return height, width
 
 
+def build_parser() -> argparse.ArgumentParser:
+    """Build the parser of the command line."""
+    parser = argparse.ArgumentParser(description="Render a data set of people for pose transfer.")
+    add = parser.add_argument
+    people = whole_number(0, FIRST_NUMBERS["test"])
+    add("out", type=Path, help="folder to write into")
+    add("--assets", type=Path, required=True, metavar="DIR",
+        help="folder of MakeHuman's assets; see README.md")  # fmt: skip
+    add("--train-people", type=people, default=2500, metavar="N",
+        help="people for training (default: 2500)")  # fmt: skip
+    add("--test-people", type=people, default=100, metavar="N",
+        help="other people, for testing (default: 100)")  # fmt: skip
+    add("--size", type=parse_size, default=(256, 176), metavar="HxW",
+        help="height x width of the images (default: 256x176)")  # fmt: skip
+    add("--pairs", type=whole_number(0, 56), default=0, metavar="N",
+        help="pairs of each person, chosen at random (default: 0, which is all 56)")  # fmt: skip
+    add("--seed", type=whole_number(0, MAX_SEED), default=0, metavar="N",
+        help="the same seed gives the same people (default: 0)")  # fmt: skip
+    add("--workers", type=whole_number(1, 256), default=os.cpu_count() or 1, metavar="N",
+        help="processes that render (default: one for each core)")  # fmt: skip
+    return parser
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line."""
-    parser = argparse.ArgumentParser(
-        description="Render a data set of people for pose transfer.",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
-    )
-    add = parser.add_argument
-    add("out", type=Path, help="folder to write into")
-    add("--assets", type=Path, required=True, help="folder of MakeHuman's assets; see README.md")
-    add("--train-people", type=parse_count, default=2500, help="people for training")
-    add("--test-people", type=parse_count, default=100, help="other people for testing")
-    add("--size", type=parse_size, default=(256, 176), help="height x width, as in 256x176")
-    add("--pairs", type=int, default=0, help="pairs of each person; 0: all 56")
-    add("--seed", type=int, default=0, help="the same seed gives the same people")
-    add("--workers", type=int, default=os.cpu_count() or 1, help="processes that render")
-    options = parser.parse_args(arguments)
+    options = build_parser().parse_args(arguments)
     if missing := [name for name in LIBRARIES if find_spec(name) is None]:
         raise SystemExit(f"error: {', '.join(missing)} missing: pip install {' '.join(missing)}")
+    settings = Settings(options.assets, options.seed, options.size)
+    people = (options.train_people, options.test_people)
     try:
         if digest(options.assets) != DIGEST:
-            print(f"warning: {options.assets}: not the files that the published set was made with",
-                  file=sys.stderr)  # fmt: skip
-    except AssetError as error:
+            print(f"warning: {options.assets} holds other versions of the assets than this script "
+                  "was written with: the people will look different", file=sys.stderr)  # fmt: skip
+        load_garments(options.assets)  # Here, because an error of a worker would be a traceback.
+        check_settings(options.out, settings)
+        make(options.out, people, settings, options.pairs, options.workers)
+    except (AssetError, SetError, OSError) as error:
         raise SystemExit(f"error: {error}") from None
-    settings = Settings(options.assets, options.seed, options.size)
-    check_settings(options.out, settings)
-    make(options.out, (options.train_people, options.test_people), settings, options.pairs,
-         options.workers)  # fmt: skip
+    except KeyboardInterrupt:
+        print("stopped: run the same command again to continue", file=sys.stderr)
+        raise SystemExit(130) from None
 
 
 if __name__ == "__main__":

@@ -2,7 +2,8 @@
 
 The formats are MakeHuman's: `.obj` for a mesh, and `.mhclo` for how it follows a body. Each of a
 garment's vertices is bound to three vertices of the body, with a weight for each and an offset in
-units of the body's size (http://www.makehumancommunity.org/wiki/Documentation:MHCLO_format).
+units of the body's size, per axis
+(http://www.makehumancommunity.org/wiki/Documentation:File_formats_and_extensions).
 """
 
 from __future__ import annotations
@@ -17,9 +18,13 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-SOURCE = "https://github.com/makehumancommunity/makehuman, folder makehuman/data"
+SOURCE = (
+    "clothes/, hair/ and eyebrows/ from https://github.com/makehumancommunity/makehuman-assets, "
+    "folder base, and eyes/ from https://github.com/makehumancommunity/makehuman, folder "
+    "makehuman/data"
+)
 DIGEST = "630a7ae10cd439b5eac38f3a07d9789c9f3b6b5a9d34c510c80b04de76e9938a"
-"""Of all files that are read; see `digest`."""
+"""The `digest` of the files that models/people-start.pth was trained with."""
 
 SUITS = (
     "female_casualsuit01", "female_casualsuit02", "female_elegantsuit01", "female_sportsuit01",
@@ -41,7 +46,7 @@ DECIMETRES = 10.0  # MakeHuman's unit, in a metre.
 
 
 class AssetError(Exception):
-    """The assets are missing, or not those that the people were made with."""
+    """A file of the assets is missing or cannot be read."""
 
 
 @dataclass(frozen=True)
@@ -107,21 +112,35 @@ def asset_files(folder: Path) -> list[Path]:
     for name in FOLDERS:
         found = sorted((folder / name).glob("*.mhclo"))
         if not found:
-            raise AssetError(
-                f"{folder / name}: no .mhclo file; get clothes, hair, eyebrows and eyes from "
-                f"{SOURCE}"
-            )
+            raise AssetError(f"{folder / name}: no .mhclo file; get {SOURCE}")
         files += [found[0], found[0].parent / _object_name(found[0])]
     return files
 
 
 def digest(folder: Path) -> str:
-    """Return the sha256 of the sorted lines `SHA256  PATH` of all files that are read."""
-    lines = [
-        f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.relative_to(folder).as_posix()}"
-        for path in asset_files(folder)
-    ]
+    """Return the sha256 of the sorted lines `SHA256  PATH` of all files that are read.
+
+    Raises:
+        AssetError: a file is missing.
+    """
+    try:
+        lines = [
+            f"{hashlib.sha256(path.read_bytes()).hexdigest()}  "
+            f"{path.relative_to(folder).as_posix()}"
+            for path in asset_files(folder)
+        ]
+    except OSError as error:
+        raise AssetError(str(error)) from error
     return hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()
+
+
+def load_garments(folder: Path) -> dict[str, Garment]:
+    """Read all garments, by their folder's name below the folder of the assets.
+
+    Raises:
+        AssetError: a file is missing or damaged.
+    """
+    return {name: load_garment(folder / name) for name in FOLDERS}
 
 
 def load_garment(folder: Path) -> Garment:
@@ -151,10 +170,14 @@ def _read_faces(path: Path) -> tuple[Ints, Ints]:
     for line in path.read_text(encoding="utf-8").splitlines():
         if line.startswith("f "):
             parts = [corner.split("/") for corner in line.split()[1:]]
+            if len(parts) not in (3, 4):
+                raise ValueError(f"a face of {len(parts)} corners")
             vertices = [int(part[0]) - 1 for part in parts]
             charted = [int(part[1]) - 1 if len(part) > 1 and part[1] else 0 for part in parts]
             corners.append((vertices + vertices[-1:])[:4])
             texture.append((charted + charted[-1:])[:4])
+    if not corners:
+        raise ValueError("no faces")
     return np.array(corners), connected(np.array(texture))
 
 
@@ -189,6 +212,8 @@ def _read_binding(path: Path, faces: Ints, chart: Ints) -> Garment:
         elif section == "delete_verts" and words[0].isdigit():
             hides += _ranges(words)
     table = np.array(rows)
+    if faces.max() >= len(table):
+        raise ValueError(f"{len(table)} vertices are bound, and faces use {faces.max() + 1}")
     return Garment(
         path.parent.name,
         faces,

@@ -15,7 +15,7 @@ import torch
 
 # isort: split
 from numpy.typing import NDArray
-from people_assets import EYEBROWS, EYES, HAIR, SHOES, SUITS, Floats, Garment, Ints, load_garment
+from people_assets import EYES, Floats, Garment, Ints, load_garments
 from people_looks import Look, materials, sample_look
 from people_materials import CLOTH, KIND
 
@@ -71,12 +71,7 @@ class Bodies:
         self._faces = np.asarray(self._model.faces, np.int64)
         self._weights = self._bone_weights()
         self._limb_of_bone = np.array([_limb(name) for name in self.bones])
-        garments = {f"clothes/{name}": load_garment(assets / "clothes" / name)
-                    for name in (*SUITS, *SHOES)}  # fmt: skip
-        garments |= {f"hair/{name}": load_garment(assets / "hair" / name) for name in HAIR}
-        garments |= {f"eyebrows/{n}": load_garment(assets / "eyebrows" / n) for n in EYEBROWS}
-        garments["eyes"] = load_garment(assets / "eyes" / EYES)
-        self._garments = garments
+        self._garments = load_garments(assets)
 
     def _bone_weights(self) -> Floats:
         numbers = np.asarray(self._model.vertex_bone_indices)
@@ -109,7 +104,7 @@ class Bodies:
                 ("suit", f"clothes/{look.suit}"),
                 ("shoes", f"clothes/{look.shoes}"),
                 ("hair", f"hair/{look.hair}"),
-                ("eyes", "eyes"),
+                ("eyes", f"eyes/{EYES}"),
                 ("eyebrows", f"eyebrows/{look.eyebrows}"),
             )  # fmt: skip
         ]

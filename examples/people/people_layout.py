@@ -31,8 +31,38 @@ class Settings:
     size: tuple[int, int]
 
 
-def read_log(path: Path) -> dict[int, list[Row]]:
-    """Return the rows of the people who were finished; a last line that was cut off is removed."""
+class SetError(Exception):
+    """A folder holds another set, or its log is damaged."""
+
+
+def check_settings(out: Path, settings: Settings) -> None:
+    """Check that a folder's earlier images were made with the same settings, and record these.
+
+    Raises:
+        SetError: they were made with others.
+    """
+    path = out / "settings.json"
+    wanted = {"seed": settings.seed, "size": list(settings.size)}
+    try:
+        found = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else wanted
+    except ValueError as error:
+        raise SetError(f"{path}: damaged; remove it if the settings are the same") from error
+    if found != wanted:
+        raise SetError(f"{out} was made with {found}, not {wanted}: choose another folder")
+    out.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(wanted) + "\n", encoding="utf-8")
+
+
+def read_log(path: Path, images: Path) -> dict[int, list[Row]]:
+    """Return the rows of the people who are finished; a last line that was cut off is removed.
+
+    Args:
+        path: the log.
+        images: folder of the images. Who lacks one is not finished.
+
+    Raises:
+        SetError: a line cannot be read.
+    """
     if not path.is_file():
         return {}
     done: dict[int, list[Row]] = {}
@@ -40,11 +70,15 @@ def read_log(path: Path) -> dict[int, list[Row]]:
     for line in path.read_bytes().splitlines(keepends=True):
         if not line.endswith(b"\n"):
             break
-        number, rows = json.loads(line)
-        done[number] = [tuple(row) for row in rows]
+        try:
+            number, rows = json.loads(line)
+            done[number] = [(str(name), list(ys), list(xs)) for name, ys, xs in rows]
+        except (ValueError, TypeError) as error:
+            raise SetError(f"{path}: damaged; remove it to render all people again") from error
         whole += len(line)
     os.truncate(path, whole)
-    return done
+    names = {entry.name for entry in os.scandir(images)}
+    return {n: rows for n, rows in done.items() if all(name in names for name, _, _ in rows)}
 
 
 def write_keypoints(path: Path, people: Sequence[Sequence[Row]]) -> None:
@@ -59,7 +93,7 @@ def write_keypoints(path: Path, people: Sequence[Sequence[Row]]) -> None:
 
 
 def write_pairs(path: Path, people: Sequence[Sequence[Row]], count: int, seed: int) -> None:
-    """Write ordered pairs of two images of one person: all, or some of each."""
+    """Write ordered pairs of two images of one person: `count` of each, or all if it is 0."""
     rng = np.random.default_rng([seed, 1 << 30])
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")

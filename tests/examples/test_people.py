@@ -14,7 +14,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from people_assets import AssetError, connected, digest, load_garment
-from people_layout import Row, Settings, read_log, write_keypoints, write_pairs
+from people_layout import (
+    Row,
+    SetError,
+    Settings,
+    check_settings,
+    read_log,
+    write_keypoints,
+    write_pairs,
+)
 from people_looks import materials, sample_look
 from people_poses import VIEWS, pose, sample_stance
 from support import ROOT
@@ -83,8 +91,18 @@ def test_a_garment_follows_the_body(garment_folder: Path) -> None:
     np.testing.assert_allclose(weights.sum(axis=1), 1)
 
 
-def test_a_damaged_garment_is_named(garment_folder: Path) -> None:
-    (garment_folder / "shirt.mhclo").write_text(BINDING.replace("0.25 1.0 0.0", "much of it"))
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [
+        ("shirt.mhclo", BINDING.replace("0.25 1.0 0.0", "much of it")),
+        ("shirt.mhclo", BINDING[: BINDING.index("3\n")]),  # fewer vertices than the faces use
+        ("shirt.mhclo", "name shirt\n"),
+        ("shirt.obj", OBJECT[: OBJECT.index("f ")]),
+        ("shirt.obj", OBJECT[: OBJECT.index(" 3/3")]),
+    ],
+)
+def test_a_damaged_garment_is_named(garment_folder: Path, file: str, content: str) -> None:
+    (garment_folder / file).write_text(content)
     with pytest.raises(AssetError, match=str(garment_folder)):
         load_garment(garment_folder)
 
@@ -130,11 +148,25 @@ def test_a_set_continues_after_the_last_whole_person(tmp_path: Path) -> None:
     log = tmp_path / "train.jsonl"
     lines = [json.dumps([number, [make_row(number, 0), make_row(number, 1)]]) for number in (4, 2)]
     log.write_text("\n".join(lines) + "\n" + lines[0][:30])
-    assert read_log(log) == {
-        number: [make_row(number, 0), make_row(number, 1)] for number in (4, 2)
-    }
+    people = {number: [make_row(number, 0), make_row(number, 1)] for number in (4, 2)}
+    images = tmp_path / "train"
+    images.mkdir()
+    for name, _, _ in people[4] + people[2]:
+        (images / name).touch()
+    assert read_log(log, images) == people
     assert log.read_text() == "\n".join(lines) + "\n"
-    assert read_log(tmp_path / "none.jsonl") == {}
+    assert read_log(tmp_path / "none.jsonl", images) == {}
+    (images / people[2][1][0]).unlink()
+    assert read_log(log, images) == {4: people[4]}, "who lacks an image is rendered again"
+
+
+@pytest.mark.parametrize("line", [b"{", b"[1]", b"[1, [2]]", b"null", b"\xff"])
+def test_a_damaged_log_is_named(tmp_path: Path, line: bytes) -> None:
+    log = tmp_path / "train.jsonl"
+    log.write_bytes(line + b"\n")
+    with pytest.raises(SetError, match=f"^{log}: damaged"):
+        read_log(log, tmp_path)
+    assert log.read_bytes() == line + b"\n"
 
 
 @pytest.mark.parametrize(("count", "expected"), [(0, 12), (5, 10)])
@@ -152,10 +184,26 @@ def test_published_layout(tmp_path: Path, count: int, expected: int) -> None:
 
 
 def test_another_seed_does_not_mix_with_earlier_images(tmp_path: Path) -> None:
-    make_people.check_settings(tmp_path, Settings(tmp_path, 1, (256, 176)))
-    make_people.check_settings(tmp_path, Settings(tmp_path / "moved", 1, (256, 176)))
-    with pytest.raises(SystemExit, match="error: .* was made with .*'seed': 1"):
-        make_people.check_settings(tmp_path, Settings(tmp_path, 2, (256, 176)))
+    check_settings(tmp_path, Settings(tmp_path, 1, (256, 176)))
+    check_settings(tmp_path, Settings(tmp_path / "moved", 1, (256, 176)))
+    with pytest.raises(SetError, match=" was made with .*'seed': 1"):
+        check_settings(tmp_path, Settings(tmp_path, 2, (256, 176)))
+    (tmp_path / "settings.json").write_text("{")
+    with pytest.raises(SetError, match="settings.json: damaged"):
+        check_settings(tmp_path, Settings(tmp_path, 1, (256, 176)))
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    ["--seed -1", "--seed x", "--pairs -3", "--pairs 57", "--workers 0", "--train-people -1",
+     "--test-people 50001", "--size 256", "--size 8x8"],
+)  # fmt: skip
+def test_numbers_out_of_range_are_named(arguments: str, capsys: pytest.CaptureFixture[str]) -> None:
+    option, _ = arguments.split()
+    with pytest.raises(SystemExit) as exit_info:
+        make_people.main(["out", "--assets", "assets", *arguments.split()])
+    assert exit_info.value.code == 2
+    assert f"argument {option}: " in capsys.readouterr().err.splitlines()[-1]
 
 
 @pytest.mark.parametrize("seed", range(20))
