@@ -23,6 +23,9 @@ from dptn_cli.types import ImageSpec
 
 ROOT = Path(__file__).parents[1]
 DATA = ROOT / "tests" / "data"
+FIGURES = ROOT / "examples" / "figures"
+FIGURES_MODEL = ROOT / "models" / "figures.onnx"
+PEOPLE = ROOT / "examples" / "people"
 TINY_SPEC = ImageSpec("tiny", image_size=(64, 40), network_size=(64, 48))
 TINY_CONFIG = GeneratorConfig(width=8, residual_blocks=1, feed_forward=32)
 # What a line of messages begins with where stderr is not a terminal, and in a log file.
@@ -58,6 +61,11 @@ def build_library(name: str, folder: Path) -> Path:
 def dptn(*arguments: object) -> Result:
     """Run the command line in this process."""
     return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def read_pixels(path: Path) -> npt.NDArray[np.float64]:
+    """Read an image as (H, W, 3) RGB, 0 to 255."""
+    return np.asarray(Image.open(path).convert("RGB"), np.float64)
 
 
 def draw_image(seed: int, size: tuple[int, int] = TINY_SPEC.image_size) -> Image.Image:

@@ -33,6 +33,7 @@ ROOMS = (
     "bench",
     "doctor",
     "api",
+    "pose_editor",
     "cli",
     "__main__",
 )

@@ -17,6 +17,7 @@ from dptn_cli import __version__
 COMMANDS = {
     "transfer": "Generate people in new poses, from a pair list or every source in every pose.",
     "detect-poses": "Detect people's poses in images, and write a pose file.",
+    "pose": "Draw a pose in the browser, see the person in it, and save it.",
     "export": "Convert a trained generator to one ONNX file and verify it against PyTorch.",
     "evaluate": "Score results by the paper's protocol and by current standard metrics.",
     "train": "Train a DPTN with the paper's dual-task recipe.",

@@ -10,9 +10,10 @@ from typer.core import TyperCommand
 
 from dptn_cli.enums import Provider
 from dptn_cli.errors import InputError
-from dptn_cli.types import Size
+from dptn_cli.types import Model, Size
 
 MODEL_VARIABLE = "DPTN_MODEL"
+DRAWN_FIGURES = "figures"  # the data set of the model in the repository
 OUTPUT = "Output"
 """The panel of the options that say what is printed."""
 SPEED = "Speed"
@@ -121,6 +122,13 @@ def default_model() -> Path:
         count = f"{len(models)} .onnx files" if models else "no .onnx file"
         raise InputError(f"which model? {count} in ./models: give --model or set ${MODEL_VARIABLE}")
     return models[0]
+
+
+def default_model_note(named: Path | None, model: Model) -> str:
+    """Return what to know of a model that the user did not name; empty if there is nothing."""
+    if named is None and model.spec.dataset == DRAWN_FIGURES:
+        return f"{model.path} knows drawn figures, not photos. Name another with --model."
+    return ""
 
 
 def parse_size(text: str) -> Size:

@@ -20,6 +20,7 @@ from dptn_cli.cli.options import (
     Quiet,
     Verbose,
     default_model,
+    default_model_note,
     detector_option,
     parse_batch_size,
     parse_devices,
@@ -48,7 +49,6 @@ from dptn_cli.transfer.unlisted import Unlisted
 from dptn_cli.types import Job
 
 PATH_OR_URL = "PATH|URL"
-DRAWN_FIGURES = "figures"  # the data set of the model in the repository
 INPUTS, POSES, RESULTS, FAILURES = "Input", "Poses and framing", "Results", "Failures"
 
 app = typer.Typer(add_completion=False)
@@ -282,10 +282,8 @@ def transfer(
         quiet=quiet, as_json=as_json, verbose=verbose, accept_known=accept_known
     )
     exported = read_model(model or default_model())
-    if model is None and exported.spec.dataset == DRAWN_FIGURES:
-        reporter.notify(
-            f"{exported.path} knows drawn figures, not photos. Name another with --model."
-        )
+    if note := default_model_note(model, exported):
+        reporter.notify(note)
     try_model(exported)
     job = make_job(request, exported)
     if grid:

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from chromium import open_chromium
 from evaluation_folders import Scene, evaluate, make_scene
 from evaluation_folders import without_weights as without_weights
-from selenium import webdriver
 from selenium.webdriver.common.by import By
 
 HOSTILE = "<img src=x onerror=alert(1)>"
@@ -36,17 +36,9 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Scene:
 @pytest.fixture(scope="module")
 def browser(scene: Scene) -> Iterator[Any]:
     """Chromium with the report open. Without Chromium, these tests fail."""
-    chromedriver = shutil.which("chromedriver")
-    assert chromedriver, "these tests drive Chromium: apt-get install chromium chromium-driver"
-    options = webdriver.ChromeOptions()
-    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"):
-        options.add_argument(argument)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    driver = webdriver.Chrome(options, webdriver.ChromeService(chromedriver))
-    driver.set_page_load_timeout(300)
-    driver.get((scene.report / "report.html").as_uri())
-    yield driver
-    driver.quit()
+    with open_chromium() as driver:
+        driver.get((scene.report / "report.html").as_uri())
+        yield driver
 
 
 def texts(browser: Any, selector: str) -> list[str]:

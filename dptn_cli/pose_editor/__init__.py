@@ -1,0 +1,1 @@
+"""The page of `dptn pose`: draw a target pose, and see the person in it."""
