@@ -1,6 +1,7 @@
 PYTHON ?= python3
-# Arguments for pytest: `make test ARGS=tests/cli`, `make test ARGS='-m "not slow"'`.
-ARGS ?=
+# Arguments for pytest: `make test ARGS=tests/cli`, `make test ARGS='-m "not slow"'`. Without them,
+# all tests run in two processes, which keep the tests of a file together.
+ARGS ?= --numprocesses 2 --dist loadfile
 
 .PHONY: demo test system clean
 
@@ -15,7 +16,7 @@ test: system .venv-test/installed
 	.venv-test/bin/ruff check .
 	.venv-test/bin/ruff format --check .
 	.venv-test/bin/mypy
-	.venv-test/bin/python -m pytest $(ARGS)
+	OMP_NUM_THREADS=1 .venv-test/bin/python -m pytest $(ARGS)
 
 # The system packages for the tests. What is missing and cannot be installed ends `make` here.
 system:
