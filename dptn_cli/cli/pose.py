@@ -27,6 +27,7 @@ from dptn_cli.network.config import IMAGE_SPECS
 from dptn_cli.pose_editor.editor import PoseEditor
 from dptn_cli.pose_editor.first_poses import find_first_poses
 from dptn_cli.pose_editor.server import PoseServer
+from dptn_cli.signals import StopRequest
 from dptn_cli.transfer.plan import check_output_folder
 from dptn_cli.types import Model
 
@@ -108,16 +109,13 @@ def pose(
     options += [] if fit is Fit.AUTO else ["--fit", str(fit)]
     editor = PoseEditor(image, poses.source, exported.spec, session, out, fit, options)
     start = editor.place(poses.given[0]) if poses.given else poses.source
-    with PoseServer(editor, start, poses.given, problem, port) as server:
-        try:
-            typer.echo(server.url)
-            echo("Ctrl-C ends the page.", quiet=quiet)
-            if browser:
-                _open_in_browser(server.first_url)
-            server.serve_forever()
-        except KeyboardInterrupt:
-            editor.end()
-            echo("The page has ended. Saved poses are kept.", quiet=quiet)
+    with PoseServer(editor, start, poses.given, problem, port) as server, StopRequest() as stop:
+        typer.echo(server.url)
+        echo("Ctrl-C ends the page.", quiet=quiet)
+        if browser:
+            _open_in_browser(server.first_url)
+        server.serve_until(lambda: stop.requested)
+    echo("The page has ended. Saved poses are kept.", quiet=quiet)
     return ExitCode.DONE
 
 

@@ -9,7 +9,7 @@ import json
 import secrets
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.resources import files
@@ -69,6 +69,7 @@ class PoseServer(ThreadingHTTPServer):
     daemon_threads = True  # `end` waits for what must not be cut off
     allow_reuse_address = True
     request_queue_size = MAX_CONNECTIONS
+    timeout = 0.2  # seconds, after which `serve_until` looks again whether to stop
 
     def __init__(
         self,
@@ -90,6 +91,12 @@ class PoseServer(ThreadingHTTPServer):
         origin = f"http://{LOOPBACK}:{self.server_port}"
         self.url, self.first_url = f"{origin}/{self.token}/", f"{origin}/{first_token}/"
         self._connections = threading.BoundedSemaphore(MAX_CONNECTIONS)
+
+    def serve_until(self, stop: Callable[[], bool]) -> None:
+        """Answer requests until there is a reason to stop, and end the editor."""
+        while not stop():
+            self.handle_request()
+        self.editor.end()
 
     def process_request(self, request: Any, client_address: Any) -> None:
         """Answer a connection in a thread of its own, if there are not too many."""
