@@ -17,6 +17,7 @@ from dptn_cli.cli.options import (
     default_model_note,
     detector_option,
 )
+from dptn_cli.cli.transfer_report import job_warnings
 from dptn_cli.detect.selection import AUTO
 from dptn_cli.enums import Dataset, Fit, Provider
 from dptn_cli.errors import ExitCode, InputError, ModelError
@@ -102,6 +103,8 @@ def pose(
         provider=provider,
         notify=lambda message: echo(message, quiet=quiet),
     )
+    for warning in job_warnings(poses.job):
+        echo(warning, quiet=quiet)
     options = [] if model is None else ["--model", str(model)]
     for file in keypoints or ():
         options += ["--keypoints", str(file)]

@@ -25,6 +25,19 @@ MAX_WARNED_SHOWN = 2
 FAILED_KEYS = ("output", "source", "target", "reason", "known")  # of an item in `--json`
 
 
+def job_warnings(job: Job) -> Iterator[str]:
+    """Yield what the user should know before a job starts, one line each."""
+    yield from job.notes
+    if job.multi_person_count:
+        yield describe_crowds(job.multi_person_count, job.multi_person_names)
+    if job.missing_source_count:
+        more = ", ..." if job.missing_source_count > len(job.missing_sources) else ""
+        yield (
+            f"{job.missing_source_count:,} source images are missing, and their items will "
+            f"fail: {', '.join(job.missing_sources)}{more}"
+        )
+
+
 @dataclass
 class TransferReporter:
     """Prints messages and progress, and counts the outcomes.
@@ -96,16 +109,8 @@ class TransferReporter:
 
     def print_warnings(self, job: Job) -> None:
         """Print what the user should know before anything starts."""
-        for note in job.notes:
-            self.notify(note)
-        if job.multi_person_count:
-            self.notify(describe_crowds(job.multi_person_count, job.multi_person_names))
-        if job.missing_source_count:
-            more = ", ..." if job.missing_source_count > len(job.missing_sources) else ""
-            self.notify(
-                f"{job.missing_source_count:,} source images are missing, and their items will "
-                f"fail: {', '.join(job.missing_sources)}{more}"
-            )
+        for warning in job_warnings(job):
+            self.notify(warning)
 
     def print_summary(self, document: dict[str, Any], job: Job) -> ExitCode:
         """Print how the run went, and return its exit code.

@@ -3,6 +3,7 @@
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 from dptn_cli.detect.selection import AUTO
@@ -13,7 +14,7 @@ from dptn_cli.keypoints import pose_on_image
 from dptn_cli.pose_editor.editor import MAX_POSES, NamedPose
 from dptn_cli.transfer.detection import find_missing_poses
 from dptn_cli.transfer.plan import TransferRequest, make_job, with_poses
-from dptn_cli.types import Item, Model, Pose
+from dptn_cli.types import Item, Job, Model, Pose
 
 
 @dataclass(frozen=True)
@@ -23,10 +24,12 @@ class FirstPoses:
     Attributes:
         source: the person's pose, (18, 2) as (y, x), pixels of the image.
         given: the poses of the file or image that the user named.
+        job: the transfer job that they come from, which knows what to warn of.
     """
 
     source: Pose
     given: tuple[NamedPose, ...]
+    job: Job
 
 
 def find_first_poses(
@@ -64,10 +67,10 @@ def find_first_poses(
         if job.missing_pose:
             found = find_missing_poses(job, detector, provider=provider, notify=notify)
             job = with_poses(job, found.poses)
-        items = [_checked(item) for _, item in zip(range(MAX_POSES), job.items(), strict=False)]
+        items = [_checked(item) for item in islice(job.items(), MAX_POSES)]
     given = [NamedPose(item.target, item.target_pose, item.target_size) for item in items]
     source = pose_on_image(items[0].source_pose, items[0].source_size, read_image_size(image))
-    return FirstPoses(source, tuple(given) if pose else ())
+    return FirstPoses(source, tuple(given) if pose else (), job)
 
 
 def _checked(item: Item) -> Item:

@@ -91,6 +91,13 @@ def test_the_shipped_model_says_what_it_knows(tmp_path: Path) -> None:
     assert "models/figures.onnx knows drawn figures, not photos" in stop(process)[1]
 
 
+def test_several_people_are_told(tmp_path: Path) -> None:
+    shutil.copy(DATA / "photos" / "p005_sheet_eight_views.jpg", tmp_path / "crowd.jpg")
+    process, _ = start(tmp_path, "crowd.jpg")
+    _, said = stop(process)
+    assert "1 image shows several people, and the largest is taken: crowd.jpg" in said
+
+
 def test_an_idle_connection_does_not_hold_up_the_end(tmp_path: Path) -> None:
     process, url = start(tmp_path, PERSON)
     port = int(url.split(":")[2].partition("/")[0])
