@@ -32,12 +32,13 @@ from dptn_cli.inference.model_file import read_model
 from dptn_cli.inference.session import Session
 from dptn_cli.io.images import PUBLISHED_JPEG_QUALITY, read_crop, read_image_size
 from dptn_cli.io.paths import parse_location
-from dptn_cli.io.resize import crop_to_network, resize_to_disk
+from dptn_cli.io.resize import crop_to_network
 from dptn_cli.keypoints import PoseFiles
 from dptn_cli.transfer.framing import frame_source, frame_target
+from dptn_cli.transfer.infer import infer_targets
 from dptn_cli.transfer.plan import TransferRequest, make_job, with_poses
 from dptn_cli.transfer.run import FailureLimit, RunOptions
-from dptn_cli.types import JOINTS, MISSING, Batch, Crop, ImageU8, Job, Model, Outcome, Pose, Size
+from dptn_cli.types import JOINTS, MISSING, Crop, ImageU8, Job, Model, Outcome, Pose, Size
 
 if TYPE_CHECKING:
     from dptn_cli.detect.log import DetectionOutcome
@@ -139,18 +140,11 @@ class PoseTransfer:
             for pose in target_poses
         ]
         cropped = crop_to(source.crop, spec.network_size)
-        images: list[Image.Image] = []
+        images: list[ImageU8] = []
         for start in range(0, len(targets), BATCH_SIZE):
-            poses = np.stack([target.on_network for target in targets[start : start + BATCH_SIZE]])
-            batch = Batch(
-                sources=cropped[None],
-                source_poses=source.on_network[None],
-                target_poses=poses,
-                source_index=np.zeros(len(poses), np.int64),
-            )
-            generated = self._session.run(batch)
-            images += [Image.fromarray(resize_to_disk(u8, spec.image_size)) for u8 in generated]
-        return images
+            batch = targets[start : start + BATCH_SIZE]
+            images += infer_targets(self._session, cropped, source, batch, spec.image_size)
+        return [Image.fromarray(image_u8) for image_u8 in images]
 
     def transfer(
         self,

@@ -111,7 +111,7 @@ def pose(
     options += [] if detector == AUTO else ["--detector", detector]
     options += [] if fit is Fit.AUTO else ["--fit", str(fit)]
     editor = PoseEditor(image, poses.source, exported.spec, session, out, fit, options)
-    start = editor.place(poses.given[0]) if poses.given else poses.source
+    start = editor.place(poses.given[0].pose) if poses.given else poses.source
     with PoseServer(editor, start, poses.given, problem, port) as server, StopRequest() as stop:
         typer.echo(server.url)
         echo("Ctrl-C ends the page.", quiet=quiet)

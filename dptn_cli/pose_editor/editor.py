@@ -3,13 +3,12 @@
 import json
 import re
 import shlex
-import tempfile
 import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import count, islice
+from itertools import count
 from pathlib import Path
 
 import numpy as np
@@ -18,49 +17,19 @@ from dptn_cli.enums import Fit, ImageFormat, Retarget
 from dptn_cli.errors import InputError, user_errors
 from dptn_cli.io.files import make_folder, write_file
 from dptn_cli.io.images import decode_crop, decode_reduced, encode_image
-from dptn_cli.io.resize import resize_to_disk
-from dptn_cli.keypoints import JOINT_NAMES, PoseFiles, format_pose
+from dptn_cli.keypoints import format_pose
 from dptn_cli.keypoints.openpose import to_people
 from dptn_cli.transfer.framing import FramedPose, frame_source, frame_target
+from dptn_cli.transfer.infer import infer_targets
 from dptn_cli.transfer.settings import BatchRunner
-from dptn_cli.types import JOINTS, MISSING, Batch, FoundPose, ImageSpec, Pose, Size
+from dptn_cli.types import MISSING, FoundPose, ImageSpec, Pose
 
 MAX_SHOWN_PX = 1600  # of the longer side of the source on the page
 SHOWN_QUALITY = 90  # of its JPEG
-MAX_POSES = 200  # of one file on the page
-DIGITS = 3  # of a coordinate, as an OpenPose file has them
 MAX_NAME_BYTES = 200  # which leaves room for what `dptn transfer` adds
 # No dots, and no ending that `dptn` takes for a tool's: two poses would be one target.
 _NAME = re.compile(r"[^\W_][\w ()-]*")
 _TOOL_ENDING = "_keypoints"
-
-
-@dataclass(frozen=True)
-class NamedPose:
-    """A pose to start from.
-
-    Attributes:
-        name: what the page calls it.
-        pose: (18, 2) as (y, x), pixels of its image; -1 for a missing joint.
-        size: (height, width) of that image; None if it is not known.
-    """
-
-    name: str
-    pose: Pose
-    size: Size | None = None
-
-
-@dataclass(frozen=True)
-class LoadedPoses:
-    """The poses of a file.
-
-    Attributes:
-        poses: those that can be used, at least one.
-        broken: how many entries cannot be used.
-    """
-
-    poses: tuple[NamedPose, ...]
-    broken: int = 0
 
 
 @dataclass(frozen=True)
@@ -153,24 +122,23 @@ class PoseEditor:
         """
         if self._session is None:
             raise InputError("there is no model to generate with")
-        target = self._frame(pose, self.size, retarget)
-        batch = Batch(
-            sources=self._cropped[None],
-            source_poses=self._source.on_network[None],
-            target_poses=target.on_network[None],
-            source_index=np.zeros(1, np.int64),
-        )
+        target = self._frame(pose, retarget)
         with self._alone():
             started_s = time.perf_counter()
-            (image_u8,) = self._session.run(batch)
-            png = encode_image(resize_to_disk(image_u8, self._spec.image_size), ImageFormat.PNG)
+            (image_u8,) = infer_targets(
+                self._session, self._cropped, self._source, [target], self._spec.image_size
+            )
+            png = encode_image(image_u8, ImageFormat.PNG)
             return png, time.perf_counter() - started_s
 
-    def _frame(self, pose: Pose, size: Size | None, retarget: Retarget) -> FramedPose:
-        return frame_target(pose, size, self._source, self._spec, self._fit, retarget)
+    def _frame(self, pose: Pose, retarget: Retarget) -> FramedPose:
+        return frame_target(pose, self.size, self._source, self._spec, self._fit, retarget)
 
-    def place(self, named: NamedPose) -> Pose:
-        """Scale somebody's pose to the person, and place it in the source image.
+    def place(self, pose: Pose) -> Pose:
+        """Scale a pose to the person, and place it in the source image.
+
+        Args:
+            pose: (18, 2) as (y, x), pixels of any image; -1 for a missing joint.
 
         Returns:
             (18, 2) as (y, x), pixels of the source image; -1 for a missing joint.
@@ -178,7 +146,7 @@ class PoseEditor:
         Raises:
             InputError: the pose cannot be used.
         """
-        placed = self._frame(named.pose, named.size, Retarget.SCALE).pose
+        placed = self._frame(pose, Retarget.SCALE).pose
         crop = self._source.crop
         top, left = (crop.top, crop.left) if crop else (0.0, 0.0)
         sides = (crop.height, crop.width) if crop else self.size
@@ -186,25 +154,6 @@ class PoseEditor:
         in_image = (placed + 0.5) * scale - 0.5 + (top, left)
         missing = (placed == MISSING).all(axis=1, keepdims=True)
         return np.where(missing, MISSING, in_image)
-
-    def read_poses(self, name: str, content: bytes) -> LoadedPoses:
-        """Read a pose file that the page sent.
-
-        Args:
-            name: the file's name.
-            content: what is in it.
-
-        Raises:
-            InputError: it is not a pose file, or has no pose that can be used.
-        """
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / _as_file_name(name)
-            with user_errors(Path(name), "cannot be read"):
-                path.write_bytes(content)
-            try:
-                return _usable_poses(PoseFiles(path), name)
-            except InputError as error:
-                raise InputError(str(error).replace(f"{folder}/", "")) from error
 
     def free_name(self) -> str:
         """Return a name that no saved pose has: `pose`, `pose 2`, ..."""
@@ -261,57 +210,6 @@ def _check_name(name: str) -> None:
         )
 
 
-def _usable_poses(files: PoseFiles, name: str) -> LoadedPoses:
-    poses, problems = [], []
-    for entry in islice(files.names(), MAX_POSES):
-        try:
-            person = files.find(entry)
-        except InputError as error:
-            problems.append(error)
-            continue
-        if person is not None and (person.pose != MISSING).any():
-            poses.append(NamedPose(person.name, person.pose, person.image_size))
-    if not poses:
-        raise problems[0] if problems else InputError(f"{name}: nobody's pose is in it")
-    return LoadedPoses(tuple(poses), len(problems))
-
-
 def _as_argument(path: Path) -> str:
     """Return a path as a word of a command that is not taken for an option."""
     return f"./{path}" if str(path).startswith("-") else str(path)
-
-
-def to_joints(pose: Pose) -> list[list[float] | None]:
-    """Return a pose as the page has it: for each joint [x, y], or None if it is missing."""
-    return [None if (yx == MISSING).any() else [float(yx[1]), float(yx[0])] for yx in pose]
-
-
-def from_joints(joints: object) -> Pose:
-    """Read a pose as the page sends it.
-
-    Raises:
-        InputError: it is anything else.
-    """
-    if not isinstance(joints, list) or len(joints) != JOINTS:
-        raise InputError(f"a pose is a list of {JOINTS} joints")
-    pose = np.full((JOINTS, 2), float(MISSING))
-    for number, joint in enumerate(joints):
-        if joint is None:
-            continue
-        try:
-            x, y = joint
-            yx = np.array([float(y), float(x)])
-        except (TypeError, ValueError, OverflowError) as error:
-            raise InputError(f"{JOINT_NAMES[number]}: a joint is [x, y] or null") from error
-        if not np.isfinite(yx).all() or np.abs(yx).max() > 1e6:
-            raise InputError(f"{JOINT_NAMES[number]}: {joint} is no point of an image")
-        yx = yx.round(DIGITS)  # as in a saved file
-        # The coordinate -1 stands for a missing joint.
-        pose[number] = np.where(yx == MISSING, MISSING + 10.0**-DIGITS, yx)
-    return pose
-
-
-def _as_file_name(name: str) -> str:
-    """Return the last part of a name, with nothing in it that a file cannot have."""
-    last = name.replace("\\", "/").rpartition("/")[2]
-    return re.sub(r"[^\w .()-]", "_", last)[-60:].strip(". ") or "poses"

@@ -11,7 +11,7 @@ from dptn_cli.enums import Provider
 from dptn_cli.errors import InputError
 from dptn_cli.io.images import read_image_size
 from dptn_cli.keypoints import pose_on_image
-from dptn_cli.pose_editor.editor import MAX_POSES, NamedPose
+from dptn_cli.pose_editor.poses import MAX_POSES, NamedPose
 from dptn_cli.transfer.detection import find_missing_poses
 from dptn_cli.transfer.plan import TransferRequest, make_job, with_poses
 from dptn_cli.types import Item, Job, Model, Pose
@@ -68,7 +68,7 @@ def find_first_poses(
             found = find_missing_poses(job, detector, provider=provider, notify=notify)
             job = with_poses(job, found.poses)
         items = [_checked(item) for item in islice(job.items(), MAX_POSES)]
-    given = [NamedPose(item.target, item.target_pose, item.target_size) for item in items]
+    given = [NamedPose(item.target, item.target_pose) for item in items]
     source = pose_on_image(items[0].source_pose, items[0].source_size, read_image_size(image))
     return FirstPoses(source, tuple(given) if pose else (), job)
 

@@ -19,7 +19,8 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from dptn_cli.enums import Retarget
 from dptn_cli.errors import DptnError, InputError
 from dptn_cli.keypoints import JOINT_NAMES, MIRRORED
-from dptn_cli.pose_editor.editor import NamedPose, PoseEditor, from_joints, to_joints
+from dptn_cli.pose_editor.editor import PoseEditor
+from dptn_cli.pose_editor.poses import NamedPose, from_joints, read_pose_file, to_joints
 from dptn_cli.pose_editor.presets import read_presets
 from dptn_cli.types import Pose
 from dptn_cli.visualize.skeleton import COLOURS, LIMBS
@@ -66,8 +67,6 @@ class PoseServer(ThreadingHTTPServer):
         InputError: the port is taken.
     """
 
-    daemon_threads = True  # `end` waits for what must not be cut off
-    allow_reuse_address = True
     request_queue_size = MAX_CONNECTIONS
     timeout = 0.2  # seconds, after which `serve_until` looks again whether to stop
 
@@ -93,7 +92,11 @@ class PoseServer(ThreadingHTTPServer):
         self._connections = threading.BoundedSemaphore(MAX_CONNECTIONS)
 
     def serve_until(self, stop: Callable[[], bool]) -> None:
-        """Answer requests until there is a reason to stop, and end the editor."""
+        """Answer requests until there is a reason to stop, then end the editor.
+
+        The threads are daemons: a connection that sends nothing does not delay the end, and
+        `PoseEditor.end` waits for the inference or file that must not be cut off.
+        """
         while not stop():
             self.handle_request()
         self.editor.end()
@@ -138,7 +141,7 @@ class PoseServer(ThreadingHTTPServer):
 
     def _placed(self, named: NamedPose) -> dict[str, Any]:
         try:
-            return {"name": named.name, "joints": to_joints(self.editor.place(named))}
+            return {"name": named.name, "joints": to_joints(self.editor.place(named.pose))}
         except InputError as error:
             return {"name": named.name, "problem": str(error)}
 
@@ -148,7 +151,7 @@ class PoseServer(ThreadingHTTPServer):
         Raises:
             InputError: there is no pose in it.
         """
-        loaded = self.editor.read_poses(name, content)
+        loaded = read_pose_file(name, content)
         return {"poses": [self._placed(pose) for pose in loaded.poses], "broken": loaded.broken}
 
     def save(self, request: dict[str, Any]) -> dict[str, Any]:

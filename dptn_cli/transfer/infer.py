@@ -1,13 +1,18 @@
 """From a batch to images. If a batch fails as a whole, each of its items is tried alone."""
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
+import numpy as np
+
 from dptn_cli.errors import ModelError
+from dptn_cli.io.resize import resize_to_disk
+from dptn_cli.transfer.framing import FramedPose
 from dptn_cli.transfer.reader import ReadChunk
 from dptn_cli.transfer.settings import BatchRunner
 from dptn_cli.transfer.tasks import Task, failed
-from dptn_cli.types import ImageU8, Outcome
+from dptn_cli.types import Batch, ImageU8, Outcome, Size
 
 
 @dataclass
@@ -52,6 +57,39 @@ def infer(session: BatchRunner, chunk: ReadChunk) -> InferredChunk:
         (replace(task, elapsed_s=task.elapsed_s + share_s), image) for task, image in generated
     ]
     return inferred
+
+
+def infer_targets(
+    session: BatchRunner,
+    cropped_u8: ImageU8,
+    source: FramedPose,
+    targets: Sequence[FramedPose],
+    image_size: Size,
+) -> list[ImageU8]:
+    """Generate the person of one source image in some poses, in one batch.
+
+    Args:
+        session: the session.
+        cropped_u8: what the network is shown of the source image, (H, W, 3) uint8 RGB at the
+            network's size.
+        source: the source pose.
+        targets: the T target poses.
+        image_size: (height, width) of the model's images on disk, pixels.
+
+    Returns:
+        T images of that size, each (height, width, 3) uint8 RGB.
+
+    Raises:
+        SessionLost: no inference succeeds any more.
+        ModelError: this inference failed.
+    """
+    batch = Batch(
+        sources=cropped_u8[None],
+        source_poses=source.on_network[None],
+        target_poses=np.stack([target.on_network for target in targets]),
+        source_index=np.zeros(len(targets), np.int64),
+    )
+    return [resize_to_disk(image_u8, image_size) for image_u8 in session.run(batch)]
 
 
 def _run_alone(

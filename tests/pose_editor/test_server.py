@@ -5,6 +5,7 @@ import json
 import socket
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,18 +22,24 @@ from dptn_cli.pose_editor.server import MAX_CONNECTIONS, MAX_REQUEST, PoseServer
 SOURCE = "p0000_0.png"
 
 
+@contextmanager
+def served(server: PoseServer) -> Iterator[None]:
+    stop = threading.Event()
+    thread = threading.Thread(target=server.serve_until, args=(stop.is_set,))
+    thread.start()
+    yield
+    stop.set()
+    thread.join()
+
+
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PoseServer]:
     session = Session(read_model(FIGURES_MODEL), Provider.CPU)
     pose = Annotations(FIGURES / "keypoints.csv")[SOURCE]
     out = tmp_path_factory.mktemp("editor") / "poses"
     editor = PoseEditor(FIGURES / "images" / SOURCE, pose, session.model.spec, session, out)
-    with PoseServer(editor, pose) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
+    with PoseServer(editor, pose) as server, served(server):
         yield server
-        server.shutdown()
-        thread.join()
 
 
 class Answer:
@@ -202,11 +209,10 @@ def test_a_problem_of_the_model_is_on_the_page(server: PoseServer, tmp_path: Pat
         None,
         tmp_path / "poses",
     )
-    with PoseServer(editor, server.start, model_problem="m.onnx: no such file") as other:
-        threading.Thread(target=other.serve_forever, daemon=True).start()
+    other = PoseServer(editor, server.start, model_problem="m.onnx: no such file")
+    with other, served(other):
         assert ask(other, "state").json()["model_problem"] == "m.onnx: no such file"
         answer = ask(other, "picture", pose_request(other))
         assert answer.status == 422
         assert ask(other, "save", pose_request(other)).status == 200
         assert (tmp_path / "poses" / "pose.json").is_file()
-        other.shutdown()

@@ -1,7 +1,6 @@
 // The geometry of a pose: 18 joints in OpenPose's order, each [x, y] in pixels of the image, or
 // null if it is missing. Nothing here changes its arguments.
 
-export const NECK = 1;
 // The joint that each joint hangs on. The neck hangs on nothing.
 const PARENTS = [1, -1, 1, 2, 3, 1, 5, 6, 1, 8, 9, 1, 11, 12, 0, 0, 14, 15];
 // Limbs of two bones, by their end: a wrist or an ankle pulls the elbow or the knee along.
