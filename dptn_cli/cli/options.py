@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand
 
-from dptn_cli.enums import Provider
+from dptn_cli.enums import Fit, Provider
 from dptn_cli.errors import InputError
 from dptn_cli.types import Model, Size
 
@@ -16,6 +16,8 @@ MODEL_VARIABLE = "DPTN_MODEL"
 DRAWN_FIGURES = "figures"  # the data set of the model in the repository
 OUTPUT = "Output"
 """The panel of the options that say what is printed."""
+POSES = "Poses and framing"
+"""The panel of the options that say where poses come from, and how people are framed."""
 SPEED = "Speed"
 """The panel of the options that change how fast the work is done, and nothing else."""
 
@@ -49,6 +51,16 @@ ModelOption = Annotated[
     Path | None,
     typer.Option(
         "--model", help=f"ONNX file. Default: ${MODEL_VARIABLE}, else the only one in ./models."
+    ),
+]
+FitOption = Annotated[
+    Fit,
+    typer.Option(
+        "--fit",
+        help="How images of other sizes are fitted to the model's. person: crop around the "
+        "person. pad: add borders. stretch: stretch. auto: stretch if the person fills an "
+        "image of the model's aspect, else person.",
+        rich_help_panel=POSES,
     ),
 ]
 ProviderOption = Annotated[

@@ -9,6 +9,8 @@ import typer
 from dptn_cli.cli.boundary import error_boundary
 from dptn_cli.cli.console import echo
 from dptn_cli.cli.options import (
+    POSES,
+    FitOption,
     LogFile,
     ModelOption,
     ProviderOption,
@@ -32,7 +34,6 @@ from dptn_cli.signals import StopRequest
 from dptn_cli.transfer.plan import check_output_folder
 from dptn_cli.types import Model
 
-POSES = "Poses and framing"
 MIN_PORT, MAX_PORT = 1024, 65_535
 # Browsers that would take the terminal.
 TEXT_BROWSERS = {"elinks", "links", "lynx", "w3m", "www-browser"}
@@ -65,15 +66,9 @@ def pose(
         ),
     ] = None,
     detector: Annotated[
-        str, detector_option("Finds poses on images without keypoints", POSES)
+        str, detector_option("Pose detector for images without keypoints", POSES)
     ] = AUTO,
-    fit: Annotated[
-        Fit,
-        typer.Option(
-            help="How the image is brought to the model's size, as in `dptn transfer`.",
-            rich_help_panel=POSES,
-        ),
-    ] = Fit.AUTO,
+    fit: FitOption = Fit.AUTO,
     model: ModelOption = None,
     provider: ProviderOption = Provider.AUTO,
     port: Annotated[

@@ -10,8 +10,10 @@ import typer
 from dptn_cli.cli.boundary import error_boundary
 from dptn_cli.cli.console import echo
 from dptn_cli.cli.options import (
+    POSES,
     SPEED,
     DryRun,
+    FitOption,
     Json,
     ListOptions,
     LogFile,
@@ -49,7 +51,7 @@ from dptn_cli.transfer.unlisted import Unlisted
 from dptn_cli.types import Job
 
 PATH_OR_URL = "PATH|URL"
-INPUTS, POSES, RESULTS, FAILURES = "Input", "Poses and framing", "Results", "Failures"
+INPUTS, RESULTS, FAILURES = "Input", "Results", "Failures"
 
 app = typer.Typer(add_completion=False)
 
@@ -104,15 +106,7 @@ def transfer(
     detector: Annotated[
         str, detector_option("Pose detector for images without keypoints", panel=POSES)
     ] = "auto",
-    fit: Annotated[
-        Fit,
-        typer.Option(
-            help="How images of other sizes are fitted to the model's. person: crop around the "
-            "person. pad: add borders. stretch: stretch. auto: stretch if the person fills an "
-            "image of the model's aspect, else person.",
-            rich_help_panel=POSES,
-        ),
-    ] = Fit.AUTO,
+    fit: FitOption = Fit.AUTO,
     retarget: Annotated[
         Retarget | None,
         typer.Option(
