@@ -48,7 +48,7 @@ class SavedPose:
 
 
 class PoseEditor:
-    """Generates and saves the poses that somebody draws for the person of one image.
+    """Generates images of one person in the poses that a user draws, and saves the poses.
 
     Args:
         image: the image of the person.

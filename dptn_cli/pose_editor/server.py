@@ -1,8 +1,8 @@
 """The server of the page, for one person's browser on this machine.
 
 It listens on the loopback address alone. Every address begins with a random token, and the `Host`
-and `Origin` headers must name this server: other people of the machine, and pages of other sites
-that the browser shows, get nothing.
+and `Origin` headers must name this server: other users of the machine, and pages of other sites in
+the same browser, get nothing.
 """
 
 import json
@@ -227,7 +227,7 @@ class _Handler(BaseHTTPRequestHandler):
         name = self._allowed_name()
         if name is None:
             return
-        actions = {"picture": self._send_picture, "save": self._send_saved, "load": self._send_load}
+        actions = {"generate": self._send_image, "save": self._send_saved, "load": self._send_load}
         if name not in actions:
             self._refuse(HTTPStatus.NOT_FOUND, "there is nothing here")
             return
@@ -244,7 +244,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._refuse(HTTPStatus.INTERNAL_SERVER_ERROR, f"a defect of dptn: {error}")
             raise
 
-    def _send_picture(self, body: bytes) -> None:
+    def _send_image(self, body: bytes) -> None:
         png, elapsed_s = self.server.editor.generate(*read_pose_request(_read_json(body)))
         headers = {"X-Milliseconds": f"{1000 * elapsed_s:.0f}"}
         self._send(HTTPStatus.OK, png, "image/png", headers)
@@ -260,7 +260,7 @@ class _Handler(BaseHTTPRequestHandler):
         """Return what is asked for, without the token; None if the request was answered."""
         host, origin = self.headers.get("Host", ""), self.headers.get("Origin")
         if host not in self.server.hosts or origin not in (None, f"http://{host}"):
-            self._refuse(HTTPStatus.FORBIDDEN, "this server is for the browser of its own machine")
+            self._refuse(HTTPStatus.FORBIDDEN, "only a browser on this machine may use this page")
             return None
         token, slash, name = unquote(urlsplit(self.path).path).lstrip("/").partition("/")
         is_known = secrets.compare_digest(token.encode(), self.server.token.encode())

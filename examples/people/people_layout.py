@@ -58,7 +58,7 @@ def read_log(path: Path, images: Path) -> dict[int, list[Row]]:
 
     Args:
         path: the log.
-        images: folder of the images. Who lacks one is not finished.
+        images: folder of the images. A person who lacks one is not finished.
 
     Raises:
         SetError: a line cannot be read.

@@ -44,7 +44,7 @@ def editor(session: Session, tmp_path: Path) -> PoseEditor:
 
 
 @pytest.mark.parametrize("retarget", Retarget)
-def test_a_saved_pose_gives_the_picture_that_was_shown(
+def test_a_saved_pose_gives_the_image_that_was_shown(
     editor: PoseEditor, retarget: Retarget, tmp_path: Path
 ) -> None:
     pose = from_joints(to_joints(editor.place(POSES[TARGET])))

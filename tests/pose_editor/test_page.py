@@ -57,24 +57,22 @@ class Page:
         dot = self.find(f'[data-joint="{index}"] .dot')
         return float(dot.get_attribute("cx")) - 0.5, float(dot.get_attribute("cy")) - 0.5
 
-    def picture(self) -> str:
+    def shown(self) -> str:
         return self.find("#result").get_attribute("src") or ""
 
-    def wait_for_picture(self, before: str = "") -> str:
-        """Wait until another picture than `before` is shown, and nothing is being generated."""
+    def wait_for_image(self, before: str = "") -> str:
+        """Wait until another image than `before` is shown, and nothing is being generated."""
         pane = self.find("#result-pane")
         self.wait(
-            lambda: (
-                self.picture() not in ("", before) and pane.get_attribute("aria-busy") == "false"
-            )
+            lambda: self.shown() not in ("", before) and pane.get_attribute("aria-busy") == "false"
         )
-        return self.picture()
+        return self.shown()
 
     def wait(self, condition: Any) -> None:
         WebDriverWait(self.browser, 60).until(lambda _: condition())
 
-    def save_picture(self, path: Path) -> None:
-        """Write the picture that the page shows."""
+    def save_image(self, path: Path) -> None:
+        """Write the image that the page shows."""
         data = self.run(
             """const image = document.getElementById("result");
             const canvas = document.createElement("canvas");
@@ -131,7 +129,7 @@ def page(browser: Any, served: tuple[Path, str]) -> Iterator[Page]:
     browser.set_window_size(1400, 1000)
     browser.get(url)
     opened = Page(browser, folder)
-    opened.wait_for_picture()
+    opened.wait_for_image()
     yield opened
     opened.run("window.addEventListener('beforeunload', (e) => e.stopImmediatePropagation(), true)")
 
@@ -140,19 +138,19 @@ def bone(page: Page, first: int, second: int) -> float:
     return float(np.hypot(*np.subtract(page.place(first), page.place(second))))
 
 
-def test_a_dragged_wrist_changes_the_picture_and_what_is_saved_gives_it_again(page: Page) -> None:
-    before, arm = page.picture(), (bone(page, SHOULDER, ELBOW), bone(page, ELBOW, WRIST))
+def test_a_dragged_wrist_changes_the_image_and_what_is_saved_gives_it_again(page: Page) -> None:
+    before, arm = page.shown(), (bone(page, SHOULDER, ELBOW), bone(page, ELBOW, WRIST))
     assert page.find("#name").get_attribute("value").startswith("pose")
     page.drag(WRIST, -60, -160)
-    page.wait_for_picture(before)
+    page.wait_for_image(before)
     assert bone(page, SHOULDER, ELBOW) == pytest.approx(arm[0], abs=0.01)
     assert bone(page, ELBOW, WRIST) == pytest.approx(arm[1], abs=0.01)
 
     page.find("#name").clear()
     page.find("#name").send_keys("raised arm")
     page.click("#save button")
-    page.wait(lambda: "saved as" in page.find("#status").text)
-    page.save_picture(page.folder / "shown.png")
+    page.wait(lambda: "Saved as" in page.find("#status").text)
+    page.save_image(page.folder / "shown.png")
     found = PoseFiles(page.folder / "poses" / "raised arm.json").find("raised arm.png")
     assert found is not None
     np.testing.assert_allclose(found.pose[WRIST][::-1], page.place(WRIST), atol=1e-3)
@@ -185,7 +183,7 @@ def test_undo_redo_reset_and_mirror(page: Page) -> None:
 
 
 def test_the_keyboard_alone(page: Page) -> None:
-    before, start = page.picture(), page.place(WRIST)
+    before, start = page.shown(), page.place(WRIST)
     page.run("arguments[0].focus()", page.joint(WRIST))
     active = page.browser.switch_to.active_element
     active.send_keys(Keys.ARROW_UP)
@@ -194,9 +192,9 @@ def test_the_keyboard_alone(page: Page) -> None:
     assert page.place(WRIST)[0] < start[0]
     assert page.browser.switch_to.active_element.get_attribute("aria-label") == "right wrist"
     assert page.find("#status").text.startswith("right wrist, ")
-    picture = page.wait_for_picture(before)
+    image = page.wait_for_image(before)
     page.browser.switch_to.active_element.send_keys(Keys.DELETE)
-    page.wait_for_picture(picture)
+    page.wait_for_image(image)
     assert not page.joint(WRIST).is_displayed()
     page.click("summary")
     box = page.find(f'#joints input[value="{WRIST}"]')
@@ -215,50 +213,50 @@ def test_lengths_change_while_shift_is_held(page: Page) -> None:
 
 
 def test_files_and_presets(page: Page) -> None:
-    picture, start = page.picture(), page.place(WRIST)
+    image, start = page.shown(), page.place(WRIST)
     page.find("#load").send_keys(str(FIGURES / "keypoints.csv"))
     page.wait(lambda: "24 poses" in page.find("#status").text)
-    picture = page.wait_for_picture(picture)
+    image = page.wait_for_image(image)
     broken = page.folder / "notes.json"
     broken.write_text("{}")
     page.find("#load").send_keys(str(broken))
     page.wait(lambda: "notes.json" in page.find("#status").text)
     page.find("#presets").send_keys("hands on hips")
     page.click("#use")
-    page.wait_for_picture(picture)
+    page.wait_for_image(image)
     assert page.place(WRIST) != start
     assert page.find("#status").text == "hands on hips"
 
 
 def test_the_newest_pose_wins_and_nothing_waits_in_a_queue(page: Page) -> None:
     page.run(
-        """window.pictures = { now: 0, most: 0, bodies: [] };
+        """window.requests = { now: 0, most: 0, bodies: [] };
         const ask = window.fetch;
         window.fetch = async (url, options) => {
-          if (url !== "picture") return ask(url, options);
-          window.pictures.now += 1;
-          window.pictures.most = Math.max(window.pictures.most, window.pictures.now);
-          window.pictures.bodies.push(options.body);
+          if (url !== "generate") return ask(url, options);
+          window.requests.now += 1;
+          window.requests.most = Math.max(window.requests.most, window.requests.now);
+          window.requests.bodies.push(options.body);
           const answer = await ask(url, options);
           await new Promise((done) => setTimeout(done, 200));
-          window.pictures.now -= 1;
+          window.requests.now -= 1;
           return answer;
         };"""
     )
-    before = page.picture()
+    before = page.shown()
     chain = ActionChains(page.browser, duration=10).click_and_hold(page.joint(WRIST))
     for _ in range(40):
         chain.move_by_offset(-1, -3)
     chain.release().perform()
-    page.wait_for_picture(before)
-    pictures = page.run("return window.pictures")
-    assert pictures["most"] == 1
-    assert 2 <= len(pictures["bodies"]) < 20
-    assert json.loads(pictures["bodies"][-1])["joints"][WRIST] == pytest.approx(page.place(WRIST))
+    page.wait_for_image(before)
+    requests = page.run("return window.requests")
+    assert requests["most"] == 1
+    assert 2 <= len(requests["bodies"]) < 20
+    assert json.loads(requests["bodies"][-1])["joints"][WRIST] == pytest.approx(page.place(WRIST))
 
 
 def test_a_finger_drags_a_joint_and_a_second_one_changes_nothing(page: Page) -> None:
-    start, before = page.place(WRIST), page.picture()
+    start, before = page.place(WRIST), page.shown()
     x, y = page.run(
         """const box = arguments[0].querySelector(".dot").getBoundingClientRect();
         return [box.x + box.width / 2, box.y + box.height / 2];""",
@@ -278,7 +276,7 @@ def test_a_finger_drags_a_joint_and_a_second_one_changes_nothing(page: Page) -> 
     touch("touchStart", (-20, -40), (60, 60))
     touch("touchMove", (-40, -120), (90, 90))
     touch("touchEnd")
-    page.wait_for_picture(before)
+    page.wait_for_image(before)
     moved = page.place(WRIST)
     assert moved[1] < start[1] - 10
     page.click("#undo")
@@ -358,7 +356,7 @@ def test_a_missing_model_is_told_and_poses_can_be_saved(browser: Any, tmp_path: 
     page = Page(browser, tmp_path)
     page.wait(lambda: "none.onnx" in page.find("#problem").text)
     page.click("#save button")
-    page.wait(lambda: "saved as" in page.find("#status").text)
+    page.wait(lambda: "Saved as" in page.find("#status").text)
     assert (tmp_path / "poses" / "pose.json").is_file()
     process.send_signal(signal.SIGINT)
     assert process.wait(timeout=60) == 0

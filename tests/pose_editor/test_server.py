@@ -88,8 +88,8 @@ def test_the_page_and_its_parts(server: PoseServer) -> None:
     assert b"http" not in ask(server, "").body, "nothing is fetched from elsewhere"
 
 
-def test_a_picture(server: PoseServer) -> None:
-    answer = ask(server, "picture", pose_request(server))
+def test_an_image(server: PoseServer) -> None:
+    answer = ask(server, "generate", pose_request(server))
     assert answer.status == 200
     assert answer.body.startswith(b"\x89PNG")
     assert int(answer.headers["X-Milliseconds"]) >= 0
@@ -101,7 +101,7 @@ def test_a_wrong_token_is_refused(server: PoseServer, token: str) -> None:
         answer = ask(server, name, token=token)
         assert answer.status == 403
         assert server.token.encode() not in answer.body
-    assert ask(server, "picture", {}, token=token).status == 403
+    assert ask(server, "generate", {}, token=token).status == 403
 
 
 @pytest.mark.parametrize(
@@ -137,9 +137,9 @@ def test_only_the_loopback_address_is_listened_on(server: PoseServer) -> None:
 @pytest.mark.parametrize(
     ("name", "more", "reason"),
     [
-        ("picture", {"joints": [None] * 18}, "empty"),
-        ("picture", {"joints": 7}, "a list of 18 joints"),
-        ("picture", {"retarget": "maybe"}, "neither scale nor none"),
+        ("generate", {"joints": [None] * 18}, "empty"),
+        ("generate", {"joints": 7}, "a list of 18 joints"),
+        ("generate", {"retarget": "maybe"}, "neither scale nor none"),
         ("save", {"name": "../pose"}, "a name has letters"),
         ("load", {}, "not a pose file"),
     ],
@@ -155,7 +155,7 @@ def test_what_cannot_be_done_is_told(
 @pytest.mark.parametrize("body", ["", "null", "[]", "{", "[" * 100_000])
 def test_what_is_no_request(server: PoseServer, body: str) -> None:
     connection = http.client.HTTPConnection("127.0.0.1", server.server_port, timeout=60)
-    connection.request("POST", f"/{server.token}/picture", body)
+    connection.request("POST", f"/{server.token}/generate", body)
     assert connection.getresponse().status == 422
     connection.close()
 
@@ -163,7 +163,7 @@ def test_what_is_no_request(server: PoseServer, body: str) -> None:
 @pytest.mark.parametrize("length", [str(MAX_REQUEST + 1), "-1", "x", "٣", ""])
 def test_bodies_of_no_or_too_much_length(server: PoseServer, length: str) -> None:
     connection = http.client.HTTPConnection("127.0.0.1", server.server_port, timeout=60)
-    connection.putrequest("POST", f"/{server.token}/picture")
+    connection.putrequest("POST", f"/{server.token}/generate")
     connection.putheader("Content-Length", length.encode())
     connection.endheaders()
     assert connection.getresponse().status == 413
@@ -212,7 +212,7 @@ def test_a_problem_of_the_model_is_on_the_page(server: PoseServer, tmp_path: Pat
     other = PoseServer(editor, server.start, model_problem="m.onnx: no such file")
     with other, served(other):
         assert ask(other, "state").json()["model_problem"] == "m.onnx: no such file"
-        answer = ask(other, "picture", pose_request(other))
+        answer = ask(other, "generate", pose_request(other))
         assert answer.status == 422
         assert ask(other, "save", pose_request(other)).status == 200
         assert (tmp_path / "poses" / "pose.json").is_file()

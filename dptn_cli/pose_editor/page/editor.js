@@ -1,4 +1,4 @@
-// The page: shows the source, the pose that is drawn, and the picture of the newest pose.
+// The page: shows the source, the pose that is drawn, and the image of the newest pose.
 
 import {
   History, hide, mirror, moveJoint, nearest, offsets, show,
@@ -12,7 +12,7 @@ const STEPS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowD
 let state; // what the server says of the person and of poses
 let history; // the poses that were drawn
 let joints; // the pose that is shown, while it is dragged too
-let lastOffsets = []; // where hidden joints were, as seen from the joints that they hang on
+let lastOffsets = []; // where hidden joints were, relative to their anchors
 let savedPose; // the pose that was saved last, or the first one
 let dragged = null; // the joint and the pointer that drags it
 
@@ -47,7 +47,7 @@ function setProblem(text) {
   $("problem").hidden = !text;
 }
 
-// ---- The result: at most one picture is being made, and then that of the newest pose.
+// ---- The result: one image at a time, and next that of the newest pose.
 
 let isGenerating = false;
 let isOutdated = false;
@@ -62,7 +62,7 @@ async function generate() {
   while (isOutdated) {
     isOutdated = false;
     try {
-      const response = await ask("picture", poseRequest());
+      const response = await ask("generate", poseRequest());
       const url = URL.createObjectURL(await response.blob());
       $("result").src = url;
       $("result").hidden = false;
@@ -71,7 +71,7 @@ async function generate() {
       $("time").textContent = `· ${response.headers.get("X-Milliseconds")} ms`;
       setProblem("");
     } catch (error) {
-      setProblem(`No picture of this pose: ${error.message}`);
+      setProblem(`This pose could not be generated: ${error.message}`);
     }
   }
   isGenerating = false;
@@ -311,7 +311,7 @@ async function save() {
   $("csv").textContent = answer.csv;
   $("saved").hidden = false;
   $("name").value = answer.free_name;
-  say(`saved as ${answer.path}`);
+  say(`Saved as ${answer.path}`);
 }
 
 function addButtons() {
@@ -325,7 +325,7 @@ function addButtons() {
   for (const button of document.querySelectorAll("[data-copy]")) {
     button.addEventListener("click", () => {
       navigator.clipboard.writeText($(button.dataset.copy).textContent).then(
-        () => say("copied"), () => say("the browser does not let this page copy", true));
+        () => say("Copied"), () => say("The browser does not let this page copy", true));
     });
   }
   $("load").addEventListener("change", async () => {
@@ -363,7 +363,7 @@ async function start() {
   $("image-name").textContent = state.image;
   $("source").setAttribute("viewBox", `0 0 ${state.width} ${state.height}`);
   $("name").value = state.free_name;
-  setProblem(state.model_problem && `No pictures, but poses can be saved: ${state.model_problem}`);
+  setProblem(state.model_problem && `Nothing can be generated, but poses can be saved: ${state.model_problem}`);
   history = new History(state.start);
   joints = state.start;
   savedPose = state.start;

@@ -1,7 +1,7 @@
 // The geometry of a pose: 18 joints in OpenPose's order, each [x, y] in pixels of the image, or
 // null if it is missing. Nothing here changes its arguments.
 
-// The joint that each joint hangs on. The neck hangs on nothing.
+// The parent of each joint. The neck has none.
 const PARENTS = [1, -1, 1, 2, 3, 1, 5, 6, 1, 8, 9, 1, 11, 12, 0, 0, 14, 15];
 // Limbs of two bones, by their end: a wrist or an ankle pulls the elbow or the knee along.
 const TWO_BONES = { 4: [2, 3], 7: [5, 6], 10: [8, 9], 13: [11, 12] };
@@ -54,9 +54,9 @@ function bent(joints, end, point) {
   return moved;
 }
 
-// Move a joint towards a point. If limbs keep their lengths, it turns about the joint that it hangs
-// on, a wrist or an ankle bends its limb, and what hangs on the joint comes along; the neck takes
-// the whole body along. Otherwise the joint alone moves, freely.
+// Move a joint towards a point. If limbs keep their lengths, it turns about its parent, and
+// its descendants move with it; a wrist or an ankle bends its limb, and the neck moves the whole
+// body. Otherwise the joint alone moves, freely.
 export function moveJoint(joints, index, point, keepLengths) {
   if (!joints[index] || !keepLengths) {
     return joints.map((joint, i) => round(i === index ? point : joint));
@@ -79,7 +79,7 @@ export function hide(joints, index) {
   return joints.map((joint, i) => (i === index ? null : joint));
 }
 
-// Where each joint is, as seen from the nearest joint that is there of those that it hangs on.
+// Where each joint is relative to its anchor: its nearest ancestor that is not missing.
 export function offsets(joints) {
   return joints.map((joint, index) => joint && minus(joint, anchor(joints, index) || [0, 0]));
 }
@@ -90,7 +90,7 @@ function anchor(joints, index) {
   return at >= 0 ? joints[at] : null;
 }
 
-// Show a missing joint, where it was as seen from its anchor, or else a little below that.
+// Show a missing joint, where it was relative to its anchor, or else a little below that.
 export function show(joints, index, offset, size) {
   const from = anchor(joints, index);
   const place = from ? plus(from, offset || [0, size[1] / 16]) : offset || times(size, 0.5);
