@@ -18,6 +18,7 @@ from dptn_cli.detect import AUTO
 from dptn_cli.detect.people import MIN_JOINTS
 from dptn_cli.distributed.executors import open_run
 from dptn_cli.enums import (
+    Arithmetic,
     Dataset,
     Fit,
     ImageFormat,
@@ -28,6 +29,7 @@ from dptn_cli.enums import (
     Retarget,
 )
 from dptn_cli.errors import InputError, RunStopped
+from dptn_cli.inference.arithmetic import SettlingSession
 from dptn_cli.inference.model_file import read_model
 from dptn_cli.inference.session import Session
 from dptn_cli.io.images import PUBLISHED_JPEG_QUALITY, read_crop, read_image_size
@@ -78,19 +80,32 @@ class PoseTransfer:
 
     Args:
         model: an ONNX file of `dptn export`.
-        provider: where to run: `auto` (CUDA if it works, else the CPU), `cuda`, `tensorrt` or
-            `cpu`.
+        provider: where to run: `auto` (CUDA if it works, else OpenVINO if it is installed, else
+            onnxruntime on the CPU), `cuda`, `tensorrt`, `openvino` or `cpu`.
+        arithmetic: `model` (as the file says), `bf16`, or `auto` (bf16 if the processor has it and
+            its images are close enough), as in `dptn transfer --arithmetic`. The images of the
+            first batch decide.
 
     Attributes:
         model: the metadata of the ONNX file.
         provider: where the session really runs.
+        arithmetic_psnr_db: PSNR of the images in bf16 against the model's own; None if they are
+            in the model's own arithmetic, or there are none yet.
 
     Raises:
         ModelError: the file cannot be loaded, or the provider named is unavailable.
     """
 
-    def __init__(self, model: Location, provider: str | Provider = Provider.AUTO) -> None:
+    def __init__(
+        self,
+        model: Location,
+        provider: str | Provider = Provider.AUTO,
+        *,
+        arithmetic: str | Arithmetic = Arithmetic.MODEL,
+    ) -> None:
         self._session = Session(read_model(Path(model)), Provider(provider))
+        self._arithmetic = Arithmetic(arithmetic)
+        self._settling = SettlingSession(self._session, self._arithmetic)
 
     @property
     def model(self) -> Model:
@@ -101,6 +116,12 @@ class PoseTransfer:
     def provider(self) -> Provider:
         """Where the session really runs, never `auto`."""
         return self._session.provider
+
+    @property
+    def arithmetic_psnr_db(self) -> float | None:
+        """PSNR of the images against those in the model's own arithmetic, if they differ."""
+        settled = self._settling.settled
+        return settled.psnr_db if settled else None
 
     def __call__(
         self,
@@ -130,7 +151,7 @@ class PoseTransfer:
 
         Raises:
             InputError: the image cannot be read, or a pose has no joint in its image.
-            ModelError: the inference failed.
+            ModelError: the inference failed, or the images in bf16 are too far from the model's.
         """
         spec = self.model.spec
         size, crop_to = _open_image(image)
@@ -143,7 +164,7 @@ class PoseTransfer:
         images: list[ImageU8] = []
         for start in range(0, len(targets), BATCH_SIZE):
             batch = targets[start : start + BATCH_SIZE]
-            images += infer_targets(self._session, cropped, source, batch, spec.image_size)
+            images += infer_targets(self._settling, cropped, source, batch, spec.image_size)
         return [Image.fromarray(image_u8) for image_u8 in images]
 
     def transfer(
@@ -235,6 +256,7 @@ class PoseTransfer:
             job = with_poses(job, found.poses, found.detectors)
         options = RunOptions(
             self.provider,
+            self._arithmetic,
             batch_size=batch_size,
             workers=workers,
             overwrite=overwrite,

@@ -15,6 +15,13 @@ from dptn_cli.detect.openpifpaf_checkpoint import DEFAULT_CHECKPOINT, PUBLISHED
 from dptn_cli.detect.openpifpaf_package import import_openpifpaf
 from dptn_cli.enums import Provider
 from dptn_cli.errors import DptnError
+from dptn_cli.inference.openvino_model import (
+    INSTALL_OPENVINO,
+    has_bf16,
+    openvino_problem,
+    openvino_version,
+)
+from dptn_cli.inference.processor import available_cores, processor_abilities, processor_name
 from dptn_cli.inference.providers import INSTALL_GPU_LIBRARIES, cuda_device_count, try_provider
 from dptn_cli.inference.session import onnxruntime_version
 from dptn_cli.io.weights import VGG19, WeightFile
@@ -81,7 +88,20 @@ def examine() -> list[Fact]:
 def _check_core() -> Iterator[Fact]:
     versions = f"{__version__}, Python {platform.python_version()}"
     yield Fact(CORE, "dptn", "every command", True, versions)
+    abilities = ", ".join(processor_abilities()) or "abilities unknown"
+    found = f"{processor_name()}, {available_cores()} cores: {abilities}"
+    yield Fact(CORE, "processor", INFERENCE, True, found)
     yield _check_provider(CORE, Provider.CPU)
+    yield _check_openvino()
+
+
+def _check_openvino() -> Fact:
+    name, problem = f"--provider {Provider.OPENVINO}", openvino_problem()
+    if problem:
+        return Fact(CORE, name, INFERENCE, False, problem, INSTALL_OPENVINO)
+    arithmetic = "fp32 and bf16" if has_bf16() else "fp32, no bf16 on this processor"
+    found = f"a session runs, OpenVINO {openvino_version()}: {arithmetic}"
+    return Fact(CORE, name, INFERENCE, True, found)
 
 
 def _check_gpu() -> Iterator[Fact]:

@@ -43,12 +43,28 @@ class Retarget(StrEnum):
 
 
 class Provider(StrEnum):
-    """The onnxruntime execution provider. `AUTO` takes CUDA if it works, else the CPU."""
+    """What runs a model: OpenVINO, or one of onnxruntime's execution providers.
+
+    `AUTO` takes CUDA if it works, else OpenVINO if it is installed, else onnxruntime's CPU.
+    """
 
     AUTO = "auto"
     CUDA = "cuda"
     TENSORRT = "tensorrt"
+    OPENVINO = "openvino"
     CPU = "cpu"
+
+
+class Arithmetic(StrEnum):
+    """The arithmetic that a model is run in.
+
+    `MODEL` is what its file says: fp32, fp16 or int8. `AUTO` takes bf16 where it is fast and its
+    images are close to the model's.
+    """
+
+    MODEL = "model"
+    BF16 = "bf16"
+    AUTO = "auto"
 
 
 class ImageFormat(StrEnum):

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, Protocol, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from dptn_cli.enums import Fit, FramingWarning, Retarget, Status
+from dptn_cli.enums import Arithmetic, Fit, FramingWarning, Retarget, Status
 from dptn_cli.errors import InputError
 
 JOINTS = 18
@@ -300,6 +300,7 @@ class Job:
             path.
         fit: how images of other sizes are brought to the model's size.
         retarget: whether target poses are scaled to the source person.
+        arithmetic: the arithmetic that the model runs in, `MODEL` or `BF16`.
         remote: whether images or results are behind a URL, so that each access waits.
         notes: what the user should know before the job starts, one line each.
         request: the lists, folders and options that the job was made of, for `run.json`.
@@ -323,6 +324,7 @@ class Job:
     missing_pose: Mapping[Path, str] = field(default_factory=dict)
     fit: Fit = Fit.AUTO
     retarget: Retarget = Retarget.NONE
+    arithmetic: Arithmetic = Arithmetic.MODEL
     remote: bool = False
     request: Mapping[str, Any] = field(default_factory=dict)
     is_partial: bool = False

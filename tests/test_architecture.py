@@ -44,6 +44,7 @@ HOMES = {
     "openpifpaf": {"detect"},
     "onnxruntime": {"inference", "export"},
     "onnx": {"export"},
+    "openvino": {"inference"},
     "torch": {"network", "export", "train", "detect", "metrics"},
     "torchvision": {"network", "train", "detect", "metrics"},
     "accelerate": {"train"},
@@ -68,6 +69,7 @@ HEAVY = (
     "fsspec",
     "upath",
     "pillow_heif",
+    "openvino",
 )
 
 
@@ -137,4 +139,13 @@ except SystemExit as end:
 def test_transfer_loads_no_torch() -> None:
     loaded = loaded_by("import dptn_cli.transfer.pipeline, dptn_cli.transfer.run_json")
     assert "onnxruntime" in loaded
-    assert not loaded & {"torch", "onnx", "torchvision", "openpifpaf", "ray", "upath", "fsspec"}
+    assert not loaded & {
+        "torch",
+        "onnx",
+        "torchvision",
+        "openpifpaf",
+        "ray",
+        "upath",
+        "fsspec",
+        "openvino",
+    }

@@ -6,7 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
-from dptn_cli.bench import BenchOptions, json_document, run_bench
+from dptn_cli.bench.compare import compare_providers, comparison_document
+from dptn_cli.bench.measure import BenchOptions, json_document, run_bench
 from dptn_cli.cli.boundary import error_boundary
 from dptn_cli.cli.console import echo, print_json, print_table
 from dptn_cli.cli.options import (
@@ -65,6 +66,14 @@ def bench(
         ),
     ] = None,
     provider: ProviderOption = Provider.AUTO,
+    compare: Annotated[
+        bool,
+        typer.Option(
+            "--compare",
+            help="Compare all providers and arithmetics that work here on the same batches.",
+            rich_help_panel=SPEED,
+        ),
+    ] = False,
     batch_size: Annotated[
         int,
         batch_size_option("Maximum images in one inference of the pipeline."),
@@ -102,27 +111,34 @@ def bench(
     if (images or keypoints) and not pairs:
         raise InputError("--images and --keypoints need --pairs")
     exported = read_model(model or default_model())
-    try_model(exported)
-    session = Session(exported, provider)
+    try_model(exported, provider)
     silent = quiet or as_json
-    if session.fallback:
-        echo(f"Running on the CPU: {session.fallback}.", quiet=silent)
     if pairs is None and (EXAMPLES / "pairs.csv").is_file():
         pairs, images = EXAMPLES / "pairs.csv", EXAMPLES / "images"
     request = (
         TransferRequest(Path(), pairs, images, keypoints=tuple(keypoints or ())) if pairs else None
     )
     options = BenchOptions(batch_size, workers or default_workers(), seconds)
-    result = run_bench(
-        session, request, options, lambda step: echo(f"measuring: {step}", quiet=silent)
-    )
-    document = json_document(session, options, result)
+
+    def report_step(step: str) -> None:
+        echo(f"measuring: {step}", quiet=silent)
+
+    if compare:
+        compared = compare_providers(exported, request, options, report_step)
+        document = comparison_document(exported, options, compared)
+    else:
+        session = Session(exported, provider)
+        if note := session.note():
+            echo(note, quiet=silent)
+        result = run_bench(session, request, options, report_step)
+        document = json_document(session, options, result)
     if out is not None:
         content = (json.dumps(document, indent=2) + "\n").encode()
         write_file(out, lambda file: file.write(content))
     if as_json:
         print_json(document)
-    print_table(_rows(document), quiet=quiet or as_json)
+    rows = _comparison_rows(document) if compare else _rows(document)
+    print_table(rows, quiet=silent)
     return ExitCode.DONE
 
 
@@ -143,3 +159,21 @@ def _rows(document: dict[str, Any]) -> dict[str, str]:
     for stage, share in pipeline["waiting"].items():
         rows[f"idle threads, {stage}"] = f"{share:.0%} of the time"
     return rows | {"peak memory": f"{document['peak_memory_mb']:.0f} MB"}
+
+
+def _comparison_rows(document: dict[str, Any]) -> dict[str, str]:
+    abilities = ", ".join(document["abilities"])
+    rows = {
+        "model": f"{document['model']} ({document['dataset']}, {document['precision']})",
+        "processor": f"{document['processor']}, {document['cores']} cores: {abilities}",
+    }
+    for entry in document["comparison"]:
+        name = f"{entry['provider']}, {entry['arithmetic']}"
+        if "problem" in entry:
+            rows[name] = entry["problem"]
+            continue
+        images = "equal images"
+        if entry["psnr_db"] is not None:
+            images = f"{entry['psnr_db']:.1f} dB, up to {entry['largest_levels']} of 255 levels"
+        rows[name] = f"{entry['images_per_second']:.2f} images/s, {entry['ratio']:.2f}x; {images}"
+    return rows

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand
 
-from dptn_cli.enums import Fit, Provider
+from dptn_cli.enums import Arithmetic, Fit, Provider
 from dptn_cli.errors import InputError
 from dptn_cli.types import Model, Size
 
@@ -19,7 +19,8 @@ OUTPUT = "Output"
 POSES = "Poses and framing"
 """The panel of the options that say where poses come from, and how people are framed."""
 SPEED = "Speed"
-"""The panel of the options that change how fast the work is done, and nothing else."""
+"""The panel of the options that change how fast the work is done; of them, only `--arithmetic`
+changes images by more than a level."""
 
 Quiet = Annotated[
     bool,
@@ -67,7 +68,18 @@ ProviderOption = Annotated[
     Provider,
     typer.Option(
         "--provider",
-        help="Where to run. auto: CUDA if it works, else the CPU.",
+        metavar="NAME",
+        help="Where to run: cuda, tensorrt, openvino, cpu or auto, which takes CUDA if it "
+        "works, else OpenVINO if it is installed, else the CPU.",
+        rich_help_panel=SPEED,
+    ),
+]
+ArithmeticOption = Annotated[
+    Arithmetic,
+    typer.Option(
+        "--arithmetic",
+        help="model: as the file says. bf16: faster with OpenVINO on some processors, with "
+        "slightly different images. auto: bf16 where it is faster and close.",
         rich_help_panel=SPEED,
     ),
 ]
@@ -168,8 +180,8 @@ def parse_batch_size(text: str) -> int | None:
     return int(text)
 
 
-def parse_devices(text: str | None) -> tuple[int, ...]:
-    """Parse numbers of GPUs, as in 0,1; none if the option was not given.
+def parse_devices(text: str | None) -> tuple[int | str, ...]:
+    """Parse numbers of GPUs, as in 0,1, or OpenVINO's names; none if the option was not given.
 
     Raises:
         InputError: the text is anything else, or names a device twice.
@@ -177,9 +189,12 @@ def parse_devices(text: str | None) -> tuple[int, ...]:
     if text is None:
         return ()
     parts = [part.strip() for part in text.split(",")]
-    if not all(re.fullmatch(r"\d{1,3}", part, re.ASCII) for part in parts):
-        raise InputError(f"--devices {text}: must be numbers with commas, as in 0,1")
-    devices = tuple(map(int, parts))
+    if not all(re.fullmatch(r"\d{1,3}|[A-Z]+(\.\d{1,3})?", part, re.ASCII) for part in parts):
+        raise InputError(
+            f"--devices {text}: must be numbers with commas, as in 0,1, or OpenVINO's names, as in "
+            "GPU.0"
+        )
+    devices = tuple(int(part) if part.isdecimal() else part for part in parts)
     if len(set(devices)) != len(devices):
         raise InputError(f"--devices {text}: a device is named twice")
     return devices

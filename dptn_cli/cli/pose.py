@@ -137,7 +137,7 @@ def _open_model(model: Path | None, provider: Provider) -> tuple[Session | None,
     exported = Model(Path(), "", IMAGE_SPECS[Dataset.FASHION], "fp32", {})
     try:
         exported = read_model(model or default_model())
-        try_model(exported)
+        try_model(exported, provider)
         return Session(exported, provider, streams=1), exported, ""
     except (InputError, ModelError) as error:
         return None, exported, str(error)

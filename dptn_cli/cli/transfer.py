@@ -12,6 +12,7 @@ from dptn_cli.cli.console import echo
 from dptn_cli.cli.options import (
     POSES,
     SPEED,
+    ArithmeticOption,
     DryRun,
     FitOption,
     Json,
@@ -29,8 +30,8 @@ from dptn_cli.cli.options import (
     workers_option,
 )
 from dptn_cli.cli.transfer_report import MAX_FAILURES_SHOWN, TransferReporter
-from dptn_cli.distributed.executors import open_run
-from dptn_cli.enums import Fit, ImageFormat, Provider, Retarget
+from dptn_cli.distributed.executors import as_it_would_run, open_run
+from dptn_cli.enums import Arithmetic, Fit, ImageFormat, Provider, Retarget
 from dptn_cli.errors import ExitCode, InputError
 from dptn_cli.inference.model_file import read_model
 from dptn_cli.inference.trial import try_model
@@ -201,6 +202,7 @@ def transfer(
     ] = None,
     dry_run: DryRun = False,
     provider: ProviderOption = Provider.AUTO,
+    arithmetic: ArithmeticOption = Arithmetic.MODEL,
     batch_size: Annotated[
         str,
         typer.Option(
@@ -216,7 +218,9 @@ def transfer(
     devices: Annotated[
         str | None,
         typer.Option(
-            metavar="0,1,...", help="GPU numbers; one process runs on each.", rich_help_panel=SPEED
+            metavar="0,1,...",
+            help="GPU numbers, or OpenVINO's names of devices; one process runs on each.",
+            rich_help_panel=SPEED,
         ),
     ] = None,
     ray: Annotated[
@@ -263,6 +267,7 @@ def transfer(
     )
     options = RunOptions(
         provider=provider,
+        arithmetic=arithmetic,
         batch_size=parse_batch_size(batch_size),
         workers=workers,
         overwrite=overwrite,
@@ -278,7 +283,7 @@ def transfer(
     exported = read_model(model or default_model())
     if note := default_model_note(model, exported):
         reporter.notify(note)
-    try_model(exported)
+    try_model(exported, provider)
     job = make_job(request, exported)
     if grid:
         check_pages(job.out)
@@ -293,7 +298,7 @@ def transfer(
         )
     reporter.print_warnings(job)
     if dry_run:
-        return _preview(job, options, reporter)
+        return _preview(as_it_would_run(job, options, reporter.notify), options, reporter)
     code, state = _run(job, options, reporter)
     if grid and state == "finished":
         code = _write_contact_sheets(job, reporter) or code

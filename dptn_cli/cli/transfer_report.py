@@ -187,5 +187,5 @@ def _rows(document: dict[str, Any], job: Job) -> dict[str, str]:
     rows = {name.replace("_", " "): f"{count:,}" for name, count in document["counts"].items()}
     if document["state"] != "dry run":
         rows["images per second"] = f"{document['pictures_per_second']:.2f}"
-        rows["run on"] = document["provider"]
+        rows["run on"] = f"{document['provider']}, {document['arithmetic']}"
     return rows | {"model": str(job.model.path), "results": str(job.out)}

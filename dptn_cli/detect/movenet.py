@@ -21,7 +21,7 @@ from dptn_cli.detect.people import DetectedPerson, Detection, PersonChoice, choo
 from dptn_cli.enums import Provider
 from dptn_cli.errors import InputError, ModelError
 from dptn_cli.inference.graph_session import GraphSession
-from dptn_cli.inference.session import MAX_CPU_STREAMS, available_cores
+from dptn_cli.inference.processor import MAX_CPU_STREAMS, available_cores
 from dptn_cli.io.files import file_sha256
 from dptn_cli.io.images import decode_reduced
 from dptn_cli.io.threads import map_ahead
@@ -94,7 +94,7 @@ class MovenetDetector:
 
     Args:
         choice: the rules by which one person is chosen in each image; None: the defaults.
-        provider: `CPU`, or any other to take CUDA if it works, else the CPU.
+        provider: `AUTO`, `CUDA` or `TENSORRT` to take CUDA if it works; any other for the CPU.
 
     Raises:
         ModelError: the networks cannot be loaded.

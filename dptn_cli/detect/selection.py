@@ -83,7 +83,8 @@ class SelectedDetector:
         Args:
             choice: the rules by which one person is chosen in each image; None: the defaults.
             batch_size: maximum number of images per batch of openpifpaf.
-            provider: where MoveNet runs: `CPU`, or any other to take CUDA if it works.
+            provider: where MoveNet runs: `AUTO`, `CUDA` or `TENSORRT` to take CUDA if it works;
+                any other for the CPU.
 
         Raises:
             ModelError: its networks cannot be used.

@@ -29,7 +29,8 @@ from dptn_cli.distributed.scheduler import (
 )
 from dptn_cli.enums import Provider
 from dptn_cli.errors import DptnError, ExitCode, InputError, SessionLost
-from dptn_cli.inference.session import Session, available_cores
+from dptn_cli.inference.processor import available_cores
+from dptn_cli.inference.session import Session
 from dptn_cli.signals import ignore_interrupts
 from dptn_cli.transfer.earlier_runs import read_earlier_runs
 from dptn_cli.transfer.pipeline import ChunkMaker
@@ -51,7 +52,8 @@ class WorkerSetup:
         overwrite: whether to generate images again that already exist.
         retry_failed: whether to try items again that failed before with the same inputs.
         threads: number of CPU cores to use.
-        device: number of the GPU, from 0; ignored on the CPU.
+        device: number of the GPU, from 0, or OpenVINO's name of a device; numbers are ignored on
+            the CPU.
     """
 
     job: Job
@@ -59,7 +61,7 @@ class WorkerSetup:
     overwrite: bool
     retry_failed: bool
     threads: int
-    device: int
+    device: int | str
 
 
 class _ProcessWorker(Worker):
@@ -69,7 +71,7 @@ class _ProcessWorker(Worker):
         setup: what the process is given.
 
     Attributes:
-        device: number of its GPU.
+        device: number of its GPU, or OpenVINO's name of its device.
         is_starting: whether its session is being opened.
         last_words: why it cannot work, in its own words; empty if it has said nothing.
         deaths: how often it died since it finished a chunk.
@@ -139,8 +141,9 @@ class ProcessPool:
 
     Args:
         job: a checked job, from `transfer.plan.make_job`.
-        devices: numbers of the GPUs, from 0. With the provider `cpu` only their count matters:
-            that many processes share the CPU's cores.
+        devices: numbers of the GPUs, from 0, or OpenVINO's names of devices. For the providers
+            `cpu` and `openvino` only the count of numbers matters: that many processes share the
+            CPU's cores.
         provider: where the sessions run.
         overwrite: whether to generate images again that already exist.
         retry_failed: whether to try items again that failed before with the same inputs.
@@ -156,7 +159,7 @@ class ProcessPool:
     def __init__(
         self,
         job: Job,
-        devices: Sequence[int],
+        devices: Sequence[int | str],
         provider: Provider,
         *,
         overwrite: bool,
@@ -249,7 +252,11 @@ def _run_worker(connection: Connection, setup: WorkerSetup) -> None:
     end_with_parent()
     try:
         session = Session(
-            setup.job.model, setup.provider, threads=setup.threads, device=setup.device
+            setup.job.model,
+            setup.provider,
+            arithmetic=setup.job.arithmetic,
+            threads=setup.threads,
+            device=setup.device,
         )
         earlier = read_earlier_runs(setup.job.out).lookup(
             overwrite=setup.overwrite, retry_failed=setup.retry_failed

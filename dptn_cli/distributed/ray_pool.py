@@ -99,7 +99,14 @@ class ChunkActor:
             context = ray.get_runtime_context()
             assigned = context.get_assigned_resources()  # type: ignore[no-untyped-call]
             threads = max(1, int(assigned.get("CPU", 1)))
-            session = Session(job.model, provider, 1, threads=threads, model_bytes=model_bytes)
+            session = Session(
+                job.model,
+                provider,
+                1,
+                arithmetic=job.arithmetic,
+                threads=threads,
+                model_bytes=model_bytes,
+            )
             earlier = read_earlier_runs(job.out).lookup(
                 overwrite=self._setup.overwrite, retry_failed=self._setup.retry_failed
             )
@@ -320,7 +327,8 @@ def _connect(address: str) -> None:
 
 def _start_actors(setup: ActorSetup) -> list[Any]:
     resources = ray.cluster_resources()  # type: ignore[no-untyped-call]
-    gpus = 0 if setup.provider is Provider.CPU else int(resources.get("GPU", 0))
+    is_on_cpu = setup.provider in (Provider.CPU, Provider.OPENVINO)
+    gpus = 0 if is_on_cpu else int(resources.get("GPU", 0))
     actor_class: Any = ray.remote(ChunkActor)
     actor_class = actor_class.options(
         num_gpus=1 if gpus else 0,

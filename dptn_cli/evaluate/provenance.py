@@ -12,7 +12,8 @@ if TYPE_CHECKING:
 MAX_LENGTH = 500  # characters of a text
 MODEL_KEYS = ("path", "sha256", "dataset", "precision", "target")
 RUN_KEYS = (
-    "provider", "fit", "retarget", "jpeg_quality", "state", "started", "finished",
+    "provider", "arithmetic", "arithmetic_psnr_db", "fit", "retarget", "jpeg_quality", "state",
+    "started", "finished",
 )  # fmt: skip
 REQUEST_KEYS = ("pairs", "pairs_sha256", "images", "sources", "poses", "keypoints", "detector")
 

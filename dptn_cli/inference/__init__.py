@@ -1,6 +1,7 @@
-"""Running an exported model in onnxruntime.
+"""Running an exported model in onnxruntime or OpenVINO.
 
-`model_file` reads what an ONNX file says of itself, `session` runs it, `providers` chooses where
-it runs, and `io_binding` keeps its buffers on the GPU. `throughput` and `batch_size` measure how
-fast it runs here.
+`model_file` reads what an ONNX file says of itself, and `session` runs it: in onnxruntime, whose
+options are in `providers` and whose buffers on a GPU are in `io_binding`, or in OpenVINO, which is
+in `openvino_model`. `arithmetic` decides whether bf16 is close enough. `throughput` and
+`batch_size` measure how fast it runs here.
 """

@@ -14,8 +14,10 @@ from hashlib import sha256
 from itertools import islice
 from pathlib import Path
 
+from dptn_cli.enums import Provider
 from dptn_cli.errors import ModelError
-from dptn_cli.inference.session import Session, available_cores, onnxruntime_version
+from dptn_cli.inference.processor import available_cores
+from dptn_cli.inference.session import Session, runtime_version
 from dptn_cli.inference.throughput import example_batch, inference_time_s
 from dptn_cli.io.cache import cache_folder
 from dptn_cli.io.files import write_atomic
@@ -23,7 +25,12 @@ from dptn_cli.types import Job
 
 DEFAULT_BATCH_SIZE = 8
 # By provider, in order of preference: the first one about as fast as the fastest is chosen.
-CANDIDATES = {"cpu": (4, 8, 2, 16), "cuda": (16, 8, 32, 64), "tensorrt": (16, 8, 32, 64)}
+CANDIDATES = {
+    Provider.CPU: (4, 8, 2, 16),
+    Provider.OPENVINO: (4, 8, 2, 16),
+    Provider.CUDA: (16, 8, 32, 64),
+    Provider.TENSORRT: (16, 8, 32, 64),
+}
 BUDGET_S = 5.0
 MIN_IMAGES = 256  # in smaller jobs, measuring costs more time than it saves
 RATE_TOLERANCE = 1.03  # rates whose ratio is below this count as equal
@@ -62,8 +69,9 @@ def _source_share(job: Job) -> float:
 
 def _cache_key(session: Session, source_share: float) -> str:
     machine = [platform.node(), platform.machine(), platform.processor(), available_cores()]
-    model = [session.model.sha256, session.provider, session.streams, onnxruntime_version()]
-    return sha256(json.dumps([machine, model, source_share]).encode()).hexdigest()[:32]
+    model = [session.model.sha256, session.provider, session.arithmetic, session.streams]
+    key = [machine, model, runtime_version(session.provider), source_share]
+    return sha256(json.dumps(key).encode()).hexdigest()[:32]
 
 
 def _read_cached(path: Path) -> int | None:

@@ -20,7 +20,7 @@ class GraphSession:
 
     Args:
         path: the ONNX file.
-        provider: `CPU`, or any other to take CUDA if it works, else the CPU.
+        provider: `AUTO`, `CUDA` or `TENSORRT` to take CUDA if it works; any other for the CPU.
 
     Attributes:
         provider: where the session really runs, `CUDA` or `CPU`.
@@ -34,7 +34,8 @@ class GraphSession:
         options.intra_op_num_threads = 1
         options.log_severity_level = FATAL_ONLY
         providers = [EXECUTION_PROVIDERS[Provider.CPU]]
-        if provider is not Provider.CPU and not gpu_problem(Provider.CUDA):
+        may_use_gpu = provider not in (Provider.CPU, Provider.OPENVINO)
+        if may_use_gpu and not gpu_problem(Provider.CUDA):
             ort.preload_dlls()
             ort.set_default_logger_severity(FATAL_ONLY)
             providers.insert(0, EXECUTION_PROVIDERS[Provider.CUDA])

@@ -50,8 +50,13 @@ def provider_options(
 
 
 def _cuda_options(device: int) -> dict[str, Any]:
-    # The default, EXHAUSTIVE, times every algorithm again for every new batch shape.
-    return {"device_id": device, "cudnn_conv_algo_search": "HEURISTIC"}
+    return {
+        "device_id": device,
+        # The default, EXHAUSTIVE, times every algorithm again for every new batch shape.
+        "cudnn_conv_algo_search": "HEURISTIC",
+        # By default float32 is rounded to TF32, whose 10 bits change images by several levels.
+        "use_tf32": 0,
+    }
 
 
 def _tensorrt_options(model: Model, device: int, cache: Path) -> dict[str, Any]:
@@ -118,6 +123,6 @@ def try_provider(provider: Provider) -> str:
     return ""
 
 
-def one_line(error: Exception) -> str:
-    """Shorten onnxruntime's messages, which span many lines, to one."""
+def one_line(error: Exception | str) -> str:
+    """Shorten a runtime's message, which may span many lines, to one."""
     return " ".join(str(error).split())[:300]

@@ -17,6 +17,7 @@ from dptn_cli.enums import Provider
 from dptn_cli.errors import ModelError, short
 from dptn_cli.inference.io_binding import is_out_of_memory
 from dptn_cli.inference.model_file import read_model
+from dptn_cli.inference.openvino_model import is_openvino_installed
 from dptn_cli.inference.providers import cuda_device_count
 from dptn_cli.inference.session import Session
 from dptn_cli.io.cache import cache_folder
@@ -27,19 +28,31 @@ _MEGABYTE = 1 << 20
 _TIMEOUT_S = 120.0
 
 
-def try_model(model: Model) -> None:
+def try_model(model: Model, provider: Provider = Provider.CPU) -> None:
     """Run a model on one image with limits, unless this machine has seen it already.
+
+    Args:
+        model: the model.
+        provider: where it is to run. It is tried on the CPU in onnxruntime, and in OpenVINO if it
+            may run there.
 
     Raises:
         ModelError: the model does not run, or asks for far more memory or time than a model of
             its size needs.
     """
-    seen = cache_folder() / "models" / model.sha256
+    _try_in(model, Provider.CPU, model.sha256)
+    is_named = provider is Provider.OPENVINO
+    if is_openvino_installed() and (is_named or provider is Provider.AUTO):
+        _try_in(model, Provider.OPENVINO, f"{model.sha256}-openvino")
+
+
+def _try_in(model: Model, provider: Provider, seen_name: str) -> None:
+    seen = cache_folder() / "models" / seen_name
     try:
         if seen.exists():
             return
-        status, reason = _run_trial(model)
-        _check(model, status, reason)
+        status, reason = _run_trial(model, provider)
+        _check(model, status, reason, provider)
         if not status:
             seen.parent.mkdir(parents=True, exist_ok=True)
             seen.touch()
@@ -47,11 +60,18 @@ def try_model(model: Model) -> None:
         pass
 
 
-def _run_trial(model: Model) -> tuple[int, str]:
+def _run_trial(model: Model, provider: Provider) -> tuple[int, str]:
     paths = (str(Path(dptn_cli.__file__).parents[1]), os.environ.get("PYTHONPATH"))
     try:
         done = subprocess.run(
-            [sys.executable, "-P", "-m", "dptn_cli.inference.trial", str(model.path.resolve())],
+            [
+                sys.executable,
+                "-P",
+                "-m",
+                "dptn_cli.inference.trial",
+                str(model.path.resolve()),
+                str(provider),
+            ],
             stdin=subprocess.DEVNULL,
             capture_output=True,
             timeout=_TIMEOUT_S,
@@ -63,16 +83,17 @@ def _run_trial(model: Model) -> tuple[int, str]:
     return done.returncode, done.stdout.decode(errors="replace").strip()
 
 
-def _check(model: Model, status: int, reason: str) -> None:
+def _check(model: Model, status: int, reason: str, provider: Provider) -> None:
     if status < 0:
         limits = f"{max_seconds(model)} s or {max_bytes(model) // _MEGABYTE:,} MB"
         raise ModelError(
             f"{model.path}: its graph does not run: one image took more than {limits}, or the "
             "process crashed"
         )
-    # The trial is on the CPU, which lacks a few operators that a GPU has.
-    may_need_gpu = model.runtime != "any" or cuda_device_count() > 0
-    if status == FAILED and (is_out_of_memory(reason) or not may_need_gpu):
+    # The trial is on the CPU, which lacks a few operators that a GPU has. What OpenVINO says of a
+    # model that onnxruntime runs, its session will say again, or `AUTO` does without it.
+    may_run = model.runtime != "any" or cuda_device_count() > 0 or provider is Provider.OPENVINO
+    if status == FAILED and (is_out_of_memory(reason) or not may_run):
         raise ModelError(f"{model.path}: its graph does not run: {short(reason, 400)}")
 
 
@@ -102,14 +123,14 @@ def _limit(model: Model) -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
-def main(path: Path) -> int:
+def main(path: Path, provider: Provider) -> int:
     """Run a model on one blank image. Print why if it fails."""
     model = read_model(path)
     _limit(model)
     pose = np.full((1, JOINTS, 2), -1, np.float32)
     image = np.zeros((1, *model.spec.network_size, 3), np.uint8)
     try:
-        Session(model, Provider.CPU, 1, threads=1).run(Batch(image, pose, pose, np.zeros(1, int)))
+        Session(model, provider, 1, threads=1).run(Batch(image, pose, pose, np.zeros(1, int)))
     except (ModelError, MemoryError) as error:
         print(str(error).removeprefix(f"{path}: "))
         return FAILED
@@ -117,4 +138,4 @@ def main(path: Path) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1])))
+    sys.exit(main(Path(sys.argv[1]), Provider(sys.argv[2])))

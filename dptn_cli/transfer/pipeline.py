@@ -15,7 +15,7 @@ from dptn_cli.transfer.reader import DryReader, ReadChunk, Reader
 from dptn_cli.transfer.settings import BatchRunner, Settings, StageSeconds
 from dptn_cli.transfer.tasks import failed
 from dptn_cli.transfer.writer import ResultWriter
-from dptn_cli.types import Item, Job, Outcome
+from dptn_cli.types import Batch, Item, Job, Outcome
 
 WINDOW = 16  # batches' worth of items, among which those of one source are brought together
 READ_AHEAD = 3  # batches being read while one is inferred
@@ -110,6 +110,21 @@ def chunks_of(job: Job, batch_size: int) -> Iterator[list[Item]]:
         window.sort(key=lambda item: item.source_path)
         for start in range(0, len(window), batch_size):
             yield window[start : start + batch_size]
+
+
+def first_batches(job: Job, batch_size: int, max_chunks: int) -> Iterator[Batch]:
+    """Read the first chunks of a job, and yield what of them can be generated as batches.
+
+    Args:
+        job: the job.
+        batch_size: maximum number of targets in a batch.
+        max_chunks: maximum number of chunks to read.
+    """
+    reader = Reader(job, lambda output, fingerprint: None, ResultWriter(job))
+    for items in islice(chunks_of(job, batch_size), max_chunks):
+        chunk = reader.read(items)
+        if chunk.tasks:
+            yield chunk.batch(range(len(chunk.tasks)))
 
 
 def preview(job: Job, earlier: EarlierLookup) -> Iterator[Outcome]:

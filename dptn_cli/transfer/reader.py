@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from dptn_cli.enums import Status
+from dptn_cli.enums import Arithmetic, Status
 from dptn_cli.errors import InputError
 from dptn_cli.io.images import decode_crop, decode_size
 from dptn_cli.io.storage import storage_of
@@ -224,6 +224,8 @@ def plan_tasks(
     common.update(job.model.sha256.encode() + source.on_network.tobytes())
     if source.crop:
         common.update(repr(source.crop).encode())
+    if job.arithmetic is not Arithmetic.MODEL:
+        common.update(f"arithmetic {job.arithmetic}".encode())
     tasks = []
     for item in group:
         try:

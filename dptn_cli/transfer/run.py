@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from dptn_cli.enums import Provider, Status
+from dptn_cli.enums import Arithmetic, Provider, Status
 from dptn_cli.errors import InputError, RunStopped
 from dptn_cli.transfer.manifest import Manifest
 from dptn_cli.transfer.run_json import RunJson, utc_now
@@ -47,10 +47,11 @@ class FailureLimit:
 
 @dataclass(frozen=True)
 class RunOptions:
-    """The options of a run. No option changes an image by more than 1 grey level.
+    """The options of a run. None but `arithmetic` changes an image by more than 1 grey level.
 
     Attributes:
-        provider: the execution provider.
+        provider: where the model runs.
+        arithmetic: the arithmetic that the model is to run in.
         batch_size: maximum number of targets in one inference; None to measure the best one.
         workers: number of threads that read, decode, encode and write; 0 to choose by the
             number of cores, or for URLs by `REMOTE_WORKERS`.
@@ -58,7 +59,8 @@ class RunOptions:
         retry_failed: whether to try items again that failed before with the same inputs.
         max_failures: the run stops when more items than this have failed; None for no limit.
         prune: whether to remove the results of earlier lists at the end.
-        devices: numbers of the GPUs to use, with a process for each; empty for this process.
+        devices: numbers of the GPUs to use, or OpenVINO's names of devices, with a process for
+            each; empty for this process.
         ray_address: address of a Ray cluster, `auto` for this node's, or `local` to start one;
             None for no cluster.
 
@@ -67,18 +69,22 @@ class RunOptions:
     """
 
     provider: Provider = Provider.AUTO
+    arithmetic: Arithmetic = Arithmetic.MODEL
     batch_size: int | None = None
     workers: int = 0
     overwrite: bool = False
     retry_failed: bool = False
     max_failures: FailureLimit | None = None
     prune: bool = False
-    devices: tuple[int, ...] = ()
+    devices: tuple[int | str, ...] = ()
     ray_address: str | None = None
 
     def __post_init__(self) -> None:
         if self.devices and self.ray_address:
             raise InputError("--devices is for this machine, --ray for a cluster: not both")
+        named = [device for device in self.devices if isinstance(device, str)]
+        if named and self.provider is not Provider.OPENVINO:
+            raise InputError(f"--devices {named[0]} needs --provider openvino")
 
 
 @dataclass(frozen=True)
@@ -87,15 +93,18 @@ class Executor:
 
     Attributes:
         run: generates every image, and yields one outcome for each item.
-        provider: the execution provider that is really used.
+        provider: the provider that is really used.
         batch_size: maximum number of targets in one inference.
         streams: number of inferences that run at once in this process.
+        arithmetic_psnr_db: PSNR of the images in the job's arithmetic against those in the model's
+            own; None if that is the same, or was not measured.
     """
 
     run: Callable[[Settings, StageSeconds], Iterator[Outcome]]
     provider: str
     batch_size: int
     streams: int = 1
+    arithmetic_psnr_db: float | None = None
 
 
 @dataclass
@@ -137,7 +146,12 @@ class TransferRun:
 
     def __post_init__(self) -> None:
         self._run_json = RunJson(
-            self.job, self.executor.provider, self.executor.batch_size, self.workers, utc_now()
+            self.job,
+            self.executor.provider,
+            self.executor.batch_size,
+            self.workers,
+            utc_now(),
+            self.executor.arithmetic_psnr_db,
         )
         self._stages, self._started_s = StageSeconds(), time.monotonic()
         self._unlisted = Unlisted(self.job, self.manifest.earlier)

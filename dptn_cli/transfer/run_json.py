@@ -3,13 +3,14 @@
 import json
 import platform
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from dptn_cli import __version__
-from dptn_cli.enums import Status
+from dptn_cli.enums import Arithmetic, Status
 from dptn_cli.errors import user_errors
 from dptn_cli.inference.session import onnxruntime_version
 from dptn_cli.io.files import write_atomic
@@ -24,10 +25,11 @@ class RunJson:
 
     Attributes:
         job: the job that is run.
-        provider: the execution provider that the session really uses.
+        provider: the provider that the session really uses.
         batch_size: maximum number of targets in one inference.
         workers: number of threads that decode and encode.
         started: when the run started, UTC in ISO 8601.
+        arithmetic_psnr_db: as in `run.Executor`.
     """
 
     job: Job
@@ -35,6 +37,7 @@ class RunJson:
     batch_size: int
     workers: int
     started: str
+    arithmetic_psnr_db: float | None = None
 
     def write_started(self) -> None:
         """Write the file with the state `running`.
@@ -95,6 +98,8 @@ class RunJson:
             "request": dict(self.job.request),
             "target_folders": [str(folder) for folder in self.job.target_folders],
             "provider": self.provider,
+            "arithmetic": self._arithmetic(),
+            "arithmetic_psnr_db": self.arithmetic_psnr_db and round(self.arithmetic_psnr_db, 2),
             "batch_size": self.batch_size,
             "workers": self.workers,
             "jpeg_quality": self.job.jpeg_quality,
@@ -103,6 +108,10 @@ class RunJson:
             "versions": package_versions(),
             "started": self.started,
         }
+
+    def _arithmetic(self) -> str:
+        is_own = self.job.arithmetic is Arithmetic.MODEL
+        return self.job.model.precision if is_own else str(self.job.arithmetic)
 
     def write(self, document: Mapping[str, Any]) -> None:
         """Write a document as `run.json`.
@@ -119,6 +128,8 @@ class RunJson:
 def package_versions() -> dict[str, str]:
     """Return the versions of everything that a result may depend on, by package."""
     packages = {name: version(name) for name in ("numpy", "pillow")}
+    with suppress(PackageNotFoundError):
+        packages["openvino"] = version("openvino")
     return {
         "dptn": __version__,
         "python": platform.python_version(),

@@ -37,7 +37,8 @@ from dptn_cli.enums import Provider
 from dptn_cli.export.int8 import quantize
 from dptn_cli.export.onnx import export
 from dptn_cli.inference.model_file import read_model
-from dptn_cli.inference.session import Session, available_cores
+from dptn_cli.inference.processor import available_cores
+from dptn_cli.inference.session import Session
 from dptn_cli.inference.throughput import example_batch
 from dptn_cli.network.checkpoint import load_generator
 from dptn_cli.network.config import IMAGE_SPECS

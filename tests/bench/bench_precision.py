@@ -20,7 +20,8 @@ from bench_transfer import decoded_batches
 
 from dptn_cli.enums import Provider
 from dptn_cli.inference.model_file import read_model
-from dptn_cli.inference.session import Session, available_cores
+from dptn_cli.inference.processor import available_cores
+from dptn_cli.inference.session import Session
 from dptn_cli.transfer.plan import TransferRequest, make_job
 
 

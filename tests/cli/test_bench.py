@@ -1,16 +1,20 @@
 """`dptn bench` reports every rate, measured on the code that does the work."""
 
 import json
+import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pytest
 from support import TINY_SPEC, Folder, dptn
 
-from dptn_cli.bench import write_example_pairs
+from dptn_cli.bench.measure import write_example_pairs
 from dptn_cli.inference.model_file import read_model
-from dptn_cli.inference.session import Session, available_cores
+from dptn_cli.inference.openvino_model import has_bf16
+from dptn_cli.inference.processor import available_cores
+from dptn_cli.inference.session import Session
 from dptn_cli.transfer.plan import TransferRequest, make_job
 from dptn_cli.types import Batch
 
@@ -117,3 +121,41 @@ def test_an_unwritable_output_stops_before_measuring(folder: Folder, tmp_path: P
     assert "is a folder" in error_message("--model", folder.model, "-o", tmp_path)
     message = error_message("--model", folder.model, "-o", tmp_path / "file" / "bench.json")
     assert f"{tmp_path / 'file'} is a file" in message
+
+
+def compare(folder: Folder, *options: object) -> dict[tuple[str, str], dict[str, Any]]:
+    result = dptn(
+        "bench", "--compare", "--model", folder.model, "--pairs", folder.pairs, "--seconds", 0,
+        "--json", *options,
+    )  # fmt: skip
+    assert result.exit_code == 0, result.stderr
+    comparison = json.loads(result.stdout)["comparison"]
+    return {(entry["provider"], entry["arithmetic"]): entry for entry in comparison}
+
+
+def test_providers_are_compared_on_the_same_batches(folder: Folder) -> None:
+    compared = compare(folder)
+    reference, openvino = compared["cpu", "fp32"], compared["openvino", "fp32"]
+    assert (reference["ratio"], reference["psnr_db"], reference["largest_levels"]) == (1, None, 0)
+    assert openvino["largest_levels"] <= 1
+    assert openvino["images_per_second"] > 0
+    bf16 = compared["openvino", "bf16"]
+    assert ("problem" in bf16) == (not has_bf16())
+    if has_bf16():
+        assert bf16["largest_levels"] >= 1
+        assert 10 < bf16["psnr_db"] < openvino["psnr_db"]
+    else:
+        assert "does not compute in bf16" in bf16["problem"]
+    assert compared.keys() >= {("cuda", "fp32"), ("tensorrt", "fp32")}
+
+
+def test_the_table_of_a_comparison_says_what_is_missing(
+    folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dptn_cli.inference.providers.cuda_device_count", lambda: 0)
+    monkeypatch.setitem(sys.modules, "openvino", None)
+    result = dptn("bench", "--compare", "--model", folder.model, "--seconds", 0)
+    assert result.exit_code == 0, result.stderr
+    assert "1.00x; equal images" in result.stdout
+    assert "pip install" in result.stdout
+    assert "no NVIDIA GPU" in result.stdout

@@ -13,6 +13,8 @@ from support import dptn
 from dptn_cli.detect import install_commands
 from dptn_cli.doctor import _check_remote_storage
 from dptn_cli.enums import Provider
+from dptn_cli.inference.openvino_model import has_bf16
+from dptn_cli.inference.processor import available_cores
 from dptn_cli.inference.providers import try_provider
 
 
@@ -98,3 +100,16 @@ def test_it_runs_without_the_optional_packages(arguments: list[str]) -> None:
     command = [sys.executable, "-c", code, *arguments]
     process = subprocess.run(command, capture_output=True, text=True, check=False)
     assert process.returncode == 0, process.stderr
+
+
+def test_the_processor_and_openvino(monkeypatch: pytest.MonkeyPatch) -> None:
+    facts = run_doctor()
+    assert str(available_cores()) in facts["processor"]["found"]
+    openvino = facts["--provider openvino"]
+    assert openvino["works"]
+    assert ("no bf16" in openvino["found"]) == (not has_bf16())
+    monkeypatch.setitem(sys.modules, "openvino", None)
+    missing = run_doctor()["--provider openvino"]
+    assert not missing["works"]
+    assert missing["found"] == "the package openvino is not installed"
+    assert missing["fix"] == "pip install 'dptn-cli[openvino]'"

@@ -129,7 +129,7 @@ def test_an_unwritable_cache_is_ignored(
 ) -> None:
     (tmp_path / "file").touch()
     monkeypatch.setenv("DPTN_CACHE", str(tmp_path / "file"))
-    assert best_batch_size(session, job) in CANDIDATES["cpu"]
+    assert best_batch_size(session, job) in CANDIDATES[Provider.CPU]
 
 
 @pytest.mark.parametrize(("planned", "streams", "size"), [(1, 2, 1), (5, 2, 3), (100, 2, 8)])

@@ -36,11 +36,17 @@ def test_each_provider_is_backed_by_the_next(
     assert not list(tmp_path.iterdir())
 
 
-def test_cuda_does_not_time_algorithms(tiny_model: Path, tmp_path: Path) -> None:
+def test_cuda_computes_in_float32_and_does_not_time_algorithms(
+    tiny_model: Path, tmp_path: Path
+) -> None:
     (_, options), _ = provider_options(
         Provider.CUDA, read_model(tiny_model), device=0, cache=tmp_path
     )
-    assert options == {"device_id": 0, "cudnn_conv_algo_search": "HEURISTIC"}
+    assert options == {
+        "device_id": 0,
+        "cudnn_conv_algo_search": "HEURISTIC",
+        "use_tf32": 0,
+    }
 
 
 class TestTensorrt:

@@ -9,6 +9,7 @@ import pytest
 from onnx import helper
 from support import dptn, make_folder
 
+from dptn_cli.enums import Provider
 from dptn_cli.errors import ModelError
 from dptn_cli.inference.model_file import read_model
 from dptn_cli.inference.trial import try_model
@@ -102,3 +103,16 @@ def test_a_model_is_tried_once(tiny_model: Path, cache: Path) -> None:
 def test_without_a_cache_each_run_tries(tiny_model: Path, cache: Path) -> None:
     cache.write_text("a file in the place of the folder")
     try_model(read_model(tiny_model))
+
+
+@pytest.mark.openvino
+@pytest.mark.parametrize("provider", [Provider.AUTO, Provider.OPENVINO])
+def test_it_is_tried_in_openvino_too_where_it_may_run_there(
+    tiny_model: Path, cache: Path, provider: Provider
+) -> None:
+    model = read_model(tiny_model)
+    try_model(model, Provider.CPU)
+    assert len(list((cache / "models").iterdir())) == 1
+    try_model(model, provider)
+    names = {path.name for path in (cache / "models").iterdir()}
+    assert names == {model.sha256, f"{model.sha256}-openvino"}

@@ -1,4 +1,4 @@
-"""`dptn bench`: measure inference, decoding and encoding alone, then the whole pipeline.
+"""Inference, decoding and encoding alone, then the whole pipeline.
 
 All rates come from the code that does the work in a transfer: `Session.run`, `io.images` and
 `transfer.pipeline.run`.
@@ -19,7 +19,8 @@ from PIL import Image
 
 from dptn_cli.enums import Status
 from dptn_cli.errors import InputError
-from dptn_cli.inference.session import Session, available_cores
+from dptn_cli.inference.processor import available_cores
+from dptn_cli.inference.session import Session
 from dptn_cli.inference.throughput import (
     decoding_rate,
     encoding_rate,
@@ -121,11 +122,11 @@ def run_bench(
         out.mkdir()
         request = request or TransferRequest(out, write_example_pairs(folder, session.model.spec))
         job = make_job(replace(request, out=out), session.model)
-        _check_complete(job, request)
+        check_complete(job, request)
         return _measure(session, job, options, report_step)
 
 
-def _check_complete(job: Job, request: TransferRequest) -> None:
+def check_complete(job: Job, request: TransferRequest) -> None:
     """Check that no item would fail or need detection, which would distort the comparison."""
     if job.missing_source_count:
         raise InputError(
