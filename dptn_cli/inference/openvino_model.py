@@ -8,7 +8,9 @@ import hashlib
 import importlib.util
 import json
 import sys
+import threading
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
@@ -28,6 +30,7 @@ from dptn_cli.types import Batch, Model
 INSTALL_OPENVINO = "pip install 'dptn-cli[openvino]'"
 CPU = "CPU"  # OpenVINO's name of the processor
 _TELEMETRY = "openvino_telemetry"
+_import_lock = threading.Lock()
 # Constants up to this size get a copy for each operator: OpenVINO merges a bias or a norm's scale
 # into its neighbour only if no other operator uses the same constant.
 _COPIED_BYTES = 1 << 16
@@ -40,11 +43,33 @@ def is_openvino_installed() -> bool:
 
 
 def import_openvino() -> Any:
-    """Import the package without its telemetry client.
+    """Import the package without its telemetry client, and make it safe to use from threads.
 
     Raises:
         ModelError: it is not installed, or cannot be imported.
     """
+    with _import_lock:
+        openvino = _import_without_telemetry()
+        _use_once(openvino)
+    return openvino
+
+
+@cache
+def _use_once(openvino: Any) -> Any:
+    """Pass arrays to OpenVINO and back in one thread.
+
+    Its binding sets up NumPy at the first array that it sees. Two threads that come first together
+    wait for each other for ever, one for the interpreter's lock and one for the C++ guard that the
+    other holds.
+    """
+    core = openvino.Core()
+    compiled = core.compile_model(core.read_model(IDENTITY_GRAPH), CPU)
+    request = compiled.create_infer_request()
+    request.infer({"x": np.zeros(1, np.float32)}, share_inputs=True)
+    return np.array(request.get_output_tensor(0).data)
+
+
+def _import_without_telemetry() -> Any:
     blocked = _TELEMETRY not in sys.modules
     if blocked:
         sys.modules[_TELEMETRY] = None  # type: ignore[assignment]
@@ -82,9 +107,7 @@ def has_bf16(device: str = CPU) -> bool:
 def openvino_problem() -> str:
     """Run the smallest graph in OpenVINO; return why that fails, or "" if it works."""
     try:
-        core = import_openvino().Core()
-        compiled = core.compile_model(core.read_model(IDENTITY_GRAPH), CPU)
-        compiled({"x": np.zeros(1, np.float32)})
+        _use_once.__wrapped__(import_openvino())
     except Exception as error:  # OpenVINO raises RuntimeError and others.
         return _reason(error).removesuffix(f": {INSTALL_OPENVINO}")
     return ""

@@ -22,9 +22,10 @@ from torch import Tensor, nn
 from dptn_cli.network.blocks import LEAKY_SLOPE, DecoderBlock, OutputBlock
 from dptn_cli.network.generator import RGB, Generator
 from dptn_cli.network.tensors import joint_gaussians
-from dptn_cli.network.transformer import KeyValue
-from dptn_cli.types import ImageSpec
+from dptn_cli.network.transformer import Attention, KeyValue, TokenNorm, to_features, to_tokens
+from dptn_cli.types import ImageSpec, Size
 
+FEATURE_STRIDE = 8  # pixels of the image for one of the features that become tokens
 PHASES = tuple((row, col) for row in (0, 1) for col in (0, 1))
 
 
@@ -32,13 +33,13 @@ class ExportGenerator(nn.Module):
     """A generator's branch from source to target, for several targets per source.
 
     Args:
-        generator: the trained generator. Its weights are shared, except those that have to be
-            rearranged, which are copied.
+        generator: the trained generator; it is copied.
         spec: the images that the generator was trained on.
     """
 
     def __init__(self, generator: Generator, spec: ImageSpec) -> None:
         super().__init__()
+        generator = _with_export_layers(generator, spec)
         self.generator, self.spec = generator, spec
         first = cast(nn.Conv2d, generator.block0.model[0])
         texture = cast(nn.Conv2d, generator.source_encoder.block0.model[0])
@@ -98,6 +99,58 @@ class ExportGenerator(nn.Module):
         texture = encoder.encoder1(encoder.encoder0(_without_first(encoder.block0.model, x)))
         transformer = self.generator.PTM
         return transformer.key_values(transformer.encode(source_features), texture)
+
+
+class TokenNormOfFeatures(nn.InstanceNorm2d):
+    """A `TokenNorm` that normalises tokens as features.
+
+    OpenVINO then moves less memory: it keeps features channels last, where they are tokens.
+
+    Args:
+        norm: the norm whose weights are shared.
+        size: (H, W) of the features.
+    """
+
+    def __init__(self, norm: TokenNorm, size: Size) -> None:
+        super().__init__(norm.num_features, eps=norm.eps, affine=True)
+        self.weight, self.bias, self.size = norm.weight, norm.bias, size
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Normalise each channel of tokens (N, H*W, C) over the tokens."""
+        return to_tokens(super().forward(to_features(tokens, self.size)))
+
+
+class AttentionOfProducts(Attention):
+    """An `Attention` written as two matrix products and a softmax.
+
+    The exporter writes PyTorch's own attention with reshapes around the keys, which no runtime
+    can merge with the products.
+
+    Args:
+        attention: the attention whose weights are shared.
+    """
+
+    def __init__(self, attention: Attention) -> None:
+        super().__init__(attention.out_proj.in_features, attention.heads)
+        self.in_proj_weight, self.in_proj_bias = attention.in_proj_weight, attention.in_proj_bias
+        self.out_proj = attention.out_proj
+
+    def _attend(self, query: Tensor, attended: KeyValue) -> Tensor:
+        scores = query * query.shape[-1] ** -0.5 @ attended.key.transpose(-2, -1)
+        return cast(Tensor, scores.softmax(dim=-1) @ attended.value)
+
+
+def _with_export_layers(generator: Generator, spec: ImageSpec) -> Generator:
+    """Return a copy of a generator whose transformer is written for runtimes."""
+    generator = copy.deepcopy(generator)
+    height, width = (side // FEATURE_STRIDE for side in spec.network_size)
+    for module in list(generator.modules()):
+        for name, child in list(module.named_children()):
+            if isinstance(child, TokenNorm):
+                setattr(module, name, TokenNormOfFeatures(child, (height, width)))
+            elif isinstance(child, Attention):
+                setattr(module, name, AttentionOfProducts(child))
+    return generator
 
 
 class PoseConvolution(nn.Module):

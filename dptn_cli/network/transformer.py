@@ -5,6 +5,7 @@ encoding. What depends only on the source has methods of its own (`encode`, `key
 that many target poses of one source can share it.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple, cast
 
 import torch
@@ -76,9 +77,13 @@ class Attention(nn.Module):
     def forward(self, queries: Tensor, attended: KeyValue) -> Tensor:
         """Attend from `queries` (N, L, C) to the output of `key_value`; returns (N, L, C)."""
         query = self._per_head(self.project(queries, 0))
-        mixed = F.scaled_dot_product_attention(query, attended.key, attended.value)
+        mixed = self._attend(query, attended)
         # (N, heads, L, C / heads) -> (N, L, C)
         return cast(Tensor, self.out_proj(mixed.transpose(1, 2).flatten(2)))
+
+    def _attend(self, query: Tensor, attended: KeyValue) -> Tensor:
+        # All (N, heads, L, C / heads).
+        return F.scaled_dot_product_attention(query, attended.key, attended.value)
 
 
 class FeedForward(nn.Module):
@@ -206,10 +211,14 @@ class PoseTransformer(nn.Module):
             source: the output of `key_values`.
         """
         tokens = self.decoder(to_tokens(target_features), source)
-        # (N, L, C) -> (N, C, H, W)
-        return cast(Tensor, tokens.transpose(1, 2).reshape(target_features.shape))
+        return to_features(tokens, target_features.shape[2:])
 
 
 def to_tokens(features: Tensor) -> Tensor:
     """Flatten features (N, C, H, W) to tokens (N, H*W, C), row-major."""
-    return features.flatten(2).transpose(1, 2)
+    return features.permute(0, 2, 3, 1).flatten(1, 2)
+
+
+def to_features(tokens: Tensor, size: Sequence[int]) -> Tensor:
+    """Arrange tokens (N, H*W, C) as features (N, C, H, W), given (H, W)."""
+    return tokens.reshape(-1, *size, tokens.shape[2]).permute(0, 3, 1, 2)

@@ -4,10 +4,12 @@
 
 The published generator with stand-in weights runs as:
 - PyTorch at batch 1, as the official test script does;
+- what a careful user would write: PyTorch in bf16 (autocast, channels last), and that in
+  `torch.compile`, for distinct pairs in batches of 4;
 - a plain `torch.onnx.export` at batch 1, in onnxruntime with its defaults;
-- `Session` on the file of `dptn export`, for distinct pairs and for one source in 16 poses, in
-  float32 and in int8. With stand-in weights int8 images are worthless, but the speed is that of
-  trained weights.
+- `Session` on the file of `dptn export`, for distinct pairs in batches of 4 and for one source in
+  16 poses, in onnxruntime and in OpenVINO, in float32, bf16 and int8. With stand-in weights the
+  images of low precisions are worthless, but the speed is that of trained weights.
 None of them decodes the source branch's image, which only training needs. Rounds alternate, so
 that other load on the machine affects all; ratios are taken within a round. --cpu-time gives each
 one thread and measures CPU time instead of wall-clock time, for a machine that is busy.
@@ -15,6 +17,7 @@ one thread and measures CPU time instead of wall-clock time, for a machine that 
 
 import argparse
 import contextlib
+import copy
 import io
 import statistics
 import sys
@@ -33,10 +36,11 @@ from torch import Tensor, nn
 sys.path.insert(0, str(Path(__file__).parents[1] / "data"))
 from seeded_weights import official_state_dict
 
-from dptn_cli.enums import Provider
+from dptn_cli.enums import Arithmetic, Provider
 from dptn_cli.export.int8 import quantize
 from dptn_cli.export.onnx import export
 from dptn_cli.inference.model_file import read_model
+from dptn_cli.inference.openvino_model import has_bf16
 from dptn_cli.inference.processor import available_cores
 from dptn_cli.inference.session import Session
 from dptn_cli.inference.throughput import example_batch
@@ -44,9 +48,19 @@ from dptn_cli.network.checkpoint import load_generator
 from dptn_cli.network.config import IMAGE_SPECS
 from dptn_cli.network.generator import Generator
 from dptn_cli.network.tensors import image_to_tensor, keypoint_maps
+from dptn_cli.types import ImageSpec
 
 DATA = Path(__file__).parents[1] / "data"
-POSES = 16
+BATCH, POSES = 4, 16
+BASELINES = ("PyTorch, batch 1", "plain export, batch 1", "torch.compile in bf16")
+SESSIONS = (
+    ("onnxruntime fp32", "fp32", Provider.CPU, Arithmetic.MODEL),
+    ("onnxruntime int8", "int8", Provider.CPU, Arithmetic.MODEL),
+    ("OpenVINO fp32", "fp32", Provider.OPENVINO, Arithmetic.MODEL),
+    ("OpenVINO bf16", "fp32", Provider.OPENVINO, Arithmetic.BF16),
+    ("OpenVINO int8", "int8", Provider.OPENVINO, Arithmetic.MODEL),
+    ("OpenVINO int8 and bf16", "int8", Provider.OPENVINO, Arithmetic.BF16),
+)
 
 
 class PlainTarget(nn.Module):
@@ -91,11 +105,19 @@ def contenders(dataset: str, folder: Path, threads: int) -> dict[str, Callable[[
     loaded = load_generator(folder / "g.pth")
     export(loaded, spec, folder / "fp32.onnx")
     plain = PlainTarget(loaded.generator).eval()
-    batch = example_batch(spec, 1, 1)
-    poses = (torch.from_numpy(pose) for pose in (batch.source_poses, batch.target_poses))
-    maps = (keypoint_maps(pose, spec.network_size) for pose in poses)
-    inputs = (image_to_tensor(torch.from_numpy(batch.sources)), *maps)
+    inputs = pytorch_inputs(spec, 1)
     plain_export(plain, inputs, folder / "plain.onnx")
+    channels_last = copy.deepcopy(plain).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    compiled = torch.compile(channels_last)
+    batched = tuple(x.to(memory_format=torch.channels_last) for x in pytorch_inputs(spec, BATCH))
+
+    def in_bf16(module: Callable[..., Tensor]) -> Callable[[], int]:
+        def run() -> int:
+            with torch.autocast("cpu", torch.bfloat16):
+                return len(module(*batched).float())
+
+        return run
+
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     exported = onnxruntime.InferenceSession(
@@ -107,25 +129,36 @@ def contenders(dataset: str, folder: Path, threads: int) -> dict[str, Callable[[
     }
     quantized = quantize(onnx.load(folder / "fp32.onnx"), [example_batch(spec, 4, 4)])
     onnx.save(quantized, folder / "int8.onnx")
-    fp32, int8 = (
-        Session(read_model(folder / f"{name}.onnx"), Provider.CPU, streams=available_cores())
-        for name in ("fp32", "int8")
-    )
-    streams = threads or fp32.streams
+    streams = threads or available_cores()
     pool = ThreadPoolExecutor(streams)
 
     def runner(session: Session, sources: int, targets: int) -> Callable[[], int]:
         batches = [example_batch(spec, sources, targets)] * streams
         return lambda: sum(map(len, pool.map(session.run, batches)))
 
-    return {
+    works: dict[str, Callable[[], int]] = {
         "PyTorch, batch 1": lambda: len(plain(*inputs)),
         "plain export, batch 1": lambda: len(exported.run(None, feeds)[0]),
-        "dptn, distinct pairs": runner(fp32, 4, 4),
-        f"dptn, one source in {POSES} poses": runner(fp32, 1, POSES),
-        "int8, distinct pairs": runner(int8, 4, 4),
-        f"int8, one source in {POSES} poses": runner(int8, 1, POSES),
+        "PyTorch in bf16": in_bf16(channels_last),
+        "torch.compile in bf16": in_bf16(compiled),
     }
+    for title, name, provider, arithmetic in SESSIONS:
+        if arithmetic is Arithmetic.BF16 and not has_bf16():
+            continue
+        session = Session(
+            read_model(folder / f"{name}.onnx"), provider, available_cores(), arithmetic=arithmetic
+        )
+        works[f"{title}, distinct pairs"] = runner(session, BATCH, BATCH)
+        works[f"{title}, one source"] = runner(session, 1, POSES)
+    return works
+
+
+def pytorch_inputs(spec: ImageSpec, count: int) -> tuple[Tensor, ...]:
+    """Return the image and the two keypoint maps of `count` distinct pairs."""
+    batch = example_batch(spec, count, count)
+    poses = (torch.from_numpy(pose) for pose in (batch.source_poses, batch.target_poses))
+    maps = (keypoint_maps(pose, spec.network_size) for pose in poses)
+    return (image_to_tensor(torch.from_numpy(batch.sources)), *maps)
 
 
 def seconds_per_image(work: Callable[[], int], clock: Callable[[], float]) -> float:
@@ -153,17 +186,20 @@ def main() -> None:
         for _ in range(options.rounds + 1):
             rounds.append({title: seconds_per_image(work, clock) for title, work in works.items()})
     del rounds[0]  # it warmed up
-    pytorch, plain, *_ = works
+    baselines = [title for title in works if title in BASELINES]
     for title in works:
         seconds = np.array([round_s[title] for round_s in rounds])
         speedups = [
             statistics.median(round_s[baseline] / round_s[title] for round_s in rounds)
-            for baseline in (pytorch, plain)
+            for baseline in baselines
         ]
+        beside = ", ".join(
+            f"{speedup:.2f}x {baseline}"
+            for speedup, baseline in zip(speedups, baselines, strict=True)
+        )
         print(
-            f"{title:30} {np.median(seconds):.3f} s per image "
-            f"({seconds.min():.3f} to {seconds.max():.3f}), "
-            f"{speedups[0]:.2f}x PyTorch, {speedups[1]:.2f}x the plain export"
+            f"{title:38} {np.median(seconds):.3f} s per image "
+            f"({seconds.min():.3f} to {seconds.max():.3f}), {beside}"
         )
 
 

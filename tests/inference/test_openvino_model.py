@@ -158,6 +158,32 @@ def run_python(code: str, home: Path, **environment: str) -> str:
     return done.stdout
 
 
+def test_threads_that_come_first_together_do_not_wait_for_each_other(tmp_path: Path) -> None:
+    """OpenVINO's binding sets up NumPy at its first array, and deadlocks if two come at once."""
+    code = f"""
+import threading
+from pathlib import Path
+from dptn_cli.enums import Provider
+from dptn_cli.inference.model_file import read_model
+from dptn_cli.inference.session import Session
+from dptn_cli.inference.throughput import example_batch
+model = read_model(Path({str(FIGURES_MODEL)!r}))
+session, batch = Session(model, Provider.OPENVINO, streams=8), example_batch(model.spec, 1, 1)
+together = threading.Barrier(8)
+def run():
+    together.wait()
+    session.run(batch)
+threads = [threading.Thread(target=run) for _ in range(8)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+print("done")
+"""
+    for _ in range(3):
+        assert run_python(code, tmp_path).strip() == "done"
+
+
 def test_the_telemetry_client_is_kept_out(tmp_path: Path) -> None:
     """It would report the import over the network, and put files into the home folder."""
     code = """
