@@ -212,7 +212,7 @@ def test_chunks_of_a_dead_node_are_retried(tmp_path: Path, tiny_model: Path) -> 
     try:
         node = cluster.add_node(num_cpus=1)
         running = subprocess.Popen(
-            command(photos, cluster.address, "--json", "--batch-size", 4),
+            command(photos, cluster.address, "--json", "--batch-size", 4, "--provider", "cpu"),
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

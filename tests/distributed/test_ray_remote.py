@@ -37,10 +37,13 @@ def test_workers_resume_from_the_manifest_beside_the_results(
     expected = {path.name: path.read_bytes() for path in (tmp_path / "plain").glob("*.png")}
     counts = []
     # Separate caches stand for two machines.
-    for machine, options in (("first", ("--limit", 7)), ("second", (*pool, "--provider", "cpu"))):
+    for machine, options in (("first", ("--limit", 7)), ("second", pool)):
         environment = {**os.environ, "DPTN_CACHE": str(tmp_path / machine)}
         done = subprocess.run(
-            command(photos, *options), capture_output=True, text=True, env=environment
+            command(photos, *options, "--provider", "cpu"),
+            capture_output=True,
+            text=True,
+            env=environment,
         )
         assert done.stdout, done.stderr
         counts.append(json.loads(done.stdout)["counts"])
