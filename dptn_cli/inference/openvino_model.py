@@ -55,6 +55,16 @@ def import_openvino() -> Any:
 
 
 @cache
+def _core(openvino: Any) -> Any:
+    """Return the one `Core` of this process, which is never destroyed.
+
+    A `Core` that looks for GPUs gives its thread an alternate stack for signals, and frees it at
+    its own end, whichever thread that is in. The next signal would then crash the process.
+    """
+    return openvino.Core()
+
+
+@cache
 def _use_once(openvino: Any) -> Any:
     """Pass arrays to OpenVINO and back in one thread.
 
@@ -62,7 +72,7 @@ def _use_once(openvino: Any) -> Any:
     wait for each other for ever, one for the interpreter's lock and one for the C++ guard that the
     other holds.
     """
-    core = openvino.Core()
+    core = _core(openvino)
     compiled = core.compile_model(core.read_model(IDENTITY_GRAPH), CPU)
     request = compiled.create_infer_request()
     request.infer({"x": np.zeros(1, np.float32)}, share_inputs=True)
@@ -99,7 +109,7 @@ def has_bf16(device: str = CPU) -> bool:
     Raises:
         ModelError: OpenVINO is not installed, or has no such device.
     """
-    core = import_openvino().Core()
+    core = _core(import_openvino())
     _check_device(core, device)
     return "BF16" in core.get_property(device, "OPTIMIZATION_CAPABILITIES")
 
@@ -140,7 +150,7 @@ class OpenVinoModel:
         device: str = CPU,
     ) -> None:
         self._openvino = import_openvino()
-        self._core = self._openvino.Core()
+        self._core = _core(self._openvino)
         _check_device(self._core, device)
         if arithmetic is Arithmetic.BF16 and not has_bf16(device):
             raise ModelError(f"OpenVINO does not compute in bf16 on this {device}")
@@ -212,6 +222,8 @@ def _reason(error: Exception) -> str:
 
 
 def _check_device(core: Any, device: str) -> None:
+    if device == CPU:
+        return
     devices = core.available_devices
     if device not in devices and not any(name.startswith(f"{device}.") for name in devices):
         listed = ", ".join(devices) or "none"

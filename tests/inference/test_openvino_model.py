@@ -184,6 +184,32 @@ print("done")
         assert run_python(code, tmp_path).strip() == "done"
 
 
+def test_signals_after_looking_for_devices(tmp_path: Path) -> None:
+    """A `Core` that looks for GPUs takes the stack for signals with it when it is destroyed."""
+    code = f"""
+import gc, os, signal, threading
+from pathlib import Path
+from dptn_cli.enums import Provider
+from dptn_cli.errors import ModelError
+from dptn_cli.inference.model_file import read_model
+from dptn_cli.inference.session import Session
+from dptn_cli.signals import StopRequest
+model = read_model(Path({str(FIGURES_MODEL)!r}))
+for device in ("GPU.7", 0):
+    try:
+        Session(model, Provider.OPENVINO, device=device)
+    except ModelError as error:
+        print("GPU.7" in str(error))
+thread = threading.Thread(target=gc.collect)
+thread.start()
+thread.join()
+with StopRequest() as stop:
+    os.kill(os.getpid(), signal.SIGINT)
+    print(stop.requested)
+"""
+    assert run_python(code, tmp_path).split() == ["True", "True"]
+
+
 def test_the_telemetry_client_is_kept_out(tmp_path: Path) -> None:
     """It would report the import over the network, and put files into the home folder."""
     code = """
