@@ -6,6 +6,7 @@ import time
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
+from typing import BinaryIO
 
 from dptn_cli.enums import ImageFormat, Status
 from dptn_cli.errors import InputError, user_errors
@@ -55,7 +56,7 @@ class ResultWriter:
             self._check_folder()
             path = join_inside(self._out, item.output)
             self._make_subfolder(path.parent)
-            write_atomic(path, lambda file: file.write(content))
+            write_atomic(path, lambda file: self._write(file, content))
         except (OSError, InputError) as error:
             if isinstance(error, OSError):
                 self.stop_reason = self.stop_reason or self._why_all_would_fail(error)
@@ -64,6 +65,11 @@ class ResultWriter:
             return ended, time.perf_counter() - started_s
         elapsed_s = time.perf_counter() - started_s
         return replace(task, elapsed_s=task.elapsed_s + elapsed_s).ended(Status.DONE), elapsed_s
+
+    def _write(self, file: BinaryIO, content: bytes) -> None:
+        """Write to a file that is still to get its final name, if that is in the run's folder."""
+        file.write(content)
+        self._check_folder()
 
     def _identify(self) -> tuple[int, int] | None:
         """Return what stays the same as long as the results folder does; None behind a URL."""

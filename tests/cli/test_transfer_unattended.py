@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -440,6 +441,23 @@ class TestAFolderThatGoes:
         next(outcomes)
         folder.out.rename(folder.path / "moved")
         folder.out.mkdir()
+        with pytest.raises(RunStopped, match="removed or replaced"):
+            list(outcomes)
+        assert not list(folder.out.iterdir())
+
+    def test_replaced_while_a_result_is_written(
+        self, folder: Folder, outcomes: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        next(outcomes)
+        make_file = tempfile.mkstemp
+
+        def replace_first(*args: Any) -> tuple[int, str]:
+            if not (folder.path / "moved").exists():
+                folder.out.rename(folder.path / "moved")
+                folder.out.mkdir()
+            return make_file(*args)
+
+        monkeypatch.setattr(tempfile, "mkstemp", replace_first)
         with pytest.raises(RunStopped, match="removed or replaced"):
             list(outcomes)
         assert not list(folder.out.iterdir())
