@@ -12,7 +12,7 @@ import onnx.numpy_helper
 import pytest
 import torch
 from detectors import fresh_network, save_network
-from hypothesis import HealthCheck, is_hypothesis_test, settings
+from hypothesis import HealthCheck, settings
 from seeded_weights import official_state_dict
 from support import (
     DATA,
@@ -198,14 +198,3 @@ def without_openvino(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyP
         for module in ("session", "trial"):
             name = f"dptn_cli.inference.{module}.is_openvino_installed"
             monkeypatch.setattr(name, lambda: False)
-
-
-@pytest.fixture(autouse=True)
-def keep_subnormal_floats(request: pytest.FixtureRequest) -> None:
-    """Undo what an earlier test's session left behind.
-
-    onnxruntime flushes denormals in the thread that opens a session, for good. Hypothesis refuses
-    to draw floats in such a thread, so that tests would fail depending on their order.
-    """
-    if is_hypothesis_test(request.function):
-        torch.set_flush_denormal(False)

@@ -9,6 +9,7 @@ import onnxruntime as ort
 
 from dptn_cli.enums import Provider
 from dptn_cli.errors import ModelError
+from dptn_cli.inference.denormals import denormals_flushed
 from dptn_cli.inference.providers import EXECUTION_PROVIDERS, FATAL_ONLY, gpu_problem, one_line
 
 
@@ -40,7 +41,8 @@ class GraphSession:
             ort.set_default_logger_severity(FATAL_ONLY)
             providers.insert(0, EXECUTION_PROVIDERS[Provider.CUDA])
         try:
-            self._session = ort.InferenceSession(str(path), options, providers=providers)
+            with denormals_flushed():
+                self._session = ort.InferenceSession(str(path), options, providers=providers)
         except Exception as error:  # onnxruntime's exceptions have no common base class.
             raise ModelError(f"{path}: onnxruntime cannot load it: {one_line(error)}") from error
         # Without its libraries, onnxruntime falls back to the CPU and raises nothing.
@@ -60,7 +62,8 @@ class GraphSession:
             ModelError: onnxruntime failed, for instance because memory ran out.
         """
         try:
-            (output,) = self._session.run(None, feeds)
+            with denormals_flushed():
+                (output,) = self._session.run(None, feeds)
         except Exception as error:  # onnxruntime's exceptions have no common base class.
             raise ModelError(f"inference failed: {one_line(error)}") from error
         return np.asarray(output, np.float32)

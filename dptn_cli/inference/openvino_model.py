@@ -21,6 +21,7 @@ import numpy.typing as npt
 from dptn_cli import __version__
 from dptn_cli.enums import Arithmetic
 from dptn_cli.errors import InputError, ModelError
+from dptn_cli.inference.denormals import denormals_flushed
 from dptn_cli.inference.processor import processor_abilities, processor_name
 from dptn_cli.inference.providers import IDENTITY_GRAPH, one_line
 from dptn_cli.io.cache import cache_folder
@@ -48,7 +49,7 @@ def import_openvino() -> Any:
     Raises:
         ModelError: it is not installed, or cannot be imported.
     """
-    with _import_lock:
+    with _import_lock, denormals_flushed():
         openvino = _import_without_telemetry()
         _use_once(openvino)
     return openvino
@@ -166,7 +167,8 @@ class OpenVinoModel:
                 "ENABLE_CPU_PINNING": False,
             }
         try:
-            compiled = self._compile(model, content, device, options)
+            with denormals_flushed():  # OpenVINO itself would flush them here for good.
+                compiled = self._compile(model, content, device, options)
             self._requests: SimpleQueue[Any] = SimpleQueue()
             for _ in range(streams):
                 self._requests.put(compiled.create_infer_request())
@@ -181,7 +183,8 @@ class OpenVinoModel:
         """
         request = self._requests.get()
         try:
-            request.infer(batch.feeds(), share_inputs=True)
+            with denormals_flushed():
+                request.infer(batch.feeds(), share_inputs=True)
             # Copied: the next inference overwrites the request's own tensor.
             return np.array(request.get_output_tensor(0).data)
         finally:
