@@ -10,18 +10,19 @@ it; `dptn export` prints the one that counts.
 
 import argparse
 import statistics
+import sys
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
-from bench_transfer import decoded_batches
 
 from dptn_cli.enums import Provider
 from dptn_cli.inference.model_file import read_model
 from dptn_cli.inference.processor import available_cores
 from dptn_cli.inference.session import Session
+from dptn_cli.transfer.pipeline import first_batches
 from dptn_cli.transfer.plan import TransferRequest, make_job
 
 
@@ -40,7 +41,7 @@ def main() -> None:
     images = options.pairs.parent / "images"
     with tempfile.TemporaryDirectory() as name:
         request = TransferRequest(Path(name), options.pairs, images if images.is_dir() else None)
-        batches = decoded_batches(make_job(request, models[0]))
+        batches = list(first_batches(make_job(request, models[0]), 8, sys.maxsize))
     count = sum(len(batch.target_poses) for batch in batches)
     rounds = []
     with ThreadPoolExecutor(1 if options.cpu_time else available_cores()) as pool:

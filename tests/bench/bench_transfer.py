@@ -1,6 +1,7 @@
 """Compare the rate of `dptn transfer` with that of the session alone, on the same images.
 
-    python tests/bench/bench_transfer.py [--model MODEL.onnx] [--pairs 96] [--rounds 3]
+    python tests/bench/bench_transfer.py [--model MODEL.onnx] [--provider cpu|openvino]
+        [--arithmetic model|bf16] [--pairs 96] [--rounds 3]
 
 Distinct pairs in batches of 8. The session alone gets decoded batches, and its images are
 discarded; the pipeline reads, decodes, runs, encodes, writes and keeps its manifest. Rounds
@@ -8,53 +9,28 @@ alternate, so that other load on the machine affects both.
 """
 
 import argparse
+import math
 import statistics
 import sys
 import tempfile
 import time
 from pathlib import Path
 
-import numpy as np
-
 sys.path.insert(0, str(Path(__file__).parents[2] / "examples" / "figures"))
 from make_figures import main as make_figures
 
-from dptn_cli.enums import Provider
+from dptn_cli.enums import Arithmetic, Provider
 from dptn_cli.inference.model_file import read_model
 from dptn_cli.inference.session import Session
 from dptn_cli.inference.throughput import inference_time_s
-from dptn_cli.io.images import decode_image
-from dptn_cli.io.resize import resize_to_network
-from dptn_cli.keypoints import Annotations, to_network
+from dptn_cli.keypoints import Annotations
 from dptn_cli.transfer.manifest import Manifest
-from dptn_cli.transfer.pipeline import run
+from dptn_cli.transfer.pipeline import first_batches, run
 from dptn_cli.transfer.plan import TransferRequest, make_job
 from dptn_cli.transfer.settings import Settings, StageSeconds
-from dptn_cli.types import Batch, Job
+from dptn_cli.types import Job
 
 BATCH_SIZE = 8
-
-
-def decoded_batches(job: Job) -> list[Batch]:
-    """Return the job's items as batches, each item with a source of its own."""
-    spec = job.model.spec
-    items = list(job.items())
-    batches = []
-    for start in range(0, len(items), BATCH_SIZE):
-        chunk = items[start : start + BATCH_SIZE]
-        images = [
-            resize_to_network(decode_image(item.source_path.read_bytes()), spec.network_size)
-            for item in chunk
-        ]
-        poses = [
-            [to_network(pose, spec.image_size, spec.network_size) for pose in side]
-            for side in zip(*((item.source_pose, item.target_pose) for item in chunk), strict=True)
-        ]
-        batches.append(
-            Batch(np.stack(images), np.stack(poses[0]), np.stack(poses[1]),
-                  np.arange(len(chunk), dtype=np.int64))
-        )  # fmt: skip
-    return batches
 
 
 def time_pipeline(session: Session, job: Job) -> tuple[float, StageSeconds]:
@@ -77,11 +53,13 @@ def main() -> None:
     """Print the rates and the ratio of each round."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", type=Path, default=Path("models/figures.onnx"))
+    parser.add_argument("--provider", type=Provider, default=Provider.CPU)
+    parser.add_argument("--arithmetic", type=Arithmetic, default=Arithmetic.MODEL)
     parser.add_argument("--pairs", type=int, default=96)
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
     model = read_model(options.model)
-    session = Session(model, Provider.CPU)
+    session = Session(model, options.provider, arithmetic=options.arithmetic)
     size = "x".join(map(str, model.spec.image_size))
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -95,7 +73,8 @@ def main() -> None:
                 folder / f"out{number}", folder / "pairs.csv", folder / "images"
             )
             job = make_job(request, model)
-            session_s = inference_time_s(session.run, decoded_batches(job), session.streams)
+            batches = list(first_batches(job, BATCH_SIZE, math.ceil(options.pairs / BATCH_SIZE)))
+            session_s = inference_time_s(session.run, batches, session.streams)
             pipeline_s, stages = time_pipeline(session, job)
             if number:  # the first round warms up
                 ratios.append(session_s / pipeline_s)
