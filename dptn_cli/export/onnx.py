@@ -113,14 +113,15 @@ def export(
     Raises:
         ModelError: the export or its verification failed, or `out` cannot be written. An
             existing file at `out` is not touched.
+        ValueError: `int8` without `calibration`.
     """
+    if precision is Precision.INT8 and calibration is None:
+        raise ValueError("int8 needs images to calibrate on")
     progress = progress or NoProgress()
     with progress.stage("exporting", 1):
         model = _build_model(loaded, spec, precision=precision, runtime=runtime)
     examples = [_random_batch(spec, *sizes) for sizes in VERIFIED_SIZES]
-    if precision is Precision.INT8:
-        if calibration is None:
-            raise ValueError("int8 needs images to calibrate on")
+    if calibration is not None and precision is Precision.INT8:
         with progress.stage("quantising", 1):
             model = quantize(model, calibration.ranges)
         examples = list(calibration.verification)

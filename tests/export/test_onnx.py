@@ -109,10 +109,10 @@ def test_verification_detects_other_weights(tiny_model: Path) -> None:
 
 
 @pytest.mark.parametrize("verification", [Verification(2, 0.0001), Verification(1, 0.02)])
-@pytest.mark.slow
 def test_a_failed_verification_leaves_the_old_file(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, verification: Verification
+    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, verification: Verification
 ) -> None:
+    monkeypatch.setattr(export_module, "_build_model", lambda *_, **__: onnx.load(tiny_model))
     monkeypatch.setattr(export_module, "verify", lambda *_: verification)
     loaded = LoadedGenerator(tiny_generator(), TINY_SPEC, "0" * 64)
     (tmp_path / "m.onnx").write_bytes(b"the old file")
@@ -168,8 +168,9 @@ class TestHalfPrecision:
             assert (in_float32, onnx.TensorProto.FLOAT16) not in seen
 
     def test_too_far_from_float32_leaves_no_file(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+        self, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
+        monkeypatch.setattr(export_module, "_build_model", lambda *_, **__: onnx.load(tiny_model))
         monkeypatch.setattr(export_module, "verify", lambda *_: Verification(9, 0.5, psnr_db=44.9))
         loaded = LoadedGenerator(tiny_generator(), TINY_SPEC, "0" * 64)
         with pytest.raises(
