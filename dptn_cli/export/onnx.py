@@ -115,13 +115,15 @@ def export(
             existing file at `out` is not touched.
         ValueError: `int8` without `calibration`.
     """
-    if precision is Precision.INT8 and calibration is None:
+    if precision is not Precision.INT8:
+        calibration = None
+    elif calibration is None:
         raise ValueError("int8 needs images to calibrate on")
     progress = progress or NoProgress()
     with progress.stage("exporting", 1):
         model = _build_model(loaded, spec, precision=precision, runtime=runtime)
     examples = [_random_batch(spec, *sizes) for sizes in VERIFIED_SIZES]
-    if calibration is not None and precision is Precision.INT8:
+    if calibration is not None:
         with progress.stage("quantising", 1):
             model = quantize(model, calibration.ranges)
         examples = list(calibration.verification)

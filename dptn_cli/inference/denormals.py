@@ -1,8 +1,8 @@
-"""Denormal numbers, which slow a processor down: softmax over a thousand tokens leaves many.
+"""Denormal numbers: softmax over a thousand tokens leaves many, and they slow the processor down.
 
-onnxruntime flushes them to zero in the threads that it starts itself. A thread that calls it
-computes too, but flushes them only if it opened the first session of the process, or was started by
-one that did; and then for good.
+onnxruntime flushes them to zero in the threads that it starts itself. The thread that calls it
+computes too, but there onnxruntime sets the mode only once in a process, when the first session is
+opened, and never restores it.
 """
 
 import ctypes
@@ -12,29 +12,28 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 
-# Bits of the register MXCSR; the names are those of Intel's manual, volume 1, 10.2.3.
+# Bits of the register MXCSR: see Intel's Software Developer's Manual, volume 1, section 10.2.3.
 FLUSH_TO_ZERO, DENORMALS_ARE_ZERO = 1 << 15, 1 << 6
 FLUSH = FLUSH_TO_ZERO | DENORMALS_ARE_ZERO
 
 
 class _Environment(ctypes.Structure):
-    """`fenv_t` of C libraries for x86-64 Linux."""
+    """`fenv_t`, as glibc and musl define it for x86-64."""
 
     _fields_ = (("x87", ctypes.c_uint32 * 7), ("mxcsr", ctypes.c_uint32))
 
 
 @contextmanager
 def denormals_flushed() -> Iterator[None]:
-    """Flush denormals to zero in this thread, and afterwards do what it did before.
+    """Flush denormals to zero in this thread, and restore its mode at the end.
 
-    On processors other than x86-64 and systems other than Linux, nothing is changed.
+    Does nothing on other processors than x86-64 and other systems than Linux.
     """
     library = _c_library()
     if library is None:
         yield
         return
-    before = _flush_bits(library)
-    _set_flush_bits(library, FLUSH)
+    before = _set_flush_bits(library, FLUSH)
     try:
         yield
     finally:
@@ -50,14 +49,11 @@ def _c_library() -> ctypes.CDLL | None:
     return library if hasattr(library, "fegetenv") and hasattr(library, "fesetenv") else None
 
 
-def _flush_bits(library: ctypes.CDLL) -> int:
+def _set_flush_bits(library: ctypes.CDLL, bits: int) -> int:
+    """Set the bits of `FLUSH` for this thread, and return what they were."""
     environment = _Environment()
     library.fegetenv(ctypes.byref(environment))
-    return int(environment.mxcsr & FLUSH)
-
-
-def _set_flush_bits(library: ctypes.CDLL, bits: int) -> None:
-    environment = _Environment()
-    library.fegetenv(ctypes.byref(environment))
+    before = environment.mxcsr & FLUSH
     environment.mxcsr = environment.mxcsr & ~FLUSH | bits
     library.fesetenv(ctypes.byref(environment))
+    return int(before)

@@ -5,12 +5,17 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import onnxruntime as ort
 
 from dptn_cli.enums import Provider
 from dptn_cli.errors import ModelError
 from dptn_cli.inference.denormals import denormals_flushed
-from dptn_cli.inference.providers import EXECUTION_PROVIDERS, FATAL_ONLY, gpu_problem, one_line
+from dptn_cli.inference.providers import (
+    EXECUTION_PROVIDERS,
+    ProviderWithOptions,
+    gpu_problem,
+    one_line,
+    open_session,
+)
 
 
 class GraphSession:
@@ -31,18 +36,12 @@ class GraphSession:
     """
 
     def __init__(self, path: Path, provider: Provider = Provider.AUTO) -> None:
-        options = ort.SessionOptions()
-        options.intra_op_num_threads = 1
-        options.log_severity_level = FATAL_ONLY
-        providers = [EXECUTION_PROVIDERS[Provider.CPU]]
+        providers: list[ProviderWithOptions] = [(EXECUTION_PROVIDERS[Provider.CPU], {})]
         may_use_gpu = provider not in (Provider.CPU, Provider.OPENVINO)
         if may_use_gpu and not gpu_problem(Provider.CUDA):
-            ort.preload_dlls()
-            ort.set_default_logger_severity(FATAL_ONLY)
-            providers.insert(0, EXECUTION_PROVIDERS[Provider.CUDA])
+            providers.insert(0, (EXECUTION_PROVIDERS[Provider.CUDA], {}))
         try:
-            with denormals_flushed():
-                self._session = ort.InferenceSession(str(path), options, providers=providers)
+            self._session = open_session(str(path), providers, threads=1)
         except Exception as error:  # onnxruntime's exceptions have no common base class.
             raise ModelError(f"{path}: onnxruntime cannot load it: {one_line(error)}") from error
         # Without its libraries, onnxruntime falls back to the CPU and raises nothing.

@@ -49,7 +49,7 @@ def import_openvino() -> Any:
     Raises:
         ModelError: it is not installed, or cannot be imported.
     """
-    with _import_lock, denormals_flushed():
+    with _import_lock:
         openvino = _import_without_telemetry()
         _use_once(openvino)
     return openvino
@@ -66,6 +66,7 @@ def _core(openvino: Any) -> Any:
 
 
 @cache
+@denormals_flushed()
 def _use_once(openvino: Any) -> Any:
     """Pass arrays to OpenVINO and back in one thread.
 
@@ -167,7 +168,7 @@ class OpenVinoModel:
                 "ENABLE_CPU_PINNING": False,
             }
         try:
-            with denormals_flushed():  # OpenVINO itself would flush them here for good.
+            with denormals_flushed():  # OpenVINO leaves the thread flushing them.
                 compiled = self._compile(model, content, device, options)
             self._requests: SimpleQueue[Any] = SimpleQueue()
             for _ in range(streams):

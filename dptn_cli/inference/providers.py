@@ -1,4 +1,4 @@
-"""onnxruntime's execution providers: their options, and whether they work on this machine."""
+"""onnxruntime's execution providers: their options, sessions, and whether they work here."""
 
 import ctypes
 from pathlib import Path
@@ -8,6 +8,7 @@ import numpy as np
 import onnxruntime as ort
 
 from dptn_cli.enums import Provider
+from dptn_cli.inference.denormals import denormals_flushed
 from dptn_cli.types import Model
 
 EXECUTION_PROVIDERS = {
@@ -77,6 +78,32 @@ def engine_folder(model: Model, cache: Path) -> Path:
     return cache / "tensorrt" / model.sha256
 
 
+def open_session(
+    graph: str | bytes, providers: list[ProviderWithOptions], *, threads: int = 0
+) -> ort.InferenceSession:
+    """Open an onnxruntime session that prints nothing and flushes denormals in its own threads.
+
+    The threads that call `run` must flush them too: see `denormals_flushed`.
+
+    Args:
+        graph: path or content of an ONNX file.
+        providers: the execution providers, the preferred one first.
+        threads: CPU threads of an inference, the calling one included; 0 means one for each core.
+
+    Raises:
+        Exception: onnxruntime cannot load the graph; its exceptions have no common base class.
+    """
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = FATAL_ONLY
+    options.add_session_config_entry("session.set_denormal_as_zero", "1")
+    if providers[0][0] != EXECUTION_PROVIDERS[Provider.CPU]:
+        ort.preload_dlls()
+        ort.set_default_logger_severity(FATAL_ONLY)
+    with denormals_flushed():
+        return ort.InferenceSession(graph, options, providers=providers)
+
+
 def cuda_device_count() -> int:
     """Count the CUDA devices that the driver sees; 0 without a driver."""
     for library in ("libcuda.so.1", "nvcuda.dll"):
@@ -107,13 +134,7 @@ def try_provider(provider: Provider) -> str:
     if provider is not Provider.CPU and (problem := gpu_problem(provider)):
         return problem
     try:
-        if provider is not Provider.CPU:
-            ort.preload_dlls()
-        options = ort.SessionOptions()
-        options.log_severity_level = FATAL_ONLY
-        session = ort.InferenceSession(
-            IDENTITY_GRAPH, options, providers=[EXECUTION_PROVIDERS[provider]]
-        )
+        session = open_session(IDENTITY_GRAPH, [(EXECUTION_PROVIDERS[provider], {})])
         session.run(None, {"x": np.zeros(1, np.float32)})
     except Exception as error:  # onnxruntime's exceptions have no common base class.
         return one_line(error)

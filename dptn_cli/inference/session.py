@@ -21,11 +21,11 @@ from dptn_cli.inference.openvino_model import (
 from dptn_cli.inference.processor import MAX_CPU_STREAMS, available_cores, processor_abilities
 from dptn_cli.inference.providers import (
     EXECUTION_PROVIDERS,
-    FATAL_ONLY,
     INSTALL_GPU_LIBRARIES,
     engine_folder,
     gpu_problem,
     one_line,
+    open_session,
     provider_options,
 )
 from dptn_cli.io.cache import cache_folder
@@ -53,7 +53,7 @@ class _PlainSession:
         self._session = session
 
     def run(self, batch: Batch) -> npt.NDArray[np.uint8]:
-        with denormals_flushed():  # This thread computes too; with one thread, it alone.
+        with denormals_flushed():  # This thread computes too.
             (generated,) = self._session.run(["generated"], batch.feeds())
         return np.asarray(generated)
 
@@ -263,22 +263,13 @@ class Session:
     def _open_in_onnxruntime(
         self, provider: Provider, *, threads: int = 0, device: int = 0
     ) -> ort.InferenceSession:
-        options = ort.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.log_severity_level = FATAL_ONLY
-        # For the threads that onnxruntime starts; see `denormals` for those that call it.
-        options.add_session_config_entry("session.set_denormal_as_zero", "1")
-        if provider is not Provider.CPU:
-            ort.preload_dlls()
-            ort.set_default_logger_severity(FATAL_ONLY)
         cache = cache_folder()
         providers = provider_options(provider, self.model, device=device, cache=cache)
         content = self._content or str(self.model.path)
         try:
             if provider is Provider.TENSORRT:
                 engine_folder(self.model, cache).mkdir(parents=True, exist_ok=True)
-            with denormals_flushed():
-                return ort.InferenceSession(content, options, providers=providers)
+            return open_session(content, providers, threads=threads)
         except Exception as error:  # onnxruntime's exceptions have no common base class.
             raise ModelError(
                 f"{self.model.path}: onnxruntime cannot load it: {one_line(error)}"

@@ -67,7 +67,7 @@ class ResultWriter:
         return replace(task, elapsed_s=task.elapsed_s + elapsed_s).ended(Status.DONE), elapsed_s
 
     def _write(self, file: BinaryIO, content: bytes) -> None:
-        """Write to a file that is still to get its final name, if that is in the run's folder."""
+        """Write an image, and make sure that it gets its final name in the run's own folder."""
         file.write(content)
         self._check_folder()
 

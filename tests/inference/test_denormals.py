@@ -2,7 +2,7 @@
 
 import platform
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -26,16 +26,16 @@ pytestmark = pytest.mark.skipif(
 
 
 def is_flushing() -> bool:
-    """Whether this thread takes a denormal as zero."""
+    """Return whether this thread takes a denormal as zero."""
     return bool(np.float32(1e-40) * np.float32(1) == 0)
 
 
 @pytest.fixture
-def early_thread() -> ThreadPoolExecutor:
+def early_thread() -> Iterator[ThreadPoolExecutor]:
     """A thread that was there before any session of the test."""
-    pool = ThreadPoolExecutor(1)
-    assert not pool.submit(is_flushing).result()
-    return pool
+    with ThreadPoolExecutor(1) as pool:
+        assert not pool.submit(is_flushing).result()
+        yield pool
 
 
 @pytest.fixture
