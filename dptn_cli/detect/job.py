@@ -19,8 +19,10 @@ from dptn_cli.detect.people import PersonChoice
 from dptn_cli.enums import PoseFormat, Status
 from dptn_cli.errors import InputError
 from dptn_cli.io.image_folders import ImageFile, find_images, no_images
-from dptn_cli.io.images import read_image, write_image
+from dptn_cli.io.images import read_image
 from dptn_cli.io.left_out import LeftOut
+from dptn_cli.io.marked_images import is_own_png, write_marked_image
+from dptn_cli.io.own_files import foreign_file
 from dptn_cli.io.paths import without_image_suffix
 from dptn_cli.keypoints import drop_pose_file, write_poses
 from dptn_cli.keypoints.annotation_csv import can_hold
@@ -289,8 +291,10 @@ def _draw_preview(
     if outcome.found_pose is None or (outcome.status == Status.SKIPPED and path.is_file()):
         return
     try:
+        if path.is_file() and not is_own_png(path):
+            raise foreign_file(path, "dptn detect-poses --preview", "choose another folder")
         pixels = read_image(image.folder / image.name)
-        write_image(path, draw_pose_over(pixels, outcome.found_pose.pose))
+        write_marked_image(path, draw_pose_over(pixels, outcome.found_pose.pose))
     except InputError as error:
         warn(f"No preview of {image.name}: {error}")
 

@@ -12,7 +12,6 @@ from PIL import Image, TiffImagePlugin
 
 from dptn_cli.enums import ImageFormat
 from dptn_cli.errors import InputError, user_errors
-from dptn_cli.io.files import write_file
 from dptn_cli.io.image_files import check_pixels, use_image
 from dptn_cli.io.large_jpegs import is_large_jpeg, reduce
 from dptn_cli.io.pixels import load_rgb
@@ -244,17 +243,3 @@ def encode_image(
     else:
         image.save(buffer, "PNG", compress_level=PNG_LEVEL)
     return buffer.getvalue()
-
-
-def write_image(path: Path, image_u8: ImageU8) -> None:
-    """Write an image as PNG, whole or not at all.
-
-    Args:
-        path: the file; its folder is created.
-        image_u8: (H, W, 3) uint8 RGB.
-
-    Raises:
-        InputError: the file cannot be written.
-    """
-    content = encode_image(image_u8, ImageFormat.PNG)
-    write_file(path, lambda file: file.write(content))

@@ -4,19 +4,18 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
 from itertools import islice
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 from PIL import Image
-from PIL.PngImagePlugin import PngInfo
 
 from dptn_cli.enums import Fit, Retarget
 from dptn_cli.errors import InputError, user_errors
-from dptn_cli.io.files import join_inside, make_folder, write_file
-from dptn_cli.io.images import PNG_LEVEL, read_crop, read_image, read_image_size
+from dptn_cli.io.files import join_inside, make_folder
+from dptn_cli.io.images import read_crop, read_image, read_image_size
+from dptn_cli.io.marked_images import has_mark, is_own_png, software_of, write_marked_image
 from dptn_cli.io.own_files import foreign_file
 from dptn_cli.io.results_folder import CONTACT_SHEETS_FOLDER
-from dptn_cli.io.storage import StoreError, storage_of
+from dptn_cli.io.storage import storage_of
 from dptn_cli.keypoints import crop_for, pose_on_image
 from dptn_cli.transfer.framing import FramedPose, frame_item_source, frame_item_target
 from dptn_cli.types import Crop, ImageU8, Item, Job, Size
@@ -26,8 +25,6 @@ from dptn_cli.visualize.skeleton import draw_pose
 ITEMS_PER_PAGE = 32
 ITEMS_PER_ROW = 4
 COLUMNS = ("source", "pose", "result", "target")
-SOFTWARE_KEY, SOFTWARE = "Software", "dptn"
-"""Marks a page as ours, in a text chunk of the PNG."""
 
 
 def page_count(items: int) -> int:
@@ -59,7 +56,7 @@ def check_pages(out: Path) -> None:
     with user_errors(folder):
         pages = sorted(filter(_page_number, storage_of(folder).list_files(folder)))
     for name in pages:
-        if not _is_page(folder / name):
+        if not is_own_png(folder / name, _is_contact_sheet):
             raise foreign_file(
                 folder / name,
                 "dptn transfer --grid",
@@ -74,21 +71,11 @@ def _page_number(name: str) -> int:
     return int(number) if name == f"page-{number}.png" and number.isdecimal() else 0
 
 
-def _is_page(path: Path) -> bool:
-    try:
-        return storage_of(path).parse_header(path, _is_contact_sheet)
-    except StoreError as error:
-        raise InputError(f"{path}: {error.strerror}") from error
-    except Exception:  # Decoders raise nearly anything at broken files.
-        return False
-
-
-def _is_contact_sheet(file: BinaryIO) -> bool:
+def _is_contact_sheet(image: Image.Image) -> bool:
     """Return whether an image is marked as ours or, from an older version, has our captions."""
-    with Image.open(file, formats=("PNG",)) as image:
-        if SOFTWARE_KEY in image.info:
-            return bool(image.info[SOFTWARE_KEY] == SOFTWARE)
-        top = np.asarray(image.convert("RGB").crop((0, 0, image.width, CAPTION_HEIGHT)))
+    if software_of(image) is not None:
+        return has_mark(image)
+    top = np.asarray(image.convert("RGB").crop((0, 0, image.width, CAPTION_HEIGHT)))
     for items in range(1, ITEMS_PER_ROW + 1):
         width = cell_width(top.shape[1], len(COLUMNS) * items, items)
         if width and np.array_equal(top, _draw_captions(items, width)):
@@ -125,16 +112,9 @@ def write_contact_sheets(job: Job, items: Iterable[Item]) -> Iterator[Path]:
         number += 1
         path = folder / f"page-{number:05}.png"
         rows, names = [cells.of(item) for item in page], [item.output for item in page]
-        _write_page(path, _draw_page(rows, names, job))
+        write_marked_image(path, _draw_page(rows, names, job))
         yield path
     _remove_pages_after(folder, number)
-
-
-def _write_page(path: Path, page_u8: ImageU8) -> None:
-    mark = PngInfo()
-    mark.add_text(SOFTWARE_KEY, SOFTWARE)
-    image = Image.fromarray(page_u8)
-    write_file(path, lambda file: image.save(file, "PNG", compress_level=PNG_LEVEL, pnginfo=mark))
 
 
 def _remove_pages_after(folder: Path, last: int) -> None:

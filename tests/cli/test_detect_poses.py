@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -129,6 +130,25 @@ def test_previews_show_the_skeleton(photos: Path) -> None:
     drawn, bare = (np.asarray(Image.open(p)) for p in (preview / "a.png.png", photos / "a.png"))
     assert drawn.shape == bare.shape
     assert 0.01 < (drawn != bare).any(axis=2).mean() < 0.4
+
+
+def test_previews_replace_no_image_of_others(photos: Path, tmp_path: Path) -> None:
+    preview = tmp_path / "skeletons"
+    assert detect(photos, "--preview", preview).exit_code == 0
+    ours = (preview / "b.png.png").read_bytes()
+    shutil.copy(photos / "a.png", preview / "a.png.png")
+    (preview / "b.png.png").write_bytes(ours[:-20])  # damaged, but marked
+    (preview / "more" / "a.png.png").write_bytes(b"no image")
+    again = detect(photos, "--preview", preview, "--overwrite")
+    assert again.exit_code == 0
+    for name in ("a.png", "more/a.png"):
+        assert (
+            f"No preview of {name}: {preview / name}.png exists, but dptn detect-poses --preview "
+            "did not write it: choose another folder" in again.stderr
+        )
+    assert (preview / "a.png.png").read_bytes() == (photos / "a.png").read_bytes()
+    assert (preview / "b.png.png").read_bytes() == ours
+    assert (preview / "more" / "a.png.png").read_bytes() == b"no image"
 
 
 def test_what_is_left_out_is_said(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
