@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from dptn_cli.enums import Arithmetic
 from dptn_cli.errors import ModelError
-from dptn_cli.inference.session import ProviderUnavailable, Session
+from dptn_cli.inference.session import Session, reason_of
 from dptn_cli.types import Batch
 
 MIN_PSNR_DB = 45.0  # as for fp16 exports: differences that nobody sees
@@ -57,8 +57,7 @@ def settle(session: Session, wanted: Arithmetic, batch: Batch | None) -> Settled
                 f"{MIN_PSNR_DB:.0f} dB"
             )
     except ModelError as error:
-        is_known = isinstance(error, ProviderUnavailable)
-        reason = str(error).partition(" is not available: ")[2] if is_known else str(error)
+        reason = reason_of(error)
         if wanted is Arithmetic.BF16:
             raise ModelError(f"--arithmetic bf16: {reason}") from error
         return Settled(session, note=f"Running in {own}, not in bf16: {reason}.")

@@ -35,7 +35,22 @@ GPU_STREAMS = 2  # one copies a batch while the other computes
 
 
 class ProviderUnavailable(ModelError):
-    """A provider, or an arithmetic of it, cannot be had for a model on this machine."""
+    """A provider, or an arithmetic of it, cannot be had for a model on this machine.
+
+    Args:
+        reason: why not.
+        provider: the provider, if the user named it: then the message names it too.
+    """
+
+    def __init__(self, reason: str, provider: Provider | None = None) -> None:
+        named = f"--provider {provider} is not available: " if provider else ""
+        super().__init__(f"{named}{reason}")
+        self.reason = reason
+
+
+def reason_of(error: ModelError) -> str:
+    """Return why a session could not be opened or run, without the name of its provider."""
+    return error.reason if isinstance(error, ProviderUnavailable) else str(error)
 
 
 class _Runner(Protocol):
@@ -110,7 +125,7 @@ class Session:
         try:
             self._open(provider, streams)
         except ProviderUnavailable as error:
-            raise ProviderUnavailable(f"--provider {provider} is not available: {error}") from error
+            raise ProviderUnavailable(error.reason, provider) from error
 
     def note(self, wanted: Arithmetic = Arithmetic.MODEL) -> str:
         """Return what to tell the user of where `AUTO` runs, and what would be faster.
