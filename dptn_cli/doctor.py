@@ -93,6 +93,7 @@ def _check_core() -> Iterator[Fact]:
     yield Fact(CORE, "processor", INFERENCE, True, found)
     yield _check_provider(CORE, Provider.CPU)
     yield _check_openvino()
+    yield _check_package(CORE, "pillow-heif", "HEIC images", "pip install 'dptn-cli[heic]'")
 
 
 def _check_openvino() -> Fact:
@@ -123,8 +124,10 @@ def _check_provider(section: str, provider: Provider, fix: str = "") -> Fact:
 def _check_export_and_training() -> Iterator[Fact]:
     section, fix = EXPORT_AND_TRAINING, "pip install 'dptn-cli[export,train]'"
     yield _check_package(section, "torch", "dptn export, dptn train", fix)
-    fix = "pip install 'dptn-cli[train]'"
-    yield _check_package(section, "accelerate", "dptn train", fix)
+    for name in ("onnx", "onnxscript"):
+        yield _check_package(section, name, "dptn export", "pip install 'dptn-cli[export]'")
+    for name in ("torchvision", "accelerate", "scikit-image", "tensorboard"):
+        yield _check_package(section, name, "dptn train", "pip install 'dptn-cli[train]'")
     # dptn train has no --download-weights: it downloads the file without being asked.
     fix = "let dptn train download it, train with --no-perceptual"
     yield _check_weights(section, "VGG-19", "dptn train", VGG19, fix)

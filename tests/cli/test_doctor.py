@@ -47,6 +47,22 @@ def test_a_missing_package_has_its_commands(monkeypatch: pytest.MonkeyPatch) -> 
     assert all(command in fact["fix"] for command in install_commands())
 
 
+def test_every_package_of_an_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def version(package: str) -> str:
+        raise importlib.metadata.PackageNotFoundError(package)
+
+    monkeypatch.setattr(importlib.metadata, "version", version)
+    facts = run_doctor()
+    for extra, names in {
+        "export": ("onnx", "onnxscript"),
+        "train": ("torchvision", "accelerate", "scikit-image", "tensorboard"),
+        "heic": ("pillow-heif",),
+    }.items():
+        for name in names:
+            assert (facts[name]["works"], facts[name]["found"]) == (False, "not installed")
+            assert facts[name]["fix"] == f"pip install 'dptn-cli[{extra}]'"
+
+
 def test_packages_that_urls_need(monkeypatch: pytest.MonkeyPatch) -> None:
     installed = {"fsspec": "2026.1", "s3fs": "2026.2"}
 
