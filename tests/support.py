@@ -7,7 +7,7 @@ import subprocess
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
@@ -63,7 +63,7 @@ def dptn(*arguments: object) -> Result:
     return CliRunner().invoke(app, [str(argument) for argument in arguments])
 
 
-def read_pixels(path: Path) -> npt.NDArray[np.float64]:
+def read_pixels(path: Path | BinaryIO) -> npt.NDArray[np.float64]:
     """Read an image as (H, W, 3) RGB, 0 to 255."""
     return np.asarray(Image.open(path).convert("RGB"), np.float64)
 

@@ -1,6 +1,7 @@
 """`dptn pose`."""
 
 import webbrowser
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -10,6 +11,7 @@ from dptn_cli.cli.boundary import error_boundary
 from dptn_cli.cli.console import echo
 from dptn_cli.cli.options import (
     POSES,
+    ArithmeticOption,
     FitOption,
     LogFile,
     ModelOption,
@@ -21,8 +23,9 @@ from dptn_cli.cli.options import (
 )
 from dptn_cli.cli.transfer_report import job_warnings
 from dptn_cli.detect.selection import AUTO
-from dptn_cli.enums import Dataset, Fit, Provider
+from dptn_cli.enums import Arithmetic, Dataset, Fit, Provider
 from dptn_cli.errors import ExitCode, InputError, ModelError
+from dptn_cli.inference.arithmetic import SettlingSession
 from dptn_cli.inference.model_file import read_model
 from dptn_cli.inference.session import Session
 from dptn_cli.inference.trial import try_model
@@ -32,6 +35,7 @@ from dptn_cli.pose_editor.first_poses import find_first_poses
 from dptn_cli.pose_editor.server import PoseServer
 from dptn_cli.signals import StopRequest
 from dptn_cli.transfer.plan import check_output_folder
+from dptn_cli.transfer.settings import BatchRunner
 from dptn_cli.types import Model
 
 MIN_PORT, MAX_PORT = 1024, 65_535
@@ -71,6 +75,7 @@ def pose(
     fit: FitOption = Fit.AUTO,
     model: ModelOption = None,
     provider: ProviderOption = Provider.AUTO,
+    arithmetic: ArithmeticOption = Arithmetic.MODEL,
     port: Annotated[
         int, typer.Option(min=0, max=MAX_PORT, metavar="N", help="Port; 0: a free one.")
     ] = 0,
@@ -86,7 +91,9 @@ def pose(
     check_output_folder(out)
     if 0 < port < MIN_PORT:
         raise InputError(f"--port {port}: 0 or from {MIN_PORT:,} to {MAX_PORT:,}")
-    session, exported, problem = _open_model(model, provider)
+    session, exported, problem = _open_model(
+        model, provider, arithmetic, lambda message: echo(message, quiet=quiet)
+    )
     if note := problem or default_model_note(model, exported):
         echo(note, quiet=quiet)
     poses = find_first_poses(
@@ -105,6 +112,8 @@ def pose(
         options += ["--keypoints", str(file)]
     options += [] if detector == AUTO else ["--detector", detector]
     options += [] if fit is Fit.AUTO else ["--fit", str(fit)]
+    options += [] if provider is Provider.AUTO else ["--provider", str(provider)]
+    options += [] if arithmetic is Arithmetic.MODEL else ["--arithmetic", str(arithmetic)]
     editor = PoseEditor(image, poses.source, exported.spec, session, out, fit, options)
     start = editor.place(poses.given[0].pose) if poses.given else poses.source
     with PoseServer(editor, start, poses.given, problem, port) as server, StopRequest() as stop:
@@ -127,8 +136,19 @@ def _open_in_browser(url: str) -> None:
         controller.open(url)
 
 
-def _open_model(model: Path | None, provider: Provider) -> tuple[Session | None, Model, str]:
+def _open_model(
+    model: Path | None,
+    provider: Provider,
+    arithmetic: Arithmetic,
+    notify: Callable[[str], object],
+) -> tuple[BatchRunner | None, Model, str]:
     """Open the model, or say why that fails: without it, poses can be drawn and saved all the same.
+
+    Args:
+        model: the ONNX file; None: the default one.
+        provider: where it is to run.
+        arithmetic: decided by the first image, as by the first batch of `dptn transfer`.
+        notify: receives that decision.
 
     Returns:
         The session, or None; the model, or one without a file that has the paper's sizes; and the
@@ -138,6 +158,7 @@ def _open_model(model: Path | None, provider: Provider) -> tuple[Session | None,
     try:
         exported = read_model(model or default_model())
         try_model(exported, provider)
-        return Session(exported, provider, streams=1), exported, ""
+        session = Session(exported, provider, streams=1)
+        return SettlingSession(session, arithmetic, notify), exported, ""
     except (InputError, ModelError) as error:
         return None, exported, str(error)

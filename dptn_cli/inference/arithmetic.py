@@ -2,6 +2,7 @@
 
 import math
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -80,19 +81,29 @@ class SettlingSession:
     Args:
         session: a session of the model in its own arithmetic.
         wanted: as in `settle`.
+        notify: receives the note of the decision, if there is one, when it is made.
 
     Attributes:
         settled: what was decided; None before the first batch, unless nothing is to be decided.
     """
 
-    def __init__(self, session: Session, wanted: Arithmetic) -> None:
-        self._session, self._wanted, self._lock = session, wanted, threading.Lock()
+    def __init__(
+        self,
+        session: Session,
+        wanted: Arithmetic,
+        notify: Callable[[str], object] = lambda _: None,
+    ) -> None:
+        self._session, self._wanted, self._notify = session, wanted, notify
+        self._lock = threading.Lock()
         self.settled = Settled(session) if wanted is Arithmetic.MODEL else None
 
     def run(self, batch: Batch) -> npt.NDArray[np.uint8]:
         """Generate the images of a batch; see `Session.run` and `settle`."""
         with self._lock:
-            self.settled = self.settled or settle(self._session, self._wanted, batch)
+            if self.settled is None:
+                self.settled = settle(self._session, self._wanted, batch)
+                if self.settled.note:
+                    self._notify(self.settled.note)
         return self.settled.session.run(batch)
 
 

@@ -1,7 +1,10 @@
 """`dptn pose` on the command line: what it prints, and what stops it before the page is served."""
 
+import contextlib
+import io
 import json
 import os
+import shlex
 import shutil
 import signal
 import socket
@@ -14,8 +17,10 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from support import DATA, FIGURES, FIGURES_MODEL, LINE_TIME, dptn
+from support import DATA, FIGURES, FIGURES_MODEL, LINE_TIME, dptn, read_pixels
 
+from dptn_cli.inference.arithmetic import MIN_PSNR_DB
+from dptn_cli.inference.openvino_model import has_bf16
 from dptn_cli.keypoints import Annotations
 
 PERSON = DATA / "rendered_people" / "person_1.jpg"
@@ -44,6 +49,13 @@ def stop(process: "subprocess.Popen[str]") -> tuple[str, str]:
 def state(url: str) -> Any:
     with urllib.request.urlopen(f"{url}state", timeout=60) as answer:
         return json.load(answer)
+
+
+def ask(url: str, name: str, request: object) -> bytes:
+    body = json.dumps(request).encode()
+    with urllib.request.urlopen(f"{url}{name}", body, timeout=60) as answer:
+        content: bytes = answer.read()
+        return content
 
 
 def test_the_address_is_all_of_stdout_and_ctrl_c_ends_it(tmp_path: Path) -> None:
@@ -89,6 +101,25 @@ def test_the_shipped_model_says_what_it_knows(tmp_path: Path) -> None:
     assert process.stdout is not None
     assert process.stdout.readline().startswith("http://127.0.0.1:")
     assert "models/figures.onnx knows drawn figures, not photos" in stop(process)[1]
+
+
+def test_the_arithmetic_is_decided_by_the_first_image(tmp_path: Path) -> None:
+    process, url = start(tmp_path, PERSON, "--provider", "openvino", "--arithmetic", "auto")
+    request = {"joints": state(url)["start"], "retarget": "scale", "name": "pose"}
+    shown = [ask(url, "generate", request) for _ in range(2)]
+    command = shlex.split(json.loads(ask(url, "save", request))["command"])[1:]
+    _, said = stop(process)
+    note = "Running in bf16: PSNR" if has_bf16() else "Running in fp32, not in bf16: "
+    assert said.count(note) == 1, said
+    assert shown[0] == shown[1]
+    assert "--provider openvino --arithmetic auto" in " ".join(command)
+    with contextlib.chdir(tmp_path):
+        result = dptn(*command)
+    assert result.exit_code == 0, result.stderr
+    (path,) = (tmp_path / "results").glob("*_vis.png")
+    difference = read_pixels(path) - read_pixels(io.BytesIO(shown[0]))
+    # bf16 makes more of the pose's last decimals, which the file does not keep.
+    assert np.square(difference).mean() < 255**2 / 10 ** (MIN_PSNR_DB / 10)
 
 
 def test_several_people_are_told(tmp_path: Path) -> None:
