@@ -2,6 +2,7 @@
 
 import hashlib
 import shutil
+import signal
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
@@ -35,6 +36,11 @@ from dptn_cli.network.generator import Generator
 # No clock decides whether a test passes: a busy machine is not a defect.
 settings.register_profile("dptn", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("dptn")
+
+# Commands inherit ignored signals. A shell ignores SIGINT in what it starts in the background, and
+# `nohup` SIGHUP; the tests send both.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 # An exported model depends on the contents of these, and on the versions of these packages.
 EXPORT_SOURCES = (
