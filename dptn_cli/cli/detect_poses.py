@@ -199,7 +199,10 @@ def detect_poses(
     loaded = selected.load(request.choice, batch_size=batch_size)
     line = ProgressLine(len(files), "detect", quiet=reporter.quiet)
     with StopRequest() as stop, line.shown():
-        for outcome in run_job(request, files, loaded, lambda: stop.requested, reporter.warn):
+        outcomes = run_job(
+            request, files, loaded, lambda: stop.requested, reporter.add_missing_preview
+        )
+        for outcome in outcomes:
             reporter.add(outcome)
             failed = reporter.counts[Status.FAILED]
             line.advance(f"{failed:,} failed" if failed else "")
@@ -224,6 +227,7 @@ class _Reporter:
         failures: the first failures, up to `MAX_LISTED`.
         crowded_count: number of images that show several people, one of whom was chosen.
         crowded: names of the first few of them, with their numbers of people.
+        missing_previews: number of images without a preview, though one was wanted.
     """
 
     out: Path
@@ -238,6 +242,7 @@ class _Reporter:
     failures: list[DetectionOutcome] = field(default_factory=list)
     crowded_count: int = 0
     crowded: list[str] = field(default_factory=list)
+    missing_previews: int = 0
 
     def warn(self, message: str) -> None:
         echo(message, quiet=self.quiet)
@@ -264,6 +269,12 @@ class _Reporter:
         if self.verbose:
             details = outcome.reason or f"{outcome.joints} joints, {outcome.people} people"
             echo(f"{outcome.status}  {outcome.name}  {details}", quiet=self.quiet)
+
+    def add_missing_preview(self, name: str, reason: str) -> None:
+        """Count an image without a preview, and print why if it is one of the first."""
+        self.missing_previews += 1
+        if self.missing_previews <= MAX_FAILURES_SHOWN:
+            self.warn(f"No preview of {name}: {reason}")
 
     def finish(self, state: str, device: str = "") -> ExitCode:
         """Print the summary and return the exit code.
@@ -294,6 +305,8 @@ class _Reporter:
         if self.crowded_count:
             title = PERSON_TITLES[self.person]
             self.warn(describe_crowds(self.crowded_count, self.crowded, title))
+        if (hidden := self.missing_previews - MAX_FAILURES_SHOWN) > 0:
+            self.warn(f"No preview of {hidden:,} more.")
         self._print_failures()
         if state == "interrupted":
             self.warn("Interrupted. Finished images are kept; run the same command to resume.")

@@ -1,5 +1,6 @@
 """Detection jobs: from the images that the user named to a pose file, image by image."""
 
+import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
@@ -22,7 +23,6 @@ from dptn_cli.io.image_folders import ImageFile, find_images, no_images
 from dptn_cli.io.images import read_image
 from dptn_cli.io.left_out import LeftOut
 from dptn_cli.io.marked_images import is_own_png, write_marked_image
-from dptn_cli.io.own_files import foreign_file
 from dptn_cli.io.paths import without_image_suffix
 from dptn_cli.keypoints import drop_pose_file, write_poses
 from dptn_cli.keypoints.annotation_csv import can_hold
@@ -241,7 +241,7 @@ def run_job(
     images: Sequence[ImageFile],
     detector: Detector,
     should_stop: Callable[[], bool] = lambda: False,
-    warn: Callable[[str], object] = lambda _: None,
+    on_missing_preview: Callable[[str, str], object] = lambda name, reason: None,
 ) -> Iterator[DetectionOutcome]:
     """Run a detection job, which resumes where an earlier run with the same output stopped.
 
@@ -254,7 +254,7 @@ def run_job(
         images: its images, as `plan_job` returns them.
         detector: the network to run, with `request.choice`.
         should_stop: called after each image; the run ends once it returns True.
-        warn: called with a message if a preview cannot be drawn.
+        on_missing_preview: called with an image's name and the reason if there is no preview.
 
     Yields:
         One outcome per image, those of earlier runs first; fewer if the run was stopped.
@@ -276,27 +276,35 @@ def run_job(
             if outcome.found_pose:
                 outdated.discard(outcome.name)
                 if request.preview:
-                    _draw_preview(request.preview, by_name[outcome.name], outcome, warn)
+                    problem = _draw_preview(request.preview, by_name[outcome.name], outcome)
+                    if problem:
+                        on_missing_preview(outcome.name, problem)
             yield outcome
             if should_stop():
                 break
         write_poses(request.out, _logged_poses(request, by_name, outdated), request.pose_format)
 
 
-def _draw_preview(
-    folder: Path, image: ImageFile, outcome: DetectionOutcome, warn: Callable[[str], object]
-) -> None:
-    """Draw the pose over its image, unless an earlier run has done so."""
+def _draw_preview(folder: Path, image: ImageFile, outcome: DetectionOutcome) -> str:
+    """Draw the pose over its image, unless an earlier run has done so.
+
+    Returns:
+        Why there is no preview; empty if there is one.
+    """
     path = folder / f"{image.name}.png"
-    if outcome.found_pose is None or (outcome.status == Status.SKIPPED and path.is_file()):
-        return
+    if outcome.found_pose is None:
+        return ""
     try:
-        if path.is_file() and not is_own_png(path):
-            raise foreign_file(path, "dptn detect-poses --preview", "choose another folder")
+        if os.path.lexists(path):  # A link that leads nowhere is somebody's too.
+            if not is_own_png(path):
+                return f"{path} has no mark of dptn: move it, or choose another folder"
+            if outcome.status is Status.SKIPPED:
+                return ""
         pixels = read_image(image.folder / image.name)
         write_marked_image(path, draw_pose_over(pixels, outcome.found_pose.pose))
     except InputError as error:
-        warn(f"No preview of {image.name}: {error}")
+        return str(error)
+    return ""
 
 
 def _logged_poses(

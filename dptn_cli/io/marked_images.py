@@ -10,7 +10,7 @@ from typing import BinaryIO
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from dptn_cli.errors import InputError
+from dptn_cli.errors import user_errors
 from dptn_cli.io.files import write_file
 from dptn_cli.io.images import PNG_LEVEL
 from dptn_cli.io.storage import StoreError, storage_of
@@ -54,16 +54,17 @@ def is_own_png(path: Path, is_own: Callable[[Image.Image], bool] = has_mark) -> 
         is_own: tells by the opened image; it may load the pixels.
 
     Raises:
-        InputError: a remote store refused.
+        InputError: the file cannot be read.
     """
 
     def parse(file: BinaryIO) -> bool:
-        with Image.open(file, formats=("PNG",)) as image:
-            return is_own(image)
+        try:
+            with Image.open(file, formats=("PNG",)) as image:
+                return is_own(image)
+        except StoreError:
+            raise
+        except Exception:  # Decoders raise nearly anything at broken files.
+            return False
 
-    try:
+    with user_errors(path):
         return storage_of(path).parse_header(path, parse)
-    except StoreError as error:
-        raise InputError(f"{path}: {error.strerror}") from error
-    except Exception:  # Decoders raise nearly anything at broken files.
-        return False

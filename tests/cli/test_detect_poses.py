@@ -19,7 +19,7 @@ from PIL import Image
 from support import LINE_TIME, dptn
 from typer.testing import Result
 
-from dptn_cli.cli.detect_poses import app
+from dptn_cli.cli.detect_poses import MAX_FAILURES_SHOWN, app
 from dptn_cli.detect import AUTO, PersonChoice
 from dptn_cli.keypoints import Annotations, PoseFiles
 from dptn_cli.signals import StopRequest
@@ -143,12 +143,57 @@ def test_previews_replace_no_image_of_others(photos: Path, tmp_path: Path) -> No
     assert again.exit_code == 0
     for name in ("a.png", "more/a.png"):
         assert (
-            f"No preview of {name}: {preview / name}.png exists, but dptn detect-poses --preview "
-            "did not write it: choose another folder" in again.stderr
+            f"No preview of {name}: {preview / name}.png has no mark of dptn: move it, or choose "
+            "another folder" in again.stderr
         )
     assert (preview / "a.png.png").read_bytes() == (photos / "a.png").read_bytes()
     assert (preview / "b.png.png").read_bytes() == ours
     assert (preview / "more" / "a.png.png").read_bytes() == b"no image"
+
+
+def test_a_missing_preview_of_an_earlier_pose_is_told(photos: Path, tmp_path: Path) -> None:
+    preview = tmp_path / "skeletons"
+    (preview / "more").mkdir(parents=True)
+    shutil.copy(photos / "a.png", preview / "a.png.png")
+    (preview / "b.png.png").symlink_to("unmounted.png")
+    (preview / "more" / "a.png.png").mkdir()
+    assert detect(photos).exit_code == 0
+    for _ in range(2):
+        result = detect(photos, "--preview", preview)
+        assert result.exit_code == 0
+        for name, reason in {
+            "a.png": "has no mark of dptn",
+            "b.png": "No such file or directory",
+            "more/a.png": "Is a directory",
+        }.items():
+            assert f"No preview of {name}: {preview / name}.png" in result.stderr
+            assert reason in result.stderr
+    assert (preview / "a.png.png").read_bytes() == (photos / "a.png").read_bytes()
+    assert (preview / "b.png.png").is_symlink()
+
+
+def test_a_name_that_is_too_long_for_a_preview(photos: Path, tmp_path: Path) -> None:
+    name = f"{'n' * 250}.png"
+    shutil.copy(photos / "a.png", photos / name)
+    for _ in range(2):
+        result = detect(photos, "--preview", tmp_path / "skeletons")
+        assert result.exit_code == 0, result.stderr
+        assert f"No preview of {name}" in result.stderr
+        assert "File name too long" in result.stderr
+    assert name in (tmp_path / "keypoints.csv").read_text()
+
+
+def test_many_missing_previews_are_counted(photos: Path, tmp_path: Path) -> None:
+    folder, preview = tmp_path / "many", tmp_path / "skeletons"
+    folder.mkdir()
+    preview.mkdir()
+    for number in range(MAX_FAILURES_SHOWN + 3):
+        shutil.copy(photos / "a.png", folder / f"{number}.png")
+        shutil.copy(photos / "a.png", preview / f"{number}.png.png")
+    result = detect(folder, "--preview", preview)
+    assert result.exit_code == 0
+    assert result.stderr.count("has no mark of dptn") == MAX_FAILURES_SHOWN
+    assert "No preview of 3 more." in result.stderr
 
 
 def test_what_is_left_out_is_said(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
