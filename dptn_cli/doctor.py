@@ -126,7 +126,7 @@ def _check_export_and_training() -> Iterator[Fact]:
     yield _check_package(section, "torch", "dptn export, dptn train", fix)
     for name in ("onnx", "onnxscript"):
         yield _check_package(section, name, "dptn export", "pip install 'dptn-cli[export]'")
-    for name in ("torchvision", "accelerate", "scikit-image", "tensorboard"):
+    for name in ("torchvision", "accelerate", "tensorboard"):
         yield _check_package(section, name, "dptn train", "pip install 'dptn-cli[train]'")
     # dptn train has no --download-weights: it downloads the file without being asked.
     fix = "let dptn train download it, train with --no-perceptual"
@@ -162,6 +162,7 @@ def _check_movenet(section: str, needed_for: str) -> Fact:
 
 
 def _check_evaluation() -> Iterator[Fact]:
+    yield _check_package(EVALUATION, "scikit-image", "dptn evaluate, dptn train", INSTALL_METRICS)
     for network, needs in NETWORKS.items():
         needed_for = METRICS[network]
         missing = [name for name in needs.packages if importlib.util.find_spec(name) is None]
