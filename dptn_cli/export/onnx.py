@@ -21,15 +21,16 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import onnx
-import onnxruntime as ort
 import torch
 from torch import Tensor, nn
 
 from dptn_cli import __version__
-from dptn_cli.enums import Precision, Runtime
+from dptn_cli.enums import Precision, Provider, Runtime
 from dptn_cli.errors import ModelError, user_errors
 from dptn_cli.export.int8 import Calibration, quantize
+from dptn_cli.inference.denormals import denormals_flushed
 from dptn_cli.inference.model_file import FORMAT, METADATA_PREFIX
+from dptn_cli.inference.providers import EXECUTION_PROVIDERS, open_session
 from dptn_cli.io.files import write_atomic
 from dptn_cli.network.checkpoint import LoadedGenerator
 from dptn_cli.network.export_generator import ExportGenerator, in_half_precision
@@ -279,10 +280,11 @@ def verify(
         examples: the batches to run both on.
         advance: called with 1 after each batch.
     """
-    session = ort.InferenceSession(model_bytes, providers=["CPUExecutionProvider"])
+    session = open_session(model_bytes, [(EXECUTION_PROVIDERS[Provider.CPU], {})])
     largest, different, values, squares = 0, 0, 0, 0.0
     for example in examples:
-        (images,) = session.run(None, example.feeds())
+        with denormals_flushed():
+            (images,) = session.run(None, example.feeds())
         expected = _pytorch_images(generator, spec, example)
         difference = np.abs(np.asarray(images).astype(int) - expected)
         largest = max(largest, int(difference.max()))

@@ -1,8 +1,8 @@
 """Denormal numbers: softmax over a thousand tokens leaves many, and they slow the processor down.
 
-onnxruntime flushes them to zero in the threads that it starts itself. The thread that calls it
-computes too, but there onnxruntime sets the mode only once in a process, when the first session is
-opened, and never restores it.
+With its option for that, onnxruntime flushes them to zero in the threads that it starts, and in the
+thread that opens the process's first session, whose mode it never restores. Other threads that call
+it compute too, and do not flush.
 """
 
 import ctypes
