@@ -15,7 +15,7 @@ from dptn_cli.bench.measure import BenchOptions, check_complete, write_example_p
 from dptn_cli.enums import Arithmetic, Provider
 from dptn_cli.errors import ModelError
 from dptn_cli.inference.processor import available_cores, processor_abilities, processor_name
-from dptn_cli.inference.session import Session, reason_of
+from dptn_cli.inference.session import Session, without_provider
 from dptn_cli.inference.throughput import inference_rate
 from dptn_cli.transfer.pipeline import first_batches
 from dptn_cli.transfer.plan import TransferRequest, make_job
@@ -84,7 +84,7 @@ def compare_providers(
         try:
             sessions.append(Session(model, provider, arithmetic=arithmetic))
         except ModelError as error:
-            failed.append(Compared(provider, name, problem=reason_of(error)))
+            failed.append(Compared(provider, name, problem=without_provider(error)))
     images = [np.concatenate([session.run(batch) for batch in batches]) for session in sessions]
     rounds = []
     for number in range(ROUNDS):

@@ -25,7 +25,7 @@ from dptn_cli.cli.transfer_report import job_warnings
 from dptn_cli.detect.selection import AUTO
 from dptn_cli.enums import Arithmetic, Dataset, Fit, Provider
 from dptn_cli.errors import ExitCode, InputError, ModelError
-from dptn_cli.inference.arithmetic import SettlingSession
+from dptn_cli.inference.arithmetic import SettlingSession, settle
 from dptn_cli.inference.model_file import read_model
 from dptn_cli.inference.session import Session
 from dptn_cli.inference.trial import try_model
@@ -147,8 +147,8 @@ def _open_model(
     Args:
         model: the ONNX file; None: the default one.
         provider: where it is to run.
-        arithmetic: decided by the first image, as by the first batch of `dptn transfer`.
-        notify: receives that decision.
+        arithmetic: as in `dptn transfer`, but decided by the first image alone.
+        notify: receives that decision, and where the model runs if `AUTO` chose.
 
     Returns:
         The session, or None; the model, or one without a file that has the paper's sizes; and the
@@ -159,6 +159,10 @@ def _open_model(
         exported = read_model(model or default_model())
         try_model(exported, provider)
         session = Session(exported, provider, streams=1)
+        if arithmetic is Arithmetic.BF16:
+            settle(session, arithmetic, None)  # fails if there is no bf16 here
+        if note := session.note(arithmetic):
+            notify(note)
         return SettlingSession(session, arithmetic, notify), exported, ""
     except (InputError, ModelError) as error:
         return None, exported, str(error)

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from dptn_cli.enums import Arithmetic
 from dptn_cli.errors import ModelError
-from dptn_cli.inference.session import Session, reason_of
+from dptn_cli.inference.session import Session, without_provider
 from dptn_cli.types import Batch
 
 MIN_PSNR_DB = 45.0  # as for fp16 exports: differences that nobody sees
@@ -58,7 +58,7 @@ def settle(session: Session, wanted: Arithmetic, batch: Batch | None) -> Settled
                 f"{MIN_PSNR_DB:.0f} dB"
             )
     except ModelError as error:
-        reason = reason_of(error)
+        reason = without_provider(error)
         if wanted is Arithmetic.BF16:
             raise ModelError(f"--arithmetic bf16: {reason}") from error
         return Settled(session, note=f"Running in {own}, not in bf16: {reason}.")
@@ -66,13 +66,10 @@ def settle(session: Session, wanted: Arithmetic, batch: Batch | None) -> Settled
         if wanted is Arithmetic.AUTO:
             return Settled(session, note=f"Running in {own}: there is no image to try bf16 on.")
         return Settled(fast, note="Running in bf16. There was no image to compare.")
-    images = "image" if len(batch.target_poses) == 1 else "images"
-    return Settled(
-        fast,
-        psnr_db,
-        f"Running in bf16: PSNR {psnr_db:.1f} dB against {own}, on the first "
-        f"{len(batch.target_poses)} {images}.",
-    )
+    count = len(batch.target_poses)
+    images = "image" if count == 1 else f"{count} images"
+    note = f"Running in bf16: PSNR {psnr_db:.1f} dB against {own}, on the first {images}."
+    return Settled(fast, psnr_db, note)
 
 
 class SettlingSession:
@@ -81,7 +78,8 @@ class SettlingSession:
     Args:
         session: a session of the model in its own arithmetic.
         wanted: as in `settle`.
-        notify: receives the note of the decision, if there is one, when it is made.
+        notify: receives the decision when it is made, one line, unless the model runs as its file
+            says.
 
     Attributes:
         settled: what was decided; None before the first batch, unless nothing is to be decided.
@@ -95,16 +93,30 @@ class SettlingSession:
     ) -> None:
         self._session, self._wanted, self._notify = session, wanted, notify
         self._lock = threading.Lock()
+        self._refusal = ""
         self.settled = Settled(session) if wanted is Arithmetic.MODEL else None
 
     def run(self, batch: Batch) -> npt.NDArray[np.uint8]:
-        """Generate the images of a batch; see `Session.run` and `settle`."""
+        """Generate the images of a batch; see `Session.run` and `settle`.
+
+        If bf16 is refused, every call fails with the same reason.
+        """
         with self._lock:
-            if self.settled is None:
-                self.settled = settle(self._session, self._wanted, batch)
-                if self.settled.note:
-                    self._notify(self.settled.note)
-        return self.settled.session.run(batch)
+            settled = self.settled = self.settled or self._settle(batch)
+        return settled.session.run(batch)
+
+    def _settle(self, batch: Batch) -> Settled:
+        if self._refusal:
+            raise ModelError(self._refusal)
+        try:
+            settled = settle(self._session, self._wanted, batch)
+        except ModelError as error:
+            self._refusal = str(error)
+            self._notify(self._refusal)
+            raise
+        if settled.note:
+            self._notify(settled.note)
+        return settled
 
 
 def _compare(own: Session, other: Session, batch: Batch) -> float:

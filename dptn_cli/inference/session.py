@@ -48,7 +48,7 @@ class ProviderUnavailable(ModelError):
         self.reason = reason
 
 
-def reason_of(error: ModelError) -> str:
+def without_provider(error: ModelError) -> str:
     """Return why a session could not be opened or run, without the name of its provider."""
     return error.reason if isinstance(error, ProviderUnavailable) else str(error)
 
@@ -82,8 +82,9 @@ class Session:
             else onnxruntime on the CPU.
         streams: number of inferences that run at once, each called from its own thread. On the
             CPU they share the cores, and several inferences of few threads keep them busier than
-            one of many threads. 0 chooses one stream for each core, up to `MAX_CPU_STREAMS`, and
-            `GPU_STREAMS` on a GPU.
+            one of many threads. 0 chooses `GPU_STREAMS` on a GPU, and one stream for each core on
+            the CPU: up to `MAX_CPU_STREAMS`, or in bf16 without a limit, because there the images
+            depend on whether several threads share an inference.
         arithmetic: `MODEL`, or `BF16`, which OpenVINO has on some processors. `AUTO` is for
             `arithmetic.settle`, which resolves it.
         threads: number of CPU cores to use; 0 means all that this process may use.
@@ -117,7 +118,7 @@ class Session:
     ) -> None:
         self.model, self._content, self._device = model, model_bytes, device
         self.arithmetic, self.fallback = arithmetic, ""
-        self._threads = threads or available_cores()
+        self._wanted_streams, self._threads = streams, threads or available_cores()
         self._runner: _Runner
         if provider is Provider.AUTO:
             self._open_best(streams)
@@ -155,7 +156,7 @@ class Session:
         return Session(
             self.model,
             self.provider,
-            self.streams,
+            self._wanted_streams,
             arithmetic=Arithmetic.BF16,
             threads=self._threads,
             device=self._device,
@@ -240,7 +241,10 @@ class Session:
             self._runner = self._open_on_gpu(provider)
 
     def _default_streams(self) -> int:
-        return min(self._threads, MAX_CPU_STREAMS) if self.is_on_cpu else GPU_STREAMS
+        if not self.is_on_cpu:
+            return GPU_STREAMS
+        is_bf16 = self.arithmetic is Arithmetic.BF16
+        return self._threads if is_bf16 else min(self._threads, MAX_CPU_STREAMS)
 
     def _open_in_openvino(self) -> OpenVinoModel:
         content = self._content

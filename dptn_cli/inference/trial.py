@@ -19,7 +19,7 @@ from dptn_cli.inference.io_binding import is_out_of_memory
 from dptn_cli.inference.model_file import read_model
 from dptn_cli.inference.openvino_model import is_openvino_installed
 from dptn_cli.inference.providers import cuda_device_count
-from dptn_cli.inference.session import Session
+from dptn_cli.inference.session import Session, without_provider
 from dptn_cli.io.cache import cache_folder
 from dptn_cli.types import JOINTS, Batch, Model
 
@@ -132,7 +132,8 @@ def main(path: Path, provider: Provider) -> int:
     try:
         Session(model, provider, 1, threads=1).run(Batch(image, pose, pose, np.zeros(1, int)))
     except (ModelError, MemoryError) as error:
-        print(str(error).removeprefix(f"{path}: "))
+        reason = without_provider(error) if isinstance(error, ModelError) else str(error)
+        print(reason.removeprefix(f"{path}: "))
         return FAILED
     return 0
 

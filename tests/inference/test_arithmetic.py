@@ -12,7 +12,8 @@ from dptn_cli.errors import ModelError
 from dptn_cli.inference.arithmetic import MIN_PSNR_DB, SettlingSession, settle
 from dptn_cli.inference.model_file import read_model
 from dptn_cli.inference.openvino_model import has_bf16
-from dptn_cli.inference.session import Session
+from dptn_cli.inference.processor import MAX_CPU_STREAMS
+from dptn_cli.inference.session import ProviderUnavailable, Session
 from dptn_cli.inference.throughput import example_batch
 from dptn_cli.types import Batch
 
@@ -84,7 +85,45 @@ def test_equal_images_have_a_finite_psnr(session: Session, monkeypatch: pytest.M
     let_bf16_differ(session, monkeypatch, levels=0)
     settled = settle(session, Arithmetic.AUTO, example_batch(session.model.spec, 1, 1))
     assert settled.psnr_db == arithmetic.MAX_PSNR_DB
-    assert settled.note.endswith("on the first 1 image.")
+    assert settled.note.endswith("on the first image.")
+
+
+def test_a_refusal_is_final_and_told_once(
+    session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[Session] = []
+
+    def in_bf16(own: Session) -> Session:
+        opened.append(own)
+        return Brighter(own, levels=2)
+
+    monkeypatch.setattr(Session, "in_bf16", in_bf16)
+    told: list[str] = []
+    settling = SettlingSession(session, Arithmetic.BF16, told.append)
+    for _ in range(3):
+        with pytest.raises(ModelError, match="is 42.1 dB against fp32"):
+            settling.run(example_batch(session.model.spec, 1, 1))
+    assert opened == [session]
+    assert len(told) == 1
+    assert settling.settled is None
+
+
+@pytest.mark.parametrize("threads", [2, 12])
+def test_in_bf16_each_core_runs_an_inference_of_its_own(session: Session, threads: int) -> None:
+    """Threads that share one add in another order, which shows in bf16."""
+    own = Session(session.model, Provider.OPENVINO, threads=threads)
+    assert own.streams == min(threads, MAX_CPU_STREAMS)
+    if not has_bf16():
+        with pytest.raises(ProviderUnavailable, match="does not compute in bf16"):
+            own.in_bf16()
+        return
+    fast = own.in_bf16()
+    assert fast.streams == threads
+    batch = example_batch(session.model.spec, 4, 4)
+    first = Batch(
+        batch.sources[:1], batch.source_poses[:1], batch.target_poses[:1], batch.source_index[:1]
+    )
+    np.testing.assert_array_equal(fast.run(first), fast.run(batch)[:1])
 
 
 def test_a_provider_without_bf16(tiny_model: Path) -> None:
