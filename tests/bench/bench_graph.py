@@ -1,6 +1,7 @@
 """Compare the speed of `Session` with PyTorch and with a plain ONNX export of the same generator.
 
     python tests/bench/bench_graph.py [--dataset fashion] [--rounds 5] [--cpu-time]
+        [--flush-denormals]
 
 The published generator with stand-in weights runs as:
 - PyTorch at batch 1, as the official test script does;
@@ -13,6 +14,8 @@ The published generator with stand-in weights runs as:
 None of them decodes the source branch's image, which only training needs. Rounds alternate, so
 that other load on the machine affects all; ratios are taken within a round. --cpu-time gives each
 one thread and measures CPU time instead of wall-clock time, for a machine that is busy.
+--flush-denormals lets PyTorch and the plain export flush denormal numbers as `Session` does:
+stand-in weights produce more of them than trained ones.
 """
 
 import argparse
@@ -88,13 +91,16 @@ def plain_export(plain: PlainTarget, inputs: tuple[Tensor, ...], path: Path) -> 
         )  # fmt: skip
 
 
-def contenders(dataset: str, folder: Path, threads: int) -> dict[str, Callable[[], int]]:
+def contenders(
+    dataset: str, folder: Path, threads: int, *, flush_denormals: bool
+) -> dict[str, Callable[[], int]]:
     """Set up the implementations to compare.
 
     Args:
         dataset: name of the preset.
         folder: folder to write the models into.
         threads: CPU threads for each; 0 for all cores.
+        flush_denormals: whether the plain export flushes them.
 
     Returns:
         By name, a function that generates some images and returns their number.
@@ -120,6 +126,7 @@ def contenders(dataset: str, folder: Path, threads: int) -> dict[str, Callable[[
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
+    options.add_session_config_entry("session.set_denormal_as_zero", str(int(flush_denormals)))
     exported = onnxruntime.InferenceSession(
         str(folder / "plain.onnx"), options, providers=["CPUExecutionProvider"]
     )
@@ -176,12 +183,17 @@ def main() -> None:
     parser.add_argument("--dataset", choices=sorted(IMAGE_SPECS), default="fashion")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--cpu-time", action="store_true")
+    parser.add_argument("--flush-denormals", action="store_true")
     options = parser.parse_args()
     clock, threads = (time.process_time, 1) if options.cpu_time else (time.perf_counter, 0)
+    # The threads that PyTorch starts inherit the mode of this one.
+    torch.set_flush_denormal(options.flush_denormals)
     if threads:
         torch.set_num_threads(threads)
     with tempfile.TemporaryDirectory() as name:
-        works = contenders(options.dataset, Path(name), threads)
+        works = contenders(
+            options.dataset, Path(name), threads, flush_denormals=options.flush_denormals
+        )
         rounds = []
         for _ in range(options.rounds + 1):
             rounds.append({title: seconds_per_image(work, clock) for title, work in works.items()})
