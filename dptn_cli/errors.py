@@ -1,7 +1,7 @@
 """The errors that a user is meant to read, and the exit codes that go with them.
 
 A message says in one line what is wrong, where, and what to do. The command line prints it as
-that line (`dptn_cli.cli.console.error_boundary`). Any other exception is a defect of dptn and
+that line (`dptn_cli.cli.boundary.error_boundary`). Any other exception is a defect of dptn and
 keeps its traceback.
 """
 

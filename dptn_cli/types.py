@@ -267,7 +267,8 @@ class Model:
         path: the ONNX file.
         sha256: digest of the file, hexadecimal.
         spec: the images that the model was made for.
-        precision: the model's arithmetic: `fp32`, `fp16` or `int8`.
+        precision: the arithmetic of the graph: `fp32`, `fp16` or `int8`; `fp64`, `bf16`, `int4` or
+            `float8` if another tool has converted the file.
         metadata: every `dptn.` entry of the file, without the prefix.
         runtime: what can run the file: `any` ONNX runtime, or only onnxruntime (`cuda`).
     """

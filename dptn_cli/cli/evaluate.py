@@ -72,7 +72,7 @@ def evaluate(
     all_lists: Annotated[
         bool,
         typer.Option(
-            help="Score the results of earlier lists too, not only those of the last run's.",
+            help="Score the results of earlier lists too, not only those of the last run.",
             rich_help_panel=IMAGES,
         ),
     ] = False,

@@ -1,6 +1,5 @@
 """`dptn prepare`: bring images into the layout that `dptn train` reads."""
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,6 +10,7 @@ from dptn_cli.cli.console import echo, print_table
 from dptn_cli.cli.options import LogFile, Quiet
 from dptn_cli.cli.progress import ProgressLine
 from dptn_cli.errors import ExitCode, InputError
+from dptn_cli.inference.processor import available_cores
 
 if TYPE_CHECKING:
     from dptn_cli.prepare.common import PrepareResult
@@ -51,7 +51,7 @@ def deepfashion(
             raw,
             lists,
             out,
-            workers=max(1, min(8, os.cpu_count() or 1)),
+            workers=min(8, available_cores()),
             advance=lambda items: progress.advance(items=items),
         )
     return _print_result(result, out, quiet=quiet)

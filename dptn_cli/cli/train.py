@@ -1,6 +1,5 @@
 """`dptn train`."""
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,6 +11,7 @@ from dptn_cli.cli.options import LogFile, Quiet, parse_size
 from dptn_cli.cli.progress import ProgressLine
 from dptn_cli.enums import TrainPrecision
 from dptn_cli.errors import ExitCode, MissingDependency
+from dptn_cli.inference.processor import available_cores
 
 if TYPE_CHECKING:
     from dptn_cli.train.loop import Progress, Trainer
@@ -233,7 +233,7 @@ def train(
         grid_every,
         validate_every,
         validation_pairs,
-        workers if workers is not None else max(1, min(8, (os.cpu_count() or 2) - 1)),
+        workers if workers is not None else max(1, min(8, available_cores() - 1)),
     )
     return _train(
         data, out, config, logging, initial_checkpoints, skip_missing=skip_missing, quiet=quiet
@@ -319,7 +319,7 @@ def _print_start(trainer: "Trainer", processes: int, device: str, *, quiet: bool
 
 
 def _schedule(trainer: "Trainer") -> str:
-    """Say which learning rate a run goes on with whose number of epochs has changed."""
+    """Return, as a sentence, the learning rate after the number of epochs has changed."""
     if trainer.step >= trainer.steps or not any("epochs" in text for text in trainer.changes):
         return ""
     epoch = trainer.order.place(trainer.step).epoch

@@ -28,8 +28,9 @@ class Chunk:
 
     Attributes:
         items: the items.
-        is_alone: whether its worker has nothing else, because an earlier one died of something.
-        lone_losses: how often a worker died that had nothing else.
+        is_alone: whether it is retried on a worker that holds no other chunk, because an earlier
+            worker died while holding it.
+        lone_losses: how often a worker died that held no other chunk.
     """
 
     items: list[Item]
@@ -52,7 +53,7 @@ class Worker:
 
     @property
     def has_room(self) -> bool:
-        """Whether the worker takes one more chunk of those that need not be alone."""
+        """Whether the worker takes one more chunk that need not be alone."""
         is_alone = any(chunk.is_alone for chunk in self.pending.values())
         return len(self.pending) < self.capacity and not is_alone
 

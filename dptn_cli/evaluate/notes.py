@@ -33,13 +33,13 @@ def _paper_notes(plan: Plan, scores: Collection[str]) -> Iterator[str]:
     if plan.trained_on not in (None, plan.dataset):
         trained_on = str(plan.trained_on)[:60]  # run.json may be anybody's
         yield (
-            f"the model is of the data set {trained_on}, not {plan.dataset}: the published scores "
+            f"the model was trained on {trained_on}, not {plan.dataset}: the published scores "
             "are not shown"
         )
     elif any(not name.lower().endswith((".jpg", ".jpeg")) for name in plan.pairing.images):
         yield (
-            "the published numbers were measured on JPEGs of quality 75, these are not all "
-            "JPEGs: dptn transfer --format jpg --quality 75"
+            "the published numbers were measured on JPEGs of quality 75, but not all of these "
+            "are JPEGs: dptn transfer --format jpg --quality 75"
         )
     if "paper.fid" in scores and not plan.request.drop_last:
         yield (
@@ -55,9 +55,9 @@ def _small_set_notes(plan: Plan, scores: Collection[str]) -> Iterator[str]:
     else:
         size = min(len(images.names) for images in plan.feature_sets(Protocol.STANDARD))
     if "standard.kid" in scores and size < KID_SUBSET_SIZE:
-        yield f"standard.kid: subsets of {size:,} images, not of {KID_SUBSET_SIZE:,}: no more there"
+        yield f"standard.kid: subsets of {size:,} images, not of {KID_SUBSET_SIZE:,}"
     if size < FEATURE_WIDTH:
         yield (
-            f"fid: a set of {size:,} images is fewer than the {FEATURE_WIDTH:,} features: the "
-            "value is far too high beside one of thousands of images"
+            f"fid: {size:,} images are fewer than the {FEATURE_WIDTH:,} features: the value is "
+            "much higher than on thousands of images"
         )

@@ -3,7 +3,6 @@
 import contextlib
 import ctypes
 import multiprocessing
-import os
 import signal
 import sys
 from collections import deque
@@ -38,11 +37,6 @@ class Rules:
 
     protocols: tuple[Protocol, ...]
     dataset: Dataset | None
-
-
-def default_workers() -> int:
-    """Return the number of cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def read_pair(pair: ImagePair) -> tuple[ImageU8, ImageU8]:

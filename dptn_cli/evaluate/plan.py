@@ -48,7 +48,7 @@ class EvalRequest:
             published code does.
         require: names or ids of metrics. If one cannot be computed, nothing starts.
         naming: what tells which images a result was made of.
-        all_lists: also score the results of earlier lists, which the last run's list has not.
+        all_lists: also score the results of earlier lists, which are not in the last run's list.
         split_by: score the results of each model or file format apart.
         part: with `split_by`, the model's digest or the file format to score; empty for all.
         notes: what the reader of the scores should know of the request, one line each.

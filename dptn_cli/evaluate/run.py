@@ -20,7 +20,7 @@ from dptn_cli.evaluate.feature_sets import FeatureExtractor, ImageSet, SetFeatur
 from dptn_cli.evaluate.image_batches import image_batches
 from dptn_cli.evaluate.networks import Networks
 from dptn_cli.evaluate.notes import notes
-from dptn_cli.evaluate.pixels import Rules, default_workers, read_pair, score_pairs
+from dptn_cli.evaluate.pixels import Rules, read_pair, score_pairs
 from dptn_cli.evaluate.plan import Plan
 from dptn_cli.evaluate.progress import SILENT, EvalProgress
 from dptn_cli.evaluate.types import (
@@ -32,6 +32,7 @@ from dptn_cli.evaluate.types import (
     Problem,
     Report,
 )
+from dptn_cli.inference.processor import available_cores
 from dptn_cli.metrics.fid import frechet_distance
 from dptn_cli.metrics.protocols import Kind, Metric, Undefined
 from dptn_cli.metrics.weights import NETWORKS
@@ -64,7 +65,7 @@ def evaluate(
         options: batch size and number of processes.
         progress: receives the stages of the work.
     """
-    options = replace(options, workers=options.workers or default_workers())
+    options = replace(options, workers=options.workers or available_cores())
     evaluation = _Evaluation(plan, networks, options, progress)
     evaluation.score_pixels()
     evaluation.score_lpips()

@@ -61,7 +61,7 @@ class ExportResult:
         spec: the images that the model was trained on.
         verification: the differences between the model's images and PyTorch's.
         megabytes: size of the file, in units of 10^6 bytes.
-        note: what was read of a checkpoint that holds more; empty if all of it was.
+        note: which weights were used, if the file holds more; else empty.
     """
 
     spec: ImageSpec

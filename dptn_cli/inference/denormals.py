@@ -1,8 +1,8 @@
 """Denormal numbers: softmax over a thousand tokens leaves many, and they slow the processor down.
 
-With its option for that, onnxruntime flushes them to zero in the threads that it starts, and in the
-thread that opens the process's first session, whose mode it never restores. Other threads that call
-it compute too, and do not flush.
+onnxruntime's option `session.set_denormal_as_zero` flushes them in the threads that it starts, and
+in the thread that opens the process's first session, whose mode it never restores. Other threads
+that call `run` compute too, and do not flush.
 """
 
 import ctypes

@@ -44,7 +44,7 @@ class Port:
         return f"{kind} ({', '.join('any' if n is None else str(n) for n in self.shape)})"
 
     def fits(self, other: "Port") -> bool:
-        """Return whether type and sizes are those of another; a size that this leaves open is."""
+        """Return whether type and shape match another's; an open size here matches any."""
         return (
             self.element_type == other.element_type
             and len(self.shape) == len(other.shape)

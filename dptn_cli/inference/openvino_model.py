@@ -59,8 +59,8 @@ def import_openvino() -> Any:
 def _core(openvino: Any) -> Any:
     """Return the one `Core` of this process, which is never destroyed.
 
-    A `Core` that looks for GPUs gives its thread an alternate stack for signals, and frees it at
-    its own end, whichever thread that is in. The next signal would then crash the process.
+    A `Core` that looks for GPUs installs an alternate signal stack in its thread, and frees it when
+    it is destroyed, maybe in another thread. The next signal would then crash the process.
     """
     return openvino.Core()
 
@@ -70,9 +70,8 @@ def _core(openvino: Any) -> Any:
 def _use_once(openvino: Any) -> Any:
     """Pass arrays to OpenVINO and back in one thread.
 
-    Its binding sets up NumPy at the first array that it sees. Two threads that come first together
-    wait for each other for ever, one for the interpreter's lock and one for the C++ guard that the
-    other holds.
+    Its binding sets up NumPy at the first array that it sees. Two threads that both pass the first
+    array deadlock: one holds the interpreter's lock, the other the guard of a C++ static.
     """
     core = _core(openvino)
     compiled = core.compile_model(core.read_model(IDENTITY_GRAPH), CPU)

@@ -1,7 +1,8 @@
 """Sets and maps of very many names in little memory: each name is kept as 64 bits.
 
-Among a million million different names, two share their 64 bits with a chance of about 1 in
-40,000. A caller therefore compares the names themselves before it calls a repeated hash an error.
+Among 30 million different names, the chance that any two share their 64 bits is about 1 in 40,000;
+among a billion, about 1 in 37. A caller therefore compares the names themselves before it calls a
+repeated hash an error.
 """
 
 import tempfile

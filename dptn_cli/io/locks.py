@@ -123,7 +123,7 @@ def _this_process() -> dict[str, Any]:
 
 
 def _process_space() -> str:
-    """Return what processes share whose numbers tell them apart: the boot and its container."""
+    """Return the boot and the PID namespace, within which a process id is unique."""
     with suppress(OSError):
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
         return f"{boot} {os.readlink('/proc/self/ns/pid')}"

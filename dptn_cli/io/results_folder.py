@@ -5,7 +5,7 @@ import re
 MANIFEST_NAME = "manifest.jsonl"
 RUN_NAME = "run.json"
 UNLISTED_NAME = "unlisted.jsonl"
-"""The manifest's lines of results that an earlier list had, and the last one has not."""
+"""The manifest's lines of results that an earlier list had and the last one does not have."""
 KEYPOINTS_NAME = "keypoints.csv"
 RECORD_SUFFIX = ".record.jsonl"
 """How the name of a detection log ends, after the name of its pose file."""

@@ -14,8 +14,8 @@ ROUNDING_PX = 1.0  # by which resizing may round a side
 def pose_on_image(pose: Pose, stated_size: Size | None, image_size: Size) -> Pose:
     """Return a pose in pixels of the image, scaled if the image was resized after annotation.
 
-    A file that states the size of the unturned image (of a camera held upright) is understood if
-    its keypoints are upright, as annotators see them.
+    Some files state the size before the EXIF rotation, with height and width swapped. That is
+    accepted if the keypoints are upright.
 
     Args:
         pose: (18, 2) as (y, x), pixels of an image of `stated_size`; missing: -1.

@@ -57,7 +57,7 @@ class LoadedGenerator:
         generator: the network with its weights, in evaluation mode, on the CPU.
         spec: the images it was trained on; None for a published checkpoint.
         sha256: SHA-256 of the checkpoint file, in hexadecimal.
-        note: what was read of a file that holds more; empty if all of it was.
+        note: which weights were used, if the file holds more; else empty.
     """
 
     generator: Generator

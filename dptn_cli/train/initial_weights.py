@@ -23,7 +23,7 @@ class Networks:
         generator: in training mode.
         average: a copy of the generator, in evaluation mode.
         discriminator: in training mode; None if the adversarial loss has no weight.
-        notes: what was read of checkpoints that hold more, one line each.
+        notes: which weights were used, for files that hold more, one line each.
     """
 
     generator: Generator

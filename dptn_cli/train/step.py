@@ -61,7 +61,7 @@ class GANStep:
 
     Attributes:
         average: the generator with the moving average of its weights.
-        notes: what was read of checkpoints that hold more, one line each.
+        notes: which weights were used, for files that hold more, one line each.
 
     Raises:
         ModelError: a checkpoint to start from cannot be read or does not fit the configuration.

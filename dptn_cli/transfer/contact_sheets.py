@@ -37,7 +37,7 @@ def items_with_results(job: Job, exists: Callable[[str], bool]) -> Iterator[Item
 
     Args:
         job: the job.
-        exists: returns whether an output is done; see `manifest.existing_results`.
+        exists: returns whether an output is done; see `EarlierRuns.is_done`.
     """
     return (item for item in job.items() if exists(item.output))
 

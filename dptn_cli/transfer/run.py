@@ -5,7 +5,6 @@ lost, or more items have failed than the user allows. The same command continues
 """
 
 import math
-import os
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -15,6 +14,7 @@ from typing import Any
 
 from dptn_cli.enums import Arithmetic, Provider, Status
 from dptn_cli.errors import InputError, RunStopped
+from dptn_cli.inference.processor import available_cores
 from dptn_cli.transfer.manifest import Manifest
 from dptn_cli.transfer.run_json import RunJson, utc_now
 from dptn_cli.transfer.settings import REMOTE_WORKERS, Settings, StageSeconds
@@ -294,4 +294,4 @@ def default_workers(*, remote: bool = False) -> int:
     Args:
         remote: whether files are behind URLs, so that the threads spend their time waiting.
     """
-    return REMOTE_WORKERS if remote else min(MAX_WORKERS, os.cpu_count() or 1)
+    return REMOTE_WORKERS if remote else min(MAX_WORKERS, available_cores())

@@ -25,11 +25,11 @@ from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from dptn_cli.enums import Dataset
 from dptn_cli.evaluate.networks import Networks
-from dptn_cli.evaluate.pixels import default_workers
 from dptn_cli.evaluate.plan import EvalRequest, Plan, make_plan
 from dptn_cli.evaluate.progress import EvalProgress
 from dptn_cli.evaluate.run import evaluate
 from dptn_cli.evaluate.types import EvalOptions
+from dptn_cli.inference.processor import available_cores
 from dptn_cli.metrics.protocols import Kind
 
 DISTINCT_IMAGES = 40
@@ -124,7 +124,7 @@ def main() -> None:
         dptn_s, scikit_image_s = [], []
         for _ in range(options.rounds):
             started_s = time.perf_counter()
-            eval_options = EvalOptions(batch_size=32, workers=default_workers())
+            eval_options = EvalOptions(batch_size=32, workers=available_cores())
             report = evaluate(plan, Networks({}, {}, {}), options=eval_options, progress=progress)
             dptn_s.append(time.perf_counter() - started_s)
             started_s = time.perf_counter()
@@ -135,7 +135,7 @@ def main() -> None:
     print(f"{options.pairs:,} pairs of {options.height}x{options.width}, every value equal to 1e-6")
     for title, rounds_s in (
         ("scikit-image, one process", scikit_image_s),
-        (f"dptn, {default_workers()} workers, report included", dptn_s),
+        (f"dptn, {available_cores()} workers, report included", dptn_s),
     ):
         median_s = statistics.median(rounds_s)
         print(f"{title}: median {median_s:.1f} s of {format_seconds(rounds_s)}")

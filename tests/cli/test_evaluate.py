@@ -67,7 +67,7 @@ def test_the_published_table_is_that_of_the_results(
     assert ("XingGAN" in page) == ("XingGAN" in result.stdout) == bool(title)
     assert bool(scene.document()["published"]) == bool(title)
     if trained_on and options:
-        why = f"the model is of the data set {trained_on}, not {options[1]}"
+        why = f"the model was trained on {trained_on}, not {options[1]}"
         assert why in " ".join(result.stdout.split())
 
 
