@@ -148,7 +148,9 @@ def _is_closed(text: str, delimiter: str) -> bool:
 def _is_row(text: str, columns: "_Columns") -> bool:
     """Return whether a text is one whole row, and its names have no line breaks."""
     try:
-        cells = next(csv.reader([text], delimiter=columns.delimiter, strict=True))
+        cells = next(
+            csv.reader([text], delimiter=columns.delimiter, skipinitialspace=True, strict=True)
+        )
     except csv.Error:
         return False
     names = (columns.source, columns.target, columns.output)
@@ -169,7 +171,7 @@ class _Columns(NamedTuple):
 
 def _read_header(header: str) -> _Columns:
     for delimiter in DELIMITERS:
-        names = [name.strip() for name in _split(header, delimiter)]
+        names = [name.strip().lower() for name in _split(header, delimiter)]
         if "from" in names and "to" in names:
             output = names.index("out") if "out" in names else None
             source, target = names.index("from"), names.index("to")
@@ -191,7 +193,7 @@ def _split(line: str, delimiter: str) -> list[str]:
     Raises:
         InputError: a quoted cell does not end in this line.
     """
-    reader = csv.reader(iter((line, "")), delimiter=delimiter)
+    reader = csv.reader(iter((line, "")), delimiter=delimiter, skipinitialspace=True)
     try:
         cells = next(reader)
     except csv.Error as error:
@@ -227,6 +229,11 @@ class _RowParser:
             check_encoding(line)
         # Without quotes, this is what the parser would do.
         row = _split(line, columns.delimiter) if '"' in line else line.split(columns.delimiter)
+        if len(row) > columns.width and any(map(str.strip, row[columns.width :])):
+            raise InputError(
+                f"{len(row)} cells, but the header has {columns.width}; quote a name with a "
+                f"{columns.delimiter!r} in it"
+            )
         try:
             # The fast path, for lists of millions of tidy rows.
             output = row[columns.output] if columns.output is not None else ""

@@ -12,12 +12,13 @@ from dptn_cli.errors import InputError
 from dptn_cli.io.paths import without_image_suffix
 from dptn_cli.io.text_lines import check_encoding, numbered_lines
 from dptn_cli.keypoints.json_file import round_number
-from dptn_cli.keypoints.person_json import check_coordinates, parse_numbers
+from dptn_cli.keypoints.person_json import are_fractions, check_coordinates, parse_numbers
 from dptn_cli.types import JOINTS, MISSING, Pose
 
 HEADER = "name:keypoints_y:keypoints_x"
 FORM = "name:[18 y]:[18 x]"
 DELIMITERS = ":,;\t"
+MIN_FRACTIONS = 5  # different joints between two pixels, before a pose can be fractions
 MAX_PROBLEMS = 1000  # before reading stops
 _PADDING = " :,;\t"  # what empty cells leave at the end of a line
 # A name and two lists without lists in them.
@@ -32,7 +33,7 @@ class Annotations(Mapping[str, Pose]):
 
     A line's keypoints are parsed only when they are looked up, so a broken line affects only
     its own image. What spreadsheets and pandas make of the format is read too: quoted cells,
-    commas, semicolons or tabs between the cells, and empty cells at the end.
+    commas, semicolons or tabs between the cells, empty cells at the end, and pandas' row numbers.
 
     Args:
         *paths: the CSVs.
@@ -69,7 +70,7 @@ class Annotations(Mapping[str, Pose]):
         known_path, known_number, known_keypoints = self._lines.setdefault(
             name, (path, number, keypoints)
         )
-        if known_keypoints.split() != keypoints.split():  # white space does not matter
+        if not _are_same(known_keypoints, keypoints):
             raise InputError(
                 f"other keypoints for {name} than in {known_path}, line {known_number}; keep one "
                 "of the two"
@@ -91,6 +92,10 @@ class Annotations(Mapping[str, Pose]):
         except InputError as error:
             raise InputError(f"{path}, line {number} ({name}): {error}") from error
 
+    def agree(self, name: str, other: str) -> bool:
+        """Return whether two names have the same keypoints; KeyError if one is not there."""
+        return _are_same(self._lines[name][2], self._lines[other][2])
+
     def path_of(self, name: str) -> Path:
         """Return the CSV that has an image's line; KeyError if there is none."""
         return self._lines[name][0]
@@ -105,6 +110,17 @@ class Annotations(Mapping[str, Pose]):
         return len(self._lines)
 
 
+def _are_same(first: str, second: str) -> bool:
+    """Return whether two lines give the same keypoints, however they write the numbers."""
+    if first.split() == second.split():
+        return True
+    try:
+        poses = [parse_pose(*text.split(":")) for text in (first, second)]
+    except (InputError, TypeError):  # TypeError: not two lists
+        return False
+    return np.array_equal(poses[0], poses[1])
+
+
 def _data_lines(path: Path) -> Iterator[tuple[int, str, str]]:
     """Yield each line after the header that is not blank.
 
@@ -117,12 +133,14 @@ def _data_lines(path: Path) -> Iterator[tuple[int, str, str]]:
     _, first = next(lines, (1, ""))
     if not is_annotation_csv(first):
         found = "YOLO-pose text, whose keypoints are fractions of an image of unknown size"
-        reason = f": found {found}" if is_yolo(first) else ""
+        reason = f"; found {found}" if is_yolo(first) else ""
         raise InputError(f"{path}: not an annotation CSV: the first line must be {HEADER}{reason}")
-    delimiter = _header_delimiter(first)
+    delimiter, is_numbered = _read_header(first) or (None, False)
     if delimiter is None:
         yield 1, first.strip(), ":"
     for number, line in lines:
+        if delimiter and is_numbered:
+            line = line.partition(delimiter)[2]
         if line.strip():
             yield number, line.strip(), delimiter or ":"
 
@@ -175,17 +193,23 @@ def is_yolo(first_line: str) -> bool:
 
 def is_annotation_csv(first_line: str) -> bool:
     """Return whether an annotation CSV begins with a line: its header, or an annotation."""
-    is_header = _header_delimiter(first_line) is not None
-    return is_header or _ANNOTATION.fullmatch(_unquote(first_line.strip(), ":")) is not None
+    return _read_header(first_line) is not None or bool(
+        _ANNOTATION.fullmatch(_unquote(first_line.strip(), ":"))
+    )
 
 
-def _header_delimiter(line: str) -> str | None:
-    """Return what separates the cells of a header; None if the line is not the header."""
-    line = line.strip().rstrip(_PADDING)
+def _read_header(line: str) -> tuple[str, bool] | None:
+    """Read the header.
+
+    Returns:
+        What separates the cells, and whether pandas has put a column of row numbers in front; None
+        if the line is not the header.
+    """
+    line = line.strip("\r\n ").rstrip(_PADDING)
     for delimiter in DELIMITERS:
         cells = [cell.strip().strip('"') for cell in line.split(delimiter)]
-        if cells == HEADER.split(":"):
-            return delimiter
+        if cells[-3:] == HEADER.split(":") and cells[:-3] in ([], [""], ["Unnamed: 0"], ["index"]):
+            return delimiter, len(cells) > 3
     return None
 
 
@@ -200,7 +224,7 @@ def parse_pose(ys_json: str, xs_json: str) -> Pose:
         InputError: a text is not a JSON list of 18 numbers that can be pixels.
     """
     try:
-        lists = [json.loads(text) for text in (ys_json, xs_json)]
+        lists = [json.loads(_as_json(text)) for text in (ys_json, xs_json)]
     except (ValueError, RecursionError) as error:
         raise InputError("the keypoints are not JSON lists") from error
     for values in lists:
@@ -210,7 +234,17 @@ def parse_pose(ys_json: str, xs_json: str) -> Pose:
     pose = np.stack([parse_numbers(values) for values in lists], axis=1)
     pose[(np.isnan(pose) | (pose == MISSING)).any(axis=1)] = MISSING
     check_coordinates(pose)
+    present = pose[(pose != MISSING).all(axis=1)]
+    # Whole numbers are pixels, of however small a crop.
+    between = np.unique(present[(present % 1 != 0).any(axis=1)], axis=0)
+    if are_fractions(present) and len(between) >= MIN_FRACTIONS:
+        raise InputError("the keypoints are fractions of an image's size; convert them to pixels")
     return pose
+
+
+def _as_json(text: str) -> str:
+    """Write missing numbers as JSON does: `str` of a Python list has `None` and `nan`."""
+    return text.replace("None", "null").replace("nan", "NaN")
 
 
 def can_hold(name: str) -> bool:

@@ -13,7 +13,7 @@ import numpy as np
 
 from dptn_cli.errors import InputError
 from dptn_cli.io.paths import without_image_suffix
-from dptn_cli.keypoints.image_names import ID_DIGITS, name_of_number, normalize_name
+from dptn_cli.keypoints.image_names import ID_DIGITS, normalize_name
 from dptn_cli.keypoints.joints import (
     COCO_JOINTS,
     COCO_NAMES,
@@ -29,6 +29,7 @@ from dptn_cli.keypoints.json_file import (
     MIN_CONFIDENCE,
     PeopleByImage,
     describe,
+    image_of,
     parse_size,
     round_number,
 )
@@ -193,19 +194,11 @@ def _id(value: object) -> str:
 
 
 def read_results(entries: list[Any]) -> PeopleByImage:
-    """Read a result file: a list of people, each with its `image_id` or `file_name`.
-
-    A whole number as `image_id` is one of COCO's own images; a string is the image's name.
-    """
+    """Read a result file: a list of people, each with its image; see `image_of`."""
     people = PeopleByImage()
     for entry in _objects(entries, "results", people):
-        name = entry.get("file_name", entry.get("image_id"))
-        if isinstance(name, float) and name.is_integer():
-            name = int(name)
-        if type(name) is int and 0 <= name < 10**ID_DIGITS:
-            name = name_of_number(name)
-        if isinstance(name, str) and normalize_name(name):
-            add_person(people, entry, normalize_name(name))
+        if name := image_of(entry):
+            add_person(people, entry, name, parse_size(entry))
         else:
             people.passed_over["results that name no image"] += 1
     return people
@@ -222,12 +215,12 @@ def read_predictions(
     Args:
         entries: the people.
         name: the image's name.
-        size: (height, width) of the image, pixels; None if the file does not say.
+        size: (height, width) of the image, pixels; None if at most the people's entries say it.
         order: the order of the joints; None to tell it by their number.
     """
     people = PeopleByImage()
     for entry in _objects(entries, "people", people):
-        add_person(people, entry, name, size, order)
+        add_person(people, entry, name, size or parse_size(entry), order)
     if not people.passed_over:  # the tool looked, and found nobody
         people.people.setdefault(name, [])
     return people

@@ -5,10 +5,9 @@ from typing import Any
 
 from dptn_cli.errors import InputError
 from dptn_cli.keypoints import coco, openpose
-from dptn_cli.keypoints.image_names import normalize_name
 from dptn_cli.keypoints.joints import JointOrder, named_order, names_in_order
-from dptn_cli.keypoints.json_file import PeopleByImage, describe, parse_size
-from dptn_cli.keypoints.person_json import keypoints_of
+from dptn_cli.keypoints.json_file import PeopleByImage, describe, image_of, parse_size
+from dptn_cli.keypoints.person_json import SCORES_KEYS, keypoints_of, scores_of
 
 _OPENPOSE_KEYS = ("people", "bodies")  # OpenPose and its followers; AlphaPose's `cmu` format
 _FRAME_KEYS = ("predictions", "instances")  # openpifpaf's and mmpose's videos
@@ -55,9 +54,9 @@ def _read_object(document: dict[str, Any], name: str) -> PeopleByImage | None:
             return _read_frames(entries, name, order)
         return coco.read_predictions(entries, name, parse_size(document), order)
     if (values := keypoints_of(document)) is not None:
-        if "image_id" in document or "file_name" in document:
+        if "image_id" in document or "file_name" in document or image_of(document):
             return coco.read_results([document])
-        persons = _people_of(values) or [document]
+        persons = _people_of(values, scores_of(document)) or [document]
         return coco.read_predictions(persons, name, parse_size(document))
     if document and all(isinstance(each, dict) and _is_frame(each) for each in document.values()):
         # AlphaPose's `cmu` format: the images by name.
@@ -65,22 +64,34 @@ def _read_object(document: dict[str, Any], name: str) -> PeopleByImage | None:
     return None
 
 
-def _people_of(values: object) -> list[dict[str, Any]]:
-    """Return an entry for each person if keypoints are those of several: [[[x, y], ...], ...]."""
-    if isinstance(values, list) and all(
+def _people_of(values: object, scores: list[Any] | None = None) -> list[dict[str, Any]]:
+    """Return an entry for each person if keypoints are those of several: [[[x, y], ...], ...].
+
+    Args:
+        values: the keypoints.
+        scores: the confidences that stand beside them, for each person.
+    """
+    if not isinstance(values, list) or not all(
         isinstance(person, list) and person and isinstance(person[0], list | dict)
         for person in values
     ):
+        return []
+    if scores is None or len(scores) != len(values):
         return [{"keypoints": person} for person in values]
-    return []
+    return [
+        {"keypoints": person, SCORES_KEYS[0]: confidences}
+        for person, confidences in zip(values, scores, strict=True)
+    ]
 
 
 def _read_list(document: list[Any], name: str) -> PeopleByImage | None:
     objects = [entry for entry in document if isinstance(entry, dict)]
     if any(_is_frame(entry) for entry in objects):
         return _read_frames(document, name)
-    if any("image_id" in entry or "file_name" in entry for entry in objects):
+    if any("image_id" in entry or "file_name" in entry or image_of(entry) for entry in objects):
         return coco.read_results(document)
+    if any(_frame_number(entry) is not None and keypoints_of(entry) for entry in objects):
+        return _read_frames(_by_frame(objects), name)
     if not document or any(keypoints_of(entry) is not None for entry in objects):
         return coco.read_predictions(document, name)
     if any({"box", "bbox"} & entry.keys() for entry in objects):  # a detector without keypoints
@@ -90,6 +101,20 @@ def _read_list(document: list[Any], name: str) -> PeopleByImage | None:
     if persons := _people_of(document):
         return coco.read_predictions(persons, name)
     return None
+
+
+def _by_frame(persons: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Gather the people of each frame of a video, who each say in which frame they are."""
+    frames: dict[int, list[dict[str, Any]]] = {}
+    for person in persons:
+        frames.setdefault(_frame_number(person) or 0, []).append(person)
+    return [
+        {_FRAME_NUMBERS[0]: number, _FRAME_KEYS[0]: people} for number, people in frames.items()
+    ]
+
+
+def _frame_number(entry: dict[str, Any]) -> int | None:
+    return next((entry[key] for key in _FRAME_NUMBERS if type(entry.get(key)) is int), None)
 
 
 def _is_frame(entry: dict[str, Any]) -> bool:
@@ -127,15 +152,18 @@ def _named_frames(entries: list[Any], name: str) -> Iterator[tuple[dict[str, Any
     for index, entry in enumerate(entries):
         if not isinstance(entry, dict) or not _is_frame(entry):
             raise InputError(f"frame {index}: expected people, found {describe(entry)}")
-        own_name = entry.get("file_name", entry.get("image_name"))
-        if isinstance(own_name, str) and normalize_name(own_name):
-            yield entry, normalize_name(own_name)
-        elif len(entries) == 1:
-            yield entry, name
+        own_name = "" if _is_count(entry.get("image_id")) else image_of(entry)
+        if own_name or len(entries) == 1:
+            yield entry, own_name or name
         else:
-            numbers = [entry[key] for key in _FRAME_NUMBERS if type(entry.get(key)) is int]
-            number = numbers[0] if numbers else index
+            number = _frame_number(entry)
+            number = index if number is None else number
             yield entry, f"{name}_{number:0{_FRAME_DIGITS}}"
+
+
+def _is_count(value: object) -> bool:
+    """Return whether a video's tool numbers its frames by a value, which then is no name."""
+    return isinstance(value, int | float)
 
 
 def _mmpose_order(document: dict[str, Any]) -> JointOrder | None:

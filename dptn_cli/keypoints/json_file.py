@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from dptn_cli.errors import InputError, user_errors
+from dptn_cli.io.paths import without_image_suffix
 from dptn_cli.io.storage import storage_of
 from dptn_cli.io.text_lines import encoding_of
+from dptn_cli.keypoints.image_names import name_of_number, normalize_name
 from dptn_cli.types import FoundPose, Size
 
 MAX_BYTES = 256 << 20  # COCO's largest keypoint file has 239 MB
@@ -96,11 +98,21 @@ def _parse(text: str) -> Any:
     except json.JSONDecodeError as error:
         if not error.msg.startswith("Extra data"):
             raise
-    return [json.loads(line) for line in text.splitlines() if line.strip()]
+        first_error = error
+    documents: list[Any] = []
+    for number, line in enumerate(text.splitlines(), start=1):
+        try:
+            documents += [json.loads(line)] if line.strip() else []
+        except json.JSONDecodeError as error:
+            if not documents:  # not JSON Lines
+                raise first_error from None
+            raise ValueError(f"line {number}: {error.msg}: char {error.pos}") from error
+    return documents
 
 
 # What tools call the sides of the image or canvas, without separators.
 _SIDE = re.compile(r"(canvas|image|img|frame|original|video|picture|)(width|height|w|h)")
+_BOX_KEYS = {"x", "left", "xmin", "cx", "xcenter", "centerx"}
 _NESTED_SIZES = ("canvas", "size", "image_size", "resolution", "image")
 
 
@@ -108,18 +120,44 @@ def parse_size(entry: dict[str, Any]) -> Size | None:
     """Return the (height, width) that an image's entry states, or None if there is none.
 
     The sides are known under the names of all tools (`width`, `canvas_width`, `imageWidth`, ...),
-    and may be numbers or text. Implausible sides count as none.
+    and may be numbers or text. Implausible sides count as none, and so do a plain width and height
+    beside a corner or a centre: they are those of a box.
     """
     sides: dict[tuple[str, str], float] = {}
+    letters = {key: re.sub(r"[^a-z]", "", key.lower()) for key in entry}
+    is_box = not _BOX_KEYS.isdisjoint(letters.values())
     for key, value in entry.items():
-        match = _SIDE.fullmatch(re.sub(r"[^a-z]", "", key.lower()))
-        if match and (length := _parse_side(value)):
+        match = _SIDE.fullmatch(letters[key])
+        if match and (match[1] or not is_box) and (length := _parse_side(value)):
             sides[match[1], match[2][0]] = length
     for prefix in dict.fromkeys(prefix for prefix, _ in sides):
         if (prefix, "h") in sides and (prefix, "w") in sides:
             return round(sides[prefix, "h"]), round(sides[prefix, "w"])
     nested = (entry.get(key) for key in _NESTED_SIZES)
     return next((size for n in nested if isinstance(n, dict) and (size := parse_size(n))), None)
+
+
+# What tools call the image of an entry, besides COCO's own `file_name` and `image_id`.
+_IMAGE_KEYS = ("image_name", "filename", "image", "img_name", "image_path", "image_file", "img")
+
+
+def image_of(entry: dict[str, Any]) -> str:
+    """Return the name of the image that an entry names, normalized; empty if it names none.
+
+    A whole number as `image_id` is one of COCO's own images, or a name that is a longer number.
+    """
+    for value in (entry.get("file_name"), entry.get("image_id")):
+        if isinstance(value, float) and value.is_integer():
+            value = int(value)
+        if type(value) is int and value >= 0:
+            return name_of_number(value)
+        if isinstance(value, str) and (name := normalize_name(value)):
+            return name
+    for key in _IMAGE_KEYS:
+        value = entry.get(key)
+        if isinstance(value, str) and without_image_suffix(value) != value and len(value) < 4096:
+            return normalize_name(value)
+    return ""
 
 
 def _parse_side(value: object) -> float:

@@ -7,7 +7,8 @@
 - an object with a point for each name: {"left_shoulder": [x, y, v], ...}
 
 v is a confidence or COCO's flag, and 0 says that the joint is missing. So does `null` or NaN in
-place of a coordinate. Without a v, so does the point (0, 0) or a negative one.
+place of a coordinate, or the point (0, 0), which Ultralytics writes for joints of a low confidence.
+Without a v, so does a negative point.
 """
 
 import math
@@ -26,6 +27,7 @@ from dptn_cli.keypoints.joints import (
     WHOLE_BODY_ORDER,
     Confidence,
     JointOrder,
+    joint_of_name,
     named_order,
 )
 from dptn_cli.types import Pose, Size
@@ -35,9 +37,13 @@ MAX_FRACTION = 2.0  # a joint beyond the image may have a fraction above 1
 FRACTIONS_SHARE = 0.8  # of the joints; detectors put single ones far outside
 MIN_CANVAS_PX = 3  # a smaller one says only that coordinates are fractions
 
-KEYPOINTS_KEYS = ("keypoints", "landmarks", "pose_landmarks")
+KEYPOINTS_KEYS = ("keypoints", "landmarks", "pose_landmarks", "poseLandmarks", "landmark")
 SCORES_KEYS = ("keypoint_scores", "keypoints_scores", "keypoints_score", "scores")
-_VISIBILITY_KEYS = ("visible", "visibility", "v", "confidence", "score", "c")
+# In lower case. MediaPipe has both `visibility` and `presence`.
+_VISIBILITY_KEYS = (
+    "visible", "visibility", "v", "confidence", "score", "c", "conf", "likelihood", "presence",
+    "probability", "prob", "vis",
+)  # fmt: skip
 _NAME_KEYS = ("name", "label", "part", "joint", "keypoint", "type", "body_part", "id")
 _NAMES_KEYS = ("keypoint_names", "keypoints_names", "joint_names")
 # Lists of joints without names, by their length. COCO's 17 come first in all but MediaPipe's.
@@ -50,9 +56,16 @@ Joints = npt.NDArray[np.float64]
 def keypoints_of(entry: Mapping[str, Any]) -> object:
     """Return what an entry has for keypoints, or None if it has none."""
     values = next((entry[key] for key in KEYPOINTS_KEYS if entry.get(key)), None)
+    if isinstance(values, dict) and isinstance(values.get("landmark"), list):
+        values = values["landmark"]  # MediaPipe's message as an object
     if isinstance(values, list) and len(values) == 1 and isinstance(values[0], list | dict):
         return values[0] or None  # a batch of one
     return values or None
+
+
+def scores_of(entry: Mapping[str, Any]) -> list[Any] | None:
+    """Return the confidences that an entry has beside its keypoints, or None."""
+    return next((entry[key] for key in SCORES_KEYS if isinstance(entry.get(key), list)), None)
 
 
 def parse_person(
@@ -72,7 +85,9 @@ def parse_person(
         InputError: the joints are not numbers or have an unknown number, or are fractions of an
             image of unknown size.
     """
-    scores = next((entry[key] for key in SCORES_KEYS if isinstance(entry.get(key), list)), None)
+    scores = scores_of(entry)
+    if scores and len(scores) == 1 and isinstance(scores[0], list):
+        scores = scores[0]  # a batch of one, as in `keypoints_of`
     names = next((entry[key] for key in _NAMES_KEYS if isinstance(entry.get(key), list)), None)
     if names:
         order = _known_order(list(map(str, names)))
@@ -136,18 +151,34 @@ def _named_rows(values: object) -> tuple[list[str], list[list[object]]]:
     if values and all(isinstance(point, list) for point in values):
         return [], values
     if values and all(isinstance(point, dict) for point in values):
-        rows = [_row_of(point) for point in values]
-        names = [
-            next((p[key] for key in _NAME_KEYS if isinstance(p.get(key), str)), "") for p in values
-        ]
-        return (names if any(names) else []), rows
+        return _names_of(values), [_row_of(point) for point in values]
     return [], []
+
+
+def _names_of(points: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return the names of joints, under whichever key the tool writes them; empty if it does not.
+
+    The names that stand for the most joints are taken: a point may have other text too.
+    """
+    keys = dict.fromkeys(key for point in points for key in point if isinstance(point[key], str))
+    named = [[str(point.get(key, "")) for point in points] for key in keys]
+    known = [len({*map(joint_of_name, names)} - {""}) for names in named]
+    if any(known):
+        return named[known.index(max(known))]
+    names = [next((p[k] for k in _NAME_KEYS if isinstance(p.get(k), str)), "") for p in points]
+    return names if any(names) else []
+
+
+def _visibility_in(values: Mapping[str, Any]) -> object:
+    """Return a point's or a column's visibility or confidence; None if there is none."""
+    lowered = {key.lower(): value for key, value in values.items()}
+    return next((lowered[key] for key in _VISIBILITY_KEYS if key in lowered), None)
 
 
 def _from_columns(values: Mapping[str, Any]) -> list[list[object]]:
     columns = [values["x"], values["y"]]
-    visible = next((values[key] for key in _VISIBILITY_KEYS if values.get(key)), None)
-    if isinstance(visible, list):
+    visible = _visibility_in(values)
+    if isinstance(visible, list) and visible:
         columns.append(visible)
     if len({len(column) for column in columns}) != 1:
         raise InputError("the keypoints have lists of different lengths for x, y and visibility")
@@ -158,8 +189,8 @@ def _row_of(point: object) -> list[object]:
     if isinstance(point, dict):
         if "x" not in point or "y" not in point:
             raise InputError("a joint has no x and y")
-        visible = [point[key] for key in _VISIBILITY_KEYS if key in point][:1]
-        return [point["x"], point["y"], *visible]
+        visible = _visibility_in(point)
+        return [point["x"], point["y"], *([] if visible is None else [visible])]
     return list(point) if isinstance(point, list) else []
 
 
@@ -172,9 +203,17 @@ def _from_rows(rows: Sequence[Sequence[object]], scores: object) -> Joints:
         return _with_scores(numbers[:, :2], scores)
     if numbers.shape[1] == 2:
         return _without_scores(numbers)
-    if ((numbers[:, 2] < 0) & (numbers[:, :2] >= 0).all(axis=1)).any() and numbers.shape[1] == 3:
-        raise InputError("the third number of a joint is below 0, so it is no confidence")
+    if numbers.shape[1] == 3:
+        _check_confidences(numbers)
     return _clean(numbers[:, [0, 1, -1]])
+
+
+def _check_confidences(numbers: Joints) -> None:
+    """Refuse rows of three numbers that are no x, y and confidence."""
+    if ((numbers[:, 2] < 0) & (numbers[:, :2] >= 0).all(axis=1)).any():
+        raise InputError("the third number of a joint is below 0, so it is no confidence")
+    if len(numbers) > 3 and (numbers[:, 0] == np.arange(len(numbers))).all():
+        raise InputError("the first number of a joint counts the joints, so it is no x")
 
 
 def _from_flat(values: object, orders: Sequence[JointOrder], scores: object) -> Joints:
@@ -183,7 +222,9 @@ def _from_flat(values: object, orders: Sequence[JointOrder], scores: object) -> 
     if isinstance(scores, list) and len(numbers) == 2 * len(scores):
         return _with_scores(numbers.reshape(-1, 2), scores)
     if len(numbers) in [3 * length for length in lengths]:
-        return _clean(numbers.reshape(-1, 3))
+        joints_xyv = numbers.reshape(-1, 3)
+        _check_confidences(joints_xyv)
+        return _clean(joints_xyv)
     if len(numbers) in [2 * length for length in lengths]:
         return _without_scores(numbers.reshape(-1, 2))
     raise InputError(
@@ -199,14 +240,16 @@ def _with_scores(points_xy: npt.NDArray[np.float64], scores: Sequence[object]) -
 
 
 def _without_scores(points_xy: npt.NDArray[np.float64]) -> Joints:
-    is_missing = (points_xy == 0).all(axis=1) | (points_xy < 0).all(axis=1)
+    is_missing = (points_xy < 0).all(axis=1)
     return _clean(np.column_stack([points_xy, np.where(is_missing, 0.0, 1.0)]))
 
 
 def _clean(joints_xyv: Joints) -> Joints:
     """Mark joints without coordinates as missing, and refuse impossible coordinates."""
     joints_xyv = joints_xyv.copy()
-    is_missing = np.isnan(joints_xyv[:, :2]).any(axis=1) | (joints_xyv[:, 2] <= 0)
+    points_xy = joints_xyv[:, :2]
+    is_missing = np.isnan(points_xy).any(axis=1) | (points_xy == 0).all(axis=1)
+    is_missing |= joints_xyv[:, 2] <= 0
     joints_xyv[is_missing] = 0
     if np.isnan(joints_xyv[:, 2]).any():
         raise InputError("a joint has coordinates, but no number for its confidence")
@@ -216,8 +259,7 @@ def _clean(joints_xyv: Joints) -> Joints:
 
 def _to_pixels(joints_xyv: Joints, canvas: Size | None) -> Joints:
     present_xy = joints_xyv[joints_xyv[:, 2] > 0, :2]
-    is_fraction = (np.abs(present_xy) <= MAX_FRACTION).all(axis=1)
-    if len(present_xy) < 3 or is_fraction.mean() < FRACTIONS_SHARE:
+    if not are_fractions(present_xy):
         return joints_xyv
     if (present_xy < -0.1).mean() > 1 - FRACTIONS_SHARE:
         raise InputError("the keypoints are from -1 to 1; convert them to pixels")
@@ -228,6 +270,12 @@ def _to_pixels(joints_xyv: Joints, canvas: Size | None) -> Joints:
         )
     height, width = canvas
     return joints_xyv * (width, height, 1)
+
+
+def are_fractions(points: npt.NDArray[np.float64]) -> bool:
+    """Return whether points (N, 2) are fractions of an image's sides instead of pixels."""
+    is_fraction = (np.abs(points) <= MAX_FRACTION).all(axis=1)
+    return len(points) >= 3 and bool(is_fraction.mean() >= FRACTIONS_SHARE)
 
 
 def parse_numbers(values: object) -> npt.NDArray[np.float64]:

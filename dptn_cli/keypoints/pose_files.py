@@ -28,7 +28,9 @@ FORMATS = (
     "results), openpifpaf, OpenPose (people), mmpose, Ultralytics, AlphaPose or MediaPipe"
 )
 SAME_WITHIN_PX = 1.0  # formats round coordinates differently
-SUFFIXES = (".csv", ".json", ".jsonl", ".txt")
+KEYPOINT_COLUMNS = HEADER.split(":")[1:]
+JSON_SUFFIXES = (".json", ".jsonl")
+SUFFIXES = (".csv", *JSON_SUFFIXES, ".txt")
 START_BYTES = 4096  # hold the first line of an annotation CSV
 VIDEO_ENDING = ".openpifpaf.json"
 # What tools append to an image's name, the longest first: only one of them is removed.
@@ -58,7 +60,11 @@ class _Kind(Enum):
     JSON = auto()
     CSV = auto()
     YOLO = auto()
+    EMPTY = auto()
     OTHER = auto()
+
+
+_PASSED_OVER = {_Kind.YOLO: "files of YOLO-pose text", _Kind.EMPTY: "empty files"}
 
 
 class PoseFiles:
@@ -96,9 +102,7 @@ class PoseFiles:
         if problems:
             raise InputError(problems[0])
         self._csv = Annotations(*csv_paths)
-        self._csv_spellings = {
-            plain: name for name in self._csv if (plain := normalize_name(name)) != name
-        }
+        self._csv_spellings = _spellings(self._csv)
         self._used: set[Path] = set()
         self._claims = _Claims()
 
@@ -129,8 +133,8 @@ class PoseFiles:
                 elif kind is _Kind.CSV:
                     csv_paths.append(file)
                     has_pose_file = True
-                elif kind is _Kind.YOLO:
-                    passed_over["files of YOLO-pose text"] += 1
+                elif kind in _PASSED_OVER:
+                    passed_over[_PASSED_OVER[kind]] += 1
             except NotAPoseFile as error:
                 if file is root:
                     raise InputError(f"{file}: {error}; expected {FORMATS}") from error
@@ -256,7 +260,28 @@ class PoseFiles:
         for root in dict.fromkeys(self._roots.values()):
             if root not in self._used:
                 names = (name for name in self.names() if self._roots[self._path_of(name)] == root)
-                yield root, next(names, "")
+                if name := next(names, ""):  # else another file has all of its names too
+                    yield root, name
+
+
+def _spellings(csv: Annotations) -> dict[str, str]:
+    """Return the names in CSVs that are not normalized, by their normalized spelling.
+
+    Raises:
+        InputError: two spellings of a name have different keypoints.
+    """
+    spellings: dict[str, str] = {}
+    for name in csv:
+        plain = normalize_name(name)
+        if plain == name:
+            continue
+        other = plain if plain in csv else spellings.setdefault(plain, name)
+        if other != name and not csv.agree(name, other):
+            raise InputError(
+                f"{csv.path_of(name)}: other keypoints for {name} than for {other} in "
+                f"{csv.path_of(other)}; keep one of the two"
+            )
+    return spellings
 
 
 def _is_taken(entry: str, key: str, is_other_image: Callable[[str], bool]) -> bool:
@@ -407,17 +432,29 @@ def _kind_of(path: Path, *, is_named: bool) -> _Kind:
     Args:
         path: the file.
         is_named: whether the user named it, so that it must be a pose file.
+
+    Raises:
+        InputError: it cannot be read, or is named and empty.
     """
     with user_errors(path):
         start = storage_of(path).read_bytes(path, START_BYTES)
     text = start.decode(encoding_of(start), "replace")
     first_line = (text.splitlines() or [""])[0]
+    if not text.strip():
+        if is_named:
+            raise InputError(f"{path}: an empty file; expected {FORMATS}")
+        return _Kind.EMPTY
     is_text = path.suffix.lower() == ".txt" and not is_named
     if is_text:
         return _Kind.YOLO if is_yolo(first_line) else _Kind.OTHER
     if text.lstrip()[:1] in ("[", "{"):
         return _Kind.JSON
-    return _Kind.CSV if is_named or is_annotation_csv(first_line) else _Kind.OTHER
+    # A file that is nearly an annotation CSV is no other file: its error says what is wrong.
+    if is_annotation_csv(first_line) or all(key in first_line for key in KEYPOINT_COLUMNS):
+        return _Kind.CSV
+    if path.suffix.lower() in JSON_SUFFIXES:
+        return _Kind.JSON
+    return _Kind.CSV if is_named else _Kind.OTHER
 
 
 def _read_json(path: Path, name: str) -> PeopleByImage:

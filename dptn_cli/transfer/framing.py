@@ -162,7 +162,7 @@ def frame_item_source(item: Item, size: Size | None, job: Job) -> FramedPose:
             pose file is for an image of another size.
     """
     spec = job.model.spec
-    pose = pose_on_image(item.source_pose, item.source_size, size) if size else item.source_pose
+    pose = _pose_on(item.source, item.source_pose, item.source_size, size)
     with _naming(item):
         return frame_source(pose, size or spec.image_size, spec, job.fit)
 
@@ -177,9 +177,17 @@ def frame_item_target(item: Item, source: FramedPose, job: Job) -> FramedPose:
     pose, size = item.target_pose, None
     if job.retarget is not Retarget.SCALE:
         size = _target_size(item)
-        pose = pose_on_image(pose, item.target_size, size) if size else pose
+        pose = _pose_on(item.target, pose, item.target_size, size)
     with _naming(item):
         return frame_target(pose, size, source, job.model.spec, job.fit, job.retarget)
+
+
+def _pose_on(name: str, pose: Pose, stated: Size | None, size: Size | None) -> Pose:
+    """Return a pose on its image, which errors name; see `pose_on_image`."""
+    try:
+        return pose_on_image(pose, stated, size) if size else pose
+    except InputError as error:
+        raise InputError(f"{name}: {error}") from error
 
 
 @contextmanager

@@ -164,6 +164,17 @@ def test_keypoints_of_another_crop_fail_the_item_with_both_sizes(
     assert "64x64 pixels, but the image has 40x64" in line["reason"]
 
 
+def test_a_failure_of_the_target_names_the_target(folder: Folder, tmp_path: Path) -> None:
+    draw_image(2).save(folder.path / "2.png")
+    write_pairs(folder.pairs, [("0.png", "1.png"), ("2.png", "1.png")])
+    sources = write_coco(tmp_path / "sources.json", ["0.png", "2.png"], SIZE)
+    target = write_coco(tmp_path / "target.json", ["1.png"], (64, 64))
+    made = folder.transfer("--keypoints", sources, "--keypoints", target, "--retarget", "none")
+    assert made.exit_code == 1
+    assert made.stderr.count("1.png: the pose file is for an image of 64x64") == 1
+    assert "0.png: " not in made.stderr
+
+
 def test_what_was_passed_over_is_said_once(folder: Folder, tmp_path: Path) -> None:
     keypoints = write_coco(tmp_path / "k.json", ["0.png", "1.png"])
     document = json.loads(keypoints.read_text())

@@ -26,6 +26,9 @@ def pair_list(tmp_path: Path, content: str | bytes) -> Path:
         " to , from \n b.jpg , a.jpg \n\n",
         'from,to\n"a.jpg","b.jpg"',
         "from;to\na.jpg;b.jpg\n",
+        "From,TO\na.jpg,b.jpg\n",
+        'from,to\n"a.jpg", "b.jpg"\n',
+        "from,to\na.jpg,b.jpg,,\n",
         "to\tfrom\nb.jpg\ta.jpg\n",
         "from,to\ra.jpg,b.jpg\r",
         "from,to\n./a.jpg,.//b.jpg\n",
@@ -40,6 +43,9 @@ def pair_list(tmp_path: Path, content: str | bytes) -> Path:
         "spaces, order, blank line",
         "quoted",
         "semicolons",
+        "capitals",
+        "a space before a quote",
+        "empty cells at the end",
         "tabs",
         "CR",
         "redundant parts",
@@ -183,3 +189,14 @@ def test_stray_quotes_swallow_no_rows(tmp_path: Path) -> None:
         next(pairs)
     assert [f", line {line}: a quote opens" in problem for line, problem in
             zip((2, 4), raised.value.problems, strict=True)] == [True, True]  # fmt: skip
+
+
+def test_a_name_after_a_space_and_a_quote(tmp_path: Path) -> None:
+    path = pair_list(tmp_path, 'from, to\n"anna maria.png", "walk, fast.png"\n')
+    assert list(read_pairs(path)) == [Pair("anna maria.png", "walk, fast.png", None)]
+
+
+def test_more_cells_than_columns_are_told(tmp_path: Path) -> None:
+    path = pair_list(tmp_path, "from,to\nanna, maria.png,b.png\n")
+    with pytest.raises(InputError, match="line 2: 3 cells, but the header has 2; quote a name"):
+        list(read_pairs(path))

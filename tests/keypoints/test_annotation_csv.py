@@ -1,5 +1,6 @@
 """The published annotation CSV: what is read, what is refused."""
 
+import csv
 import json
 from contextlib import suppress
 from pathlib import Path
@@ -225,3 +226,40 @@ def test_missing_and_binary_files_are_refused(tmp_path: Path) -> None:
     (tmp_path / "b.csv").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(InputError, match="not text"):
         Annotations(tmp_path / "b.csv")
+
+
+@pytest.mark.parametrize(
+    ("first", "delimiter"), [("", ","), ("", ":"), ("", ";"), ("Unnamed: 0", ","), ("index", "\t")]
+)
+def test_row_numbers_of_pandas_are_no_part_of_the_name(
+    tmp_path: Path, first: str, delimiter: str
+) -> None:
+    cells = ["0", "anna, maria.jpg", str(EIGHTEEN), str(EIGHTEEN)]
+    path = tmp_path / "k.csv"
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file, delimiter=delimiter)
+        writer.writerows([[first, *HEADER.split(":")], cells])
+    poses = Annotations(path)
+    assert list(poses) == ["anna, maria.jpg"]
+    assert poses["anna, maria.jpg"].tolist() == [[float(i)] * 2 for i in EIGHTEEN]
+
+
+def test_missing_numbers_as_python_writes_them(tmp_path: Path) -> None:
+    ys, xs = [None, *range(1, 18)], [0, float("nan"), *range(2, 18)]
+    pose = Annotations(annotation_file(tmp_path / "k.csv", f"a.jpg:{ys}:{xs}"))["a.jpg"]
+    assert (pose[:2] == -1).all()
+    assert (pose[2:] > 0).all()
+
+
+def test_fractions_are_no_pixels(tmp_path: Path) -> None:
+    values = [(i + 1) / 20 for i in range(18)]
+    poses = Annotations(annotation_file(tmp_path / "k.csv", f"a.jpg:{values}:{values}"))
+    with pytest.raises(InputError, match=r"line 2 \(a.jpg\): the keypoints are fractions"):
+        _ = poses["a.jpg"]
+
+
+def test_the_same_keypoints_in_other_digits(tmp_path: Path) -> None:
+    line = f"a.jpg:{EIGHTEEN}:{EIGHTEEN}"
+    floats = list(map(float, EIGHTEEN))
+    path = annotation_file(tmp_path / "k.csv", line, f"a.jpg:{floats}:{EIGHTEEN}")
+    assert len(Annotations(path)) == 1

@@ -102,6 +102,46 @@ DOCUMENTS: dict[str, Callable[[], object]] = {
                        for n, (x, y, v) in reversed(list(zip(COCO_NAMES, JOINTS_XYV.tolist(),
                                                              strict=True)))]}
     ],
+    "joints with names under another key": lambda: {
+        "predictions": [{"x": 44, "y": 64, "width": 50, "height": 100, "class": "person",
+                         "keypoints": [{"x": x, "y": y, "confidence": v, "class_name": n}
+                                       for n, (x, y, v) in reversed(
+                                           list(zip(COCO_NAMES, JOINTS_XYV.tolist(),
+                                                    strict=True)))]}],
+        "image": {"width": WIDTH, "height": HEIGHT},
+    },
+    "a box beside the keypoints": lambda: {
+        "x": 44, "y": 64, "width": 44, "height": 64, "class": "person", "keypoints": FLAT
+    },
+    "Ultralytics, with low confidences": lambda: [
+        {"name": "person", "class": 0, "confidence": 0.9,
+         "keypoints": {"x": JOINTS_XYV[:, 0].tolist(), "y": JOINTS_XYV[:, 1].tolist(),
+                       "visible": np.maximum(JOINTS_XYV[:, 2], 0.31).tolist()}}
+    ],
+    "MediaPipe's message": lambda: {
+        "pose_landmarks": {"landmark": blazepose()}, "width": WIDTH, "height": HEIGHT
+    },
+    "MediaPipe in JavaScript": lambda: {
+        "poseLandmarks": blazepose(), "width": WIDTH, "height": HEIGHT
+    },
+    "MediaPipe, with its image": lambda: [
+        {"file_name": "a.jpg", "landmarks": blazepose(), "width": WIDTH, "height": HEIGHT}
+    ],
+    "MediaPipe, a list": lambda: [
+        {"landmarks": blazepose(), "width": WIDTH, "height": HEIGHT}
+    ],
+    "images by other keys": lambda: [
+        {"image": "photos/b.jpg", "keypoints": [1, 1, 1] * 17},
+        {"image": "photos/a.jpg", "keypoints": FLAT},
+    ],
+    "a batch of one": lambda: {"keypoints": [POINTS], "keypoint_scores": [SCORES]},
+    "two people with their scores": lambda: {
+        "keypoints": [POINTS, [[1, 1]] * 17], "keypoint_scores": [SCORES, [0] * 17]
+    },
+    "other words for the confidence": lambda: [
+        {"keypoints": [{"x": x if v else 5, "y": y if v else 5, "Likelihood": v}
+                       for x, y, v in JOINTS_XYV.tolist()]}
+    ],
     "named joints, one without a name": lambda: [
         {"keypoints": [{"type": n, "x": x, "y": y, "score": v} if n != "left wrist" else
                        {"x": 5, "y": 5, "score": 0.5}
@@ -421,3 +461,63 @@ def test_a_file_of_boxes_alone_is_refused_and_says_so(tmp_path: Path) -> None:
     path.write_text(json.dumps(document))
     with pytest.raises(InputError, match=r"no keypoints in it, only entries without keypoints \(1"):
         PoseFiles(path)
+
+
+def test_people_who_say_their_frame_are_those_of_frames(tmp_path: Path) -> None:
+    path = tmp_path / "walk.json"
+    path.write_text(json.dumps([
+        {"frame": 0, "track_id": 1, "keypoints": FLAT},
+        {"frame": 0, "track_id": 2, "keypoints": FLAT},
+        {"frame": 7, "track_id": 1, "keypoints": FLAT},
+    ]))  # fmt: skip
+    files = PoseFiles(path)
+    assert sorted(files.names()) == ["walk_000000", "walk_000007"]
+    first = files.find("walk_000000")
+    assert first is not None
+    assert first.people == 2
+
+
+@pytest.mark.parametrize(
+    ("entry", "name"),
+    [
+        ({"image_id": 1700000000123}, "1700000000123.png"),
+        ({"image_id": 12, "file_name": None}, "000000000012.jpg"),
+        ({"image_id": 12, "file_name": ""}, "12.jpg"),
+        ({"filename": "C:\\photos\\a.jpg"}, "a.jpg"),
+    ],
+)
+def test_the_image_of_a_result(tmp_path: Path, entry: dict[str, object], name: str) -> None:
+    found = read(tmp_path / "results.json", [{**entry, "keypoints": FLAT, "score": 0.9}], name)
+    np.testing.assert_allclose(found, POSE, atol=0.01)
+
+
+def test_a_size_beside_a_result_is_the_image_s(tmp_path: Path) -> None:
+    path = tmp_path / "results.json"
+    entry = {"file_name": "a.jpg", "width": WIDTH, "height": HEIGHT, "keypoints": FLAT}
+    path.write_text(json.dumps([entry]))
+    found = PoseFiles(path).find("a.jpg")
+    assert found is not None
+    assert found.image_size == (HEIGHT, WIDTH)
+
+
+@pytest.mark.parametrize(
+    ("keypoints", "reason"),
+    [
+        ([value for x, y, _ in JOINTS_XYV.tolist() for value in (x, y, -0.2)], "below 0"),
+        ([[i, x, y] for i, (x, y) in enumerate(POINTS)], "counts the joints"),
+    ],
+)
+def test_rows_of_three_numbers_without_a_confidence(
+    tmp_path: Path, keypoints: list[object], reason: str
+) -> None:
+    with pytest.raises(InputError, match=reason):
+        read(tmp_path / "a.json", {"keypoints": keypoints})
+
+
+def test_an_error_names_its_line_of_json_lines(tmp_path: Path) -> None:
+    line = json.dumps({"image_id": "a.jpg", "keypoints": FLAT})
+    with pytest.raises(InputError, match="line 3: Expecting value"):
+        read(tmp_path / "a.jsonl", f'{line}\n{line}\n{{"image_id": oops}}\n')
+    with pytest.raises(InputError, match="Extra data: line 7"):
+        indented = json.dumps({"image_id": "a.jpg", "x": [1]}, indent=1)
+        read(tmp_path / "b.json", f"{indented.replace('}', chr(10) + '}')} {indented}")

@@ -453,3 +453,45 @@ def test_yolo_text_is_refused_by_its_name(tmp_path: Path) -> None:
         PoseFiles(tmp_path)
     write(tmp_path / "b.json", [{"keypoints": person()}])
     assert PoseFiles(tmp_path).notes == [f"{tmp_path}: passed over files of YOLO-pose text (1)"]
+
+
+def test_two_spellings_of_a_name_with_other_keypoints(tmp_path: Path) -> None:
+    header, line = "name:keypoints_y:keypoints_x", f"{list(range(18))}:{list(range(18))}"
+    other = f"{list(range(18))}:{list(range(1, 19))}"
+    path = write(tmp_path / "k.csv", f"{header}\na.png:{line}\n./a.png:{line}\n")
+    assert PoseFiles(path).find("a.png") is not None
+    for first in ("a.png", "x/../a.png"):
+        write(path, f"{header}\n{first}:{line}\n./a.png:{other}\n")
+        with pytest.raises(InputError, match="other keypoints for ./a.png than for "):
+            PoseFiles(path)
+
+
+def test_a_folder_s_files_that_are_no_poses_are_counted(tmp_path: Path) -> None:
+    write(tmp_path / "a_keypoints.json", [{"keypoints": person()}])
+    write(tmp_path / "empty.json", "")
+    write(tmp_path / "null.json", "null")
+    write(tmp_path / "notes.csv", "shopping,list\n")
+    notes = "\n".join(PoseFiles(tmp_path).notes)
+    assert "passed over empty files (1)" in notes
+    assert "JSON files without poses (1: null.json)" in notes
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "reason"),
+    [
+        ("torn.json", "oops", "torn.json: not JSON"),
+        ("k.csv", "id,keypoints_y,keypoints_x\n", "k.csv: not an annotation CSV"),
+    ],
+)
+def test_a_broken_pose_file_in_a_folder_stops(
+    tmp_path: Path, name: str, content: str, reason: str
+) -> None:
+    write(tmp_path / "a_keypoints.json", [{"keypoints": person()}])
+    write(tmp_path / name, content)
+    with pytest.raises(InputError, match=reason):
+        PoseFiles(tmp_path)
+
+
+def test_an_empty_pose_file(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="a.json: an empty file; expected an annotation CSV"):
+        PoseFiles(write(tmp_path / "a.json", ""))
