@@ -21,12 +21,12 @@ from dptn_cli.inference.openvino_model import (
     openvino_problem,
     openvino_version,
 )
-from dptn_cli.inference.processor import available_cores, processor_abilities, processor_name
 from dptn_cli.inference.providers import INSTALL_GPU_LIBRARIES, cuda_device_count, try_provider
 from dptn_cli.inference.session import onnxruntime_version
 from dptn_cli.io.weights import VGG19, WeightFile
 from dptn_cli.metrics.weights import INSTALL as INSTALL_METRICS
 from dptn_cli.metrics.weights import NETWORKS
+from dptn_cli.processor import available_cores, processor_abilities, processor_name
 
 CORE = "Core"
 GPU = "GPU"

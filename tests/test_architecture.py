@@ -13,6 +13,7 @@ PACKAGE = ROOT / "dptn_cli"
 # From the bottom to the top. A module imports from its own room and from rooms below it.
 ROOMS = (
     "errors",
+    "processor",
     "signals",
     "enums",
     "types",

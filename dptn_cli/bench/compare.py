@@ -14,9 +14,9 @@ import numpy.typing as npt
 from dptn_cli.bench.measure import BenchOptions, check_complete, write_example_pairs
 from dptn_cli.enums import Arithmetic, Provider
 from dptn_cli.errors import ModelError
-from dptn_cli.inference.processor import available_cores, processor_abilities, processor_name
 from dptn_cli.inference.session import Session, without_provider
 from dptn_cli.inference.throughput import inference_rate
+from dptn_cli.processor import available_cores, processor_abilities, processor_name
 from dptn_cli.transfer.pipeline import first_batches
 from dptn_cli.transfer.plan import TransferRequest, make_job
 from dptn_cli.transfer.run_json import package_versions

@@ -19,7 +19,6 @@ from PIL import Image
 
 from dptn_cli.enums import Status
 from dptn_cli.errors import InputError
-from dptn_cli.inference.processor import available_cores
 from dptn_cli.inference.session import Session
 from dptn_cli.inference.throughput import (
     decoding_rate,
@@ -28,6 +27,7 @@ from dptn_cli.inference.throughput import (
     inference_rate,
 )
 from dptn_cli.io.images import read_image
+from dptn_cli.processor import available_cores
 from dptn_cli.transfer.manifest import Manifest
 from dptn_cli.transfer.pipeline import run
 from dptn_cli.transfer.plan import TransferRequest, make_job

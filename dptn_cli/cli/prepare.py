@@ -10,7 +10,7 @@ from dptn_cli.cli.console import echo, print_table
 from dptn_cli.cli.options import LogFile, Quiet
 from dptn_cli.cli.progress import ProgressLine
 from dptn_cli.errors import ExitCode, InputError
-from dptn_cli.inference.processor import available_cores
+from dptn_cli.processor import available_cores
 
 if TYPE_CHECKING:
     from dptn_cli.prepare.common import PrepareResult

@@ -11,7 +11,7 @@ from dptn_cli.cli.options import LogFile, Quiet, parse_size
 from dptn_cli.cli.progress import ProgressLine
 from dptn_cli.enums import TrainPrecision
 from dptn_cli.errors import ExitCode, MissingDependency
-from dptn_cli.inference.processor import available_cores
+from dptn_cli.processor import available_cores
 
 if TYPE_CHECKING:
     from dptn_cli.train.loop import Progress, Trainer

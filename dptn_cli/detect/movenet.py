@@ -21,11 +21,11 @@ from dptn_cli.detect.people import DetectedPerson, Detection, PersonChoice, choo
 from dptn_cli.enums import Provider
 from dptn_cli.errors import InputError, ModelError
 from dptn_cli.inference.graph_session import GraphSession
-from dptn_cli.inference.processor import MAX_CPU_STREAMS, available_cores
 from dptn_cli.io.files import file_sha256
 from dptn_cli.io.images import decode_reduced
 from dptn_cli.io.threads import map_ahead
 from dptn_cli.keypoints.joints import COCO_JOINTS, COCO_NAMES
+from dptn_cli.processor import MAX_CPU_STREAMS, available_cores
 
 _NETWORKS = Path(__file__).parent / "networks"
 MULTIPOSE, THUNDER = _NETWORKS / "movenet_multipose.onnx", _NETWORKS / "movenet_thunder.onnx"

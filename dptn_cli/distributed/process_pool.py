@@ -29,8 +29,8 @@ from dptn_cli.distributed.scheduler import (
 )
 from dptn_cli.enums import Provider
 from dptn_cli.errors import DptnError, ExitCode, InputError, SessionLost
-from dptn_cli.inference.processor import available_cores
 from dptn_cli.inference.session import Session
+from dptn_cli.processor import available_cores
 from dptn_cli.signals import ignore_interrupts
 from dptn_cli.transfer.earlier_runs import read_earlier_runs
 from dptn_cli.transfer.pipeline import ChunkMaker

@@ -32,10 +32,10 @@ from dptn_cli.evaluate.types import (
     Problem,
     Report,
 )
-from dptn_cli.inference.processor import available_cores
 from dptn_cli.metrics.fid import frechet_distance
 from dptn_cli.metrics.protocols import Kind, Metric, Undefined
 from dptn_cli.metrics.weights import NETWORKS
+from dptn_cli.processor import available_cores
 
 PACKAGES = (
     "numpy",

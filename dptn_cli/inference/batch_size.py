@@ -16,11 +16,11 @@ from pathlib import Path
 
 from dptn_cli.enums import Provider
 from dptn_cli.errors import ModelError
-from dptn_cli.inference.processor import available_cores
 from dptn_cli.inference.session import Session, runtime_version
 from dptn_cli.inference.throughput import example_batch, inference_time_s
 from dptn_cli.io.cache import cache_folder
 from dptn_cli.io.files import write_atomic
+from dptn_cli.processor import available_cores
 from dptn_cli.types import Job
 
 DEFAULT_BATCH_SIZE = 8

@@ -22,10 +22,10 @@ from dptn_cli import __version__
 from dptn_cli.enums import Arithmetic
 from dptn_cli.errors import InputError, ModelError
 from dptn_cli.inference.denormals import denormals_flushed
-from dptn_cli.inference.processor import processor_abilities, processor_name
 from dptn_cli.inference.providers import IDENTITY_GRAPH, one_line
 from dptn_cli.io.cache import cache_folder
 from dptn_cli.io.files import write_atomic
+from dptn_cli.processor import processor_abilities, processor_name
 from dptn_cli.types import Batch, Model
 
 INSTALL_OPENVINO = "pip install 'dptn-cli[openvino]'"

@@ -18,7 +18,6 @@ from dptn_cli.inference.openvino_model import (
     is_openvino_installed,
     openvino_version,
 )
-from dptn_cli.inference.processor import MAX_CPU_STREAMS, available_cores, processor_abilities
 from dptn_cli.inference.providers import (
     EXECUTION_PROVIDERS,
     INSTALL_GPU_LIBRARIES,
@@ -29,6 +28,7 @@ from dptn_cli.inference.providers import (
     provider_options,
 )
 from dptn_cli.io.cache import cache_folder
+from dptn_cli.processor import MAX_CPU_STREAMS, available_cores, processor_abilities
 from dptn_cli.types import JOINTS, MISSING, Batch, Model
 
 GPU_STREAMS = 2  # one copies a batch while the other computes

@@ -14,7 +14,7 @@ from typing import Any
 
 from dptn_cli.enums import Arithmetic, Provider, Status
 from dptn_cli.errors import InputError, RunStopped
-from dptn_cli.inference.processor import available_cores
+from dptn_cli.processor import available_cores
 from dptn_cli.transfer.manifest import Manifest
 from dptn_cli.transfer.run_json import RunJson, utc_now
 from dptn_cli.transfer.settings import REMOTE_WORKERS, Settings, StageSeconds

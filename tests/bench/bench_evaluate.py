@@ -29,8 +29,8 @@ from dptn_cli.evaluate.plan import EvalRequest, Plan, make_plan
 from dptn_cli.evaluate.progress import EvalProgress
 from dptn_cli.evaluate.run import evaluate
 from dptn_cli.evaluate.types import EvalOptions
-from dptn_cli.inference.processor import available_cores
 from dptn_cli.metrics.protocols import Kind
+from dptn_cli.processor import available_cores
 
 DISTINCT_IMAGES = 40
 """The other files are hard links to these."""

@@ -44,13 +44,13 @@ from dptn_cli.export.int8 import quantize
 from dptn_cli.export.onnx import export
 from dptn_cli.inference.model_file import read_model
 from dptn_cli.inference.openvino_model import has_bf16
-from dptn_cli.inference.processor import available_cores
 from dptn_cli.inference.session import Session
 from dptn_cli.inference.throughput import example_batch
 from dptn_cli.network.checkpoint import load_generator
 from dptn_cli.network.config import IMAGE_SPECS
 from dptn_cli.network.generator import Generator
 from dptn_cli.network.tensors import image_to_tensor, keypoint_maps
+from dptn_cli.processor import available_cores
 from dptn_cli.types import ImageSpec
 
 DATA = Path(__file__).parents[1] / "data"

@@ -20,8 +20,8 @@ import numpy as np
 
 from dptn_cli.enums import Provider
 from dptn_cli.inference.model_file import read_model
-from dptn_cli.inference.processor import available_cores
 from dptn_cli.inference.session import Session
+from dptn_cli.processor import available_cores
 from dptn_cli.transfer.pipeline import first_batches
 from dptn_cli.transfer.plan import TransferRequest, make_job
 

@@ -13,8 +13,8 @@ from support import TINY_SPEC, Folder, dptn
 from dptn_cli.bench.measure import write_example_pairs
 from dptn_cli.inference.model_file import read_model
 from dptn_cli.inference.openvino_model import has_bf16
-from dptn_cli.inference.processor import available_cores
 from dptn_cli.inference.session import Session
+from dptn_cli.processor import available_cores
 from dptn_cli.transfer.plan import TransferRequest, make_job
 from dptn_cli.types import Batch
 

@@ -15,8 +15,8 @@ from dptn_cli.detect import install_commands
 from dptn_cli.doctor import _check_remote_storage
 from dptn_cli.enums import Provider
 from dptn_cli.inference.openvino_model import has_bf16
-from dptn_cli.inference.processor import available_cores
 from dptn_cli.inference.providers import try_provider
+from dptn_cli.processor import available_cores
 
 
 def run_doctor() -> dict[str, dict[str, Any]]:

@@ -12,9 +12,9 @@ from dptn_cli.errors import ModelError
 from dptn_cli.inference.arithmetic import MIN_PSNR_DB, SettlingSession, settle
 from dptn_cli.inference.model_file import read_model
 from dptn_cli.inference.openvino_model import has_bf16
-from dptn_cli.inference.processor import MAX_CPU_STREAMS
 from dptn_cli.inference.session import ProviderUnavailable, Session
 from dptn_cli.inference.throughput import example_batch
+from dptn_cli.processor import MAX_CPU_STREAMS
 from dptn_cli.types import Batch
 
 

@@ -17,9 +17,9 @@ from dptn_cli.enums import Arithmetic, Provider
 from dptn_cli.errors import ModelError
 from dptn_cli.inference.model_file import read_model
 from dptn_cli.inference.openvino_model import has_bf16, openvino_version
-from dptn_cli.inference.processor import processor_abilities
 from dptn_cli.inference.session import ProviderUnavailable, Session
 from dptn_cli.inference.throughput import example_batch
+from dptn_cli.processor import processor_abilities
 from dptn_cli.types import Batch
 
 

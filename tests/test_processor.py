@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-import dptn_cli.inference.processor as processor
-from dptn_cli.inference.processor import processor_abilities, processor_name
+import dptn_cli.processor as processor
+from dptn_cli.processor import processor_abilities, processor_name
 
 XEON = """processor\t: 0
 model name\t: Intel(R) Xeon(R) Platinum 8481C
