@@ -19,11 +19,14 @@ class FramingWarning(StrEnum):
 
     SOURCE_LYING = "the source person is lying"
     TARGET_LYING = "the target person is lying"
+    SOURCE_UPSIDE_DOWN = "the source person is upside down"
+    TARGET_UPSIDE_DOWN = "the target person is upside down"
     SOURCE_SMALL = "the source person is less than 64 pixels tall"
     SOURCE_FILLED = "more than a quarter of the source's crop is outside the image"
     NO_LEGS = "the pose shows legs or feet, and the source image does not"
     NO_ARMS = "the pose shows arms, and the source image does not"
     NO_FACE = "the pose shows a face, and the source image does not"
+    POSE_WITHOUT_LEGS = "the source image shows legs, and the pose does not"
 
 
 class Fit(StrEnum):

@@ -177,10 +177,20 @@ def detect_poses(
         retry_failed=retry_failed,
         any_detector=detector == AUTO,
     )
-    files = plan_job(request, lambda note: echo(note, quiet=quiet or as_json))
+    notes: list[str] = []
+    files = plan_job(request, notes.append)
+    for note in notes:
+        echo(note, quiet=quiet or as_json)
     selected = select_detector(detector, download_weights=download_weights)
     reporter = _Reporter(
-        out, selected, person, len(files), quiet=quiet or as_json, as_json=as_json, verbose=verbose
+        out,
+        selected,
+        person,
+        len(files),
+        quiet=quiet or as_json,
+        as_json=as_json,
+        verbose=verbose,
+        notes=notes,
     )
     if selected.checkpoint is None and download_weights:
         reporter.warn("--download-weights has no effect: MoveNet is part of dptn.")
@@ -228,6 +238,7 @@ class _Reporter:
         crowded_count: number of images that show several people, one of whom was chosen.
         crowded: names of the first few of them, with their numbers of people.
         missing_previews: number of images without a preview, though one was wanted.
+        notes: what was passed over, one line each.
     """
 
     out: Path
@@ -243,6 +254,7 @@ class _Reporter:
     crowded_count: int = 0
     crowded: list[str] = field(default_factory=list)
     missing_previews: int = 0
+    notes: list[str] = field(default_factory=list)
 
     def warn(self, message: str) -> None:
         echo(message, quiet=self.quiet)
@@ -297,6 +309,8 @@ class _Reporter:
                     "detector": self.detector.name,
                     "checkpoint": str(self.detector.path or ""),
                     "several_people": self.crowded_count,
+                    "missing_previews": self.missing_previews,
+                    "notes": self.notes,
                     "device": device,
                     "pictures": self.images,
                 }
@@ -320,7 +334,8 @@ class _Reporter:
             counts = {
                 "planned": self.planned,
                 "skipped": counts["skipped"],
-                "to do": self.planned - counts["skipped"],
+                "failed": counts["failed"],
+                "to do": self.planned - counts["skipped"] - counts["failed"],
             }
         else:
             counts = {"planned": self.planned, **counts}

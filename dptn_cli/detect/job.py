@@ -18,14 +18,16 @@ from dptn_cli.detect.log import (
 )
 from dptn_cli.detect.people import PersonChoice
 from dptn_cli.enums import PoseFormat, Status
-from dptn_cli.errors import InputError
+from dptn_cli.errors import InputError, user_errors
 from dptn_cli.io.image_folders import ImageFile, find_images, no_images
+from dptn_cli.io.image_kinds import FileKind, file_kind
 from dptn_cli.io.images import read_image
 from dptn_cli.io.left_out import LeftOut
 from dptn_cli.io.marked_images import is_own_png, write_marked_image
-from dptn_cli.io.paths import without_image_suffix
+from dptn_cli.io.paths import check_name_length, without_image_suffix
 from dptn_cli.keypoints import drop_pose_file, write_poses
 from dptn_cli.keypoints.annotation_csv import can_hold
+from dptn_cli.keypoints.pose_writer import pose_file_name
 from dptn_cli.types import FoundPose
 from dptn_cli.visualize.skeleton import draw_pose_over
 
@@ -88,6 +90,8 @@ def plan_job(
                 f"{request.preview} is in {folder}: other commands will take the previews for "
                 "photos. Choose a folder outside it."
             )
+    if any(request.out.resolve() == image.path.resolve() for image in images):
+        raise InputError(f"{request.out} is one of the images: name a pose file after -o")
     check_output(request)
     return images
 
@@ -96,9 +100,15 @@ def check_output(request: DetectionRequest) -> None:
     """Make sure that a job overwrites no pose file of others, unless the user said so.
 
     Raises:
-        InputError: something else wrote the pose file, or the log beside it. A log of others is
-            never overwritten.
+        InputError: something else wrote the pose file, or the log beside it; an image or a log of
+            others is never overwritten. Or the output is a folder, and the format needs a file.
     """
+    out = request.out
+    with user_errors(out):
+        if not request.pose_format.per_image and out.is_dir():
+            raise InputError(f"{out}: is a folder; name a file in it")
+        if out.is_file() and file_kind(out.parent, out.name) is not FileKind.OTHER:
+            raise InputError(f"{out} is an image: name a pose file after -o")
     if is_free(request.out) or request.overwrite:
         return
     log = log_path(request.out)
@@ -143,6 +153,8 @@ def list_images(
         for image in images
         if not _can_hold_name(pose_format, image.name)
     ]
+    if pose_format and pose_format.per_image:
+        problems += filter(None, (_length_problem(image.name, pose_format) for image in images))
     if len(problems) == 1:
         raise InputError(problems[0])
     if problems:
@@ -164,6 +176,15 @@ def _name_clashes(images: Sequence[ImageFile], pose_format: PoseFormat | None) -
                 "entry; pass a folder that contains both, or run the command twice"
             )
     return problems
+
+
+def _length_problem(name: str, pose_format: PoseFormat) -> str:
+    """Return why an image's pose file cannot have its name; empty if it can."""
+    try:
+        check_name_length(pose_file_name(name, pose_format))
+    except InputError as error:
+        return f"{error}; rename the image, or use another --format"
+    return ""
 
 
 def _can_hold_name(pose_format: PoseFormat | None, name: str) -> bool:

@@ -6,7 +6,7 @@ written only at the end of a run, and a run that is killed must lose nothing.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -191,15 +191,25 @@ def read_failures(out: Path) -> dict[str, DetectionOutcome]:
 
 
 def _read_last_outcomes(out: Path) -> dict[str, DetectionOutcome]:
+    return {outcome.name: outcome for outcome in iterate_outcomes(out)}
+
+
+def iterate_outcomes(out: Path) -> Iterator[DetectionOutcome]:
+    """Yield the outcomes in the log of an output, in the order in which they were logged.
+
+    Raises:
+        InputError: the log cannot be read. Invalid lines are ignored, and so is a missing log.
+    """
     path = log_path(out)
     with user_errors(path):
         try:
             file = path.open(encoding="utf-8", errors="replace")
         except FileNotFoundError:
-            return {}
+            return
         with file:
-            outcomes = map(_parse_line, file)
-            return {outcome.name: outcome for outcome in outcomes if outcome}
+            for line in file:
+                if outcome := _parse_line(line):
+                    yield outcome
 
 
 def _to_values(outcome: DetectionOutcome) -> dict[str, Any]:

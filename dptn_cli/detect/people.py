@@ -95,11 +95,12 @@ def choose_person(
         return Detection(name, count, reason=reason)
     if choice.person is Person.ERROR and len(usable) > 1:
         return Detection(name, count, reason=f"{len(usable)} people found, but only one is allowed")
-    scores = {Person.BEST: [person.score for person in people]}
+    score: dict[int, float] = {}
+    if choice.person == Person.BEST:
+        score = {i: people[i].score for i in usable}
     if choice.person == Person.CENTER:
-        scores[Person.CENTER] = [-_distance_to_center(pose, size) for pose, _ in poses]
-    score = scores.get(choice.person, [0.0] * count)
-    chosen = max(usable, key=lambda i: (score[i], size_key(poses[i][0])))
+        score = {i: -_distance_to_center(poses[i][0], size) for i in usable}
+    chosen = max(usable, key=lambda i: (score.get(i, 0.0), size_key(poses[i][0])))
     pose, confidence = poses[chosen]
     return Detection(name, count, FoundPose(name, pose, confidence, size, count))
 

@@ -166,6 +166,19 @@ class Body:
         extent = np.ptp(np.vstack([self.without_arms, self.crown]), axis=0)
         return bool(abs(up) < LYING_SLOPE * abs(right) and extent[0] < extent[1])
 
+    @property
+    def shows_legs(self) -> bool:
+        """Whether a knee or an ankle is present."""
+        return self.has_any([*KNEES, *ANKLES])
+
+    @cached_property
+    def is_upside_down(self) -> bool:
+        """Whether the neck is below the hips and the legs, if they show, are not."""
+        hips, legs = self.mean_of(HIPS), self.mean_of([*KNEES, *ANKLES])
+        if self.neck is None or hips is None or self.is_lying:
+            return False
+        return bool(self.neck[0] > hips[0]) and (legs is None or bool(legs[0] < hips[0]))
+
     @cached_property
     def length(self) -> float:
         """From crown to soles, or from side to side of somebody who lies."""

@@ -62,12 +62,20 @@ def drop_pose_file(folder: Path, name: str, pose_format: PoseFormat) -> None:
         file.unlink(missing_ok=True)
 
 
-def _file_for(folder: Path, name: str, pose_format: PoseFormat) -> Path:
-    """Return the path of an image's file, named as OpenPose or openpifpaf would name it."""
-    name = checked_name(name)
+def pose_file_name(name: str, pose_format: PoseFormat) -> str:
+    """Return the name of an image's pose file, as OpenPose or openpifpaf would name it.
+
+    Args:
+        name: the image's name, relative.
+        pose_format: a format with one file per image.
+    """
     if pose_format is PoseFormat.OPENPOSE:
-        return folder / f"{without_image_suffix(name)}_keypoints.json"
-    return folder / f"{name}.predictions.json"
+        return f"{without_image_suffix(name)}_keypoints.json"
+    return f"{name}.predictions.json"
+
+
+def _file_for(folder: Path, name: str, pose_format: PoseFormat) -> Path:
+    return folder / pose_file_name(checked_name(name), pose_format)
 
 
 def _check_for_csv(poses: Sequence[FoundPose]) -> None:

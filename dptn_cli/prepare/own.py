@@ -56,20 +56,34 @@ def read_identities(path: Path) -> dict[str, str]:
         The identity by image name, without the rows that lack either.
 
     Raises:
-        InputError: the file cannot be read, or is not a CSV with these columns.
+        InputError: the file cannot be read, is not a CSV with these columns, or gives an image two
+            identities.
     """
     try:
         with user_errors(path), path.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file)
             if not {"name", "identity"} <= set(reader.fieldnames or ()):
                 raise InputError(f"{path}: expected a CSV with the columns name,identity")
-            return {
-                checked_name(row["name"]): row["identity"].strip()
-                for row in reader
-                if row["name"] and row["identity"]
-            }
+            return _identities_of_rows(path, reader)
     except (UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{path}: not a CSV in UTF-8: {error}") from error
+
+
+def _identities_of_rows(path: Path, reader: "csv.DictReader[str]") -> dict[str, str]:
+    identities: dict[str, str] = {}
+    for row in reader:
+        name, identity = ((row[key] or "").strip() for key in ("name", "identity"))
+        if not name or not identity:
+            continue
+        line = f"{path}, line {reader.line_num}"
+        try:
+            name = checked_name(name)
+        except InputError as error:
+            raise InputError(f"{line}: {error}") from error
+        known = identities.setdefault(name, identity)
+        if known != identity:
+            raise InputError(f"{line}: {name} is {identity} here, and {known} in an earlier line")
+    return identities
 
 
 def prepare_own(

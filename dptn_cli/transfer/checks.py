@@ -17,12 +17,12 @@ from typing import TypeAlias
 
 import numpy as np
 
-from dptn_cli.errors import InputError, counted
+from dptn_cli.errors import InputError, counted, user_errors
 from dptn_cli.io.hash_sets import DuplicateFinder, HashSet, hash64
 from dptn_cli.io.image_folders import ImageFile
 from dptn_cli.io.images import read_image_size
 from dptn_cli.io.paths import check_name_length
-from dptn_cli.io.results_folder import is_contact_sheet
+from dptn_cli.io.results_folder import MANIFEST_NAME, RUN_NAME, is_contact_sheet
 from dptn_cli.io.storage import storage_of
 from dptn_cli.keypoints.stated_size import is_resized
 from dptn_cli.transfer.result_names import is_shortened
@@ -166,7 +166,9 @@ class PairChecks:
         return self._has_inputs_in_out and self._hash(output) in self._inputs_in_out
 
     def check_inputs_kept(self, rows: Rows) -> None:
-        """Make sure that no result would overwrite an image of the job, after `check`.
+        """Make sure that no result would overwrite a file of the user's, after `check`.
+
+        These are the images of the job, and whatever is in the results folder before its first run.
 
         Args:
             rows: iterates over the rows, with the names of the results in the results folder.
@@ -174,20 +176,40 @@ class PairChecks:
         Raises:
             InputError: one error with every problem found.
         """
-        if not self._has_inputs_in_out:
+        others = self._files_of_others()
+        if not self._has_inputs_in_out and others is None:
             return
         for number, (_, _, output, line) in enumerate(rows(ignore_bad_row)):
             image = ImageFile(self.out, output)
+            what = ""
             if self.is_input(output) and self.exists(image):
+                what = "the image"
+            elif others is not None and self._hash(output) in others:
+                what = "a file that `dptn transfer` did not write,"
+            if what:
                 self._add_bad_row(
                     number,
                     line,
-                    f"{output} would overwrite the image {image.path}: name another results "
+                    f"{output} would overwrite {what} {image.path}: name another results "
                     "folder, or give the result another name in the column `out`",
                 )
             if self._is_full():
                 break
         self._raise_problems()
+
+    def _files_of_others(self) -> HashSet | None:
+        """Return what is in a folder without a manifest or `run.json`, which every run writes."""
+        storage = storage_of(self.out)
+        with user_errors(self.out):
+            own = (storage.join(self.out, name) for name in (MANIFEST_NAME, RUN_NAME))
+            if any(map(storage.is_file, own)) or not storage.is_dir(self.out):
+                return None
+            hashes = [self._hash(name) for name in storage.list_files(self.out, hidden=True)]
+        if not hashes:
+            return None
+        others = HashSet()
+        others.add(np.unique(np.array(hashes, np.uint64)))
+        return others
 
     def _hash(self, output: str) -> int:
         return hash64(self.name_key(output))

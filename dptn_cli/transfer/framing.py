@@ -109,7 +109,12 @@ def frame_target(
 
 
 def framing_warnings(
-    source: FramedPose, target: Pose, size: Size | None, spec: ImageSpec, fit: Fit
+    source: FramedPose,
+    target: Pose,
+    size: Size | None,
+    spec: ImageSpec,
+    fit: Fit,
+    retarget_mode: Retarget = Retarget.NONE,
 ) -> tuple[FramingWarning, ...]:
     """Return why an image may look wrong.
 
@@ -122,13 +127,22 @@ def framing_warnings(
         size: (height, width) of the source image, pixels; None if it is not known.
         spec: the images that the model was made for.
         fit: how images of other sizes are brought to the model's size.
+        retarget_mode: whether the pose is scaled to the source person, whose whole figure then
+            stays in the image.
     """
-    body, crop = Body(source.pose), source.crop
-    is_wrong = {FramingWarning.TARGET_LYING: Body(target).is_lying and not body.is_lying}
+    body, wanted, crop = Body(source.pose), Body(target), source.crop
+    is_wrong = {
+        FramingWarning.TARGET_LYING: wanted.is_lying and not body.is_lying,
+        FramingWarning.TARGET_UPSIDE_DOWN: wanted.is_upside_down and not body.is_upside_down,
+        FramingWarning.POSE_WITHOUT_LEGS: retarget_mode is Retarget.SCALE
+        and body.shows_legs
+        and not wanted.shows_legs,
+    }
     if crop is not None and size is not None and fit is not Fit.PAD:
         scale = crop.height / spec.image_size[0]
         is_wrong |= {
             FramingWarning.SOURCE_LYING: body.is_lying,
+            FramingWarning.SOURCE_UPSIDE_DOWN: body.is_upside_down,
             FramingWarning.SOURCE_SMALL: body.length * scale < MIN_PERSON_PX,
             FramingWarning.SOURCE_FILLED: filled_share(crop, size) > MAX_FILLED_SHARE + ROUNDING,
         }

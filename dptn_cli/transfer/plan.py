@@ -433,7 +433,7 @@ def _listing_of_folders(request: TransferRequest) -> _Listing:
             left_out = LeftOut()
             images += find(path, left_out)
             notes.update(dict.fromkeys(left_out.notes()))
-        return images
+        return list(dict.fromkeys(images))
 
     sources = search(
         request.sources, lambda path, left_out: find_images([path], request.out, left_out)

@@ -3,13 +3,25 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
-from dptn_cli.errors import InputError, user_errors
+from dptn_cli.errors import InputError, counted, user_errors
 from dptn_cli.io.image_folders import ImageFile, ImageIndex
 from dptn_cli.io.results_folder import KEYPOINTS_NAME
 from dptn_cli.io.storage import storage_of
 from dptn_cli.keypoints import PoseFiles
 from dptn_cli.types import FoundPose
+
+
+class _Detected(NamedTuple):
+    """What the log of `dptn detect-poses` says of an image: the file's size, and the pose."""
+
+    image_bytes: int
+    pose_hash: int
+
+
+def _hash(found: FoundPose) -> int:
+    return hash(found.pose.round(3).tobytes())
 
 
 class PoseLookup:
@@ -29,6 +41,8 @@ class PoseLookup:
     ) -> None:
         self._pose_files, self._image_index = pose_files, image_index
         self._by_folder: dict[Path, PoseFiles] = {}
+        self._detected: dict[Path, dict[str, _Detected]] = {}
+        self._outdated: dict[Path, dict[str, None]] = {}
         for folder in dict.fromkeys(folders):
             path = folder / KEYPOINTS_NAME
             with user_errors(path):
@@ -57,13 +71,53 @@ class PoseLookup:
         in_folders = (self._by_folder.get(folder) for folder in (image.folder, *more_folders))
         for pose_files in (own, self._pose_files, *in_folders):
             if pose_files is not None and (pose := pose_files.find(image.name, is_other_image)):
-                return pose
+                is_beside = pose_files is self._by_folder.get(image.folder)
+                if not (is_beside and self._is_outdated(image, pose)):
+                    return pose
         return None
+
+    def _is_outdated(self, image: ImageFile, pose: FoundPose) -> bool:
+        """Return whether `dptn detect-poses` found a pose on another image of this name.
+
+        A pose that somebody has changed since is the user's own. The size of the file decides,
+        because copying a folder changes the times of its files.
+        """
+        detected = self._detected_in(image.folder).get(image.name)
+        if detected is None or detected.pose_hash != _hash(pose):
+            return False
+        try:
+            is_same = image.path.stat().st_size == detected.image_bytes
+        except OSError:  # A target needs no image.
+            return False
+        if not is_same:
+            self._outdated.setdefault(image.folder, {})[image.name] = None
+        return not is_same
+
+    def _detected_in(self, folder: Path) -> dict[str, "_Detected"]:
+        """Return what `dptn detect-poses` found for the `keypoints.csv` of a folder."""
+        from dptn_cli.detect.log import iterate_outcomes  # onnxruntime comes with its room
+
+        if folder not in self._detected:
+            poses = folder / KEYPOINTS_NAME
+            outcomes = () if storage_of(folder).is_remote else iterate_outcomes(poses)
+            self._detected[folder] = {
+                outcome.name: _Detected(outcome.file_state[0], _hash(outcome.found_pose))
+                for outcome in outcomes
+                if outcome.file_state and outcome.found_pose
+            }
+        return self._detected[folder]
 
     def notes(self) -> list[str]:
         """Say what was passed over in the files or assumed so far, one line each."""
         files = (self._pose_files, *self._by_folder.values())
-        return [note for each in files for note in (*each.notes, *each.guesses())]
+        notes = [note for each in files for note in (*each.notes, *each.guesses())]
+        for folder, names in self._outdated.items():
+            notes.append(
+                f"{folder / KEYPOINTS_NAME}: {counted(len(names), 'pose')} not used, because the "
+                "image has changed since dptn detect-poses looked at it, such as "
+                f"{next(iter(names))}"
+            )
+        return notes
 
     def unused(self) -> Iterator[tuple[Path, str]]:
         """Yield what the user named and `find` has not used, with one name in it each."""

@@ -237,7 +237,9 @@ def plan_tasks(
         digest.update(target.on_network.tobytes())
         if is_jpeg(item.output):
             digest.update(b"jpeg %d" % job.jpeg_quality)
-        warnings = framing_warnings(source, item.target_pose, size, job.model.spec, job.fit)
+        warnings = framing_warnings(
+            source, item.target_pose, size, job.model.spec, job.fit, job.retarget
+        )
         tasks.append(Task(item, digest.hexdigest(), target.on_network, warnings=warnings))
     return source, tasks
 

@@ -196,6 +196,59 @@ def test_many_missing_previews_are_counted(photos: Path, tmp_path: Path) -> None
     assert "No preview of 3 more." in result.stderr
 
 
+@pytest.mark.parametrize("more", [(), ("--overwrite",)])
+def test_an_image_is_no_output(photos: Path, more: tuple[str, ...]) -> None:
+    shutil.copy(photos / "a.png", photos.parent / "other.png")
+    for out, reason in ((photos / "a.png", "is one of the images"),
+                        (photos.parent / "other.png", "is an image")):  # fmt: skip
+        before = out.read_bytes()
+        result = dptn("detect-poses", photos, "--detector", SHIPPED, "-o", out, *more)
+        assert result.exit_code == 2
+        assert f"{out} {reason}: name a pose file after -o" in result.stderr
+        assert out.read_bytes() == before
+    assert not list(photos.parent.rglob("*.jsonl"))
+
+
+@pytest.mark.parametrize("pose_format", ["csv", "coco"])
+def test_a_folder_is_no_pose_file(photos: Path, pose_format: str) -> None:
+    out = photos.parent / "poses"
+    out.mkdir()
+    for more in ((), ("--overwrite",)):
+        result = detect(photos, "-o", out, "--format", pose_format, *more)
+        assert result.exit_code == 2
+        assert "poses: is a folder; name a file in it" in result.stderr
+    assert not list(photos.parent.glob("*.jsonl"))
+
+
+@pytest.mark.parametrize("pose_format", ["openpose", "openpifpaf"])
+def test_a_name_that_is_too_long_for_a_pose_file(photos: Path, pose_format: str) -> None:
+    name = f"{'n' * 250}.png"
+    shutil.copy(photos / "a.png", photos / name)
+    out = photos.parent / "poses"
+    result = detect(photos, "-o", out, "--format", pose_format)
+    assert result.exit_code == 2
+    assert "rename the image, or use another --format" in result.stderr
+    assert not out.exists()
+
+
+def test_the_document_has_the_notes_and_the_missing_previews(photos: Path, tmp_path: Path) -> None:
+    (photos / "poster.psd").write_bytes(b"8BPS")
+    preview = tmp_path / "skeletons"
+    preview.mkdir()
+    shutil.copy(photos / "a.png", preview / "a.png.png")
+    document = json.loads(detect(photos, "--preview", preview, "--json").stdout)
+    assert document["missing_previews"] == 1
+    assert document["notes"] == ["1 file left out, of a kind that is not read: poster.psd"]
+
+
+def test_a_dry_run_counts_known_failures(photos: Path) -> None:
+    Image.new("RGB", (100, 100), "white").save(photos / "blank.png")
+    assert detect(photos).exit_code == 1
+    lines = [line.split() for line in detect(photos, "--dry-run").stdout.splitlines()]
+    for row in (["skipped", "3"], ["failed", "1"], ["to", "do", "0"]):
+        assert row in lines
+
+
 def test_what_is_left_out_is_said(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pillow_heif", None)  # as if it were not installed
     for name in ("x.heic", "._a.png", "Thumbs.db"):

@@ -127,6 +127,25 @@ class TestContactSheets:
         assert page.read_bytes() == marked
 
 
+def test_results_overwrite_no_file_of_a_folder_that_is_not_ours(folder: Folder) -> None:
+    folder.out.mkdir()
+    photo = folder.out / "0_2_1_vis.png"
+    draw_image(9).save(photo)
+    before = content_of(folder.out)
+    for more in ((), ("--dry-run",), ("--overwrite",)):
+        result = folder.transfer(*more)
+        assert result.exit_code == 2
+        reason = "0_2_1_vis.png would overwrite a file that `dptn transfer` did not write"
+        assert result.stderr.count(reason) == 1
+        assert content_of(folder.out) == before
+    photo.rename(folder.out / "holiday.png")
+    for _ in range(2):
+        assert folder.transfer().exit_code == 0
+    assert (folder.out / "holiday.png").is_file()
+    (folder.out / "manifest.jsonl").unlink()
+    assert folder.transfer().exit_code == 0, "run.json says that the folder is ours"
+
+
 def test_results_overwrite_no_image_of_the_job(folder: Folder) -> None:
     folder.pairs.write_text("from,to,out\n0.png,1.png,2.png\n0.png,2.png,new.png\n1.png,2.png,0\n")
     before = content_of(folder.path)

@@ -11,6 +11,7 @@ from typer.testing import Result
 
 from dptn_cli.io.files import write_atomic
 from dptn_cli.prepare.deepfashion import published_name
+from dptn_cli.prepare.own import read_identities
 
 RAW = {
     "img/WOMEN/Blouses_Shirts/id_00000001/02_1_front.jpg": (
@@ -211,6 +212,26 @@ class TestOwn:
             "--no-perceptual", "--batch-size", "3", "--workers", "0",
         )  # fmt: skip
         assert trained.exit_code == 0, trained.stderr
+
+    @pytest.mark.parametrize(
+        ("row", "reason"),
+        [
+            ("{name},b", "who.csv, line 3: {name} is b here, and a in an earlier line"),
+            ("../x.png,b", "who.csv, line 3: '../x.png'"),
+        ],
+    )
+    def test_identities_that_cannot_be_used(self, photos: Path, row: str, reason: str) -> None:
+        name = next(photos.glob("*.png")).name
+        who = photos.parent / "who.csv"
+        who.write_text(f"name,identity\n{name},a\n{row.format(name=name)}\n")
+        result = self.prepare(photos, "--identities", who)
+        assert result.exit_code == 2
+        assert reason.format(name=name) in result.stderr
+
+    def test_blank_identities_are_none(self, tmp_path: Path) -> None:
+        who = tmp_path / "who.csv"
+        who.write_text("name,identity\na.png,x\nb.png, \n ,y\nc.png\na.png, x\n")
+        assert read_identities(who) == {"a.png": "x"}
 
     def test_identities_from_a_csv(self, photos: Path) -> None:
         names = [path.name for path in images(photos)]

@@ -34,6 +34,39 @@ def counts(photos: Path, out: Path, code: int) -> dict[str, int]:
     return found
 
 
+def test_poses_of_images_that_have_changed_are_detected_again(tmp_path: Path) -> None:
+    """The poses in `keypoints.csv` are those of the images that `dptn detect-poses` looked at."""
+    photos, keypoints = tmp_path / "photos", tmp_path / "photos" / "keypoints.csv"
+    photos.mkdir()
+    shutil.copy(FIGURES / "p0000_0.png", photos / "a.png")
+    shutil.copy(FIGURES / "p0001_1.png", photos / "b.png")
+    assert dptn("detect-poses", photos, "--detector", DETECTOR, "-o", keypoints).exit_code == 0
+    copied = tmp_path / "copied"
+    shutil.copytree(photos, copied, copy_function=shutil.copyfile)  # the times are new
+    shutil.copy(FIGURES / "p0002_3.png", photos / "b.png")
+    for folder, outdated in ((copied, 0), (photos, 1)):
+        result = dptn(
+            "transfer", folder / "a.png", "--poses", folder / "b.png", "--detector", DETECTOR,
+            "--model", MODEL, "-o", tmp_path / f"out of {folder.name}",
+        )  # fmt: skip
+        assert result.exit_code == 0, result.stderr
+        note = (
+            f"{folder / 'keypoints.csv'}: 1 pose not used, because the image has changed since "
+            "dptn detect-poses looked at it, such as b.png"
+        )
+        assert result.stderr.count(note) == outdated
+        assert result.stderr.count("Detecting the poses on 1 image") == outdated
+    lines = keypoints.read_text().splitlines()
+    own = lines[2].replace("[", "[1", 1)  # somebody moves the nose
+    keypoints.write_text("\n".join([*lines[:2], own, ""]))
+    result = dptn(
+        "transfer", photos / "a.png", "--poses", photos / "b.png", "--model", MODEL,
+        "-o", tmp_path / "by hand",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.stderr
+    assert "has changed" not in result.stderr
+
+
 def test_figures_without_keypoints(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Detected, transferred, kept for the next run; nobody found fails that image's items."""
     photos, out = tmp_path / "photos", tmp_path / "out"

@@ -69,3 +69,13 @@ def test_a_joint_below_the_threshold_is_missing() -> None:
     assert detection.found_pose is not None
     assert np.flatnonzero(detection.found_pose.confidence == 0).tolist() == [1, 5]
     assert (detection.found_pose.pose[[1, 5]] == -1).all()
+
+
+@pytest.mark.parametrize("person", ["center", "best", "largest"])
+def test_people_below_the_threshold_are_no_candidates(person: Person) -> None:
+    faint = make_person(150, 70, height=60, score=0.99)
+    faint.joints_xyv[:, 2] = 0.3
+    choice = PersonChoice(person, threshold=0.7)
+    detection = choose_person("a.jpg", [faint, LARGE], SIZE, choice)
+    assert detection.found_pose is not None
+    assert detection.found_pose.pose[0].tolist() == LARGE.joints_xyv[0, 1::-1].tolist()

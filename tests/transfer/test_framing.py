@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from stances import stance, without
+from stances import LEGS, stance, without
 
 from dptn_cli import read_poses
 from dptn_cli.detect import MovenetDetector
@@ -98,12 +98,30 @@ def warnings_of(pose: Pose, size: Size, target: Pose | None = None) -> set[Frami
     return set(framing_warnings(source, target, size, SPEC, Fit.PERSON))
 
 
+def test_a_pose_without_legs_leaves_a_whole_figure_without_them() -> None:
+    whole, size = stance("standing", top=120, left=400), (500, 800)
+    half = whole.copy()
+    half[LEGS] = -1
+    for source, target, mode, expected in (
+        (whole, half, Retarget.SCALE, {FramingWarning.POSE_WITHOUT_LEGS}),
+        (whole, half, Retarget.NONE, set()),
+        (half, half, Retarget.SCALE, set()),
+        (whole, whole, Retarget.SCALE, set()),
+    ):
+        framed = frame_source(source, size, SPEC, Fit.PERSON)
+        warnings = framing_warnings(framed, target, size, SPEC, Fit.PERSON, mode)
+        assert set(warnings) == expected
+
+
 def test_who_cannot_be_framed_well_is_told() -> None:
     standing, size = stance("standing", top=120, left=400), (500, 800)
     lying = stance("lying", top=200, left=150)
     assert warnings_of(standing, size) == set()
     assert warnings_of(lying, (400, 800)) == {FramingWarning.SOURCE_LYING}
     assert warnings_of(standing, size, lying) == {FramingWarning.TARGET_LYING}
+    turned = stance("standing", scale=-1.0, top=380, left=400)
+    assert warnings_of(turned, size) == {FramingWarning.SOURCE_UPSIDE_DOWN}
+    assert warnings_of(standing, size, turned) == {FramingWarning.TARGET_UPSIDE_DOWN}
     small = stance("standing", scale=0.15, top=20, left=60)
     assert warnings_of(small, (80, 120)) == {FramingWarning.SOURCE_SMALL}
     narrow = stance("standing", top=70, left=60)

@@ -130,7 +130,7 @@ def test_sources_and_poses_as_files_and_folders(photos: Path, tmp_path: Path) ->
 def test_results_are_not_taken_for_sources(photos: Path) -> None:
     out = photos / "results"
     out.mkdir()
-    draw_image(0).save(out / "a_2_b_vis.png")
+    draw_image(0).save(out / "old_2_b_vis.png")
     request = TransferRequest(out=out, sources=(photos,), poses=(photos / "keypoints.csv",))
     assert make_job(request, MODEL).planned == 9
 
