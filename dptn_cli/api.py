@@ -34,7 +34,7 @@ from dptn_cli.inference.model_file import read_model
 from dptn_cli.inference.session import Session
 from dptn_cli.io.images import PUBLISHED_JPEG_QUALITY, read_crop, read_image_size
 from dptn_cli.io.paths import parse_location
-from dptn_cli.io.resize import crop_to_network
+from dptn_cli.io.resize import crop_and_resize
 from dptn_cli.keypoints import PoseFiles
 from dptn_cli.transfer.framing import frame_source, frame_target
 from dptn_cli.transfer.infer import infer_targets
@@ -422,7 +422,7 @@ def _open_image(
         return read_image_size(path), partial(read_crop, path)
     image_u8 = _to_array(image)
     height, width = image_u8.shape[:2]
-    return (height, width), partial(crop_to_network, Image.fromarray(image_u8))
+    return (height, width), partial(crop_and_resize, Image.fromarray(image_u8))
 
 
 def _to_array(image: Image.Image | ImageU8) -> ImageU8:

@@ -14,7 +14,7 @@ from dptn_cli.errors import ExitCode, MissingDependency
 from dptn_cli.processor import available_cores
 
 if TYPE_CHECKING:
-    from dptn_cli.train.loop import Progress, Trainer
+    from dptn_cli.train.loop import StepReport, Trainer
     from dptn_cli.train.recipe import LoggingConfig, TrainConfig
 
 INSTALL = "pip install 'dptn-cli[train]'"
@@ -322,7 +322,7 @@ def _schedule(trainer: "Trainer") -> str:
     """Return, as a sentence, the learning rate after the number of epochs has changed."""
     if trainer.step >= trainer.steps or not any("epochs" in text for text in trainer.changes):
         return ""
-    epoch = trainer.order.place(trainer.step).epoch
+    epoch = trainer.order.position_of(trainer.step).epoch
     rate = trainer.config.learning_rates(epoch).generator
     return f" The learning rate follows the new schedule: {rate:.2g} in epoch {epoch + 1}."
 
@@ -334,7 +334,7 @@ def _print_end(trainer: "Trainer", out: Path, *, quiet: bool) -> None:
     echo(f"{out}: step {trainer.step:,} of {trainer.steps:,}", quiet=quiet)
 
 
-def _detail(progress: "Progress") -> str:
+def _detail(progress: "StepReport") -> str:
     labels = {"L1": "target_l1", "G": "generator", "D": "discriminator"}
     losses = "  ".join(
         f"{label} {progress.losses[name]:.3f}"

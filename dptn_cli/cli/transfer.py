@@ -45,7 +45,7 @@ from dptn_cli.transfer.contact_sheets import (
     write_contact_sheets,
 )
 from dptn_cli.transfer.earlier_runs import read_earlier_runs
-from dptn_cli.transfer.pipeline import preview
+from dptn_cli.transfer.pipeline import dry_run
 from dptn_cli.transfer.plan import TransferRequest, make_job, with_poses
 from dptn_cli.transfer.run import FailureLimit, RunOptions
 from dptn_cli.transfer.unlisted import Unlisted
@@ -298,7 +298,7 @@ def transfer(
         )
     reporter.print_warnings(job)
     if dry_run:
-        return _preview(as_it_would_run(job, options, reporter.notify), options, reporter)
+        return _dry_run(as_it_would_run(job, options, reporter.notify), options, reporter)
     code, state = _run(job, options, reporter)
     if grid and state == "finished":
         code = _write_contact_sheets(job, reporter) or code
@@ -349,13 +349,13 @@ def _detect_poses(
     return with_poses(job, found.poses, found.detectors)
 
 
-def _preview(job: Job, options: RunOptions, reporter: TransferReporter) -> ExitCode:
+def _dry_run(job: Job, options: RunOptions, reporter: TransferReporter) -> ExitCode:
     """Say what would be done, and generate nothing."""
     earlier = read_earlier_runs(job.out)
     unlisted = Unlisted(job, earlier)
     lookup = earlier.lookup(overwrite=options.overwrite, retry_failed=options.retry_failed)
     with reporter.stage("checking", job.planned) as advance:
-        for outcome in preview(job, lookup):
+        for outcome in dry_run(job, lookup):
             reporter.count(earlier.recognized(outcome))
             unlisted.add_listed(outcome.output)
             advance(1)

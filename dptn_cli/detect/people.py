@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dptn_cli.enums import Person
-from dptn_cli.keypoints import from_coco
+from dptn_cli.keypoints import from_coco, present_joints
 from dptn_cli.keypoints.largest import size_key
 from dptn_cli.types import FoundPose, Pose, Size
 
@@ -107,7 +107,7 @@ def choose_person(
 
 def _bounding_box(pose: Pose) -> tuple[Pose, Pose]:
     """Return the smallest and the largest (y, x) of the visible joints."""
-    visible = pose[(pose != -1).any(axis=1)]
+    visible = pose[present_joints(pose)]
     return visible.min(axis=0), visible.max(axis=0)
 
 

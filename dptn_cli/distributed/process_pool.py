@@ -73,7 +73,7 @@ class _ProcessWorker(Worker):
     Attributes:
         device: number of its GPU, or OpenVINO's name of its device.
         is_starting: whether its session is being opened.
-        last_words: why it cannot work, in its own words; empty if it has said nothing.
+        failure: why it cannot work, in its own words; empty if it has said nothing.
         deaths: how often it died since it finished a chunk.
         failed_starts: how often it died since it was last ready.
     """
@@ -98,7 +98,7 @@ class _ProcessWorker(Worker):
         self.process.start()
         # While the parent holds the child's end open, it gets no EOF when the process dies.
         child_end.close()
-        self.capacity, self.is_starting, self.last_words = 0, True, ""
+        self.capacity, self.is_starting, self.failure = 0, True, ""
 
     def receive(self) -> tuple[int, list[Outcome], StageSeconds] | None:
         """Receive the result of a chunk; None for any other message.
@@ -112,7 +112,7 @@ class _ProcessWorker(Worker):
             self.capacity, self.is_starting, self.failed_starts = message.capacity, False, 0
             return None
         if isinstance(message, Failure):  # it ends now
-            self.last_words = message.reason
+            self.failure = message.reason
             return None
         self.deaths = 0
         ended: tuple[int, list[Outcome], StageSeconds] = message
@@ -122,15 +122,15 @@ class _ProcessWorker(Worker):
     def may_start(self) -> bool:
         """Whether to start it again: what has said why it cannot work would say so again."""
         is_hopeful = self.deaths <= MAX_RESTARTS and self.failed_starts < MAX_FAILED_STARTS
-        return is_hopeful and not self.last_words
+        return is_hopeful and not self.failure
 
-    def bury(self) -> str:
+    def reap(self) -> str:
         """Wait until the process has ended, after its connection has; return how it ended."""
         self.deaths += 1
         self.failed_starts += self.is_starting
         self.capacity, self.is_starting = 0, False
         self.process.join(JOIN_TIMEOUT_S)
-        words = f": {self.last_words}" if self.last_words else ""
+        words = f": {self.failure}" if self.failure else ""
         return (
             f"the process on device {self.device} exited with code {self.process.exitcode}{words}"
         )
@@ -225,7 +225,7 @@ class ProcessPool:
             try:
                 ended = worker.receive()
             except (EOFError, OSError):
-                reason, is_blameless = worker.bury(), bool(worker.last_words)
+                reason, is_blameless = worker.reap(), bool(worker.failure)
                 if worker.may_start:
                     worker.start()
                 yield WorkerLost(worker, reason, is_blameless)

@@ -38,7 +38,7 @@ from dptn_cli.io.storage import storage_of
 from dptn_cli.transfer.earlier_runs import read_earlier_runs
 from dptn_cli.transfer.pipeline import ChunkMaker
 from dptn_cli.transfer.settings import REMOTE_WORKERS, Settings, StageSeconds
-from dptn_cli.transfer.tasks import failed
+from dptn_cli.transfer.tasks import failed_outcome
 from dptn_cli.types import Failure, Item, Job, Outcome
 
 CONCURRENT_CHUNKS = 3  # per actor: one is being read, one inferred and one written
@@ -256,7 +256,7 @@ class RayPool:
                     self._open_session(worker)
                 return WorkerLost(worker, f"an actor: {error.cause}", is_blameless=True)
             reason = f"{type(error.cause).__name__}: {error.cause}"
-            outcomes = [failed(item, reason) for item in worker.pending[ticket].items]
+            outcomes = [failed_outcome(item, reason) for item in worker.pending[ticket].items]
             return ChunkDone(worker, ticket, outcomes, StageSeconds())
         except RayError as error:
             self._open_session(worker)

@@ -13,7 +13,7 @@ from typing import Protocol
 
 from dptn_cli.transfer.pipeline import chunks_of
 from dptn_cli.transfer.settings import Settings, StageSeconds
-from dptn_cli.transfer.tasks import failed
+from dptn_cli.transfer.tasks import failed_outcome
 from dptn_cli.types import Item, Job, Outcome
 
 POLL_S = 1.0  # maximum wait in `WorkerPool.poll`
@@ -173,7 +173,7 @@ class Scheduler:
             for item in chunk.items:
                 if settings.stop():
                     return
-                yield failed(item, reason, stop_reason=reason)
+                yield failed_outcome(item, reason, stop_reason=reason)
 
     def _is_busy(self) -> bool:
         return any(worker.pending for worker in self._pool.workers)
@@ -245,4 +245,6 @@ class Scheduler:
             elif chunk.lone_losses < LONE_ATTEMPTS:
                 self._suspects.append(chunk)
             else:
-                yield from (failed(item, f"its worker died: {lost.reason}") for item in chunk.items)
+                yield from (
+                    failed_outcome(item, f"its worker died: {lost.reason}") for item in chunk.items
+                )

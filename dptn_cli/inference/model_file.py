@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from dptn_cli.errors import InputError, ModelError, short, user_errors
-from dptn_cli.inference.onnx_graph import Graph, Port, UnusableGraph, read_graph
+from dptn_cli.inference.onnx_graph import Graph, TensorInfo, UnusableGraph, read_graph
 from dptn_cli.io.content_kinds import not_a, open_regular
 from dptn_cli.types import JOINTS, ImageSpec, Model
 
@@ -69,13 +69,13 @@ def _image_spec(metadata: Mapping[str, str]) -> ImageSpec:
 
 def _check_contract(path: Path, graph: Graph, spec: ImageSpec) -> None:
     """Check that a graph has the inputs and outputs of format 1, in the sizes of its metadata."""
-    image = Port(_UINT8, (None, *spec.network_size, 3))
-    pose = Port(_FLOAT32, (None, JOINTS, 2))
+    image = TensorInfo(_UINT8, (None, *spec.network_size, 3))
+    pose = TensorInfo(_FLOAT32, (None, JOINTS, 2))
     inputs = {
         "source": image,
         "source_pose": pose,
         "target_pose": pose,
-        "source_index": Port(_INT64, (None,)),
+        "source_index": TensorInfo(_INT64, (None,)),
     }
     for ports, expected in ((graph.inputs, inputs), (graph.outputs, {"generated": image})):
         if ports.keys() != expected.keys():

@@ -28,7 +28,7 @@ _QUANTISED_TO_4_BITS = ("matmulnbits", "matmulbnb4", "gatherblockquantized")
 
 
 @dataclass(frozen=True)
-class Port:
+class TensorInfo:
     """An input or output of a graph.
 
     Attributes:
@@ -43,7 +43,7 @@ class Port:
         kind = _NAMES.get(self.element_type, f"type {self.element_type}")
         return f"{kind} ({', '.join('any' if n is None else str(n) for n in self.shape)})"
 
-    def fits(self, other: "Port") -> bool:
+    def fits(self, other: "TensorInfo") -> bool:
         """Return whether type and shape match another's; an open size here matches any."""
         return (
             self.element_type == other.element_type
@@ -67,8 +67,8 @@ class Graph:
         metadata: the metadata of the model.
     """
 
-    inputs: dict[str, Port] = field(default_factory=dict)
-    outputs: dict[str, Port] = field(default_factory=dict)
+    inputs: dict[str, TensorInfo] = field(default_factory=dict)
+    outputs: dict[str, TensorInfo] = field(default_factory=dict)
     operators: Counter[str] = field(default_factory=Counter)
     elements: Counter[int] = field(default_factory=Counter)
     metadata: dict[str, str] = field(default_factory=dict)
@@ -129,7 +129,7 @@ class _Reader:
 
     def _read_graph(self, content: memoryview) -> None:
         weights: set[str] = set()
-        inputs: dict[str, Port] = {}
+        inputs: dict[str, TensorInfo] = {}
         for number, value in self._each(content):
             if number == 1:
                 self._read_node(_bytes(value))
@@ -138,10 +138,10 @@ class _Reader:
             elif number == 15:
                 raise UnusableGraph("its weights are sparse")
             elif number in (11, 12):
-                name, port = self._port(_bytes(value))
-                (inputs if number == 11 else self.graph.outputs)[name] = port
+                name, tensor = self._tensor_info(_bytes(value))
+                (inputs if number == 11 else self.graph.outputs)[name] = tensor
         # Before ONNX's version 4, initialisers were inputs too.
-        self.graph.inputs = {name: port for name, port in inputs.items() if name not in weights}
+        self.graph.inputs = {name: tensor for name, tensor in inputs.items() if name not in weights}
 
     def _read_node(self, content: memoryview) -> None:
         for number, value in self._each(content):
@@ -194,16 +194,16 @@ class _Reader:
             number, position = _varint(value, position)
             yield number - (1 << 64 if number >> 63 else 0)
 
-    def _port(self, content: memoryview) -> tuple[str, Port]:
-        name, port = "", Port(0, ())
+    def _tensor_info(self, content: memoryview) -> tuple[str, TensorInfo]:
+        name, tensor = "", TensorInfo(0, ())
         for number, value in self._each(content):
             if number == 1:
                 name = _text(_bytes(value))
             elif number == 2:
-                port = self._type(_bytes(value))
-        return name, port
+                tensor = self._type(_bytes(value))
+        return name, tensor
 
-    def _type(self, content: memoryview) -> Port:
+    def _type(self, content: memoryview) -> TensorInfo:
         kind, shape = 0, list[int | None]()
         tensors = [_bytes(value) for number, value in self._each(content) if number == 1]
         for number, value in self._each(tensors[-1]) if tensors else ():
@@ -212,7 +212,7 @@ class _Reader:
             elif number == 2:
                 sizes = self._each(_bytes(value))
                 shape = [self._size(_bytes(size)) for field, size in sizes if field == 1]
-        return Port(kind, tuple(shape))
+        return TensorInfo(kind, tuple(shape))
 
     def _size(self, content: memoryview) -> int | None:
         sizes = [value for number, value in self._each(content) if number == 1]

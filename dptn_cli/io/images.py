@@ -15,7 +15,7 @@ from dptn_cli.errors import InputError, user_errors
 from dptn_cli.io.image_files import check_pixels, use_image
 from dptn_cli.io.large_jpegs import is_large_jpeg, reduce
 from dptn_cli.io.pixels import load_rgb
-from dptn_cli.io.resize import crop_to_network
+from dptn_cli.io.resize import crop_and_resize
 from dptn_cli.io.storage import StoreError, storage_of
 from dptn_cli.types import Crop, ImageU8, Size
 
@@ -77,12 +77,12 @@ def decode_crop(data: bytes, crop: Crop | None, size: Size) -> ImageU8:
 
     def load(image: Image.Image) -> ImageU8:
         if not is_large_jpeg(image):
-            return crop_to_network(_load_whole(image), crop, size)
+            return crop_and_resize(_load_whole(image), crop, size)
         full_size, orientation = _upright_size(image), _orientation(image)
         part = crop or Crop(0, 0, *full_size)
         scale = min(part.height / size[0], part.width / size[1])
         rgb, reduction = _load_reduced(image, data, scale)
-        return crop_to_network(rgb, _reduce_crop(part, full_size, reduction, orientation), size)
+        return crop_and_resize(rgb, _reduce_crop(part, full_size, reduction, orientation), size)
 
     return use_image(io.BytesIO(data), load)
 

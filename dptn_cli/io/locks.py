@@ -118,11 +118,11 @@ class _LockFile:
 
 
 def _this_process() -> dict[str, Any]:
-    return {"host": socket.gethostname(), "space": _process_space(), "pid": os.getpid(),
+    return {"host": socket.gethostname(), "space": _pid_namespace(), "pid": os.getpid(),
             "started": _start_time(os.getpid())}  # fmt: skip
 
 
-def _process_space() -> str:
+def _pid_namespace() -> str:
     """Return the boot and the PID namespace, within which a process id is unique."""
     with suppress(OSError):
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
@@ -179,7 +179,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 def _is_stale(path: Path, holder: dict[str, Any]) -> bool:
     """Return whether the process that holds a lock file is gone."""
-    pid, space = holder.get("pid"), _process_space()
+    pid, space = holder.get("pid"), _pid_namespace()
     if space and holder.get("space") == space and isinstance(pid, int):
         return _start_time(pid) != holder.get("started")
     try:

@@ -25,8 +25,8 @@ def resize_to_network(image: Image.Image, network_size: Size) -> ImageU8:
     return np.asarray(image.resize((width, height), Image.Resampling.BILINEAR))
 
 
-def crop_to_network(image: Image.Image, crop: Crop | None, network_size: Size) -> ImageU8:
-    """Crop an image and resize the crop to the network's size.
+def crop_and_resize(image: Image.Image, crop: Crop | None, size: Size) -> ImageU8:
+    """Crop an image and resize the crop.
 
     Only what lies inside the image is resized, so a crop far larger than the image costs nothing
     more. The rest is filled with the border's colour.
@@ -34,15 +34,15 @@ def crop_to_network(image: Image.Image, crop: Crop | None, network_size: Size) -
     Args:
         image: RGB.
         crop: the crop, which may reach beyond the image; None for the whole image.
-        network_size: (height, width) in pixels.
+        size: (height, width) in pixels.
 
     Returns:
         (H, W, 3) uint8 RGB.
     """
     if crop is None:
-        return resize_to_network(image, network_size)
-    rows = _overlap(crop.top, crop.height, image.height, network_size[0])
-    columns = _overlap(crop.left, crop.width, image.width, network_size[1])
+        return resize_to_network(image, size)
+    rows = _overlap(crop.top, crop.height, image.height, size[0])
+    columns = _overlap(crop.left, crop.width, image.width, size[1])
     part = np.asarray(
         image.resize(
             (columns.stop - columns.start, rows.stop - rows.start),
@@ -50,9 +50,9 @@ def crop_to_network(image: Image.Image, crop: Crop | None, network_size: Size) -
             box=(columns.low, rows.low, columns.high, rows.high),
         )
     )
-    if part.shape[:2] == network_size:
+    if part.shape[:2] == size:
         return part
-    canvas = np.empty((*network_size, 3), np.uint8)
+    canvas = np.empty((*size, 3), np.uint8)
     canvas[:] = _border_colour(image, crop)
     canvas[rows.start : rows.stop, columns.start : columns.stop] = part
     return canvas

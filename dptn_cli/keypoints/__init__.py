@@ -29,7 +29,12 @@ from dptn_cli.keypoints.joints import (
     mirror_pose,
     to_coco,
 )
-from dptn_cli.keypoints.network_grid import joints_in_image, to_network, with_missing
+from dptn_cli.keypoints.network_grid import (
+    joints_in_image,
+    present_joints,
+    to_network,
+    with_missing,
+)
 from dptn_cli.keypoints.placement import fit_into_frame, parts_not_shown
 from dptn_cli.keypoints.pose_files import PoseFiles
 from dptn_cli.keypoints.pose_writer import drop_pose_file, write_poses
@@ -57,6 +62,7 @@ __all__ = [
     "parts_not_shown",
     "person_crop",
     "pose_on_image",
+    "present_joints",
     "retarget",
     "to_coco",
     "to_network",

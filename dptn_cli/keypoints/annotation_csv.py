@@ -12,6 +12,7 @@ from dptn_cli.errors import InputError
 from dptn_cli.io.paths import without_image_suffix
 from dptn_cli.io.text_lines import check_encoding, numbered_lines
 from dptn_cli.keypoints.json_file import round_number
+from dptn_cli.keypoints.network_grid import present_joints
 from dptn_cli.keypoints.person_json import are_fractions, check_coordinates, parse_numbers
 from dptn_cli.types import JOINTS, MISSING, Pose
 
@@ -234,7 +235,7 @@ def parse_pose(ys_json: str, xs_json: str) -> Pose:
     pose = np.stack([parse_numbers(values) for values in lists], axis=1)
     pose[(np.isnan(pose) | (pose == MISSING)).any(axis=1)] = MISSING
     check_coordinates(pose)
-    present = pose[(pose != MISSING).all(axis=1)]
+    present = pose[present_joints(pose)]
     # Whole numbers are pixels, of however small a crop.
     between = np.unique(present[(present % 1 != 0).any(axis=1)], axis=0)
     if are_fractions(present) and len(between) >= MIN_FRACTIONS:

@@ -12,7 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from dptn_cli.keypoints.joints import HIPS, NECK, SHOULDERS
-from dptn_cli.types import JOINTS, MISSING, Pose
+from dptn_cli.keypoints.network_grid import present_joints
+from dptn_cli.types import JOINTS, Pose
 
 CROWN_ABOVE_NECK = 0.65
 CROWN_ABOVE_FACE = 0.29  # above the mean of nose, eyes and ears
@@ -52,7 +53,7 @@ class Body:
     @cached_property
     def present(self) -> Mask:
         """(18,), True where a joint is present."""
-        return np.asarray((self.pose != MISSING).all(axis=1))
+        return present_joints(self.pose)
 
     def has_any(self, joints: list[int]) -> bool:
         """Return whether any of these joints is present."""
@@ -89,7 +90,7 @@ class Body:
         if self.present[SHOULDERS].all():
             right, left = self.pose[SHOULDERS]
             return max(shortest, TORSO_PER_SHOULDERS * float(np.linalg.norm(right - left)))
-        if legs := self._leg_lengths():
+        if legs := self._torsos_by_legs():
             return max(shortest, max(legs))
         face = self.mean_of(FACE)
         if self.neck is not None and face is not None:
@@ -97,8 +98,8 @@ class Body:
             return max(shortest, neck_to_face / (CROWN_ABOVE_NECK - CROWN_ABOVE_FACE))
         return max(shortest, 1.0)
 
-    def _leg_lengths(self) -> list[float]:
-        """Return the torso's length by each thigh and shin that is present."""
+    def _torsos_by_legs(self) -> list[float]:
+        """Return the torso's length as each thigh and shin that is present suggests it."""
         bones = [bone for hip, knee, ankle in _LEGS for bone in ((hip, knee), (knee, ankle))]
         return [
             float(np.linalg.norm(self.pose[start] - self.pose[end])) / THIGH
@@ -140,8 +141,8 @@ class Body:
         return float(self.without_arms[:, 0].max()) + SOLE_BELOW_ANKLE * self.torso
 
     @cached_property
-    def next_below(self) -> float:
-        """The lowest y that the body surely reaches: a missing leg goes on to its next joint."""
+    def min_bottom(self) -> float:
+        """The lowest y that the body surely reaches: a leg goes on to the joint that is missing."""
         lowest = self.mean_of(KNEES) if self.has_any(KNEES) else self.mean_of(HIPS)
         if self.has_any(ANKLES):
             return self.sole

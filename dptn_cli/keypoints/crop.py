@@ -13,8 +13,8 @@ import numpy as np
 from dptn_cli.enums import Fit
 from dptn_cli.errors import InputError
 from dptn_cli.keypoints.body import ANKLES, SOLE_BELOW_ANKLE, Body
-from dptn_cli.keypoints.network_grid import with_missing
-from dptn_cli.types import MISSING, Crop, Pose, Size
+from dptn_cli.keypoints.network_grid import present_joints, with_missing
+from dptn_cli.types import Crop, Pose, Size
 
 # Where a person is in a training image, in shares of the image's height; see above.
 TOP_SHARE = 0.055  # above the crown
@@ -29,20 +29,20 @@ MAX_FILLED_SHARE, MAX_FILLED_SHARE_CUT = 0.25, 0.1
 # `Fit.AUTO` does not crop images like those of the training. They have the model's size; or their
 # aspect differs by less than this, and the crop around the person is nearly the whole image: what
 # both have is at least this share of what either has.
-SAME_ASPECT, SAME_AREA = 0.05, 0.8
+SAME_ASPECT, MIN_IOU = 0.05, 0.8
 MIN_JOINTS = 3
 MIN_SIDE_PX = 1.0
 DECIMALS = 3  # of a crop's edges, pixels
 _HALVINGS = 24  # of the interval of heights in which the largest crop is searched
 
 
-def crop_for(pose: Pose, image_size: Size, model_size: Size, fit: Fit) -> Crop | None:
+def crop_for(pose: Pose, model_size: Size, image_size: Size, fit: Fit) -> Crop | None:
     """Return the part of an image that the network sees.
 
     Args:
         pose: (18, 2) as (y, x), the person's pose in pixels of the image; missing: -1.
-        image_size: (height, width) of the image, pixels.
         model_size: (height, width) of the images that the model was trained on, pixels.
+        image_size: (height, width) of the image, pixels.
         fit: how images of other sizes are brought to the model's size.
 
     Returns:
@@ -65,7 +65,7 @@ def crop_for(pose: Pose, image_size: Size, model_size: Size, fit: Fit) -> Crop |
             if has_same_aspect:
                 return None
             raise
-    is_whole = has_same_aspect and _common_share(crop, image_size) >= SAME_AREA
+    is_whole = has_same_aspect and _iou(crop, image_size) >= MIN_IOU
     return None if is_whole or crop == Crop(0, 0, *image_size) else crop
 
 
@@ -95,7 +95,7 @@ def person_crop(pose: Pose, model_size: Size, image_size: Size | None = None) ->
     Raises:
         InputError: the pose has fewer than `MIN_JOINTS` joints, or all in one place.
     """
-    present = (pose != MISSING).all(axis=1)
+    present = present_joints(pose)
     if present.sum() < MIN_JOINTS:
         raise InputError(
             f"{present.sum()} joints are too few to crop around a person; "
@@ -105,17 +105,17 @@ def person_crop(pose: Pose, model_size: Size, image_size: Size | None = None) ->
         raise InputError("the joints are all in one place: there is no person to crop around")
     # A joint's coordinate 0 is the centre of the first pixel, a crop's 0 the edge before it.
     body = Body(with_missing(pose + 0.5, ~present))
-    room, slimness = _needed_room(body, image_size), model_size[1] / model_size[0]
-    top, left, height = _Framer(room, slimness, image_size).place()
+    room, aspect = _needed_room(body, image_size), model_size[1] / model_size[0]
+    top, left, height = _Framer(room, aspect, image_size).place()
     if image_size and not body.has_any(ANKLES) and top + height > image_size[0]:
         # Nothing says where the body ends, so the image cuts it.
         cut = replace(room, bottom=float(image_size[0]), is_cut_below=True)
-        top, left, height = _Framer(cut, slimness, image_size).place()
+        top, left, height = _Framer(cut, aspect, image_size).place()
     return Crop(
         top=round(top, DECIMALS),
         left=round(left, DECIMALS),
         height=round(height, DECIMALS),
-        width=round(height * slimness, DECIMALS),
+        width=round(height * aspect, DECIMALS),
     )
 
 
@@ -131,7 +131,7 @@ def filled_share(crop: Crop, image_size: Size) -> float:
     return max(0.0, 1 - max(height, 0) * max(width, 0) / (crop.height * crop.width))
 
 
-def _common_share(crop: Crop, image_size: Size) -> float:
+def _iou(crop: Crop, image_size: Size) -> float:
     """Return the intersection of a crop and its image over their union, 0 to 1."""
     crop_area, image_area = crop.height * crop.width, image_size[0] * image_size[1]
     common = (1 - filled_share(crop, image_size)) * crop_area
@@ -189,11 +189,11 @@ def _needed_room(body: Body, image_size: Size | None) -> _Room:
 def _cut_room(room: _Room, body: Body, image_size: Size) -> _Room:
     """End what has to be held at the image's edges, where they cut the body off."""
     height, width = image_size
-    goes_on_to = min(body.next_below, float(height))  # legs that are not marked, down to the edge
+    goes_on_to = min(body.min_bottom, float(height))  # legs that are not marked, down to the edge
     is_cut_above = room.crown < 0
     # Where the soles are is an estimate, so half of the feet may seem to be outside.
     doubt_px = SOLE_BELOW_ANKLE / 2 * body.torso if body.has_any(ANKLES) else 0.0
-    is_cut_below = body.next_below - doubt_px > height
+    is_cut_below = body.min_bottom - doubt_px > height
     return replace(
         room,
         crown=max(room.crown, 0.0),
@@ -219,12 +219,12 @@ class _Framer:
 
     Attributes:
         room: what has to be held.
-        slimness: width of the frame divided by its height.
+        aspect: width divided by height.
         image_size: (height, width) of the image, pixels; None if it is not known.
     """
 
     room: _Room
-    slimness: float
+    aspect: float
     image_size: Size | None
 
     def place(self) -> tuple[float, float, float]:
@@ -241,10 +241,10 @@ class _Framer:
         max_filled = MAX_FILLED_SHARE_CUT if is_cut else MAX_FILLED_SHARE
         body_height = max(
             self._margined_height(),
-            _length(self.room.body_x) / self.slimness,
-            MIN_SIDE_PX / min(1, self.slimness),
+            _length(self.room.body_x) / self.aspect,
+            MIN_SIDE_PX / min(1, self.aspect),
         )
-        height = max(body_height, _length(self.room.reach_x) / self.slimness)
+        height = max(body_height, _length(self.room.reach_x) / self.aspect)
         if self.image_size is None or self._filled_share(height) <= max_filled:
             return height
         low, high = body_height, height
@@ -258,7 +258,7 @@ class _Framer:
 
     def _place(self, height: float) -> tuple[float, float, float]:
         """Return the top, the left edge and the height of a frame of some height."""
-        return self._top(height), self._left(height * self.slimness), height
+        return self._top(height), self._left(height * self.aspect), height
 
     def _margined_height(self) -> float:
         """Return the height at which the crown has its margin above, and nothing stands out."""
@@ -299,7 +299,7 @@ class _Framer:
     def _filled_share(self, height: float) -> float:
         assert self.image_size is not None
         top, left, _ = self._place(height)
-        return filled_share(Crop(top, left, height, height * self.slimness), self.image_size)
+        return filled_share(Crop(top, left, height, height * self.aspect), self.image_size)
 
 
 def _length(interval: tuple[float, float]) -> float:

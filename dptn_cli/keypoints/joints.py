@@ -9,6 +9,7 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from dptn_cli.keypoints.network_grid import present_joints
 from dptn_cli.types import JOINTS, MISSING, Pose
 
 # The order in which every pose in dptn, and the network, has its joints.
@@ -201,7 +202,7 @@ def mark_missing(pose: Pose, confidence: Confidence) -> tuple[Pose, Confidence]:
 
     A joint that is missing in either becomes (-1, -1) in the pose and 0 in the confidences.
     """
-    missing = (confidence <= 0) | (pose == MISSING).any(axis=1)
+    missing = (confidence <= 0) | ~present_joints(pose)
     return np.where(missing[:, None], MISSING, pose), np.where(missing, 0.0, confidence)
 
 
@@ -215,6 +216,6 @@ def mirror_pose(pose: Pose, width: int) -> Pose:
         width: width of the image, pixels.
     """
     mirrored: Pose = pose[list(MIRRORED)]
-    present = (mirrored != MISSING).all(axis=1)
+    present = present_joints(mirrored)
     mirrored[present, 1] = width - 1 - mirrored[present, 1]
     return mirrored

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from dptn_cli.types import JOINTS, MISSING, Pose
+from dptn_cli.keypoints.network_grid import present_joints
+from dptn_cli.types import JOINTS, Pose
 
 
 def person_size(pose: Pose) -> float:
@@ -18,7 +19,7 @@ def person_size(pose: Pose) -> float:
     Returns:
         Square pixels; 0 without a joint.
     """
-    joints = pose[(pose != MISSING).all(axis=1)]
+    joints = pose[present_joints(pose)]
     if not len(joints):
         return 0.0
     area = float(np.prod(np.ptp(joints, axis=0) + 1))

@@ -6,6 +6,11 @@ import numpy.typing as npt
 from dptn_cli.types import MISSING, Pose, Size
 
 
+def present_joints(pose: Pose) -> npt.NDArray[np.bool_]:
+    """Return which joints of a pose are present: (18,), False where a coordinate is -1."""
+    return np.asarray((pose != MISSING).all(axis=1))
+
+
 def joints_in_image(pose: Pose, image_size: Size) -> int:
     """Return how many joints lie inside an image of this (height, width)."""
     return int(((pose >= 0) & (pose < np.array(image_size))).all(axis=1).sum())
@@ -38,7 +43,7 @@ def to_network(pose: Pose, image_size: Size, network_size: Size) -> npt.NDArray[
     Returns:
         (18, 2) float32 as (y, x), pixels of the network's grid; missing: exactly (-1, -1).
     """
-    missing = (pose == MISSING).any(axis=1)
+    missing = ~present_joints(pose)
     scaled = pose * np.array(network_size, dtype=np.float64) / np.array(image_size)
     rounded: npt.NDArray[np.float32] = scaled.astype(np.float32)
     # The network truncates coordinates to whole pixels. Where rounding to float32 reached the

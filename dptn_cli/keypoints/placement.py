@@ -9,7 +9,7 @@ from dptn_cli.enums import FramingWarning
 from dptn_cli.keypoints.body import ANKLES, ARMS, KNEES, NOSE_AND_EYES, Body, Point
 from dptn_cli.keypoints.crop import HAND_ROOM
 from dptn_cli.keypoints.joints import HIPS
-from dptn_cli.keypoints.network_grid import with_missing
+from dptn_cli.keypoints.network_grid import present_joints, with_missing
 from dptn_cli.types import MISSING, Pose, Size
 
 # Kept free above the crown and below the soles, in shares of the height. Training images have
@@ -51,7 +51,7 @@ def fit_into_frame(target: Pose, source: Pose, size: Size) -> Pose:
     shift += frame.shift_for(trunk.scaled(anchor, scale).moved(shift))
     if scale == 1 and not shift.any():
         return target
-    missing = (target == MISSING).any(axis=1)
+    missing = ~present_joints(target)
     placed: Pose = np.round(anchor + (target - anchor) * scale + shift, DECIMALS)
     return with_missing(placed, missing)
 
@@ -126,7 +126,7 @@ def _without_hidden_legs(target: Pose, source: Pose) -> Pose:
             shown[KNEES] = MISSING
             if not source_body.has_any(HIPS):
                 shown[HIPS] = MISSING
-    return shown if (shown != MISSING).all(axis=1).any() else target
+    return shown if present_joints(shown).any() else target
 
 
 def parts_not_shown(target: Pose, source: Pose) -> Iterator[FramingWarning]:
@@ -136,7 +136,7 @@ def parts_not_shown(target: Pose, source: Pose) -> Iterator[FramingWarning]:
         target: (18, 2) as (y, x); missing: -1.
         source: (18, 2) as (y, x); missing: -1.
     """
-    wanted, given = (np.asarray((pose != MISSING).all(axis=1)) for pose in (target, source))
+    wanted, given = (present_joints(pose) for pose in (target, source))
     for warning, groups in _PARTS.items():
         if any(wanted[joints].any() and not given[joints].any() for joints in groups):
             yield warning

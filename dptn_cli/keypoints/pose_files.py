@@ -21,6 +21,7 @@ from dptn_cli.keypoints.dialects import NotAPoseFile, read_document
 from dptn_cli.keypoints.image_names import NameIndex, normalize_name
 from dptn_cli.keypoints.json_file import PeopleByImage, load_json
 from dptn_cli.keypoints.largest import size_key
+from dptn_cli.keypoints.network_grid import present_joints
 from dptn_cli.types import JOINTS, MISSING, FoundPose
 
 FORMATS = (
@@ -241,7 +242,7 @@ class PoseFiles:
         if self._has_csv(key):
             spelling = key if key in self._csv else self._csv_spellings[key]
             pose = self._csv[spelling]
-            confidence = (pose != MISSING).all(axis=1).astype(np.float64)
+            confidence = present_joints(pose).astype(np.float64)
             poses.append((FoundPose(name, pose, confidence), self._csv.path_of(spelling)))
         for known in dict.fromkeys((key, without_image_suffix(key))):
             if entry := self._json.get(known):

@@ -33,9 +33,9 @@ _LIMBS = ("torso", "thigh", "shin", "upper arm", "forearm", HEAD)
 def retarget(target: Pose, source: Pose) -> Pose:
     """Bring a target pose to the size, build and place of the person in a source pose.
 
-    The size is the weighted median of the limbs' length ratios, source to target, so that one
+    The scale is the weighted median of the limbs' length ratios, source to target, so that one
     limb pointing at the camera does not change it. Each limb is then scaled by its own ratio,
-    but by no more than `MAX_BUILD_RATIO` away from the size, which is how far people's builds
+    but by no more than `MAX_BUILD_RATIO` away from that, which is how far people's builds
     differ. A larger difference is foreshortening in one of the images. A target limb that is
     short because it points at the camera has to stay short: at the source's full length, it
     would be another pose. All directions are the target's.
@@ -65,10 +65,10 @@ def retarget(target: Pose, source: Pose) -> Pose:
     }
     if not ratios:
         raise _no_common_limb(source_lengths, target_lengths)
-    size = _weighted_median(ratios, source_lengths)
-    allowed = (size / MAX_BUILD_RATIO, size * MAX_BUILD_RATIO)
+    scale = _weighted_median(ratios, source_lengths)
+    allowed = (scale / MAX_BUILD_RATIO, scale * MAX_BUILD_RATIO)
     scales = {limb: float(np.clip(ratio, *allowed)) for limb, ratio in ratios.items()}
-    scaled = _scale_limbs(target, scales, size)
+    scaled = _scale_limbs(target, scales, scale)
     scaled += _offset(scaled, source)
     placed: Pose = np.round(scaled[:MID_HIP], DECIMALS)
     return with_missing(placed, ~_is_present(target)[:MID_HIP])
@@ -130,16 +130,16 @@ def _weighted_median(ratios: dict[str, float], weights: dict[str, float]) -> flo
     return ratios[ordered[int(np.searchsorted(cumulative, cumulative[-1] / 2))]]
 
 
-def _scale_limbs(joints: Pose, scales: dict[str, float], size: float) -> Pose:
+def _scale_limbs(joints: Pose, limb_scales: dict[str, float], scale: float) -> Pose:
     """Rebuild the skeleton outwards from the neck, each bone at its limb's scale.
 
     If a joint's parent is missing, the joint hangs on the nearest present joint further in, at
-    the scale `size` of the whole body.
+    the scale of the whole body.
 
     Args:
         joints: (19, 2) as (y, x), NaN where missing.
-        scales: factor for each limb's length.
-        size: factor for everything that is not a limb in `scales`.
+        limb_scales: factor for each limb's length.
+        scale: factor for everything that is not a limb in `limb_scales`.
 
     Returns:
         (19, 2) as (y, x), with the neck, or the first present joint, at (0, 0).
@@ -150,10 +150,10 @@ def _scale_limbs(joints: Pose, scales: dict[str, float], size: float) -> Pose:
     scaled[root] = 0
     for start, end, limb in _BONES:
         if present[end] and end != root:
-            scale = scales.get(limb or "", size) if present[start] else size
+            bone_scale = limb_scales.get(limb or "", scale) if present[start] else scale
             while not np.isfinite(scaled[start]).all():
                 start = _PARENTS.get(start, root)
-            scaled[end] = scaled[start] + (joints[end] - joints[start]) * scale
+            scaled[end] = scaled[start] + (joints[end] - joints[start]) * bone_scale
     return scaled
 
 

@@ -4,8 +4,8 @@ import numpy as np
 
 from dptn_cli.errors import InputError
 from dptn_cli.keypoints.joints import HIPS, NECK
-from dptn_cli.keypoints.network_grid import with_missing
-from dptn_cli.types import MISSING, Pose, Size
+from dptn_cli.keypoints.network_grid import present_joints, with_missing
+from dptn_cli.types import Pose, Size
 
 DECIMALS = 3
 ROUNDING_PX = 1.0  # by which resizing may round a side
@@ -46,7 +46,7 @@ def pose_on_image(pose: Pose, stated_size: Size | None, image_size: Size) -> Pos
 def _scale(pose: Pose, old_size: Size, new_size: Size) -> Pose:
     if old_size == new_size:
         return pose
-    missing = (pose == MISSING).any(axis=1)
+    missing = ~present_joints(pose)
     scaled = (pose + 0.5) * (np.array(new_size) / np.array(old_size)) - 0.5
     return with_missing(np.round(scaled, DECIMALS), missing)
 
@@ -64,7 +64,7 @@ def _has_factor(old: Size, new: Size) -> bool:
 
 def _is_upright(pose: Pose, image_size: Size) -> bool:
     """Return whether a pose lies in the image, with the hips below the neck."""
-    present = (pose != MISSING).all(axis=1)
+    present = present_joints(pose)
     inside = ((pose[present] >= 0) & (pose[present] < np.array(image_size))).all()
     if not inside or not present[NECK] or not present[HIPS].any():
         return False

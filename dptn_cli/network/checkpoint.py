@@ -229,7 +229,7 @@ def _known_fields(values: Any, record: type) -> dict[str, Any]:
 
 
 @dataclass(frozen=True)
-class Found:
+class NetworkWeights:
     """The tensors of one network among the values of a checkpoint.
 
     Attributes:
@@ -253,7 +253,7 @@ class Found:
 
 def find_network(
     path: Path, content: Mapping[str, Any], network: str, expected: Mapping[str, object]
-) -> Found:
+) -> NetworkWeights:
     """Find a network's weights in a checkpoint, which may be wrapped in dicts and in prefixes.
 
     Averaged weights (EMA) are taken before raw ones.
@@ -291,7 +291,7 @@ def find_network(
             "own, with torch.save"
         )
     tensors = published_to_own_names(path, _only_tensors(path, names))
-    return Found(tensors, label, tuple(other for other, _ in groups if other != label))
+    return NetworkWeights(tensors, label, tuple(other for other, _ in groups if other != label))
 
 
 def _groups(content: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:

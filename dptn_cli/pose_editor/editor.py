@@ -17,7 +17,7 @@ from dptn_cli.enums import Fit, ImageFormat, Retarget
 from dptn_cli.errors import InputError, user_errors
 from dptn_cli.io.files import make_folder, write_file
 from dptn_cli.io.images import decode_crop, decode_reduced, encode_image
-from dptn_cli.keypoints import format_pose
+from dptn_cli.keypoints import format_pose, present_joints
 from dptn_cli.keypoints.openpose import to_people
 from dptn_cli.transfer.framing import FramedPose, frame_source, frame_target
 from dptn_cli.transfer.infer import infer_targets
@@ -176,7 +176,7 @@ class PoseEditor:
                 not write, or the file cannot be written.
         """
         _check_name(name)
-        present = (pose != MISSING).all(axis=1)
+        present = present_joints(pose)
         if not present.any():
             raise InputError("the pose has no joint")
         path = self._path(name)

@@ -24,7 +24,7 @@ from dptn_cli.types import ImageSpec, ImageU8, Pair, Pose, Size
 HEADER_THREADS = 8  # Reading image headers waits for the disk, not for the processor.
 
 
-class Sample(NamedTuple):
+class PairBatch(NamedTuple):
     """A batch of pairs.
 
     Attributes:
@@ -41,13 +41,13 @@ class Sample(NamedTuple):
     source_pose: Tensor
     target_pose: Tensor
 
-    def to(self, device: torch.device) -> "Sample":
+    def to(self, device: torch.device) -> "PairBatch":
         """Return a copy on a device."""
-        return Sample(*(part.to(device, non_blocking=True) for part in self))
+        return PairBatch(*(part.to(device, non_blocking=True) for part in self))
 
 
 @dataclass(frozen=True)
-class BadSample:
+class BadBatch:
     """The reason why a batch could not be decoded.
 
     A DataLoader's worker returns it instead of raising: an exception would reach the training
@@ -110,7 +110,7 @@ def _single_file(folder: Path, pattern: str) -> Path:
     return paths[0]
 
 
-class PairDataset(Dataset[Sample]):
+class PairDataset(Dataset[PairBatch]):
     """The pairs of a phase, decoded on access.
 
     Args:
@@ -186,28 +186,30 @@ class PairDataset(Dataset[Sample]):
     def __len__(self) -> int:
         return len(self.pairs)
 
-    def __getitem__(self, index: int) -> Sample:
+    def __getitem__(self, index: int) -> PairBatch:
         """Return the pair at `index` as a batch of one."""
         return self.batch([Draw(index)])
 
-    def __getitems__(self, draws: Sequence[Draw]) -> Sample | BadSample:
+    def __getitems__(self, draws: Sequence[Draw]) -> PairBatch | BadBatch:
         """Decode a batch in a worker of a DataLoader."""
         try:
             return self.batch(draws)
         except InputError as error:
-            return BadSample(str(error))
+            return BadBatch(str(error))
 
-    def batch(self, draws: Sequence[Draw]) -> Sample:
+    def batch(self, draws: Sequence[Draw]) -> PairBatch:
         """Decode pairs.
 
         Raises:
             InputError: an image cannot be decoded; the message names it.
         """
         rows = [self._decode_pair(self.pairs[draw.row], draw.mirrored) for draw in draws]
-        return Sample(*(torch.from_numpy(np.stack(column)) for column in zip(*rows, strict=True)))
+        return PairBatch(
+            *(torch.from_numpy(np.stack(column)) for column in zip(*rows, strict=True))
+        )
 
     def _decode_pair(self, pair: Pair, mirrored: bool) -> list[npt.NDArray[Any]]:
-        """Return the fields of a `Sample` for one pair, without the batch axis."""
+        """Return the fields of a `PairBatch` for one pair, without the batch axis."""
         names = (pair.source, pair.target)
         images = [self._decode_image(name) for name in names]
         poses = [self.poses[name] for name in names]
@@ -260,8 +262,8 @@ def read_data(data: Path, spec: ImageSpec, *, skip_missing: bool = False) -> Tra
     return TrainData(train, PairDataset(find_phase(data, "test"), spec, skip_missing=skip_missing))
 
 
-class Start(NamedTuple):
-    """Where a run began to take batches of its size.
+class Position(NamedTuple):
+    """A place in the order in which a run takes its pairs.
 
     Attributes:
         step: number of steps before it.
@@ -296,7 +298,7 @@ class BatchOrder:
     flip: bool
     drop_last: bool
     seed: int
-    start: Start = Start()
+    start: Position = Position()
 
     @property
     def steps_per_epoch(self) -> int:
@@ -329,7 +331,7 @@ class BatchOrder:
         """
         epoch, draws = -1, []
         for step in range(first_step, end_step):
-            place = self.place(step)
+            place = self.position_of(step)
             if place.epoch != epoch:
                 epoch, draws = place.epoch, self._epoch(place.epoch)
             batch = draws[place.pair : place.pair + self.batch_size]
@@ -341,21 +343,21 @@ class BatchOrder:
         later_epochs = epochs - self.start.epoch - 1
         return self.start.step + first + later_epochs * self.steps_per_epoch
 
-    def place(self, step: int) -> Start:
+    def position_of(self, step: int) -> Position:
         """Return where a step lies, counted from 0: its epoch, and its first pair in the epoch."""
         later = step - self.start.step - self._batches_of(self.pairs - self.start.pair)
         if later < 0:
             used = (step - self.start.step) * self.batch_size
-            return Start(step, self.start.epoch, self.start.pair + used)
+            return Position(step, self.start.epoch, self.start.pair + used)
         epochs, steps = divmod(later, self.steps_per_epoch)
-        return Start(step, self.start.epoch + 1 + epochs, steps * self.batch_size)
+        return Position(step, self.start.epoch + 1 + epochs, steps * self.batch_size)
 
     def _batches_of(self, pairs: int) -> int:
         """Return the number of batches that some pairs make."""
         full, remaining_pairs = divmod(pairs, self.batch_size)
         return full + (1 if remaining_pairs and not self.drop_last else 0)
 
-    def share(self, step: int, process: int, processes: int) -> float:
+    def loss_weight(self, step: int, process: int, processes: int) -> float:
         """Return the weight of one process's loss in a step.
 
         A process's loss is the mean over its own pairs. Multiplied by this weight, the mean over
@@ -366,7 +368,7 @@ class BatchOrder:
             process: index of the process, from 0.
             processes: number of processes.
         """
-        batch_size = min(self.batch_size, self.pairs - self.place(step).pair)
+        batch_size = min(self.batch_size, self.pairs - self.position_of(step).pair)
         own_pairs = len(range(process, batch_size, processes))
         return own_pairs * processes / batch_size
 

@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader
 
 from dptn_cli.errors import InputError, ModelError, RunStopped
 from dptn_cli.signals import StopRequest, ignore_interrupts
-from dptn_cli.train.data import BadSample, BatchOrder, PairDataset, Sample, Start, TrainData
+from dptn_cli.train.data import BadBatch, BatchOrder, PairBatch, PairDataset, Position, TrainData
 from dptn_cli.train.losses import Vgg19
 from dptn_cli.train.processes import any_process, failing_together
 from dptn_cli.train.recipe import LearningRates, LoggingConfig, TrainConfig
@@ -30,8 +30,8 @@ from dptn_cli.train.validation import Scores, draw_grid, spread, validate
 
 
 @dataclass(frozen=True)
-class Progress:
-    """The state of a run after a step.
+class StepReport:
+    """What a run reports after each step.
 
     Attributes:
         step: number of finished steps.
@@ -126,7 +126,7 @@ class Trainer:
         with self._writing_together():
             folder.open_metrics(self.step)
 
-    def train(self, on_step: Callable[[Progress], None]) -> bool:
+    def train(self, on_step: Callable[[StepReport], None]) -> bool:
         """Train to the end, or until SIGINT or SIGTERM.
 
         Args:
@@ -146,20 +146,20 @@ class Trainer:
             if self._validation_pending:
                 self._validate_and_preview()
             for loaded in self._data_loader():
-                sample = self._stop_on_bad_sample(loaded)
-                epoch = self.order.place(self.step).epoch
+                batch = self._stop_on_bad_batch(loaded)
+                epoch = self.order.position_of(self.step).epoch
                 learning_rates = self.config.learning_rates(epoch)
-                losses = self._update(sample, learning_rates)
+                losses = self._update(batch, learning_rates)
 
                 elapsed_s = max(time.monotonic() - started_s, 1e-9)
                 pairs = (self.step - first_step) * self.config.batch_size
-                progress = Progress(
+                report = StepReport(
                     self.step, self.steps, epoch, learning_rates, losses, pairs / elapsed_s
                 )
-                on_step(progress)
+                on_step(report)
                 if self._is_due(self.logging.log_every):
                     with self._writing_together():
-                        self.folder.log(self.step, progress.metrics())
+                        self.folder.log(self.step, report.metrics())
 
                 if self.step < self.steps and any_process(self._accelerator, stop.requested):
                     # A batch system kills the process soon after SIGTERM. So the validation after
@@ -173,7 +173,7 @@ class Trainer:
         self.save()
         return True
 
-    def _data_loader(self) -> Iterable[Sample | BadSample]:
+    def _data_loader(self) -> Iterable[PairBatch | BadBatch]:
         """Load this process's part of each remaining batch of the run."""
         process, processes = self._accelerator.process_index, self._accelerator.num_processes
         loader: Any = DataLoader(
@@ -185,28 +185,30 @@ class Trainer:
             pin_memory=self._accelerator.device.type == "cuda",
             worker_init_fn=ignore_interrupts,
         )
-        return cast(Iterable[Sample | BadSample], loader)
+        return cast(Iterable[PairBatch | BadBatch], loader)
 
-    def _stop_on_bad_sample(self, loaded: Sample | BadSample) -> Sample:
-        """Return the sample; if any process could not read its own, save and stop all of them.
+    def _stop_on_bad_batch(self, loaded: PairBatch | BadBatch) -> PairBatch:
+        """Return the batch; if any process could not read its own, save and stop all of them.
 
         Raises:
             InputError: this or another process could not read its images.
         """
-        if any_process(self._accelerator, isinstance(loaded, BadSample)):
+        if any_process(self._accelerator, isinstance(loaded, BadBatch)):
             self.save()
-            if isinstance(loaded, BadSample):
+            if isinstance(loaded, BadBatch):
                 raise InputError(loaded.reason)
             raise InputError("another process could not read its images; see its message")
-        assert isinstance(loaded, Sample)
+        assert isinstance(loaded, PairBatch)
         return loaded
 
-    def _update(self, sample: Sample, learning_rates: LearningRates) -> dict[str, float]:
+    def _update(self, batch: PairBatch, learning_rates: LearningRates) -> dict[str, float]:
         """Train one step and return its losses."""
         accelerator = self._accelerator
-        share = self.order.share(self.step, accelerator.process_index, accelerator.num_processes)
+        loss_weight = self.order.loss_weight(
+            self.step, accelerator.process_index, accelerator.num_processes
+        )
         try:
-            losses = self.gan.step(sample, learning_rates, share)
+            losses = self.gan.step(batch, learning_rates, loss_weight)
         except ModelError as error:
             raise ModelError(self._not_finite(self.step + 1, str(error))) from error
         self.step += 1
@@ -305,18 +307,18 @@ class Trainer:
             self.step, self.best = int(state["step"]), dict(state["best"])
             self._validation_pending = bool(state.get("owed"))
             batch_size, epochs = int(state["config"]["batch_size"]), state["config"]["epochs"]
-            start = Start(*map(int, state.get("start", Start())))
+            start = Position(*map(int, state.get("start", Position())))
             is_possible = 0 <= start.step <= self.step and 0 <= start.pair < self.order.pairs
             if batch_size < 1 or start.epoch < 0 or not is_possible:
                 raise ValueError("its position is not one of a run")
             before = replace(self.order, batch_size=batch_size, start=start)
             if batch_size != self.config.batch_size:
-                start = before.place(self.step)
+                start = before.position_of(self.step)
         except (KeyError, TypeError, ValueError) as error:
             raise ModelError(
                 f"{path}: not a complete checkpoint of `dptn train`: {error}"
             ) from error
-        check_epochs(path.parent, self.config.epochs, before.place(self.step))
+        check_epochs(path.parent, self.config.epochs, before.position_of(self.step))
         self.order = replace(self.order, start=start)
         if self.config.epochs != epochs and self.step == self.order.steps(self.config.epochs):
             self._validation_pending = True  # this has become the last step
@@ -339,6 +341,6 @@ def _explain_killed_worker(folder: Path) -> Iterator[None]:
         ) from error
 
 
-def _identity_collate(sample: Any) -> Any:
-    """Return the sample as it is, because the dataset returns whole batches."""
-    return sample
+def _identity_collate(batch: Any) -> Any:
+    """Return the batch as it is, because the dataset returns whole batches."""
+    return batch

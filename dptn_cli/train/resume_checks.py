@@ -9,7 +9,7 @@ import torch
 from accelerate import Accelerator
 
 from dptn_cli.errors import InputError, ModelError
-from dptn_cli.train.data import Start
+from dptn_cli.train.data import Position
 from dptn_cli.types import Pair
 
 # The settings in a checkpoint that may change, with their options. Nothing of what the networks
@@ -104,7 +104,7 @@ def _start_from(run: Path, different: Sequence[str]) -> str:
     return options
 
 
-def check_epochs(run: Path, epochs: int, place: Start) -> None:
+def check_epochs(run: Path, epochs: int, place: Position) -> None:
     """Check that a run that goes on with fewer epochs has not trained more already.
 
     Args:

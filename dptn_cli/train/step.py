@@ -20,7 +20,7 @@ from dptn_cli.network.checkpoint import check_tensors
 from dptn_cli.network.discriminator import Discriminator
 from dptn_cli.network.generator import Generator
 from dptn_cli.network.tensors import image_to_tensor, keypoint_maps
-from dptn_cli.train.data import Sample
+from dptn_cli.train.data import PairBatch
 from dptn_cli.train.initial_weights import create_networks
 from dptn_cli.train.losses import (
     Branches,
@@ -101,13 +101,15 @@ class GANStep:
             return None
         return cast(Discriminator, self._accelerator.unwrap_model(self._discriminator))
 
-    def step(self, sample: Sample, learning_rates: LearningRates, share: float) -> dict[str, float]:
+    def step(
+        self, batch: PairBatch, learning_rates: LearningRates, loss_weight: float
+    ) -> dict[str, float]:
         """Update the discriminator, then the generator.
 
         Args:
-            sample: this process's pairs.
+            batch: this process's pairs.
             learning_rates: learning rates of this step.
-            share: weight of this process's loss, from `BatchOrder.share`.
+            loss_weight: weight of this process's loss, from `BatchOrder.loss_weight`.
 
         Returns:
             The loss terms, not weighted, and the totals `generator` and `discriminator`. All are
@@ -117,12 +119,12 @@ class GANStep:
             ModelError: a loss is not finite; the generator was not updated.
         """
         self._set_learning_rates(learning_rates)
-        truth, generated = self._generate(sample.to(self._device))
+        truth, generated = self._generate(batch.to(self._device))
 
         reported: dict[str, Tensor] = {}
         if self._discriminator is not None:
             reported["discriminator"] = self._update_discriminator(
-                truth.target, generated.target, share
+                truth.target, generated.target, loss_weight
             )
 
         terms = branch_terms(generated, truth, self._vgg)
@@ -130,27 +132,27 @@ class GANStep:
             terms["adversarial"] = self._adversarial_loss(self.discriminator, generated.target)
         loss = generator_loss(terms, self._config.weights)
         # Checked before the update: a loss that is not finite must not reach the weights.
-        losses = self._reduce(reported | terms | {"generator": loss}, share)
+        losses = self._reduce(reported | terms | {"generator": loss}, loss_weight)
         self._optimiser.zero_grad()
-        self._accelerator.backward(loss * share)
+        self._accelerator.backward(loss * loss_weight)
         self._optimiser.step()
         return losses
 
-    def _generate(self, sample: Sample) -> tuple[Branches, Branches]:
+    def _generate(self, batch: PairBatch) -> tuple[Branches, Branches]:
         """Return the true images and the generated ones."""
         spec = self._config.spec
-        truth = Branches(image_to_tensor(sample.target), image_to_tensor(sample.source))
+        truth = Branches(image_to_tensor(batch.target), image_to_tensor(batch.source))
         source_maps, target_maps = (
             keypoint_maps(pose, spec.network_size, spec.sigma_px)
-            for pose in (sample.source_pose, sample.target_pose)
+            for pose in (batch.source_pose, batch.target_pose)
         )
         return truth, Branches(*self._generator(truth.source, source_maps, target_maps))
 
-    def _update_discriminator(self, real: Tensor, generated: Tensor, share: float) -> Tensor:
+    def _update_discriminator(self, real: Tensor, generated: Tensor, loss_weight: float) -> Tensor:
         assert self._discriminator is not None
         self._discriminator_optimiser.zero_grad()
         loss = discriminator_loss(self._discriminator, real, generated)
-        self._accelerator.backward(loss * share)
+        self._accelerator.backward(loss * loss_weight)
         self._discriminator_optimiser.step()
         return loss.detach()
 
@@ -168,9 +170,9 @@ class GANStep:
         discriminator.requires_grad_(True)
         return loss
 
-    def _reduce(self, terms: Mapping[str, Tensor], share: float) -> dict[str, float]:
+    def _reduce(self, terms: Mapping[str, Tensor], loss_weight: float) -> dict[str, float]:
         """Return the terms' means over all processes."""
-        values = torch.stack([term.detach().float() * share for term in terms.values()])
+        values = torch.stack([term.detach().float() * loss_weight for term in terms.values()])
         means = cast(Tensor, self._accelerator.reduce(values, "mean"))
         losses = dict(zip(terms, means.tolist(), strict=True))
         if not means.isfinite().all():

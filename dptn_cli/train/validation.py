@@ -16,7 +16,7 @@ from dptn_cli.metrics.protocols import Undefined
 from dptn_cli.metrics.ssim import ssim_standard
 from dptn_cli.network.generator import Generator
 from dptn_cli.network.tensors import image_to_tensor, keypoint_maps, tensor_to_image
-from dptn_cli.train.data import Draw, PairDataset, Sample
+from dptn_cli.train.data import Draw, PairBatch, PairDataset
 from dptn_cli.types import ImageSpec, ImageU8
 from dptn_cli.visualize.contact_sheet import contact_sheet
 from dptn_cli.visualize.skeleton import draw_pose
@@ -74,9 +74,9 @@ def validate(
     for start in range(0, len(rows), batch_size):
         batch = _read_batch(pairs, rows[start : start + batch_size])
         problems += batch.problems
-        if batch.sample is None:
+        if batch.loaded is None:
             continue
-        targets, _ = generate(generator, batch.sample, pairs.spec)
+        targets, _ = generate(generator, batch.loaded, pairs.spec)
         for row, image in zip(batch.rows, targets, strict=True):
             truth = read_image(pairs.folder / pairs.pairs[row].target)
             sums += (1, *_scores(resize_to_disk(image, pairs.spec.image_size), truth))
@@ -88,12 +88,12 @@ class _ReadBatch(NamedTuple):
 
     Attributes:
         rows: their indices.
-        sample: their images and poses; None if no pair could be read.
+        loaded: their images and poses; None if no pair could be read.
         problems: a line for each pair that could not be read.
     """
 
     rows: Sequence[int]
-    sample: Sample | None
+    loaded: PairBatch | None
     problems: list[str]
 
 
@@ -109,8 +109,8 @@ def _read_batch(pairs: PairDataset, rows: Sequence[int]) -> _ReadBatch:
             readable.append(row)
         except InputError as error:
             problems.append(str(error))
-    sample = pairs.batch([Draw(row) for row in readable]) if readable else None
-    return _ReadBatch(readable, sample, problems)
+    loaded = pairs.batch([Draw(row) for row in readable]) if readable else None
+    return _ReadBatch(readable, loaded, problems)
 
 
 def _scores(image: ImageU8, truth: ImageU8) -> tuple[float, float, float]:
@@ -124,20 +124,20 @@ def _scores(image: ImageU8, truth: ImageU8) -> tuple[float, float, float]:
 
 @torch.no_grad()
 def generate(
-    generator: Generator, sample: Sample, spec: ImageSpec
+    generator: Generator, batch: PairBatch, spec: ImageSpec
 ) -> tuple[Sequence[ImageU8], Sequence[ImageU8]]:
-    """Generate the targets and the sources of a sample.
+    """Generate the targets and the sources of a batch.
 
     Returns:
         The generated targets and the generated sources, each (H, W, 3) uint8 RGB at the network's
         size.
     """
-    sample = sample.to(next(generator.parameters()).device)
+    batch = batch.to(next(generator.parameters()).device)
     maps = [
         keypoint_maps(pose, spec.network_size, spec.sigma_px)
-        for pose in (sample.source_pose, sample.target_pose)
+        for pose in (batch.source_pose, batch.target_pose)
     ]
-    target, source = generator(image_to_tensor(sample.source), *maps)
+    target, source = generator(image_to_tensor(batch.source), *maps)
     return _to_images(target), _to_images(source)
 
 
@@ -151,19 +151,19 @@ def draw_grid(generator: Generator, pairs: PairDataset) -> ImageU8 | None:
     Returns:
         (H, W, 3) uint8 RGB; None if none of the pairs can be read.
     """
-    rows, sample, _ = _read_batch(pairs, spread(range(len(pairs)), GRID_PAIRS))
-    if sample is None:
+    rows, loaded, _ = _read_batch(pairs, spread(range(len(pairs)), GRID_PAIRS))
+    if loaded is None:
         return None
-    targets, sources = generate(generator, sample, pairs.spec)
+    targets, sources = generate(generator, loaded, pairs.spec)
     size = pairs.spec.image_size
     sheet_rows = []
     for i, row in enumerate(rows):
         pair = pairs.pairs[row]
         cells = (
-            sample.source[i].numpy(),
+            loaded.source[i].numpy(),
             draw_pose(pairs.poses[pair.source], size),
             draw_pose(pairs.poses[pair.target], size),
-            sample.target[i].numpy(),
+            loaded.target[i].numpy(),
             targets[i],
             sources[i],
         )

@@ -181,9 +181,9 @@ class _Cells:
         model_size = self._job.model.spec.image_size
         try:
             pose = pose_on_image(item.target_pose, item.target_size, size)
-            return crop_for(pose, size, model_size, Fit.PERSON)
+            return crop_for(pose, model_size, size, Fit.PERSON)
         except InputError:  # too few joints
-            return crop_for(item.target_pose, size, model_size, Fit.PAD)
+            return crop_for(item.target_pose, model_size, size, Fit.PAD)
 
     def _read(self, path: Path, crop: Crop | None) -> ImageU8:
         return read_crop(path, crop, self._job.model.spec.image_size)

@@ -57,7 +57,8 @@ def find_missing_poses(
         detector: as `selection.select_detector` takes it.
         detect: whether to run the detector. Without it, only earlier runs are consulted.
         retry_failed: whether to try images again on which nobody was found.
-        provider: where MoveNet runs: `CPU`, or any other to take CUDA if it works.
+        provider: where the model runs. MoveNet takes CUDA if it works and this is not a provider of
+            the CPU alone.
         progress: receives how many images are done.
         stop: returns whether to stop; called after each image.
         notify: receives messages for the user, one line each.

@@ -20,6 +20,7 @@ from dptn_cli.keypoints import (
     parts_not_shown,
     person_crop,
     pose_on_image,
+    present_joints,
     retarget,
     to_network,
     with_missing,
@@ -67,7 +68,7 @@ def frame_source(pose: Pose, size: Size, spec: ImageSpec, fit: Fit) -> FramedPos
 def _crop_for(pose: Pose, size: Size, spec: ImageSpec, fit: Fit, role: str) -> Crop | None:
     """Return the crop around a person; say whose pose it is if it cannot be cropped around."""
     try:
-        return crop_for(pose, size, spec.image_size, fit)
+        return crop_for(pose, spec.image_size, size, fit)
     except InputError as error:
         raise PoseError(f"the {role} pose: {error}", role) from error
 
@@ -151,7 +152,7 @@ def framing_warnings(
 
 
 def _frame(pose: Pose, size: Size, crop: Crop | None, spec: ImageSpec) -> FramedPose:
-    missing = (pose == MISSING).any(axis=1)
+    missing = ~present_joints(pose)
     if crop is None:
         on_disk = with_missing(pose * (np.array(spec.image_size) / np.array(size)), missing)
         return FramedPose(None, on_disk, to_network(pose, size, spec.network_size))
@@ -224,7 +225,7 @@ def _target_size(item: Item) -> Size | None:
 
 
 def _reaches_beyond(pose: Pose, size: Size) -> bool:
-    joints = int((pose != MISSING).all(axis=1).sum())
+    joints = int(present_joints(pose).sum())
     return joints_in_image(pose, size) < joints
 
 

@@ -11,7 +11,7 @@ from dptn_cli.io.resize import resize_to_disk
 from dptn_cli.transfer.framing import FramedPose
 from dptn_cli.transfer.reader import ReadChunk
 from dptn_cli.transfer.settings import BatchRunner
-from dptn_cli.transfer.tasks import Task, failed
+from dptn_cli.transfer.tasks import Task, failed_outcome
 from dptn_cli.types import Batch, ImageU8, Outcome, Size
 
 
@@ -48,7 +48,7 @@ def infer(session: BatchRunner, chunk: ReadChunk) -> InferredChunk:
         generated = list(zip(chunk.tasks, images, strict=True))
     except ModelError as error:
         if len(chunk.tasks) == 1:
-            inferred.ended.append(failed(chunk.tasks[0].item, str(error)))
+            inferred.ended.append(failed_outcome(chunk.tasks[0].item, str(error)))
         else:
             generated = _run_alone(session, chunk, inferred.ended)
     inferred.infer_s = time.perf_counter() - started_s
@@ -100,5 +100,5 @@ def _run_alone(
         try:
             generated.append((task, session.run(chunk.batch([row]))[0]))
         except ModelError as error:
-            ended.append(failed(task.item, str(error)))
+            ended.append(failed_outcome(task.item, str(error)))
     return generated

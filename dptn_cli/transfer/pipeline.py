@@ -13,7 +13,7 @@ from dptn_cli.transfer.earlier_runs import EarlierLookup
 from dptn_cli.transfer.infer import InferredChunk, infer
 from dptn_cli.transfer.reader import DryReader, ReadChunk, Reader
 from dptn_cli.transfer.settings import BatchRunner, Settings, StageSeconds
-from dptn_cli.transfer.tasks import failed
+from dptn_cli.transfer.tasks import failed_outcome
 from dptn_cli.transfer.writer import ResultWriter
 from dptn_cli.types import Batch, Item, Job, Outcome
 
@@ -127,17 +127,17 @@ def first_batches(job: Job, batch_size: int, max_chunks: int) -> Iterator[Batch]
             yield chunk.batch(range(len(chunk.tasks)))
 
 
-def preview(job: Job, earlier: EarlierLookup) -> Iterator[Outcome]:
+def dry_run(job: Job, earlier: EarlierLookup) -> Iterator[Outcome]:
     """Find out what `run` would do, without inference. `DONE` stands for an image to generate."""
     reader = DryReader(job, earlier)
     for chunk in chunks_of(job, PREVIEW_CHUNK):
         pending = [item for item in chunk if item.pose_pending and not item.failure_reason]
-        yield from map(reader.preview_pending, pending)
+        yield from map(reader.dry_run_pending, pending)
         ended, tasks = reader.read(
             [item for item in chunk if item.failure_reason or not item.pose_pending]
         )
         yield from ended
-        yield from (task.ended(Status.DONE) for task in tasks)
+        yield from (task.to_outcome(Status.DONE) for task in tasks)
 
 
 def _infer_or_stop(session: BatchRunner, chunk: ReadChunk) -> InferredChunk:
@@ -146,5 +146,5 @@ def _infer_or_stop(session: BatchRunner, chunk: ReadChunk) -> InferredChunk:
         return infer(session, chunk)
     except SessionLost as error:
         reason = str(error)
-        lost = [failed(task.item, reason, stop_reason=reason) for task in chunk.tasks]
+        lost = [failed_outcome(task.item, reason, stop_reason=reason) for task in chunk.tasks]
         return InferredChunk([*chunk.ended, *lost], read_s=chunk.elapsed_s)

@@ -28,7 +28,7 @@ class Task:
     elapsed_s: float = 0.0
     warnings: tuple[FramingWarning, ...] = ()
 
-    def ended(
+    def to_outcome(
         self, status: Status, reason: str = "", *, permanent: bool = False, known: bool = False
     ) -> Outcome:
         """Return the task's outcome.
@@ -55,7 +55,9 @@ class Task:
         )
 
 
-def failed(item: Item, reason: str, *, permanent: bool = False, stop_reason: str = "") -> Outcome:
+def failed_outcome(
+    item: Item, reason: str, *, permanent: bool = False, stop_reason: str = ""
+) -> Outcome:
     """Return the outcome of an item that cannot be generated.
 
     Args:

@@ -14,7 +14,7 @@ from dptn_cli.io.files import join_inside, write_atomic
 from dptn_cli.io.images import encode_image
 from dptn_cli.io.resize import resize_to_disk
 from dptn_cli.io.storage import storage_of
-from dptn_cli.transfer.tasks import Task, failed, reason_of
+from dptn_cli.transfer.tasks import Task, failed_outcome, reason_of
 from dptn_cli.types import ImageU8, Job, Outcome
 
 # What no other file would fare better with: no space, quota, read-only, a disk or share gone.
@@ -61,10 +61,12 @@ class ResultWriter:
             if isinstance(error, OSError):
                 self.stop_reason = self.stop_reason or self._why_all_would_fail(error)
             reason = f"cannot be written: {reason_of(error)}"
-            ended = failed(item, reason, stop_reason=self.stop_reason)
+            ended = failed_outcome(item, reason, stop_reason=self.stop_reason)
             return ended, time.perf_counter() - started_s
         elapsed_s = time.perf_counter() - started_s
-        return replace(task, elapsed_s=task.elapsed_s + elapsed_s).ended(Status.DONE), elapsed_s
+        return replace(task, elapsed_s=task.elapsed_s + elapsed_s).to_outcome(
+            Status.DONE
+        ), elapsed_s
 
     def _write(self, file: BinaryIO, content: bytes) -> None:
         """Write an image, and make sure that it gets its final name in the run's own folder."""

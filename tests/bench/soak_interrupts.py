@@ -37,7 +37,7 @@ def make_job(folder: Path, pairs: int) -> Folder:
 
 
 def start(job: Folder) -> "subprocess.Popen[bytes]":
-    """Start `dptn transfer` in a process of its own, with 1,000 results per folder."""
+    """Position `dptn transfer` in a process of its own, with 1,000 results per folder."""
     command = [sys.executable, "-m", "dptn_cli", "transfer", "-q", "--pairs", job.pairs]
     command += ["--model", job.model, "-o", job.out, "--shard", 1000, "--batch-size", 32]
     return subprocess.Popen([str(part) for part in command])
@@ -50,7 +50,7 @@ def count_lines(job: Folder) -> int:
 
 
 def stop_at(job: Folder, count: int, stop_signal: signal.Signals) -> dict[str, int]:
-    """Start a run and send it a signal once the manifest has `count` lines.
+    """Position a run and send it a signal once the manifest has `count` lines.
 
     Returns:
         The modification time in nanoseconds of each output that the manifest lists.

@@ -12,7 +12,7 @@ from support import TINY_SPEC, Folder, dptn, draw_image, make_folder, write_anno
 
 from dptn_cli.enums import Fit
 from dptn_cli.evaluate.pairing import list_images
-from dptn_cli.io.resize import crop_to_network
+from dptn_cli.io.resize import crop_and_resize
 from dptn_cli.keypoints import crop_for
 from dptn_cli.visualize.contact_sheet import CAPTION_HEIGHT, GAP, GROUP_GAP
 
@@ -89,10 +89,10 @@ def test_targets_are_cropped_to_their_person(folder: Folder, tmp_path: Path, joi
     sheet = page(folder)
     left = GAP + 3 * (WIDTH + GAP)
     shown = sheet[CAPTION_HEIGHT : CAPTION_HEIGHT + HEIGHT, left : left + WIDTH]
-    crop = crop_for(pose, (HEIGHT, 4 * WIDTH), (HEIGHT, WIDTH), Fit.PERSON)
+    crop = crop_for(pose, (HEIGHT, WIDTH), (HEIGHT, 4 * WIDTH), Fit.PERSON)
     assert crop is not None
     assert crop.left > WIDTH
-    is_cropped = np.array_equal(shown, crop_to_network(image, crop, (HEIGHT, WIDTH)))
+    is_cropped = np.array_equal(shown, crop_and_resize(image, crop, (HEIGHT, WIDTH)))
     assert is_cropped == (joints == 18)
     borders = shown[[0, 5, -5, -1]].reshape(-1, 3)
     assert bool((borders == borders[0]).all()) == (joints < 18), "padded above and below"

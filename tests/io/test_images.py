@@ -18,7 +18,7 @@ from dptn_cli.enums import ImageFormat
 from dptn_cli.errors import InputError
 from dptn_cli.io import images
 from dptn_cli.io.images import decode_image, encode_image
-from dptn_cli.io.resize import crop_to_network, resize_to_disk, resize_to_network
+from dptn_cli.io.resize import crop_and_resize, resize_to_disk, resize_to_network
 from dptn_cli.types import Crop
 
 RED, WHITE = (200, 30, 10), (255, 255, 255)
@@ -295,19 +295,19 @@ class TestCrop:
     def test_inside_the_image_is_a_plain_crop(self) -> None:
         image = np.random.default_rng(0).integers(0, 256, (60, 80, 3), dtype=np.uint8)
         crop = Crop(10, 20, 32, 24)
-        found = crop_to_network(Image.fromarray(image), crop, (32, 24))
+        found = crop_and_resize(Image.fromarray(image), crop, (32, 24))
         assert np.array_equal(found, image[10:42, 20:44])
 
     def test_none_is_the_published_resize(self) -> None:
         image = solid("RGB", RED, (60, 40))
         assert np.array_equal(
-            crop_to_network(image, None, (8, 8)), resize_to_network(image, (8, 8))
+            crop_and_resize(image, None, (8, 8)), resize_to_network(image, (8, 8))
         )
 
     def test_beyond_the_image_is_the_colour_of_that_border(self) -> None:
         image = np.zeros((40, 40, 3), np.uint8)
         image[0], image[-1] = (10, 20, 30), (200, 0, 0)
-        found = crop_to_network(Image.fromarray(image), Crop(-40, 0, 80, 40), (80, 40))
+        found = crop_and_resize(Image.fromarray(image), Crop(-40, 0, 80, 40), (80, 40))
         assert (found[:40] == (10, 20, 30)).all()
         assert np.array_equal(found[40:], image)
 
@@ -315,7 +315,7 @@ class TestCrop:
     def test_odd_images_whole(self, size: tuple[int, int]) -> None:
         height, width = max(size[1], size[0] * 2), max(size[0], (size[1] + 1) // 2)
         crop = Crop((size[1] - height) / 2, (size[0] - width) / 2, height, width)
-        found = crop_to_network(solid("RGB", RED, size), crop, (32, 16))
+        found = crop_and_resize(solid("RGB", RED, size), crop, (32, 16))
         assert (found == RED).all()
 
     @given(
@@ -328,6 +328,6 @@ class TestCrop:
     ) -> None:
         crop = Crop(*start, *sides)
         touches = all(s < side and s + n > 0 for s, side, n in zip(start, size, sides, strict=True))
-        found = crop_to_network(solid("RGB", RED, size[::-1]), crop, (16, 8))
+        found = crop_and_resize(solid("RGB", RED, size[::-1]), crop, (16, 8))
         assert found.shape == (16, 8, 3)
         assert not touches or (found == RED).all()

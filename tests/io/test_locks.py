@@ -62,7 +62,7 @@ def lock_file(path: Path) -> Path:
 def test_of_many_that_start_at_once_one_holds_it(tmp_path: Path, lockless: dict[str, str]) -> None:
     path = tmp_path / "log"
     # The holder of this stale lock is no process of this machine; all see that at once.
-    stale = {"host": socket.gethostname(), "space": locks._process_space(), "pid": 1 << 22}
+    stale = {"host": socket.gethostname(), "space": locks._pid_namespace(), "pid": 1 << 22}
     lock_file(path).write_text(json.dumps(stale | {"started": "1"}))
     processes = [start(path, 20, lockless) for _ in range(10)]
     lines = [first_line(process) for process in processes[:]]

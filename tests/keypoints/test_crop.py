@@ -83,24 +83,24 @@ def test_every_joint_is_in_the_crop(pose: list[tuple[float, float]], missing: se
 )  # fmt: skip
 def test_when_an_image_is_cropped(size: tuple[int, int], fit: Fit, cropped: bool) -> None:
     pose = moved(FIGURES[NAMES[0]], size[0] / SIZE[0])
-    assert (crop_for(pose, size, SIZE, fit) is not None) == cropped
+    assert (crop_for(pose, SIZE, size, fit) is not None) == cropped
 
 
 def test_a_small_person_in_an_image_of_the_same_aspect_is_cropped() -> None:
     """As phones take them: 2:3, with much around the person. The model's own size is left alone."""
     pose = FIGURES[NAMES[0]]
     small = moved(pose, 2, down=100, across=60)
-    crop = crop_for(small, (384, 264), SIZE, Fit.AUTO)
+    crop = crop_for(small, SIZE, (384, 264), Fit.AUTO)
     assert crop is not None
     assert crop.height < 0.8 * 384
     assert crop_for(moved(pose, 0.6), SIZE, SIZE, Fit.AUTO) is None
     two = np.full((18, 2), -1.0)
     two[[1, 2]] = pose[[1, 2]]
-    assert crop_for(two, (384, 264), SIZE, Fit.AUTO) is None, "too few joints to tell"
+    assert crop_for(two, SIZE, (384, 264), Fit.AUTO) is None, "too few joints to tell"
 
 
 def test_padding_keeps_the_whole_image_in_the_middle() -> None:
-    crop = crop_for(FIGURES[NAMES[0]], (100, 100), (200, 100), Fit.PAD)
+    crop = crop_for(FIGURES[NAMES[0]], (200, 100), (100, 100), Fit.PAD)
     assert crop is not None
     assert (crop.top, crop.left, crop.height, crop.width) == (-50, 0, 200, 100)
 

@@ -15,7 +15,7 @@ from training import SPEC
 from dptn_cli.errors import InputError
 from dptn_cli.io.images import read_image
 from dptn_cli.keypoints import MIRRORED
-from dptn_cli.train.data import BatchOrder, Draw, PairDataset, Start, find_phase
+from dptn_cli.train.data import BatchOrder, Draw, PairDataset, Position, find_phase
 from dptn_cli.train.validation import spread
 
 
@@ -63,7 +63,7 @@ class TestOrder:
     def test_another_batch_size_takes_each_pair_once(
         self, order: BatchOrder, steps: int, batch_size: int
     ) -> None:
-        start = order.place(steps)
+        start = order.position_of(steps)
         other = replace(order, batch_size=batch_size, start=start)
         epochs = start.epoch + 2
         end = other.steps(epochs)
@@ -71,8 +71,8 @@ class TestOrder:
         rows = [draw for batch in drawn for draw in batch]
         whole = replace(order, batch_size=order.pairs)
         assert rows == [draw for batch in whole.batches(0, epochs, 0, 1) for draw in batch]
-        assert other.place(end) == Start(end, epochs, 0)
-        assert all(other.place(step).step == step for step in range(steps, end))
+        assert other.position_of(end) == Position(end, epochs, 0)
+        assert all(other.position_of(step).step == step for step in range(steps, end))
 
     @given(order=orders, epochs=st.integers(1, 3))
     def test_every_pair_once_an_epoch(self, order: BatchOrder, epochs: int) -> None:
@@ -96,7 +96,7 @@ class TestOrder:
         whole = list(order.batches(0, steps, 0, 1))
         parts = [list(order.batches(0, steps, p, processes)) for p in range(processes)]
         for step, batch in enumerate(whole):
-            shares = [order.share(step, p, processes) for p in range(processes)]
+            shares = [order.loss_weight(step, p, processes) for p in range(processes)]
             assert sum(shares) == pytest.approx(processes)
             got = [d for p in range(processes) if shares[p] for d in parts[p][step]]
             assert sorted(got) == sorted(batch)

@@ -13,7 +13,7 @@ from training import CONFIG, LOGGING, equal, train, trainer, weights
 from typer.testing import Result
 
 from dptn_cli.errors import RunStopped
-from dptn_cli.train.loop import Progress
+from dptn_cli.train.loop import StepReport
 from dptn_cli.train.run_folder import RunFolder
 
 
@@ -100,7 +100,7 @@ def test_a_refused_file_stops_a_resumed_run(
 def stop_after_first_step(data: Path, run: Path, harm: Callable[[], object]) -> str:
     """Train, do some harm after the first step, and return the message."""
 
-    def on_step(progress: Progress) -> None:
+    def on_step(progress: StepReport) -> None:
         if progress.step == 1:
             harm()
 

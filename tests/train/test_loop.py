@@ -36,7 +36,7 @@ from dptn_cli.errors import InputError, ModelError
 from dptn_cli.network.checkpoint import load_generator
 from dptn_cli.network.config import GeneratorConfig
 from dptn_cli.train.data import read_data
-from dptn_cli.train.loop import Progress, Trainer
+from dptn_cli.train.loop import StepReport, Trainer
 from dptn_cli.train.recipe import TrainConfig
 from dptn_cli.train.resume_checks import check_same_step
 from dptn_cli.train.run_folder import RunFolder
@@ -128,7 +128,7 @@ def grids(run: Path) -> list[str]:
 def test_stopping_and_resuming_changes_nothing(
     figures: Path, tmp_path: Path, uninterrupted: Path, stop_at: int
 ) -> None:
-    def stop(progress: Progress) -> None:
+    def stop(progress: StepReport) -> None:
         if progress.step == stop_at:
             signal.raise_signal(signal.SIGTERM)
 
@@ -147,7 +147,7 @@ def test_stopping_and_resuming_changes_nothing(
 
 
 def test_a_stop_at_the_last_step_is_the_end(figures: Path, tmp_path: Path) -> None:
-    def stop(progress: Progress) -> None:
+    def stop(progress: StepReport) -> None:
         if progress.step == progress.steps:
             signal.raise_signal(signal.SIGTERM)
 
@@ -268,7 +268,7 @@ def test_the_rate_follows_the_new_number_of_epochs(figures: Path, tmp_path: Path
 def test_another_batch_size_goes_on_in_the_middle_of_an_epoch(
     figures: Path, tmp_path: Path
 ) -> None:
-    def stop(progress: Progress) -> None:
+    def stop(progress: StepReport) -> None:
         if progress.step == 1:
             signal.raise_signal(signal.SIGTERM)
 
@@ -290,7 +290,7 @@ def test_another_batch_size_goes_on_in_the_middle_of_an_epoch(
 
 
 def test_fewer_epochs_than_trained(figures: Path, tmp_path: Path) -> None:
-    def stop(progress: Progress) -> None:
+    def stop(progress: StepReport) -> None:
         if progress.step == 4:
             signal.raise_signal(signal.SIGTERM)
 
@@ -304,7 +304,7 @@ def test_fewer_epochs_than_trained(figures: Path, tmp_path: Path) -> None:
 
 
 def test_the_last_trained_epoch_may_become_the_last(figures: Path, tmp_path: Path) -> None:
-    def stop(progress: Progress) -> None:
+    def stop(progress: StepReport) -> None:
         if progress.step == 3:
             signal.raise_signal(signal.SIGTERM)
 
@@ -445,7 +445,7 @@ def test_a_run_that_diverges_keeps_the_last_checkpoint(
         logging = replace(LOGGING, save_every=save_every)
         diverging = trainer(figures, folder, replace(L1_ONLY, epochs=4), logging)
 
-        def poison(progress: Progress) -> None:
+        def poison(progress: StepReport) -> None:
             if progress.step == 4:
                 with torch.no_grad():
                     next(diverging.gan.generator.parameters()).fill_(float("inf"))
@@ -479,7 +479,7 @@ def test_a_killed_worker_is_one_line(figures: Path, tmp_path: Path) -> None:
     with RunFolder(tmp_path / "run") as folder:
         run = trainer(figures, folder, replace(L1_ONLY, batch_size=1), replace(LOGGING, workers=1))
 
-        def kill(progress: Progress) -> None:
+        def kill(progress: StepReport) -> None:
             (worker,) = multiprocessing.active_children()
             worker.kill()
             worker.join()

@@ -9,7 +9,7 @@ import torch
 from training import CONFIG, L1_ONLY, equal, plain_step
 
 from dptn_cli.errors import ModelError
-from dptn_cli.train.data import Draw, Sample, read_data
+from dptn_cli.train.data import Draw, PairBatch, read_data
 from dptn_cli.train.losses import Branches, branch_terms
 from dptn_cli.train.recipe import LearningRates
 from dptn_cli.train.step import GANStep, connect
@@ -18,7 +18,7 @@ RATES = LearningRates(2e-4, 2e-5)
 
 
 @pytest.fixture(scope="module")
-def sample(figures: Path) -> Sample:
+def sample(figures: Path) -> PairBatch:
     return read_data(figures, CONFIG.spec).train.batch([Draw(row) for row in range(4)])
 
 
@@ -32,7 +32,7 @@ def snapshot(network: torch.nn.Module | None) -> dict[str, torch.Tensor]:
     return {name: value.clone() for name, value in network.state_dict().items()}
 
 
-def test_it_is_the_plain_step(gan: GANStep, sample: Sample) -> None:
+def test_it_is_the_plain_step(gan: GANStep, sample: PairBatch) -> None:
     generator, discriminator = copy.deepcopy((gan.generator, gan.discriminator))
     assert discriminator is not None
     optimisers = tuple(
@@ -47,7 +47,9 @@ def test_it_is_the_plain_step(gan: GANStep, sample: Sample) -> None:
             assert torch.allclose(value, plain.state_dict()[name], atol=1e-6), name
 
 
-def test_the_discriminators_step_leaves_the_generator_alone(gan: GANStep, sample: Sample) -> None:
+def test_the_discriminators_step_leaves_the_generator_alone(
+    gan: GANStep, sample: PairBatch
+) -> None:
     before = snapshot(gan.generator)
     discriminator = snapshot(gan.discriminator)
     gan.step(sample, LearningRates(0.0, 1e-3), 1.0)
@@ -55,7 +57,9 @@ def test_the_discriminators_step_leaves_the_generator_alone(gan: GANStep, sample
     assert not equal(snapshot(gan.discriminator), discriminator)
 
 
-def test_the_generators_step_leaves_the_discriminator_alone(gan: GANStep, sample: Sample) -> None:
+def test_the_generators_step_leaves_the_discriminator_alone(
+    gan: GANStep, sample: PairBatch
+) -> None:
     before = snapshot(gan.generator)
     discriminator = {
         n: v for n, v in snapshot(gan.discriminator).items() if n.endswith(("orig", "bias"))
@@ -68,7 +72,7 @@ def test_the_generators_step_leaves_the_discriminator_alone(gan: GANStep, sample
     assert all(p.requires_grad for p in gan.discriminator.parameters())
 
 
-def test_gradients_reach_both_branches(gan: GANStep, sample: Sample) -> None:
+def test_gradients_reach_both_branches(gan: GANStep, sample: PairBatch) -> None:
     gan.step(sample, LearningRates(0.0, 0.0), 1.0)
     without = [n for n, p in gan.generator.named_parameters() if p.grad is None or not p.grad.any()]
     # Two kinds of biases get none: those that a norm subtracts again, and those of the keys,
@@ -76,7 +80,7 @@ def test_gradients_reach_both_branches(gan: GANStep, sample: Sample) -> None:
     assert not [name for name in without if name.endswith("weight")], without
 
 
-def test_every_term_is_reported(gan: GANStep, sample: Sample) -> None:
+def test_every_term_is_reported(gan: GANStep, sample: PairBatch) -> None:
     losses = gan.step(sample, RATES, 1.0)
     assert set(losses) == {"discriminator", "target_l1", "source_l1", "adversarial", "generator"}
     w = CONFIG.weights
@@ -84,13 +88,13 @@ def test_every_term_is_reported(gan: GANStep, sample: Sample) -> None:
     assert losses["generator"] == pytest.approx(total + w.adversarial * losses["adversarial"])
 
 
-def test_without_a_discriminator(sample: Sample) -> None:
+def test_without_a_discriminator(sample: PairBatch) -> None:
     gan = GANStep(L1_ONLY, connect("fp32"))
     assert gan.discriminator is None
     assert set(gan.step(sample, RATES, 1.0)) == {"target_l1", "source_l1", "generator"}
 
 
-def test_a_loss_that_is_not_finite(gan: GANStep, sample: Sample) -> None:
+def test_a_loss_that_is_not_finite(gan: GANStep, sample: PairBatch) -> None:
     with torch.no_grad():
         next(gan.generator.parameters()).fill_(float("nan"))
     with pytest.raises(ModelError, match="a loss is not finite"):
@@ -98,7 +102,7 @@ def test_a_loss_that_is_not_finite(gan: GANStep, sample: Sample) -> None:
 
 
 @pytest.mark.parametrize("decay", [0.0, 0.5])
-def test_the_moving_average(sample: Sample, decay: float) -> None:
+def test_the_moving_average(sample: PairBatch, decay: float) -> None:
     gan = GANStep(replace(CONFIG, ema_decay=decay), connect("fp32"))
     before = snapshot(gan.generator)
     gan.step(sample, LearningRates(1e-2, 1e-2), 1.0)

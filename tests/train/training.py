@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from dptn_cli.network.checkpoint import load_generator
 from dptn_cli.network.tensors import image_to_tensor, keypoint_maps
-from dptn_cli.train.data import Sample, read_data
-from dptn_cli.train.loop import Progress, Trainer
+from dptn_cli.train.data import PairBatch, read_data
+from dptn_cli.train.loop import StepReport, Trainer
 from dptn_cli.train.recipe import LoggingConfig, LossWeights, TrainConfig
 from dptn_cli.train.run_folder import RunFolder
 from dptn_cli.train.step import connect
@@ -48,9 +48,9 @@ def trainer(
 
 def train(
     data: Path, run: Path, config: TrainConfig = CONFIG, logging: LoggingConfig = LOGGING
-) -> list[Progress]:
+) -> list[StepReport]:
     """Train to the end and return the progress after each step."""
-    steps: list[Progress] = []
+    steps: list[StepReport] = []
     with RunFolder(run) as folder:
         assert trainer(data, folder, config, logging).train(steps.append)
     return steps
@@ -68,7 +68,7 @@ def plain_step(
     generator: nn.Module,
     discriminator: nn.Module,
     optimisers: tuple[torch.optim.Optimizer, torch.optim.Optimizer],
-    sample: Sample,
+    sample: PairBatch,
     loss_weights: LossWeights,
 ) -> None:
     """Train one step without the perceptual losses, written directly from the paper."""

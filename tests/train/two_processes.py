@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from training import CONFIG, trainer
 
-from dptn_cli.train.loop import Progress
+from dptn_cli.train.loop import StepReport
 from dptn_cli.train.recipe import TrainConfig
 from dptn_cli.train.run_folder import RunFolder
 from dptn_cli.train.step import connect
@@ -22,7 +22,7 @@ def gradients_and_weights(data: Path, run: Path) -> dict[str, dict[str, torch.Te
     with RunFolder(run, writes=accelerator.is_main_process) as folder:
         two = trainer(data, folder, SETTINGS)
 
-        def record(progress: Progress) -> None:
+        def record(progress: StepReport) -> None:
             if progress.step == 2:
                 parameters = two.gan.generator.named_parameters()
                 recorded["gradients"] = {

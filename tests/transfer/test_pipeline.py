@@ -18,7 +18,7 @@ from dptn_cli.enums import Status
 from dptn_cli.errors import ModelError
 from dptn_cli.io.images import decode_crop
 from dptn_cli.io.resize import resize_to_network
-from dptn_cli.transfer.pipeline import preview, run
+from dptn_cli.transfer.pipeline import dry_run, run
 from dptn_cli.transfer.plan import TransferRequest, make_job
 from dptn_cli.transfer.settings import Settings, StageSeconds
 from dptn_cli.types import Batch, Crop, ImageU8, Job, Model, Outcome, Size
@@ -225,7 +225,7 @@ def test_preview_makes_nothing(job: Job) -> None:
     def earlier(output: str, fingerprint: str) -> Status | None:
         return Status.DONE if output == "0_2_1_vis.png" else None
 
-    outcomes = list(preview(job, earlier))
+    outcomes = list(dry_run(job, earlier))
     assert sorted(statuses(outcomes).values()) == ["done"] * 24 + ["skipped"]
     assert not list(job.out.iterdir())
 
@@ -239,10 +239,10 @@ def test_preview_decodes_each_source_once(job: Job, monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr("dptn_cli.transfer.reader.decode_crop", decode)
     long_job = replace(job, items=lambda: chain.from_iterable(job.items() for _ in range(20)))
-    assert len(list(preview(long_job, lambda *_: None))) == 20 * 25
+    assert len(list(dry_run(long_job, lambda *_: None))) == 20 * 25
     assert len(decoded) == len(set(decoded)) == len(NAMES)
     decoded.clear()
-    assert {o.status for o in preview(job, lambda *_: Status.DONE)} == {Status.SKIPPED}
+    assert {o.status for o in dry_run(job, lambda *_: Status.DONE)} == {Status.SKIPPED}
     assert not decoded, "what is done is not decoded at all"
 
 
