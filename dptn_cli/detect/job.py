@@ -90,7 +90,9 @@ def plan_job(
                 f"{request.preview} is in {folder}: other commands will take the previews for "
                 "photos. Choose a folder outside it."
             )
-    if any(request.out.resolve() == image.path.resolve() for image in images):
+    out = request.out.resolve()
+    alike = (image for image in images if image.name.endswith(out.name))
+    if any(out == image.path.resolve() for image in alike):
         raise InputError(f"{request.out} is one of the images: name a pose file after -o")
     check_output(request)
     return images

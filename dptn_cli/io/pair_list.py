@@ -171,14 +171,14 @@ class _Columns(NamedTuple):
 
 def _read_header(header: str) -> _Columns:
     for delimiter in DELIMITERS:
-        names = [name.strip().lower() for name in _split(header, delimiter)]
+        names = _column_names(header, delimiter)
         if "from" in names and "to" in names:
             output = names.index("out") if "out" in names else None
             source, target = names.index("from"), names.index("to")
             return _Columns(source, target, output, delimiter, len(names))
     if "\0" in header:
         raise InputError("not text in UTF-8; save the list in that encoding")
-    names = [name.strip() for name in _split(header, ",")]
+    names = _column_names(header, ",")
     missing = " and ".join(name for name in ("from", "to") if name not in names)
     found = ", ".join(name for name in names if name)[:200] or "nothing"
     raise InputError(
@@ -187,23 +187,32 @@ def _read_header(header: str) -> _Columns:
     )
 
 
+def _column_names(header: str, delimiter: str) -> list[str]:
+    """Return the names of the columns: our own may be in capitals, unless one is not."""
+    names = [name.strip() for name in _split(header, delimiter)]
+    own = {"from", "to", "out"}.difference(names)
+    return [name.lower() if name.lower() in own else name for name in names]
+
+
 def _split(line: str, delimiter: str) -> list[str]:
     """Return the cells of a line.
 
     Raises:
         InputError: a quoted cell does not end in this line.
     """
-    reader = csv.reader(iter((line, "")), delimiter=delimiter, skipinitialspace=True)
-    try:
-        cells = next(reader)
-    except csv.Error as error:
-        raise InputError(str(error)) from error
-    if reader.line_num > 1:
-        raise InputError(
-            f"a quote opens in cell {len(cells)} and does not close in this line; remove it, or "
-            "write the cell in one line"
-        )
-    return cells
+    # A space before a quote may also be a part of free text, in which the quote closes nowhere.
+    for skips_space in (True, False):
+        reader = csv.reader(iter((line, "")), delimiter=delimiter, skipinitialspace=skips_space)
+        try:
+            cells = next(reader)
+        except csv.Error as error:
+            raise InputError(str(error)) from error
+        if reader.line_num == 1:
+            return cells
+    raise InputError(
+        f"a quote opens in cell {len(cells)} and does not close in this line; remove it, or "
+        "write the cell in one line"
+    )
 
 
 @dataclass(frozen=True)

@@ -39,12 +39,16 @@ class Annotations(Mapping[str, Pose]):
     Args:
         *paths: the CSVs.
 
+    Attributes:
+        empty: the CSVs that have no lines but a header.
+
     Raises:
         InputError: a file cannot be read or has another header, lines are without a name, or two
             lines give different keypoints for the same image. All such lines are named.
     """
 
     def __init__(self, *paths: Path) -> None:
+        self.empty: list[Path] = []
         self._lines: dict[str, tuple[Path, int, str]] = {}
         problems: list[str] = []
         for path in paths:
@@ -56,8 +60,10 @@ class Annotations(Mapping[str, Pose]):
             raise InputError(f"{files}: {len(problems):,} lines cannot be used:", tuple(problems))
 
     def _read(self, path: Path, problems: list[str]) -> None:
+        is_empty = True
         try:
             for number, line, delimiter in _data_lines(path):
+                is_empty = False
                 try:
                     self._add(path, number, *_split(line, delimiter))
                 except InputError as error:
@@ -66,6 +72,8 @@ class Annotations(Mapping[str, Pose]):
                     return
         except InputError as error:  # the file cannot be read further
             problems.append(str(error))
+        if is_empty:
+            self.empty.append(path)
 
     def _add(self, path: Path, number: int, name: str, keypoints: str) -> None:
         known_path, known_number, known_keypoints = self._lines.setdefault(
@@ -141,7 +149,7 @@ def _data_lines(path: Path) -> Iterator[tuple[int, str, str]]:
         yield 1, first.strip(), ":"
     for number, line in lines:
         if delimiter and is_numbered:
-            line = line.partition(delimiter)[2]
+            line = line.partition(delimiter)[2] or line
         if line.strip():
             yield number, line.strip(), delimiter or ":"
 

@@ -30,9 +30,12 @@ from dptn_cli.keypoints.json_file import (
     PeopleByImage,
     describe,
     image_of,
+    off_origin,
     parse_size,
     round_number,
+    split_size,
 )
+from dptn_cli.keypoints.network_grid import present_joints
 from dptn_cli.keypoints.person_json import keypoints_of, list_names, parse_person
 from dptn_cli.types import FoundPose, Size
 
@@ -41,6 +44,8 @@ SKELETON = (
     (16, 14), (14, 12), (17, 15), (15, 13), (12, 13), (6, 12), (7, 13), (6, 7), (6, 8), (7, 9),
     (8, 10), (9, 11), (2, 3), (1, 2), (1, 3), (2, 4), (3, 5), (4, 6), (5, 7),
 )  # fmt: skip
+
+BEYOND = 1.2  # of an image's side, up to which detectors place joints
 
 
 def read_annotations(document: dict[str, Any]) -> PeopleByImage:
@@ -198,7 +203,7 @@ def read_results(entries: list[Any]) -> PeopleByImage:
     people = PeopleByImage()
     for entry in _objects(entries, "results", people):
         if name := image_of(entry):
-            add_person(people, entry, name, parse_size(entry))
+            add_person(people, entry, name)
         else:
             people.passed_over["results that name no image"] += 1
     return people
@@ -220,7 +225,7 @@ def read_predictions(
     """
     people = PeopleByImage()
     for entry in _objects(entries, "people", people):
-        add_person(people, entry, name, size or parse_size(entry), order)
+        add_person(people, entry, name, size, order)
     if not people.passed_over:  # the tool looked, and found nobody
         people.people.setdefault(name, [])
     return people
@@ -264,6 +269,7 @@ def add_person(
     try:
         if problem:
             raise InputError(problem)
+        size = size or _size_of_image(entry, order)
         pose, confidence = parse_person(entry, order, size)
     except InputError as error:
         people.broken.setdefault(name, str(error))
@@ -272,6 +278,23 @@ def add_person(
         people.add(FoundPose(name, pose, confidence, size))
     else:
         people.people.setdefault(name, [])  # the tool looked, and found nobody
+
+
+def _size_of_image(entry: dict[str, Any], order: JointOrder | None) -> Size | None:
+    """Return the (height, width) of the image that a person's entry states, or None.
+
+    A plain width and height may be those of a box around the person. They are the image's if no
+    joint is far beyond them, or the joints are fractions.
+    """
+    stated, plain, has_box = split_size(entry)
+    if stated or plain is None:
+        return stated
+    try:
+        pose, _ = parse_person(entry, order, None)
+    except InputError:  # fractions, or broken whatever the size
+        return plain
+    is_inside = bool((pose[present_joints(pose)] <= BEYOND * np.array(plain)).all())
+    return plain if is_inside and not has_box else None
 
 
 def to_annotations(poses: Sequence[FoundPose]) -> dict[str, Any]:
@@ -322,7 +345,10 @@ def to_predictions(poses: Sequence[FoundPose]) -> list[dict[str, Any]]:
 
 def _scored_person(person: FoundPose) -> dict[str, Any]:
     """Return a person of a result file: v is the confidence."""
-    joints_xyv, entry = to_coco(person.pose, person.confidence), _annotated_person(person)
+    joints_xyv, entry = (
+        off_origin(to_coco(person.pose, person.confidence)),
+        _annotated_person(person),
+    )
     present = joints_xyv[:, 2] > 0
     joints_xyv[present, 2] = np.maximum(joints_xyv[present, 2], MIN_CONFIDENCE)
     return {
@@ -335,7 +361,7 @@ def _scored_person(person: FoundPose) -> dict[str, Any]:
 
 def _annotated_person(person: FoundPose) -> dict[str, Any]:
     """Return a person of an annotation file: v is 2 or 0, `bbox` is (x, y, width, height)."""
-    joints_xyv = to_coco(person.pose, person.confidence)
+    joints_xyv = off_origin(to_coco(person.pose, person.confidence))
     present = joints_xyv[:, 2] > 0
     score = float(joints_xyv[present, 2].mean()) if present.any() else 0.0
     joints_xyv[present, 2] = 2

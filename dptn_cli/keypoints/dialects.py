@@ -5,8 +5,9 @@ from typing import Any
 
 from dptn_cli.errors import InputError
 from dptn_cli.keypoints import coco, openpose
+from dptn_cli.keypoints.image_names import normalize_name
 from dptn_cli.keypoints.joints import JointOrder, named_order, names_in_order
-from dptn_cli.keypoints.json_file import PeopleByImage, describe, image_of, parse_size
+from dptn_cli.keypoints.json_file import PeopleByImage, describe, images_of, parse_size, split_size
 from dptn_cli.keypoints.person_json import SCORES_KEYS, keypoints_of, scores_of
 
 _OPENPOSE_KEYS = ("people", "bodies")  # OpenPose and its followers; AlphaPose's `cmu` format
@@ -54,10 +55,12 @@ def _read_object(document: dict[str, Any], name: str) -> PeopleByImage | None:
             return _read_frames(entries, name, order)
         return coco.read_predictions(entries, name, parse_size(document), order)
     if (values := keypoints_of(document)) is not None:
-        if "image_id" in document or "file_name" in document or image_of(document):
+        if "image_id" in document or "file_name" in document:
             return coco.read_results([document])
         persons = _people_of(values, scores_of(document)) or [document]
-        return coco.read_predictions(persons, name, parse_size(document))
+        _, _, has_box = split_size(document)
+        size = None if has_box and persons == [document] else parse_size(document)
+        return coco.read_predictions(persons, name, size)
     if document and all(isinstance(each, dict) and _is_frame(each) for each in document.values()):
         # AlphaPose's `cmu` format: the images by name.
         return _read_frames([{**each, "file_name": key} for key, each in document.items()], name)
@@ -88,10 +91,15 @@ def _read_list(document: list[Any], name: str) -> PeopleByImage | None:
     objects = [entry for entry in document if isinstance(entry, dict)]
     if any(_is_frame(entry) for entry in objects):
         return _read_frames(document, name)
-    if any("image_id" in entry or "file_name" in entry or image_of(entry) for entry in objects):
+    if any("image_id" in entry or "file_name" in entry for entry in objects):
         return coco.read_results(document)
-    if any(_frame_number(entry) is not None and keypoints_of(entry) for entry in objects):
+    is_all_objects = bool(document) and len(objects) == len(document)
+    if is_all_objects and all(_frame_number(entry) is not None for entry in objects):
         return _read_frames(_by_frame(objects), name)
+    if is_all_objects and (names := images_of(objects)):
+        return coco.read_results(
+            [{**entry, "file_name": own} for entry, own in zip(objects, names, strict=True)]
+        )
     if not document or any(keypoints_of(entry) is not None for entry in objects):
         return coco.read_predictions(document, name)
     if any({"box", "bbox"} & entry.keys() for entry in objects):  # a detector without keypoints
@@ -152,18 +160,14 @@ def _named_frames(entries: list[Any], name: str) -> Iterator[tuple[dict[str, Any
     for index, entry in enumerate(entries):
         if not isinstance(entry, dict) or not _is_frame(entry):
             raise InputError(f"frame {index}: expected people, found {describe(entry)}")
-        own_name = "" if _is_count(entry.get("image_id")) else image_of(entry)
+        named = (entry.get(key) for key in ("file_name", "image_name", "image_id"))
+        own_name = next((n for v in named if isinstance(v, str) and (n := normalize_name(v))), "")
         if own_name or len(entries) == 1:
             yield entry, own_name or name
         else:
             number = _frame_number(entry)
             number = index if number is None else number
             yield entry, f"{name}_{number:0{_FRAME_DIGITS}}"
-
-
-def _is_count(value: object) -> bool:
-    """Return whether a video's tool numbers its frames by a value, which then is no name."""
-    return isinstance(value, int | float)
 
 
 def _mmpose_order(document: dict[str, Any]) -> JointOrder | None:

@@ -4,9 +4,13 @@ import json
 import math
 import re
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+import numpy.typing as npt
 
 from dptn_cli.errors import InputError, user_errors
 from dptn_cli.io.paths import without_image_suffix
@@ -112,7 +116,6 @@ def _parse(text: str) -> Any:
 
 # What tools call the sides of the image or canvas, without separators.
 _SIDE = re.compile(r"(canvas|image|img|frame|original|video|picture|)(width|height|w|h)")
-_BOX_KEYS = {"x", "left", "xmin", "cx", "xcenter", "centerx"}
 _NESTED_SIZES = ("canvas", "size", "image_size", "resolution", "image")
 
 
@@ -120,15 +123,12 @@ def parse_size(entry: dict[str, Any]) -> Size | None:
     """Return the (height, width) that an image's entry states, or None if there is none.
 
     The sides are known under the names of all tools (`width`, `canvas_width`, `imageWidth`, ...),
-    and may be numbers or text. Implausible sides count as none, and so do a plain width and height
-    beside a corner or a centre: they are those of a box.
+    and may be numbers or text. Implausible sides count as none.
     """
     sides: dict[tuple[str, str], float] = {}
-    letters = {key: re.sub(r"[^a-z]", "", key.lower()) for key in entry}
-    is_box = not _BOX_KEYS.isdisjoint(letters.values())
     for key, value in entry.items():
-        match = _SIDE.fullmatch(letters[key])
-        if match and (match[1] or not is_box) and (length := _parse_side(value)):
+        match = _SIDE.fullmatch(re.sub(r"[^a-z]", "", key.lower()))
+        if match and (length := _parse_side(value)):
             sides[match[1], match[2][0]] = length
     for prefix in dict.fromkeys(prefix for prefix, _ in sides):
         if (prefix, "h") in sides and (prefix, "w") in sides:
@@ -137,12 +137,8 @@ def parse_size(entry: dict[str, Any]) -> Size | None:
     return next((size for n in nested if isinstance(n, dict) and (size := parse_size(n))), None)
 
 
-# What tools call the image of an entry, besides COCO's own `file_name` and `image_id`.
-_IMAGE_KEYS = ("image_name", "filename", "image", "img_name", "image_path", "image_file", "img")
-
-
 def image_of(entry: dict[str, Any]) -> str:
-    """Return the name of the image that an entry names, normalized; empty if it names none.
+    """Return the image that COCO's `file_name` or `image_id` names, normalized; empty if none.
 
     A whole number as `image_id` is one of COCO's own images, or a name that is a longer number.
     """
@@ -153,11 +149,48 @@ def image_of(entry: dict[str, Any]) -> str:
             return name_of_number(value)
         if isinstance(value, str) and (name := normalize_name(value)):
             return name
-    for key in _IMAGE_KEYS:
-        value = entry.get(key)
-        if isinstance(value, str) and without_image_suffix(value) != value and len(value) < 4096:
-            return normalize_name(value)
     return ""
+
+
+# What other tools call the image of an entry.
+_IMAGE_KEYS = ("image_name", "filename", "image", "img_name", "image_path", "image_file")
+
+
+def images_of(entries: Sequence[dict[str, Any]]) -> list[str]:
+    """Return the image that each entry names under other keys than COCO's, normalized.
+
+    Returns:
+        One name for each entry; empty if an entry names none, or all name the same: it may be a
+        copy with a name of its own, and the file is about one image.
+    """
+    names: list[str] = []
+    for entry in entries:
+        values = [entry[key] for key in _IMAGE_KEYS if isinstance(entry.get(key), str)]
+        if not values or without_image_suffix(values[0]) == values[0]:
+            return []
+        names.append(normalize_name(values[0]))
+    return names if len(set(names)) > 1 else []
+
+
+# In an entry with one of these, a plain width and height are those of a box.
+_BOX_KEYS = {"x", "left", "xmin", "cx", "xcenter", "centerx", "center", "bbox", "box"}
+_PLAIN_SIDES = {"width", "height", "w", "h", "size"}
+
+
+def split_size(entry: dict[str, Any]) -> tuple[Size | None, Size | None, bool]:
+    """Return what a person's entry says of a size, which may be the image's or that of a box.
+
+    Returns:
+        The size of the image under a name of its own, such as `image_width`; a size under a plain
+        name; and whether that may be a box's, because the entry has other parts of one.
+    """
+    letters = {key: re.sub(r"[^a-z]", "", key.lower()) for key in entry}
+    if not any(name.endswith(("w", "width", "size", "canvas", "resolution", "image"))
+               for name in letters.values()):  # fmt: skip
+        return None, None, False
+    plain = {key: value for key, value in entry.items() if letters[key] in _PLAIN_SIDES}
+    named = {key: value for key, value in entry.items() if key not in plain}
+    return parse_size(named), parse_size(plain), not _BOX_KEYS.isdisjoint(letters.values())
 
 
 def _parse_side(value: object) -> float:
@@ -179,6 +212,14 @@ def describe(value: object) -> str:
     if isinstance(value, list):
         return f"a list of {len(value):,}, first {describe(value[0])}" if value else "an empty list"
     return f"{type(value).__name__} {str(value)[:30]!r}"
+
+
+def off_origin(joints_xyv: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Return (J, 3) joints of which none that is present will be read as missing from (0, 0)."""
+    joints_xyv = joints_xyv.copy()
+    at_origin = (np.abs(joints_xyv[:, :2]) < 10.0**-3).all(axis=1) & (joints_xyv[:, 2] > 0)
+    joints_xyv[at_origin, :2] = 10.0**-3
+    return joints_xyv
 
 
 def round_number(value: float) -> float | int:

@@ -1,7 +1,6 @@
 """OpenPose JSON: `people[].pose_keypoints_2d`, 18 (COCO) or 25 (BODY_25) joints of (x, y, c).
 
-c is the confidence. OpenPose writes (0, 0, 0) for a joint that it did not find: the 0 confidence,
-not the coordinates, says that the joint is missing.
+c is the confidence. OpenPose writes (0, 0, 0) for a joint that it did not find.
 """
 
 from collections.abc import Sequence
@@ -11,7 +10,13 @@ import numpy as np
 
 from dptn_cli.errors import InputError
 from dptn_cli.keypoints.joints import BODY_25_ORDER, OPENPOSE_ORDER, mark_missing
-from dptn_cli.keypoints.json_file import MIN_CONFIDENCE, PeopleByImage, describe, parse_size
+from dptn_cli.keypoints.json_file import (
+    MIN_CONFIDENCE,
+    PeopleByImage,
+    describe,
+    off_origin,
+    parse_size,
+)
 from dptn_cli.keypoints.person_json import parse_joints
 from dptn_cli.types import FoundPose
 
@@ -64,4 +69,5 @@ def _person(person: FoundPose) -> dict[str, Any]:
     pose, confidence = mark_missing(person.pose, person.confidence)
     joints_xyc = np.column_stack([pose[:, ::-1], np.maximum(confidence, MIN_CONFIDENCE)])
     joints_xyc[confidence == 0] = 0
-    return {"person_id": [-1], KEY: [round(float(value), 3) for value in joints_xyc.ravel()]}
+    numbers = off_origin(joints_xyc).ravel()
+    return {"person_id": [-1], KEY: [round(float(value), 3) for value in numbers]}

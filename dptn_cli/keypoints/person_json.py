@@ -143,15 +143,17 @@ def _named_rows(values: object) -> tuple[list[str], list[list[object]]]:
         if isinstance(values.get("x"), list) and isinstance(values.get("y"), list):
             return [], _from_columns(values)
         points = list(values.values())
-        if points and all(isinstance(point, list | dict) for point in points):
-            return list(map(str, values)), [_row_of(point) for point in points]
+        if points and all(isinstance(point, list) for point in points):
+            return list(map(str, values)), points
+        if points and all(isinstance(point, dict) for point in points):
+            return list(map(str, values)), _rows_of(points)
         raise InputError("the keypoints are an object without joints")
     if not isinstance(values, list):
         raise InputError("the keypoints are not a list")
     if values and all(isinstance(point, list) for point in values):
         return [], values
     if values and all(isinstance(point, dict) for point in values):
-        return _names_of(values), [_row_of(point) for point in values]
+        return _names_of(values), _rows_of(values)
     return [], []
 
 
@@ -160,7 +162,8 @@ def _names_of(points: Sequence[Mapping[str, Any]]) -> list[str]:
 
     The names that stand for the most joints are taken: a point may have other text too.
     """
-    keys = dict.fromkeys(key for point in points for key in point if isinstance(point[key], str))
+    keys = list(dict.fromkeys(k for point in points for k in point if isinstance(point[k], str)))
+    keys.sort(key=lambda key: key not in _NAME_KEYS)  # which win over another key with as many
     named = [[str(point.get(key, "")) for point in points] for key in keys]
     known = [len({*map(joint_of_name, names)} - {""}) for names in named]
     if any(known):
@@ -171,27 +174,28 @@ def _names_of(points: Sequence[Mapping[str, Any]]) -> list[str]:
 
 def _visibility_in(values: Mapping[str, Any]) -> object:
     """Return a point's or a column's visibility or confidence; None if there is none."""
-    lowered = {key.lower(): value for key, value in values.items()}
-    return next((lowered[key] for key in _VISIBILITY_KEYS if key in lowered), None)
+    given = {key.lower(): value for key, value in values.items() if value not in (None, [])}
+    return next((given[key] for key in _VISIBILITY_KEYS if key in given), None)
 
 
 def _from_columns(values: Mapping[str, Any]) -> list[list[object]]:
     columns = [values["x"], values["y"]]
     visible = _visibility_in(values)
-    if isinstance(visible, list) and visible:
+    if isinstance(visible, list):
         columns.append(visible)
     if len({len(column) for column in columns}) != 1:
         raise InputError("the keypoints have lists of different lengths for x, y and visibility")
     return [list(row) for row in zip(*columns, strict=True)]
 
 
-def _row_of(point: object) -> list[object]:
-    if isinstance(point, dict):
-        if "x" not in point or "y" not in point:
-            raise InputError("a joint has no x and y")
-        visible = _visibility_in(point)
-        return [point["x"], point["y"], *([] if visible is None else [visible])]
-    return list(point) if isinstance(point, list) else []
+def _rows_of(points: Sequence[Mapping[str, Any]]) -> list[list[object]]:
+    """Return x, y and, if any point has one, the confidence of each point."""
+    if not all("x" in point and "y" in point for point in points):
+        raise InputError("a joint has no x and y")
+    visible = [_visibility_in(point) for point in points]
+    if all(value is None for value in visible):
+        return [[point["x"], point["y"]] for point in points]
+    return [[p["x"], p["y"], value] for p, value in zip(points, visible, strict=True)]
 
 
 def _from_rows(rows: Sequence[Sequence[object]], scores: object) -> Joints:
@@ -203,14 +207,15 @@ def _from_rows(rows: Sequence[Sequence[object]], scores: object) -> Joints:
         return _with_scores(numbers[:, :2], scores)
     if numbers.shape[1] == 2:
         return _without_scores(numbers)
-    if numbers.shape[1] == 3:
-        _check_confidences(numbers)
+    _check_confidences(numbers)
     return _clean(numbers[:, [0, 1, -1]])
 
 
 def _check_confidences(numbers: Joints) -> None:
-    """Refuse rows of three numbers that are no x, y and confidence."""
-    if ((numbers[:, 2] < 0) & (numbers[:, :2] >= 0).all(axis=1)).any():
+    """Refuse rows that are no x, y and confidence, or x, y, z and confidence."""
+    is_third_negative = (numbers[:, 2] < 0) & (numbers[:, :2] >= 0).all(axis=1)
+    is_third_negative &= (numbers[:, :2] != 0).any(axis=1)  # else the joint is missing anyway
+    if numbers.shape[1] == 3 and is_third_negative.any():
         raise InputError("the third number of a joint is below 0, so it is no confidence")
     if len(numbers) > 3 and (numbers[:, 0] == np.arange(len(numbers))).all():
         raise InputError("the first number of a joint counts the joints, so it is no x")

@@ -257,11 +257,15 @@ class PoseFiles:
         return entry.path if entry else self._csv.path_of(self._csv_spellings.get(key, key))
 
     def unused(self) -> Iterator[tuple[Path, str]]:
-        """Yield each path of which `find` has used nothing, with the name of one of its entries."""
+        """Yield each path of which `find` has used nothing, with the name of one of its entries.
+
+        The name is empty if the path has no entries.
+        """
         for root in dict.fromkeys(self._roots.values()):
             if root not in self._used:
                 names = (name for name in self.names() if self._roots[self._path_of(name)] == root)
-                if name := next(names, ""):  # else another file has all of its names too
+                name = next(names, "")
+                if name or root in self._csv.empty:  # else another file has all of its names too
                     yield root, name
 
 
@@ -435,6 +439,7 @@ def _kind_of(path: Path, *, is_named: bool) -> _Kind:
         is_named: whether the user named it, so that it must be a pose file.
 
     Raises:
+        NotAPoseFile: a JSON file begins with something else than a list or an object.
         InputError: it cannot be read, or is named and empty.
     """
     with user_errors(path):
@@ -454,6 +459,8 @@ def _kind_of(path: Path, *, is_named: bool) -> _Kind:
     if is_annotation_csv(first_line) or all(key in first_line for key in KEYPOINT_COLUMNS):
         return _Kind.CSV
     if path.suffix.lower() in JSON_SUFFIXES:
+        if not is_named:
+            raise NotAPoseFile("not a pose file: neither a list nor an object")
         return _Kind.JSON
     return _Kind.CSV if is_named else _Kind.OTHER
 

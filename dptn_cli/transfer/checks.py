@@ -134,7 +134,9 @@ class PairChecks:
             (
                 0,
                 f"{path}: its keypoints belong to no image of this job; for example, the file has "
-                f"{name}, and the job has {self._first_image}",
+                f"{name}, and the job has {self._first_image}"
+                if name
+                else f"{path}: no keypoints in it",
             )
             for path, name in self.unused()
         )
@@ -165,34 +167,47 @@ class PairChecks:
         """Return whether a name in the results folder is that of an image of the job."""
         return self._has_inputs_in_out and self._hash(output) in self._inputs_in_out
 
-    def check_inputs_kept(self, rows: Rows) -> None:
+    def check_files_kept(self, rows: Rows, whole_list: Rows) -> None:
         """Make sure that no result would overwrite a file of the user's, after `check`.
 
         These are the images of the job, and whatever is in the results folder before its first run.
 
         Args:
             rows: iterates over the rows, with the names of the results in the results folder.
+            whole_list: the same, but over the rows beyond `--limit` too.
 
         Raises:
             InputError: one error with every problem found.
         """
-        others = self._files_of_others()
-        if not self._has_inputs_in_out and others is None:
-            return
+        if self._has_inputs_in_out:
+            self._check_inputs_kept(rows)
+        if (others := self._files_of_others()) is not None:
+            self._check_others_kept(whole_list, others)
+
+    def _check_inputs_kept(self, rows: Rows) -> None:
         for number, (_, _, output, line) in enumerate(rows(ignore_bad_row)):
             image = ImageFile(self.out, output)
-            what = ""
             if self.is_input(output) and self.exists(image):
-                what = "the image"
-            elif others is not None and self._hash(output) in others:
-                what = "a file that `dptn transfer` did not write,"
-            if what:
                 self._add_bad_row(
                     number,
                     line,
-                    f"{output} would overwrite {what} {image.path}: name another results "
+                    f"{output} would overwrite the image {image.path}: name another results "
                     "folder, or give the result another name in the column `out`",
                 )
+            if self._is_full():
+                break
+        self._raise_problems()
+
+    def _check_others_kept(self, rows: Rows, others: HashSet) -> None:
+        """Refuse the job before its first run: later ones cannot tell these files from results."""
+        for _, _, output, line in rows(ignore_bad_row):
+            if self._hash(output) in others and not self.is_input(output):
+                path = ImageFile(self.out, output).path
+                problem = (
+                    f"{output} would overwrite {path}, which `dptn transfer` did not write: name "
+                    "another results folder, or give the result another name in the column `out`"
+                )
+                self._problems.append((line, problem))
             if self._is_full():
                 break
         self._raise_problems()

@@ -141,7 +141,10 @@ def make_job(request: TransferRequest, model: Model) -> Job:
         pair_list=listing.pair_list,
     )
     checks.check(listing.rows)
-    checks.check_inputs_kept(lambda on_bad: _sharded(listing.rows(on_bad), request.shard))
+    checks.check_files_kept(
+        lambda on_bad: _sharded(listing.rows(on_bad), request.shard),
+        lambda on_bad: _sharded(_whole_list(listing, request).rows(on_bad), request.shard),
+    )
     locations = (request.out, *request.sources, *listing.target_folders)
     return Job(
         model=model,
@@ -172,6 +175,14 @@ def make_job(request: TransferRequest, model: Model) -> Job:
         is_input=checks.is_input,
         name_key=checks.name_key,
     )
+
+
+def _whole_list(listing: _Listing, request: TransferRequest) -> _Listing:
+    """Return the listing without `--limit`."""
+    if request.limit is None:
+        return listing
+    whole = replace(request, limit=None)
+    return _listing_of_pairs(whole) if request.pairs else _listing_of_folders(whole)
 
 
 def _describe_request(request: TransferRequest) -> dict[str, Any]:

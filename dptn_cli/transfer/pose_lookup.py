@@ -1,6 +1,7 @@
 """Where the pose of an image is looked up: in the user's pose files, then beside the image."""
 
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -99,12 +100,12 @@ class PoseLookup:
 
         if folder not in self._detected:
             poses = folder / KEYPOINTS_NAME
-            outcomes = () if storage_of(folder).is_remote else iterate_outcomes(poses)
-            self._detected[folder] = {
-                outcome.name: _Detected(outcome.file_state[0], _hash(outcome.found_pose))
-                for outcome in outcomes
-                if outcome.file_state and outcome.found_pose
-            }
+            detected: dict[str, _Detected] = {}
+            with suppress(InputError):  # Without a log that can be read, no pose is outdated.
+                for outcome in () if storage_of(folder).is_remote else iterate_outcomes(poses):
+                    if outcome.file_state and (found := outcome.found_pose):
+                        detected[outcome.name] = _Detected(outcome.file_state[0], _hash(found))
+            self._detected[folder] = detected
         return self._detected[folder]
 
     def notes(self) -> list[str]:

@@ -200,3 +200,15 @@ def test_more_cells_than_columns_are_told(tmp_path: Path) -> None:
     path = pair_list(tmp_path, "from,to\nanna, maria.png,b.png\n")
     with pytest.raises(InputError, match="line 2: 3 cells, but the header has 2; quote a name"):
         list(read_pairs(path))
+
+
+def test_a_quote_in_free_text_after_a_space(tmp_path: Path) -> None:
+    path = pair_list(tmp_path, 'from,to,note\na.jpg,b.jpg, "tall 5\n')
+    assert list(read_pairs(path)) == [Pair("a.jpg", "b.jpg", None)]
+
+
+def test_capitals_name_a_column_only_if_nothing_else_does(tmp_path: Path) -> None:
+    path = pair_list(tmp_path, "From,from,to,OUT\nx.jpg,a.jpg,b.jpg,c\n")
+    assert list(read_pairs(path)) == [Pair("a.jpg", "b.jpg", "c")]
+    with pytest.raises(InputError, match=r"the column to is missing \(found: from, b\)"):
+        list(read_pairs(pair_list(tmp_path, "From,b\nx.jpg,a.jpg\n")))

@@ -263,3 +263,10 @@ def test_the_same_keypoints_in_other_digits(tmp_path: Path) -> None:
     floats = list(map(float, EIGHTEEN))
     path = annotation_file(tmp_path / "k.csv", line, f"a.jpg:{floats}:{EIGHTEEN}")
     assert len(Annotations(path)) == 1
+
+
+def test_a_line_without_cells_in_a_numbered_csv(tmp_path: Path) -> None:
+    path = tmp_path / "k.csv"
+    path.write_text(f",{HEADER.replace(':', ',')}\nb.jpg\n")
+    with pytest.raises(InputError, match="line 2: expected name"):
+        Annotations(path)

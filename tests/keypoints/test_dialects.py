@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from dptn_cli.errors import InputError
 from dptn_cli.keypoints import COCO_NAMES, JOINT_NAMES, PoseFiles, from_coco
 from dptn_cli.keypoints.joints import joint_of_name, named_order
-from dptn_cli.types import Pose
+from dptn_cli.types import Pose, Size
 
 WIDTH, HEIGHT = 200, 300
 JOINTS = np.random.default_rng(5).uniform(20, 190, (17, 2)).round(2)
@@ -483,7 +483,6 @@ def test_people_who_say_their_frame_are_those_of_frames(tmp_path: Path) -> None:
         ({"image_id": 1700000000123}, "1700000000123.png"),
         ({"image_id": 12, "file_name": None}, "000000000012.jpg"),
         ({"image_id": 12, "file_name": ""}, "12.jpg"),
-        ({"filename": "C:\\photos\\a.jpg"}, "a.jpg"),
     ],
 )
 def test_the_image_of_a_result(tmp_path: Path, entry: dict[str, object], name: str) -> None:
@@ -491,13 +490,83 @@ def test_the_image_of_a_result(tmp_path: Path, entry: dict[str, object], name: s
     np.testing.assert_allclose(found, POSE, atol=0.01)
 
 
-def test_a_size_beside_a_result_is_the_image_s(tmp_path: Path) -> None:
-    path = tmp_path / "results.json"
-    entry = {"file_name": "a.jpg", "width": WIDTH, "height": HEIGHT, "keypoints": FLAT}
-    path.write_text(json.dumps([entry]))
+@pytest.mark.parametrize(
+    ("more", "size"),
+    [
+        ({"width": WIDTH, "height": HEIGHT}, (HEIGHT, WIDTH)),
+        ({"imageWidth": WIDTH, "imageHeight": HEIGHT, "bbox": [1, 2, 3, 4]}, (HEIGHT, WIDTH)),
+        ({"width": 60, "height": 100, "center": [100, 150]}, None),
+        ({"w": 400, "h": 500, "bbox": [90, 40, 60, 150]}, None),
+        ({"size": {"width": 60, "height": 100}}, None),
+    ],
+)
+@pytest.mark.parametrize("named", [{}, {"file_name": "a.jpg"}])
+def test_a_size_beside_a_person_is_the_image_s_or_a_box_s(
+    tmp_path: Path, more: dict[str, object], size: Size | None, named: dict[str, object]
+) -> None:
+    path = tmp_path / "a.json"
+    path.write_text(json.dumps([{"keypoints": FLAT, **more, **named}]))
     found = PoseFiles(path).find("a.jpg")
     assert found is not None
-    assert found.image_size == (HEIGHT, WIDTH)
+    assert found.image_size == size
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"image_path": "/tmp/upload/1.jpg", "keypoints": FLAT},
+        [{"image": "walk.gif", "keypoints": FLAT}, {"image": "walk.gif", "keypoints": FLAT}],
+        [{"img": "crop0.jpg", "keypoints": FLAT}, {"img": "crop1.jpg", "keypoints": FLAT}],
+        {"image_path": "b.jpg", "keypoints": [POINTS, POINTS], "keypoint_scores": [SCORES, SCORES]},
+    ],
+)
+def test_a_file_about_one_image_is_about_the_image_of_its_name(
+    tmp_path: Path, document: object
+) -> None:
+    np.testing.assert_allclose(read(tmp_path / "a.json", document), POSE, atol=0.01)
+
+
+def test_frames_go_by_their_file_names(tmp_path: Path) -> None:
+    people = [{"keypoints": FLAT}]
+    path = tmp_path / "walk.json"
+    path.write_text(json.dumps([
+        {"image_id": 1, "file_name": "a.jpg", "predictions": people},
+        {"image_id": "x", "image_name": "b.jpg", "predictions": people},
+        {"image_id": "c.jpg", "predictions": people},
+    ]))  # fmt: skip
+    assert sorted(PoseFiles(path).names()) == ["a.jpg", "b.jpg", "c.jpg"]
+
+
+def test_the_joints_names_win_over_other_text_with_as_many(tmp_path: Path) -> None:
+    def flipped(name: str) -> str:
+        swapped = name.replace("left", "?").replace("right", "left")
+        return swapped.replace("?", "right")
+
+    points = [
+        {"flip": flipped(name), "name": name, "x": x, "y": y, "v": v}
+        for name, (x, y, v) in zip(COCO_NAMES, JOINTS_XYV.tolist(), strict=True)
+    ]
+    np.testing.assert_allclose(read(tmp_path / "a.json", [{"keypoints": points}]), POSE, atol=0.01)
+
+
+def test_a_joint_that_is_null_is_missing(tmp_path: Path) -> None:
+    points = [
+        {"name": name, "x": x if v else None, "y": y if v else None, "confidence": v or None}
+        for name, (x, y, v) in zip(COCO_NAMES, JOINTS_XYV.tolist(), strict=True)
+    ]
+    np.testing.assert_allclose(read(tmp_path / "a.json", [{"keypoints": points}]), POSE, atol=0.01)
+    columns = {"x": JOINTS_XYV[:, 0].tolist(), "y": JOINTS_XYV[:, 1].tolist(), "visible": None}
+    columns["x"][9] = columns["y"][9] = 5
+    document = [{"keypoints": {**columns, "confidence": SCORES}}]
+    np.testing.assert_allclose(read(tmp_path / "b.json", document, "b"), POSE, atol=0.01)
+
+
+def test_a_joint_at_the_origin_has_no_third_number_to_refuse(tmp_path: Path) -> None:
+    flat = [v for x, y, c in JOINTS_XYV.tolist() for v in ((x, y, c) if c else (0, 0, -1))]
+    np.testing.assert_allclose(read(tmp_path / "a.json", {"keypoints": flat}), POSE, atol=0.01)
+    with pytest.raises(InputError, match="counts the joints"):
+        rows = [[i, x, y, 0.9] for i, (x, y) in enumerate(POINTS)]
+        read(tmp_path / "b.json", {"keypoints": rows}, "b")
 
 
 @pytest.mark.parametrize(

@@ -470,16 +470,17 @@ def test_a_folder_s_files_that_are_no_poses_are_counted(tmp_path: Path) -> None:
     write(tmp_path / "a_keypoints.json", [{"keypoints": person()}])
     write(tmp_path / "empty.json", "")
     write(tmp_path / "null.json", "null")
+    write(tmp_path / "conf.json", "// a comment\n{}")
     write(tmp_path / "notes.csv", "shopping,list\n")
     notes = "\n".join(PoseFiles(tmp_path).notes)
     assert "passed over empty files (1)" in notes
-    assert "JSON files without poses (1: null.json)" in notes
+    assert "JSON files without poses (2: conf.json, null.json)" in notes
 
 
 @pytest.mark.parametrize(
     ("name", "content", "reason"),
     [
-        ("torn.json", "oops", "torn.json: not JSON"),
+        ("torn.json", '{"x": [1', "torn.json: not JSON"),
         ("k.csv", "id,keypoints_y,keypoints_x\n", "k.csv: not an annotation CSV"),
     ],
 )
@@ -495,3 +496,23 @@ def test_a_broken_pose_file_in_a_folder_stops(
 def test_an_empty_pose_file(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="a.json: an empty file; expected an annotation CSV"):
         PoseFiles(write(tmp_path / "a.json", ""))
+
+
+@pytest.mark.parametrize("pose_format", list(PoseFormat))
+def test_a_joint_at_the_origin_is_read_back(tmp_path: Path, pose_format: PoseFormat) -> None:
+    pose = pose_of(person())
+    pose[RIGHT_WRIST] = 0
+    out = tmp_path / ("poses" if pose_format.per_image else "poses.json")
+    confidence = (pose != -1).all(axis=1).astype(float)
+    write_poses(out, [FoundPose("a.jpg", pose, confidence, (100, 100))], pose_format)
+    np.testing.assert_allclose(read_pose(out)[RIGHT_WRIST], 0, atol=0.002)
+
+
+def test_a_csv_of_which_nothing_can_be_used(tmp_path: Path) -> None:
+    header, line = "name:keypoints_y:keypoints_x", f"{list(range(18))}:{list(range(18))}"
+    full = write(tmp_path / "k.csv", f"{header}\na.png:{line}\n")
+    copy = write(tmp_path / "copy.csv", f"{header}\na.png:{line}\n")
+    empty = write(tmp_path / "empty.csv", f"{header}\n")
+    files = PoseFiles(full, copy, empty)
+    assert files.find("a.png") is not None
+    assert list(files.unused()) == [(empty, "")]
