@@ -19,7 +19,7 @@ from dptn_cli.types import JOINTS, MISSING, Pose
 HEADER = "name:keypoints_y:keypoints_x"
 FORM = "name:[18 y]:[18 x]"
 DELIMITERS = ":,;\t"
-MIN_FRACTIONS = 5  # different joints between two pixels, before a pose can be fractions
+MIN_FRACTIONS = 5  # joints off whole pixels, in different places, for a pose to be fractions
 MAX_PROBLEMS = 1000  # before reading stops
 _PADDING = " :,;\t"  # what empty cells leave at the end of a line
 # A name and two lists without lists in them.
@@ -94,10 +94,7 @@ class Annotations(Mapping[str, Pose]):
         """
         path, number, keypoints = self._lines[name]
         try:
-            lists = keypoints.split(":")
-            if len(lists) != 2:
-                raise InputError(f"expected {FORM}")
-            return parse_pose(*lists)
+            return _parse_keypoints(keypoints)
         except InputError as error:
             raise InputError(f"{path}, line {number} ({name}): {error}") from error
 
@@ -124,10 +121,16 @@ def _are_same(first: str, second: str) -> bool:
     if first.split() == second.split():
         return True
     try:
-        poses = [parse_pose(*text.split(":")) for text in (first, second)]
-    except (InputError, TypeError):  # TypeError: not two lists
+        return np.array_equal(_parse_keypoints(first), _parse_keypoints(second))
+    except InputError:
         return False
-    return np.array_equal(poses[0], poses[1])
+
+
+def _parse_keypoints(keypoints: str) -> Pose:
+    lists = keypoints.split(":")
+    if len(lists) != 2:
+        raise InputError(f"expected {FORM}")
+    return parse_pose(*lists)
 
 
 def _data_lines(path: Path) -> Iterator[tuple[int, str, str]]:
@@ -244,15 +247,18 @@ def parse_pose(ys_json: str, xs_json: str) -> Pose:
     pose[(np.isnan(pose) | (pose == MISSING)).any(axis=1)] = MISSING
     check_coordinates(pose)
     present = pose[present_joints(pose)]
-    # Whole numbers are pixels, of however small a crop.
-    between = np.unique(present[(present % 1 != 0).any(axis=1)], axis=0)
-    if are_fractions(present) and len(between) >= MIN_FRACTIONS:
+    if are_fractions(present) and _joints_between_pixels(present) >= MIN_FRACTIONS:
         raise InputError("the keypoints are fractions of an image's size; convert them to pixels")
     return pose
 
 
+def _joints_between_pixels(points: Pose) -> int:
+    """Count the different points off whole pixels: whole numbers are pixels of a tiny crop."""
+    return len(np.unique(points[(points % 1 != 0).any(axis=1)], axis=0))
+
+
 def _as_json(text: str) -> str:
-    """Write missing numbers as JSON does: `str` of a Python list has `None` and `nan`."""
+    """Return a list as JSON writes missing numbers: `str` of a Python list has `None` and `nan`."""
     return text.replace("None", "null").replace("nan", "NaN")
 
 

@@ -30,6 +30,7 @@ FACE = [*NOSE_AND_EYES, *EARS]
 ARMS = [3, 4, 6, 7]  # elbows and wrists
 KNEES = [9, 12]
 ANKLES = [10, 13]
+BELOW_HIPS = [*KNEES, *ANKLES]
 _LEGS = ((HIPS[0], KNEES[0], ANKLES[0]), (HIPS[1], KNEES[1], ANKLES[1]))
 _IS_ARM = np.isin(np.arange(JOINTS), ARMS)
 
@@ -99,7 +100,7 @@ class Body:
         return max(shortest, 1.0)
 
     def _torsos_by_legs(self) -> list[float]:
-        """Return the torso's length as each thigh and shin that is present suggests it."""
+        """Return an estimate of the torso's length for each thigh and shin that is present."""
         bones = [bone for hip, knee, ankle in _LEGS for bone in ((hip, knee), (knee, ankle))]
         return [
             float(np.linalg.norm(self.pose[start] - self.pose[end])) / THIGH
@@ -142,7 +143,7 @@ class Body:
 
     @cached_property
     def min_bottom(self) -> float:
-        """The lowest y that the body surely reaches: a leg goes on to the joint that is missing."""
+        """The y that the body reaches at least: a leg goes on as far as its next, missing joint."""
         lowest = self.mean_of(KNEES) if self.has_any(KNEES) else self.mean_of(HIPS)
         if self.has_any(ANKLES):
             return self.sole
@@ -170,12 +171,12 @@ class Body:
     @property
     def shows_legs(self) -> bool:
         """Whether a knee or an ankle is present."""
-        return self.has_any([*KNEES, *ANKLES])
+        return self.has_any(BELOW_HIPS)
 
     @cached_property
     def is_upside_down(self) -> bool:
         """Whether the neck is below the hips and the legs, if they show, are not."""
-        hips, legs = self.mean_of(HIPS), self.mean_of([*KNEES, *ANKLES])
+        hips, legs = self.mean_of(HIPS), self.mean_of(BELOW_HIPS)
         if self.neck is None or hips is None or self.is_lying:
             return False
         return bool(self.neck[0] > hips[0]) and (legs is None or bool(legs[0] < hips[0]))

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from dptn_cli.errors import InputError
 from dptn_cli.io.paths import without_image_suffix
@@ -29,11 +30,11 @@ from dptn_cli.keypoints.json_file import (
     MIN_CONFIDENCE,
     PeopleByImage,
     describe,
+    has_box,
     image_of,
     off_origin,
     parse_size,
     round_number,
-    split_size,
 )
 from dptn_cli.keypoints.network_grid import present_joints
 from dptn_cli.keypoints.person_json import keypoints_of, list_names, parse_person
@@ -45,7 +46,7 @@ SKELETON = (
     (8, 10), (9, 11), (2, 3), (1, 2), (1, 3), (2, 4), (3, 5), (4, 6), (5, 7),
 )  # fmt: skip
 
-BEYOND = 1.2  # of an image's side, up to which detectors place joints
+JOINTS_REACH = 1.2  # sides of an image; detectors place joints somewhat beyond its edge
 
 
 def read_annotations(document: dict[str, Any]) -> PeopleByImage:
@@ -220,7 +221,7 @@ def read_predictions(
     Args:
         entries: the people.
         name: the image's name.
-        size: (height, width) of the image, pixels; None if at most the people's entries say it.
+        size: (height, width) of the image, pixels; None if only the people's entries may state it.
         order: the order of the joints; None to tell it by their number.
     """
     people = PeopleByImage()
@@ -286,15 +287,17 @@ def _size_of_image(entry: dict[str, Any], order: JointOrder | None) -> Size | No
     A plain width and height may be those of a box around the person. They are the image's if no
     joint is far beyond them, or the joints are fractions.
     """
-    stated, plain, has_box = split_size(entry)
-    if stated or plain is None:
+    plain = parse_size(entry)
+    if plain is None:
+        return None
+    if stated := parse_size(entry, plain=False):
         return stated
     try:
         pose, _ = parse_person(entry, order, None)
     except InputError:  # fractions, or broken whatever the size
         return plain
-    is_inside = bool((pose[present_joints(pose)] <= BEYOND * np.array(plain)).all())
-    return plain if is_inside and not has_box else None
+    is_inside = bool((pose[present_joints(pose)] <= JOINTS_REACH * np.array(plain)).all())
+    return plain if is_inside and not has_box(entry) else None
 
 
 def to_annotations(poses: Sequence[FoundPose]) -> dict[str, Any]:
@@ -343,12 +346,14 @@ def to_predictions(poses: Sequence[FoundPose]) -> list[dict[str, Any]]:
     return [_scored_person(person) for person in poses]
 
 
+def _joints_of(person: FoundPose) -> npt.NDArray[np.float64]:
+    """Return (17, 3) as (x, y, v), in which only missing joints read as missing."""
+    return off_origin(to_coco(person.pose, person.confidence))
+
+
 def _scored_person(person: FoundPose) -> dict[str, Any]:
     """Return a person of a result file: v is the confidence."""
-    joints_xyv, entry = (
-        off_origin(to_coco(person.pose, person.confidence)),
-        _annotated_person(person),
-    )
+    joints_xyv, entry = _joints_of(person), _annotated_person(person)
     present = joints_xyv[:, 2] > 0
     joints_xyv[present, 2] = np.maximum(joints_xyv[present, 2], MIN_CONFIDENCE)
     return {
@@ -361,7 +366,7 @@ def _scored_person(person: FoundPose) -> dict[str, Any]:
 
 def _annotated_person(person: FoundPose) -> dict[str, Any]:
     """Return a person of an annotation file: v is 2 or 0, `bbox` is (x, y, width, height)."""
-    joints_xyv = off_origin(to_coco(person.pose, person.confidence))
+    joints_xyv = _joints_of(person)
     present = joints_xyv[:, 2] > 0
     score = float(joints_xyv[present, 2].mean()) if present.any() else 0.0
     joints_xyv[present, 2] = 2

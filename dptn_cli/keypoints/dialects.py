@@ -7,7 +7,7 @@ from dptn_cli.errors import InputError
 from dptn_cli.keypoints import coco, openpose
 from dptn_cli.keypoints.image_names import normalize_name
 from dptn_cli.keypoints.joints import JointOrder, named_order, names_in_order
-from dptn_cli.keypoints.json_file import PeopleByImage, describe, images_of, parse_size, split_size
+from dptn_cli.keypoints.json_file import PeopleByImage, describe, has_box, images_of, parse_size
 from dptn_cli.keypoints.person_json import SCORES_KEYS, keypoints_of, scores_of
 
 _OPENPOSE_KEYS = ("people", "bodies")  # OpenPose and its followers; AlphaPose's `cmu` format
@@ -58,8 +58,8 @@ def _read_object(document: dict[str, Any], name: str) -> PeopleByImage | None:
         if "image_id" in document or "file_name" in document:
             return coco.read_results([document])
         persons = _people_of(values, scores_of(document)) or [document]
-        _, _, has_box = split_size(document)
-        size = None if has_box and persons == [document] else parse_size(document)
+        is_person = persons == [document]
+        size = None if is_person and has_box(document) else parse_size(document)
         return coco.read_predictions(persons, name, size)
     if document and all(isinstance(each, dict) and _is_frame(each) for each in document.values()):
         # AlphaPose's `cmu` format: the images by name.
@@ -94,8 +94,8 @@ def _read_list(document: list[Any], name: str) -> PeopleByImage | None:
     if any("image_id" in entry or "file_name" in entry for entry in objects):
         return coco.read_results(document)
     is_all_objects = bool(document) and len(objects) == len(document)
-    if is_all_objects and all(_frame_number(entry) is not None for entry in objects):
-        return _read_frames(_by_frame(objects), name)
+    if is_all_objects and (frames := _by_frame(objects)):
+        return _read_frames(frames, name)
     if is_all_objects and (names := images_of(objects)):
         return coco.read_results(
             [{**entry, "file_name": own} for entry, own in zip(objects, names, strict=True)]
@@ -112,10 +112,13 @@ def _read_list(document: list[Any], name: str) -> PeopleByImage | None:
 
 
 def _by_frame(persons: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Gather the people of each frame of a video, who each say in which frame they are."""
+    """Group the people of a video by the frame that each names; empty if one names none."""
     frames: dict[int, list[dict[str, Any]]] = {}
     for person in persons:
-        frames.setdefault(_frame_number(person) or 0, []).append(person)
+        number = _frame_number(person)
+        if number is None:
+            return []
+        frames.setdefault(number, []).append(person)
     return [
         {_FRAME_NUMBERS[0]: number, _FRAME_KEYS[0]: people} for number, people in frames.items()
     ]

@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,8 @@ MAX_BYTES = 256 << 20  # COCO's largest keypoint file has 239 MB
 MAX_CONTAINERS = 4_000_000  # `[]` is 2 bytes in the file, but 56 in memory
 MAX_PEOPLE = 1000  # in one image
 MAX_SIDE_PX = 100_000
-MIN_CONFIDENCE = 0.001  # a lower one would be rounded to the 0 that means "missing"
+# Smaller numbers would be rounded to the 0 that means "missing".
+MIN_CONFIDENCE = MIN_OFFSET_PX = 0.001
 
 
 @dataclass
@@ -117,24 +119,42 @@ def _parse(text: str) -> Any:
 # What tools call the sides of the image or canvas, without separators.
 _SIDE = re.compile(r"(canvas|image|img|frame|original|video|picture|)(width|height|w|h)")
 _NESTED_SIZES = ("canvas", "size", "image_size", "resolution", "image")
+# Names of sides that may also be those of a box around a person.
+_PLAIN_SIDES = {"width", "height", "w", "h", "size"}
+_BOX_PARTS = {"x", "left", "xmin", "cx", "xcenter", "centerx", "center", "bbox", "box"}
 
 
-def parse_size(entry: dict[str, Any]) -> Size | None:
+def parse_size(entry: dict[str, Any], *, plain: bool = True) -> Size | None:
     """Return the (height, width) that an image's entry states, or None if there is none.
 
     The sides are known under the names of all tools (`width`, `canvas_width`, `imageWidth`, ...),
     and may be numbers or text. Implausible sides count as none.
+
+    Args:
+        entry: the entry.
+        plain: whether names count that do not say that they mean an image, such as `width`.
     """
     sides: dict[tuple[str, str], float] = {}
     for key, value in entry.items():
-        match = _SIDE.fullmatch(re.sub(r"[^a-z]", "", key.lower()))
+        letters = _letters(key)
+        match = _SIDE.fullmatch(letters) if plain or letters not in _PLAIN_SIDES else None
         if match and (length := _parse_side(value)):
             sides[match[1], match[2][0]] = length
     for prefix in dict.fromkeys(prefix for prefix, _ in sides):
         if (prefix, "h") in sides and (prefix, "w") in sides:
             return round(sides[prefix, "h"]), round(sides[prefix, "w"])
-    nested = (entry.get(key) for key in _NESTED_SIZES)
+    nested = (entry.get(key) for key in _NESTED_SIZES if plain or key not in _PLAIN_SIDES)
     return next((size for n in nested if isinstance(n, dict) and (size := parse_size(n))), None)
+
+
+def has_box(entry: dict[str, Any]) -> bool:
+    """Return whether an entry describes a box, to which a plain width and height may belong."""
+    return not _BOX_PARTS.isdisjoint(map(_letters, entry))
+
+
+@lru_cache(maxsize=1024)
+def _letters(key: str) -> str:
+    return re.sub(r"[^a-z]", "", key.lower())
 
 
 def image_of(entry: dict[str, Any]) -> str:
@@ -160,8 +180,8 @@ def images_of(entries: Sequence[dict[str, Any]]) -> list[str]:
     """Return the image that each entry names under other keys than COCO's, normalized.
 
     Returns:
-        One name for each entry; empty if an entry names none, or all name the same: it may be a
-        copy with a name of its own, and the file is about one image.
+        One name for each entry; empty if an entry names none, or all name the same: then the file
+        is about one image, which may have been a copy with another name.
     """
     names: list[str] = []
     for entry in entries:
@@ -170,27 +190,6 @@ def images_of(entries: Sequence[dict[str, Any]]) -> list[str]:
             return []
         names.append(normalize_name(values[0]))
     return names if len(set(names)) > 1 else []
-
-
-# In an entry with one of these, a plain width and height are those of a box.
-_BOX_KEYS = {"x", "left", "xmin", "cx", "xcenter", "centerx", "center", "bbox", "box"}
-_PLAIN_SIDES = {"width", "height", "w", "h", "size"}
-
-
-def split_size(entry: dict[str, Any]) -> tuple[Size | None, Size | None, bool]:
-    """Return what a person's entry says of a size, which may be the image's or that of a box.
-
-    Returns:
-        The size of the image under a name of its own, such as `image_width`; a size under a plain
-        name; and whether that may be a box's, because the entry has other parts of one.
-    """
-    letters = {key: re.sub(r"[^a-z]", "", key.lower()) for key in entry}
-    if not any(name.endswith(("w", "width", "size", "canvas", "resolution", "image"))
-               for name in letters.values()):  # fmt: skip
-        return None, None, False
-    plain = {key: value for key, value in entry.items() if letters[key] in _PLAIN_SIDES}
-    named = {key: value for key, value in entry.items() if key not in plain}
-    return parse_size(named), parse_size(plain), not _BOX_KEYS.isdisjoint(letters.values())
 
 
 def _parse_side(value: object) -> float:
@@ -215,10 +214,10 @@ def describe(value: object) -> str:
 
 
 def off_origin(joints_xyv: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Return (J, 3) joints of which none that is present will be read as missing from (0, 0)."""
+    """Return joints (J, 3) with those that are present moved off (0, 0), which reads as missing."""
     joints_xyv = joints_xyv.copy()
-    at_origin = (np.abs(joints_xyv[:, :2]) < 10.0**-3).all(axis=1) & (joints_xyv[:, 2] > 0)
-    joints_xyv[at_origin, :2] = 10.0**-3
+    at_origin = (np.abs(joints_xyv[:, :2]) < MIN_OFFSET_PX).all(axis=1) & (joints_xyv[:, 2] > 0)
+    joints_xyv[at_origin, :2] = MIN_OFFSET_PX
     return joints_xyv
 
 

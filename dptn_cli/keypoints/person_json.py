@@ -158,12 +158,12 @@ def _named_rows(values: object) -> tuple[list[str], list[list[object]]]:
 
 
 def _names_of(points: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Return the names of joints, under whichever key the tool writes them; empty if it does not.
+    """Return the names of joints, whichever key they are under; empty if there are none.
 
-    The names that stand for the most joints are taken: a point may have other text too.
+    Of several texts beside a point, the one that names the most joints is taken.
     """
     keys = list(dict.fromkeys(k for point in points for k in point if isinstance(point[k], str)))
-    keys.sort(key=lambda key: key not in _NAME_KEYS)  # which win over another key with as many
+    keys.sort(key=lambda key: key not in _NAME_KEYS)  # a tie goes to these
     named = [[str(point.get(key, "")) for point in points] for key in keys]
     known = [len({*map(joint_of_name, names)} - {""}) for names in named]
     if any(known):
@@ -173,7 +173,7 @@ def _names_of(points: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def _visibility_in(values: Mapping[str, Any]) -> object:
-    """Return a point's or a column's visibility or confidence; None if there is none."""
+    """Return the visibility or confidence in a point, or the column of them; None if absent."""
     given = {key.lower(): value for key, value in values.items() if value not in (None, [])}
     return next((given[key] for key in _VISIBILITY_KEYS if key in given), None)
 
@@ -212,13 +212,13 @@ def _from_rows(rows: Sequence[Sequence[object]], scores: object) -> Joints:
 
 
 def _check_confidences(numbers: Joints) -> None:
-    """Refuse rows that are no x, y and confidence, or x, y, z and confidence."""
-    is_third_negative = (numbers[:, 2] < 0) & (numbers[:, :2] >= 0).all(axis=1)
-    is_third_negative &= (numbers[:, :2] != 0).any(axis=1)  # else the joint is missing anyway
-    if numbers.shape[1] == 3 and is_third_negative.any():
+    """Refuse rows that are not x, y, perhaps z, and a confidence."""
+    negative = numbers[numbers[:, 2] < 0, :2]
+    # A joint at (0, 0) is missing anyway.
+    if numbers.shape[1] == 3 and ((negative >= 0).all(axis=1) & negative.any(axis=1)).any():
         raise InputError("the third number of a joint is below 0, so it is no confidence")
-    if len(numbers) > 3 and (numbers[:, 0] == np.arange(len(numbers))).all():
-        raise InputError("the first number of a joint counts the joints, so it is no x")
+    if len(numbers) > 3 and np.array_equal(numbers[:, 0], np.arange(len(numbers))):
+        raise InputError("the first number of each joint counts the joints: it is not an x")
 
 
 def _from_flat(values: object, orders: Sequence[JointOrder], scores: object) -> Joints:

@@ -439,7 +439,7 @@ def _kind_of(path: Path, *, is_named: bool) -> _Kind:
         is_named: whether the user named it, so that it must be a pose file.
 
     Raises:
-        NotAPoseFile: a JSON file begins with something else than a list or an object.
+        NotAPoseFile: a JSON file begins with something other than a list or an object.
         InputError: it cannot be read, or is named and empty.
     """
     with user_errors(path):
@@ -460,7 +460,7 @@ def _kind_of(path: Path, *, is_named: bool) -> _Kind:
         return _Kind.CSV
     if path.suffix.lower() in JSON_SUFFIXES:
         if not is_named:
-            raise NotAPoseFile("not a pose file: neither a list nor an object")
+            raise NotAPoseFile("not a pose file: neither a JSON list nor an object")
         return _Kind.JSON
     return _Kind.CSV if is_named else _Kind.OTHER
 
