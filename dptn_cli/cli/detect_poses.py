@@ -178,9 +178,12 @@ def detect_poses(
         any_detector=detector == AUTO,
     )
     notes: list[str] = []
-    files = plan_job(request, notes.append)
-    for note in notes:
+
+    def add_note(note: str) -> None:
+        notes.append(note)
         echo(note, quiet=quiet or as_json)
+
+    files = plan_job(request, add_note)
     selected = select_detector(detector, download_weights=download_weights)
     reporter = _Reporter(
         out,
@@ -320,7 +323,7 @@ class _Reporter:
             title = PERSON_TITLES[self.person]
             self.warn(describe_crowds(self.crowded_count, self.crowded, title))
         if (hidden := self.missing_previews - MAX_FAILURES_SHOWN) > 0:
-            self.warn(f"No preview of {hidden:,} more.")
+            self.warn(f"No preview of {hidden:,} more images.")
         self._print_failures()
         if state == "interrupted":
             self.warn("Interrupted. Finished images are kept; run the same command to resume.")

@@ -77,14 +77,14 @@ def _check_contract(path: Path, graph: Graph, spec: ImageSpec) -> None:
         "target_pose": pose,
         "source_index": TensorInfo(_INT64, (None,)),
     }
-    for ports, expected in ((graph.inputs, inputs), (graph.outputs, {"generated": image})):
-        if ports.keys() != expected.keys():
+    for tensors, expected in ((graph.inputs, inputs), (graph.outputs, {"generated": image})):
+        if tensors.keys() != expected.keys():
             raise ModelError(f"{path}: its inputs and outputs are not those of format {FORMAT}")
-        for name, port in ports.items():
-            if not port.fits(expected[name]):
+        for name, tensor in tensors.items():
+            if not tensor.fits(expected[name]):
                 raise ModelError(
                     f"{path}: its inputs and outputs are not those of format {FORMAT}: "
-                    f"{name} is {port}, but its metadata promises {expected[name]}"
+                    f"{name} is {tensor}, but its metadata promises {expected[name]}"
                 )
     if None in graph.inputs["source"].shape[1:]:
         raise ModelError(f"{path}: its graph leaves the size of its images open")

@@ -51,7 +51,7 @@ def is_own_png(path: Path, is_own: Callable[[Image.Image], bool] = has_mark) -> 
 
     Args:
         path: the file.
-        is_own: tells by the opened image; it may load the pixels.
+        is_own: decides by the opened image; it may load the pixels.
 
     Raises:
         InputError: the file cannot be read.

@@ -105,11 +105,14 @@ def files_outside_results(folder: Path) -> list[PurePosixPath]:
     ]
 
 
-def check_results_folder(folder: Path) -> None:
+def check_results_folder(folder: Path) -> bool:
     """Make sure that a run overwrites no file of another tool in its results folder.
 
     Args:
         folder: the results folder; it need not exist.
+
+    Returns:
+        Whether an earlier run has written its files there.
 
     Raises:
         InputError: its manifest or `run.json` is not from `dptn transfer`, leads out of the
@@ -117,6 +120,7 @@ def check_results_folder(folder: Path) -> None:
     """
     storage = storage_of(folder)
     own = {MANIFEST_NAME: is_manifest, RUN_NAME: is_run_json, UNLISTED_NAME: is_manifest}
+    has_own = False
     for name, is_own in own.items():
         path = folder / name
         with user_errors(path):
@@ -127,6 +131,8 @@ def check_results_folder(folder: Path) -> None:
                 continue
         if not ours:
             raise foreign_file(path, "dptn transfer", "name another results folder")
+        has_own = True
+    return has_own
 
 
 def foreign_file(path: Path, command: str, way_out: str) -> InputError:

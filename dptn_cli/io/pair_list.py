@@ -240,8 +240,8 @@ class _RowParser:
         row = _split(line, columns.delimiter) if '"' in line else line.split(columns.delimiter)
         if len(row) > columns.width and any(map(str.strip, row[columns.width :])):
             raise InputError(
-                f"{len(row)} cells, but the header has {columns.width}; quote a name with a "
-                f"{columns.delimiter!r} in it"
+                f"{len(row)} cells, but the header has {columns.width}; quote a name that "
+                f"contains {columns.delimiter!r}"
             )
         try:
             # The fast path, for lists of millions of tidy rows.

@@ -331,10 +331,10 @@ class BatchOrder:
         """
         epoch, draws = -1, []
         for step in range(first_step, end_step):
-            place = self.position_of(step)
-            if place.epoch != epoch:
-                epoch, draws = place.epoch, self._epoch(place.epoch)
-            batch = draws[place.pair : place.pair + self.batch_size]
+            position = self.position_of(step)
+            if position.epoch != epoch:
+                epoch, draws = position.epoch, self._epoch(position.epoch)
+            batch = draws[position.pair : position.pair + self.batch_size]
             yield batch[process::processes] or batch[:1]
 
     def steps(self, epochs: int) -> int:

@@ -104,23 +104,23 @@ def _start_from(run: Path, different: Sequence[str]) -> str:
     return options
 
 
-def check_epochs(run: Path, epochs: int, place: Position) -> None:
+def check_epochs(run: Path, epochs: int, position: Position) -> None:
     """Check that a run that goes on with fewer epochs has not trained more already.
 
     Args:
         run: the run's folder.
         epochs: number of epochs of this run.
-        place: where the next step would lie.
+        position: where the next step would lie.
 
     Raises:
         InputError: it has trained more.
     """
-    started = place.epoch + (place.pair > 0)
+    started = position.epoch + (position.pair > 0)
     if epochs < started:
-        part = " and a part of the next" if place.pair else ""
+        part = " and a part of the next" if position.pair else ""
         raise InputError(
-            f"--epochs {epochs}: the run in {run} has already trained {place.epoch} epochs{part}: "
-            f"give at least --epochs {started}, or use another folder"
+            f"--epochs {epochs}: the run in {run} has already trained {position.epoch} epochs"
+            f"{part}: give at least --epochs {started}, or use another folder"
         )
 
 

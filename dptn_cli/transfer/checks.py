@@ -22,7 +22,7 @@ from dptn_cli.io.hash_sets import DuplicateFinder, HashSet, hash64
 from dptn_cli.io.image_folders import ImageFile
 from dptn_cli.io.images import read_image_size
 from dptn_cli.io.paths import check_name_length
-from dptn_cli.io.results_folder import MANIFEST_NAME, RUN_NAME, is_contact_sheet
+from dptn_cli.io.results_folder import is_contact_sheet
 from dptn_cli.io.storage import storage_of
 from dptn_cli.keypoints.stated_size import is_resized
 from dptn_cli.transfer.result_names import is_shortened
@@ -54,7 +54,7 @@ class PairChecks:
         out: resolved path of the results folder.
         skip_bad_rows: whether a bad row only fails, instead of stopping the job.
         unused: returns the pose files that the user named and that were used for no image, each
-            with the name of an image in it.
+            with the name of an image in it, or an empty one.
         pair_list: the pair list; None if there is none.
         planned: number of pairs, bad rows included.
         bad_rows: by position among the rows, why one cannot be used, if bad rows are skipped.
@@ -167,24 +167,17 @@ class PairChecks:
         """Return whether a name in the results folder is that of an image of the job."""
         return self._has_inputs_in_out and self._hash(output) in self._inputs_in_out
 
-    def check_files_kept(self, rows: Rows, whole_list: Rows) -> None:
-        """Make sure that no result would overwrite a file of the user's, after `check`.
-
-        These are the images of the job, and whatever is in the results folder before its first run.
+    def check_inputs_kept(self, rows: Rows) -> None:
+        """Make sure that no result would overwrite an image of the job, after `check`.
 
         Args:
             rows: iterates over the rows, with the names of the results in the results folder.
-            whole_list: the same, but over the rows beyond `--limit` too.
 
         Raises:
             InputError: one error with every problem found.
         """
-        if self._has_inputs_in_out:
-            self._check_inputs_kept(rows)
-        if (others := self._files_of_others()) is not None:
-            self._check_others_kept(whole_list, others)
-
-    def _check_inputs_kept(self, rows: Rows) -> None:
+        if not self._has_inputs_in_out:
+            return
         for number, (_, _, output, line) in enumerate(rows(ignore_bad_row)):
             image = ImageFile(self.out, output)
             if self.is_input(output) and self.exists(image):
@@ -198,8 +191,21 @@ class PairChecks:
                 break
         self._raise_problems()
 
-    def _check_others_kept(self, rows: Rows, others: HashSet) -> None:
-        """Refuse the job before its first run: later ones cannot tell these files from results."""
+    def check_others_kept(self, rows: Rows) -> None:
+        """Make sure that no result would overwrite what a folder holds before its first run.
+
+        Later runs could not tell such files from results, so the job does not start, whatever is
+        done with other bad rows.
+
+        Args:
+            rows: as in `check_inputs_kept`, but over the rows beyond `--limit` too.
+
+        Raises:
+            InputError: one error with every problem found.
+        """
+        others = self._files_in_out()
+        if others is None:
+            return
         for _, _, output, line in rows(ignore_bad_row):
             if self._hash(output) in others and not self.is_input(output):
                 path = ImageFile(self.out, output).path
@@ -212,19 +218,15 @@ class PairChecks:
                 break
         self._raise_problems()
 
-    def _files_of_others(self) -> HashSet | None:
-        """Return what is in a folder without a manifest or `run.json`, which every run writes."""
-        storage = storage_of(self.out)
+    def _files_in_out(self) -> HashSet | None:
+        """Return the names in the results folder, hashed; None if it is empty or missing."""
+        storage, names = storage_of(self.out), HashSet()
         with user_errors(self.out):
-            own = (storage.join(self.out, name) for name in (MANIFEST_NAME, RUN_NAME))
-            if any(map(storage.is_file, own)) or not storage.is_dir(self.out):
+            if not storage.is_dir(self.out):
                 return None
             hashes = [self._hash(name) for name in storage.list_files(self.out, hidden=True)]
-        if not hashes:
-            return None
-        others = HashSet()
-        others.add(np.unique(np.array(hashes, np.uint64)))
-        return others
+        names.add(np.unique(np.array(hashes, np.uint64)))
+        return names if hashes else None
 
     def _hash(self, output: str) -> int:
         return hash64(self.name_key(output))

@@ -57,8 +57,8 @@ def find_missing_poses(
         detector: as `selection.select_detector` takes it.
         detect: whether to run the detector. Without it, only earlier runs are consulted.
         retry_failed: whether to try images again on which nobody was found.
-        provider: where the model runs. MoveNet takes CUDA if it works and this is not a provider of
-            the CPU alone.
+        provider: where the model runs. MoveNet runs on CUDA if it works, unless this is `CPU` or
+            `OPENVINO`.
         progress: receives how many images are done.
         stop: returns whether to stop; called after each image.
         notify: receives messages for the user, one line each.

@@ -20,7 +20,7 @@ from dptn_cli.types import Batch, Item, Job, Outcome
 WINDOW = 16  # batches' worth of items, among which those of one source are brought together
 READ_AHEAD = 3  # batches being read while one is inferred
 WRITE_BEHIND = 3  # batches being written while one is inferred
-PREVIEW_CHUNK = 8
+DRY_RUN_CHUNK = 8
 
 
 def run(
@@ -130,7 +130,7 @@ def first_batches(job: Job, batch_size: int, max_chunks: int) -> Iterator[Batch]
 def dry_run(job: Job, earlier: EarlierLookup) -> Iterator[Outcome]:
     """Find out what `run` would do, without inference. `DONE` stands for an image to generate."""
     reader = DryReader(job, earlier)
-    for chunk in chunks_of(job, PREVIEW_CHUNK):
+    for chunk in chunks_of(job, DRY_RUN_CHUNK):
         pending = [item for item in chunk if item.pose_pending and not item.failure_reason]
         yield from map(reader.dry_run_pending, pending)
         ended, tasks = reader.read(

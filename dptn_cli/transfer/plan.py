@@ -128,7 +128,7 @@ def make_job(request: TransferRequest, model: Model) -> Job:
         InputError: one error with every problem found.
     """
     check_output_folder(request.out)
-    check_results_folder(request.out)
+    is_resumed = check_results_folder(request.out)
     listing = _listing_of_pairs(request) if request.pairs else _listing_of_folders(request)
     # The first few items may well need only some of the pose files.
     unused = listing.lookup.unused if request.limit is None else tuple
@@ -141,10 +141,10 @@ def make_job(request: TransferRequest, model: Model) -> Job:
         pair_list=listing.pair_list,
     )
     checks.check(listing.rows)
-    checks.check_files_kept(
-        lambda on_bad: _sharded(listing.rows(on_bad), request.shard),
-        lambda on_bad: _sharded(_whole_list(listing, request).rows(on_bad), request.shard),
-    )
+    checks.check_inputs_kept(lambda on_bad: _sharded(listing.rows(on_bad), request.shard))
+    if not is_resumed:
+        whole = _whole_list(listing, request)
+        checks.check_others_kept(lambda on_bad: _sharded(whole.rows(on_bad), request.shard))
     locations = (request.out, *request.sources, *listing.target_folders)
     return Job(
         model=model,

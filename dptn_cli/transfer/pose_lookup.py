@@ -25,6 +25,21 @@ def _hash(found: FoundPose) -> int:
     return hash(found.pose.round(3).tobytes())
 
 
+def _read_detected(folder: Path) -> dict[str, _Detected]:
+    """Return what `dptn detect-poses` found for the `keypoints.csv` of a folder, by image name."""
+    from dptn_cli.detect.log import iterate_outcomes  # its room imports onnxruntime
+
+    detected: dict[str, _Detected] = {}
+    if storage_of(folder).is_remote:  # where no pose is detected
+        return detected
+    with suppress(InputError):  # Without a log that can be read, no pose is outdated.
+        for outcome in iterate_outcomes(folder / KEYPOINTS_NAME):
+            if outcome.file_state and outcome.found_pose:
+                image_bytes, _ = outcome.file_state
+                detected[outcome.name] = _Detected(image_bytes, _hash(outcome.found_pose))
+    return detected
+
+
 class PoseLookup:
     """Finds the poses of images in pose files.
 
@@ -94,18 +109,9 @@ class PoseLookup:
             self._outdated.setdefault(image.folder, {})[image.name] = None
         return not is_same
 
-    def _detected_in(self, folder: Path) -> dict[str, "_Detected"]:
-        """Return what `dptn detect-poses` found for the `keypoints.csv` of a folder."""
-        from dptn_cli.detect.log import iterate_outcomes  # onnxruntime comes with its room
-
+    def _detected_in(self, folder: Path) -> dict[str, _Detected]:
         if folder not in self._detected:
-            poses = folder / KEYPOINTS_NAME
-            detected: dict[str, _Detected] = {}
-            with suppress(InputError):  # Without a log that can be read, no pose is outdated.
-                for outcome in () if storage_of(folder).is_remote else iterate_outcomes(poses):
-                    if outcome.file_state and (found := outcome.found_pose):
-                        detected[outcome.name] = _Detected(outcome.file_state[0], _hash(found))
-            self._detected[folder] = detected
+            self._detected[folder] = _read_detected(folder)
         return self._detected[folder]
 
     def notes(self) -> list[str]:
@@ -121,7 +127,7 @@ class PoseLookup:
         return notes
 
     def unused(self) -> Iterator[tuple[Path, str]]:
-        """Yield what the user named and `find` has not used, with one name in it each."""
+        """Yield what the user named and `find` has not used; see `PoseFiles.unused`."""
         return self._pose_files.unused()
 
 

@@ -15,7 +15,7 @@ REMOTE_WORKERS = 32
 
 
 class BatchRunner(Protocol):
-    """Generates the images of a batch, as `Session` and `SettlingSession` of inference do."""
+    """Generates the images of a batch: a `Session` or a `SettlingSession` of `inference`."""
 
     def run(self, batch: Batch) -> npt.NDArray[np.uint8]:
         """Return (T, H, W, 3) uint8 RGB.

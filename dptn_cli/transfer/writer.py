@@ -64,9 +64,8 @@ class ResultWriter:
             ended = failed_outcome(item, reason, stop_reason=self.stop_reason)
             return ended, time.perf_counter() - started_s
         elapsed_s = time.perf_counter() - started_s
-        return replace(task, elapsed_s=task.elapsed_s + elapsed_s).to_outcome(
-            Status.DONE
-        ), elapsed_s
+        timed = replace(task, elapsed_s=task.elapsed_s + elapsed_s)
+        return timed.to_outcome(Status.DONE), elapsed_s
 
     def _write(self, file: BinaryIO, content: bytes) -> None:
         """Write an image, and make sure that it gets its final name in the run's own folder."""

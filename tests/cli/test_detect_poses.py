@@ -193,7 +193,7 @@ def test_many_missing_previews_are_counted(photos: Path, tmp_path: Path) -> None
     result = detect(folder, "--preview", preview)
     assert result.exit_code == 0
     assert result.stderr.count("has no mark of dptn") == MAX_FAILURES_SHOWN
-    assert "No preview of 3 more." in result.stderr
+    assert "No preview of 3 more images." in result.stderr
 
 
 @pytest.mark.parametrize("more", [(), ("--overwrite",)])
