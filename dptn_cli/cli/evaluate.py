@@ -152,8 +152,8 @@ def evaluate(
 ) -> ExitCode:
     """Score results by the paper's protocol and by current standard metrics.
 
-    Exit codes: 0 all scored, 1 an image failed, or a metric of
-    --require is missing, 2 nothing was scored.
+    Exit codes: 0 all scored, 1 an image failed or a required metric is
+    missing, 2 nothing was scored.
     """
     if as_json and report_format != ReportFormat.TABLE:
         raise InputError("pass either --json or --format, not both")

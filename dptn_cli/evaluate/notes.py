@@ -55,7 +55,10 @@ def _small_set_notes(plan: Plan, scores: Collection[str]) -> Iterator[str]:
     else:
         size = min(len(images.names) for images in plan.feature_sets(Protocol.STANDARD))
     if "standard.kid" in scores and size < KID_SUBSET_SIZE:
-        yield f"standard.kid: subsets of {size:,} images, not of {KID_SUBSET_SIZE:,}"
+        yield (
+            f"standard.kid: subsets of {size:,} images instead of {KID_SUBSET_SIZE:,}, because "
+            "there are no more"
+        )
     if size < FEATURE_WIDTH:
         yield (
             f"fid: {size:,} images are fewer than the {FEATURE_WIDTH:,} features: the value is "
